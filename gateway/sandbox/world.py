@@ -1,0 +1,223 @@
+"""The seeded world: services and their conversations at three sizes, its clock, and its landmarks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .conversation import CHAT_ONLY_INDEX, DEPARTED_INDEX, Conversation, Message, Receipt, Settings
+from .phrases import AWKWARD_UNIQUE_NAME, SERVICE_NAMES, TITLES, TOPICS
+from .seeds import Seed
+
+Size = Literal["small", "medium", "large"]
+
+# Per service: how many conversations, and about how many messages in each. Only the small world fits a look by eye.
+SIZES: dict[Size, tuple[tuple[int, int], ...]] = {
+    "small": ((16, 16), (4, 16), (2, 10), (0, 0)),
+    "medium": ((130, 70), (12, 60), (3, 20), (0, 0)),
+    "large": ((450, 600), (120, 200), (3, 20), (0, 0)),
+}
+# The first service opens with one conversation of each kind; all further ones repeat the ordinary kinds.
+OPENING = ("landmark", "empty", "crowded", "named", "group", "broadcast", "team", "closed", "inactive")
+ORDINARY = ("support", "whatsapp", "mixed", "team", "group")
+MESSAGES = {"landmark": 180, "empty": 0, "crowded": 40}
+LONGEST = {"large": 100_000}
+
+BEGINNING = 1_756_717_200  # 2025-09-01T09:00:00Z
+PRESENT = 1_772_366_400  # 2026-03-01T12:00:00Z
+DAY = 86_400
+
+STATUSES = ("sent", "delivered", "read", "failed", "undelivered", "queued")
+# How a receipt advances by one step; what is not here is final.
+NEXT_STATUS: dict[str | None, str] = {None: "sent", "queued": "sent", "sent": "delivered", "delivered": "read"}
+
+
+@dataclass(slots=True)
+class Service:
+    """A service and its conversations, by number in the order they were made, by sid and by unique name."""
+
+    number: int
+    sid: str
+    friendly_name: str
+    date_created: int
+    date_updated: int
+    role_sid: str
+    messaging_service_sid: str
+    conversations: dict[int, Conversation] = field(default_factory=dict)
+    by_sid: dict[str, Conversation] = field(default_factory=dict)
+    by_unique_name: dict[str, Conversation] = field(default_factory=dict)
+    next_number: int = 0
+
+    def find(self, name: str) -> Conversation | None:
+        """The conversation with this sid or, failing that, this unique name."""
+        return self.by_sid.get(name) or self.by_unique_name.get(name)
+
+
+class World:
+    """All there is. `version` grows with each change, so that finished answers can be kept until then."""
+
+    def __init__(self, seed: int = 1, size: Size = "small", account_sid: str | None = None) -> None:
+        self.seed = Seed(seed)
+        self.size = size
+        self.account_sid = account_sid or self.seed.sid("AC", "", 0)
+        self.version = 0
+        self.services = [self._service(number) for number in range(len(SIZES[size]))]
+        self._by_sid = {service.sid: service for service in self.services}
+        for service, (count, average) in zip(self.services, SIZES[size], strict=True):
+            for number in range(count):
+                self._draw_conversation(service, number, count, average)
+
+    def find_service(self, sid: str) -> Service | None:
+        return self._by_sid.get(sid)
+
+    def conversations(self) -> Iterator[Conversation]:
+        for service in self.services:
+            yield from service.conversations.values()
+
+    def tick(self) -> int:
+        """The time of a change, in seconds since 1970: a clock that moves only when something is written."""
+        self.version += 1
+        return PRESENT + self.version
+
+    def _service(self, number: int) -> Service:
+        sid = self.seed.sid("IS", "", number)
+        created = BEGINNING - (9 - number) * DAY
+        return Service(
+            number=number,
+            sid=sid,
+            friendly_name=SERVICE_NAMES[number],
+            date_created=created,
+            date_updated=created + DAY,
+            role_sid=self.seed.sid("RL", sid, 0),
+            messaging_service_sid=self.seed.sid("MG", sid, 0),
+        )
+
+    def _draw_conversation(self, service: Service, number: int, count: int, average: int) -> None:
+        drawn = self.seed.draw("conversation", service.number, number)
+        opening = OPENING if service.number == 0 else ()
+        kind = opening[number] if number < len(opening) else ORDINARY[number % len(ORDINARY)]
+        messages = MESSAGES.get(kind, average // 2 + int.from_bytes(drawn[:4], "big") % (average + 1))
+        if service.number == 0 and number == len(OPENING):
+            messages = LONGEST.get(self.size, messages)
+        created = BEGINNING + number * (100 * DAY // count) + drawn[4]
+        state = {"closed": "closed", "inactive": "inactive"}.get(kind, "active")
+        timers = {}
+        if state == "active" and drawn[5] < 100:
+            timers = {"date_inactive": PRESENT + 7 * DAY, "date_closed": PRESENT + 30 * DAY}
+        elif state == "inactive":
+            timers = {"date_closed": PRESENT + 30 * DAY}
+        unique_name = f"case-{service.number}-{number:04d}" if drawn[6] < 90 else None
+        settings = Settings(
+            friendly_name=None if drawn[7] < 20 and number else TITLES[number % len(TITLES)],
+            unique_name=AWKWARD_UNIQUE_NAME if kind == "named" else unique_name,
+            attributes=TOPICS[drawn[9] % len(TOPICS)],
+            state=state,
+            messaging_service_sid=service.messaging_service_sid,
+            date_created=created,
+            date_updated=created + drawn[10],
+            timers=timers,
+        )
+        self.add_conversation(service, settings, kind, messages)
+
+    # Changes
+
+    def add_conversation(
+        self, service: Service, settings: Settings, kind: str = "bare", messages: int = 0
+    ) -> Conversation:
+        number = service.next_number
+        service.next_number += 1
+        made = Conversation(self.seed, service.sid, number, kind, service.role_sid, settings, messages)
+        service.conversations[number] = service.by_sid[made.sid] = made
+        if settings.unique_name is not None:
+            service.by_unique_name[settings.unique_name] = made
+        return made
+
+    def change_conversation(self, service: Service, conversation: Conversation, settings: Settings) -> None:
+        service.by_unique_name.pop(conversation.settings.unique_name or "", None)
+        conversation.settings = settings
+        if settings.unique_name is not None:
+            service.by_unique_name[settings.unique_name] = conversation
+
+    def remove_conversation(self, service: Service, conversation: Conversation) -> None:
+        del service.conversations[conversation.number], service.by_sid[conversation.sid]
+        service.by_unique_name.pop(conversation.settings.unique_name or "", None)
+
+    def progress(
+        self, message_sid: str, *, receipt_sid: str | None = None, to: str | None = None, error_code: int = 30008
+    ) -> list[str]:
+        """Move a message's receipts on, or one of them, and return the sids of those that moved.
+
+        By one step (null → sent → delivered → read, the last only on WhatsApp), or to the status `to`, whatever it
+        was before; `error_code` goes with failed and undelivered. LookupError when there is no such message or
+        receipt, ValueError when there is no such status.
+        """
+        if to is not None and to not in STATUSES:
+            raise ValueError(f"to must be one of {', '.join(STATUSES)}")
+        conversation, message = self._find_message(message_sid)
+        receipts = {conversation.receipt_sid(message, receipt): receipt for receipt in conversation.receipts(message)}
+        if receipt_sid is not None:
+            if receipt_sid not in receipts:
+                raise LookupError(f"message {message_sid} has no receipt {receipt_sid}")
+            receipts = {receipt_sid: receipts[receipt_sid]}
+        now = self.tick()
+        moved = []
+        for sid, receipt in receipts.items():
+            status = to or _next_status(receipt)
+            if status is not None:
+                code = error_code if status in ("failed", "undelivered") else 0
+                conversation.move_receipt(message, receipt, status, code, now)
+                moved.append(sid)
+        return moved
+
+    def _find_message(self, sid: str) -> tuple[Conversation, Message]:
+        for conversation in self.conversations():
+            message = conversation.find_message(sid)
+            if message is not None:
+                return conversation, message
+        raise LookupError(f"there is no message {sid}")
+
+    # Landmarks
+
+    def landmarks(self) -> dict[str, str]:
+        """Where tests and demos start: the first conversation of the first service, and what is easy to get wrong."""
+        service = self.services[0]
+        landmark, empty, crowded, named = (service.conversations[number] for number in range(4))
+
+        def first(index: int, place: int = 0) -> tuple[Message, Receipt]:
+            message = landmark.message(index)
+            return message, landmark.receipts(message)[place]
+
+        message, receipt = first(0)
+        found = {
+            "service_sid": service.sid,
+            "conversation_sid": landmark.sid,
+            "message_sid": message.sid,
+            "receipt_sid": landmark.receipt_sid(message, receipt),
+            "receipt_message_sid": message.sid,
+            "participant_sid": receipt.participant.sid,
+            "chat_only_message_sid": landmark.message(CHAT_ONLY_INDEX).sid,
+        }
+        special = {
+            "failed": first(51),
+            "pending": first(52),
+            "unknown_status": first(53),
+            "departed_participant": first(DEPARTED_INDEX, -1),
+        }
+        for name, (message, receipt) in special.items():
+            found[f"{name}_receipt_sid"] = landmark.receipt_sid(message, receipt)
+            found[f"{name}_receipt_message_sid"] = message.sid
+        agent = landmark.cast[0]
+        return {
+            **found,
+            "empty_conversation_sid": empty.sid,
+            "crowded_conversation_sid": crowded.sid,
+            "unique_name": named.settings.unique_name or "",
+            "unique_name_conversation_sid": named.sid,
+            "identity": agent.identity or "",
+            "identity_participant_sid": agent.sid,
+            "other_service_sid": self.services[1].sid,
+        }
+
+
+def _next_status(receipt: Receipt) -> str | None:
+    status = NEXT_STATUS.get(receipt.status)
+    return None if status == "read" and receipt.participant.channel != "WA" else status
