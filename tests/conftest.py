@@ -1,12 +1,25 @@
 """Fixtures that all tests share: the sandbox, a client and a gateway on it, and the description of Twilio's API."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
+from starlette.types import ASGIApp
 
+from gateway.app import create_app
+from gateway.ask import landmark_variables
+from gateway.demo import settings_for
+from gateway.graph.operations import Operations
 from gateway.sandbox import Sandbox
+from gateway.server import Server, address, listen
+from gateway.twilio.client import Client, Credentials
+from gateway.twilio.retry import RetryPolicy
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,3 +49,71 @@ def twilio_openapi() -> Path:
         pytest.skip(reason)
     return path
 
+
+@pytest.fixture
+async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
+    """The Twilio client, on the sandbox; its retries do not wait."""
+    credentials = Credentials(sandbox.account_sid, sandbox.auth_token)
+    async with Client(sandbox.url, credentials, retries=RetryPolicy(first_delay=0.0)) as client:
+        yield client
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of an operation, and the upstream calls it made."""
+
+    data: Any
+    errors: list[dict[str, Any]]
+    paths: list[str]
+
+    @property
+    def codes(self) -> list[str]:
+        """The errors' codes."""
+        return [error["extensions"]["code"] for error in self.errors]
+
+
+class Ask:
+    """Runs operations in process: `await ask(query, serviceSid="IS…")`. The landmarks' names need no value."""
+
+    def __init__(self, sandbox: Sandbox, client: Client) -> None:
+        self.sandbox = sandbox
+        self.operations = Operations(client)
+
+    async def __call__(self, query: str, *, fresh: bool = False, **variables: Any) -> Answer:
+        self.sandbox.reset()
+        given = landmark_variables(query, self.sandbox.landmarks) | variables
+        outcome = await self.operations.run(query, variables=given, fresh=fresh)
+        return Answer(outcome.data, [failure.as_json() for failure in outcome.failures], list(self.sandbox.paths))
+
+
+@pytest.fixture
+def ask(sandbox: Sandbox, client: Client) -> Ask:
+    return Ask(sandbox, client)
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """The base URL of the application, served by the real server on a free port."""
+    ready = asyncio.Event()
+    with listen("127.0.0.1", 0, "--port") as listener:
+        server = Server(app, ready.set)
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        await ready.wait()
+        try:
+            yield address(listener)
+        finally:
+            server.should_exit = True
+            await running
+
+
+@pytest.fixture
+async def base_url(sandbox: Sandbox) -> AsyncIterator[str]:
+    """The base URL of a gateway over the sandbox."""
+    async with serving(create_app(settings_for(sandbox))) as url:
+        yield url
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session

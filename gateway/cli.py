@@ -1,0 +1,223 @@
+"""The command `receipts-gateway`. Each part imports what it needs when it runs, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import gateway
+
+if TYPE_CHECKING:
+    from gateway.settings import Settings
+
+__all__ = ["main"]
+
+_Option = Callable[[Callable[..., None]], Callable[..., None]]
+
+_HOST: _Option = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+
+
+def _port(name: str, default: int, help: str) -> _Option:
+    return click.option(name, default=default, show_default=True, type=click.IntRange(0, 65535), help=help)
+
+
+_SEED: _Option = click.option(
+    "--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1), help="Another seed, other data."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(gateway.__version__, prog_name="receipts-gateway")
+def main() -> None:
+    """A GraphQL gateway over Twilio Conversations' delivery receipts.
+
+    Without an account, begin with: receipts-gateway demo
+    """
+
+
+@main.command()
+@_HOST
+@_port("--port", 8000, "Port of the gateway; 0 for any free one.")
+@_port("--sandbox-port", 0, "Port of the sandbox; 0 for any free one.")
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write addresses, credentials and sids here, as JSON, once both answer; removed at the end.",
+)
+@_SEED
+def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed: int) -> None:
+    """Run the sandbox and a gateway over it."""
+    from gateway.demo import run_demo
+    from gateway.server import AddressUnusable
+    from gateway.settings import is_loopback
+
+    if not is_loopback(host):
+        raise _refusal(f"The demo has no callers' tokens, so it serves this machine only; {host} is open to others.")
+    if ready_file is not None and not ready_file.parent.is_dir():
+        raise _refusal(f"--ready-file: there is no directory {ready_file.parent}.")
+    _log("warning")
+    try:
+        asyncio.run(
+            run_demo(host=host, port=port, sandbox_port=sandbox_port, seed=seed, ready_file=ready_file, say=click.echo)
+        )
+    except AddressUnusable as error:
+        raise _refusal(str(error)) from None
+
+
+@main.command()
+@_HOST
+@_port("--port", 8000, "Port to listen on; 0 for any free one.")
+def serve(host: str, port: int) -> None:
+    """Serve the gateway for a Twilio account, with settings from the environment."""
+    settings = _settings()
+    from gateway.app import create_app
+    from gateway.server import AddressUnusable, Server, address, listen
+    from gateway.settings import is_loopback
+
+    if not settings.tokens and not is_loopback(host):
+        raise _refusal(
+            f"{host} is open to others, and no callers' tokens are set: set GATEWAY_TOKENS, or serve on 127.0.0.1."
+        )
+    _log(settings.log_level)
+    try:
+        with listen(host, port, "--port") as listener:
+            base = address(listener)
+            pages = f", GraphiQL at {base}/graphiql" if settings.graphiql else ""
+            server = Server(create_app(settings), lambda: click.echo(f"GraphQL at {base}/graphql{pages}"))
+            asyncio.run(server.serve(sockets=[listener]))
+    except AddressUnusable as error:
+        raise _refusal(str(error)) from None
+
+
+@main.command()
+def check() -> None:
+    """Try the credentials: which services they see, and how far away Twilio is."""
+    settings = _settings()
+    from gateway.check import check_account
+
+    ok, report = asyncio.run(check_account(settings))
+    click.echo(report, err=not ok)
+    if not ok:
+        sys.exit(1)
+
+
+@main.command()
+@_HOST
+@_port("--port", 8001, "Port to listen on; 0 for any free one.")
+@_SEED
+@click.option(
+    "--size", type=click.Choice(["small", "medium", "large"]), default="small", show_default=True, help="How much data."
+)
+def sandbox(host: str, port: int, seed: int, size: Any) -> None:
+    """Run the pretend Twilio alone."""
+    from gateway.sandbox import Sandbox
+    from gateway.server import unusable
+
+    async def run() -> None:
+        server = Sandbox(host=host, port=port, seed=seed, size=size)
+        try:
+            await server.start()
+        except OSError as error:
+            raise _refusal(str(unusable(error, host, port, "--port"))) from None
+        try:
+            click.echo(
+                f"Sandbox      {server.url}/sandbox\nAccount sid  {server.account_sid}\nAuth token   {server.auth_token}"
+            )
+            click.echo("".join(f"{name:38} {value}\n" for name, value in server.landmarks.items()) + "Ctrl-C stops it.")
+            await asyncio.Event().wait()
+        finally:
+            await server.stop()
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(run())
+
+
+@main.command()
+@click.argument("source", metavar="FILE|NAME")
+@click.option("--var", "pairs", multiple=True, metavar="NAME=VALUE", help="A variable; VALUE is JSON, or else text.")
+@click.option("--operation", help="Which operation, when the document has several.")
+@click.option("--url", help="Ask the gateway at this address instead of one over the sandbox.")
+@click.option("--token", envvar="RECEIPTS_GATEWAY_TOKEN", help="Caller's token for --url.")
+def query(source: str, pairs: tuple[str, ...], operation: str | None, url: str | None, token: str | None) -> None:
+    """Run one operation and print its answer.
+
+    FILE is a GraphQL document, "-" for standard input; NAME is one of the examples in the package. Over the sandbox,
+    variables such as $serviceSid and $conversationSid have values of their own.
+    """
+    from gateway.ask import ask_sandbox, ask_url
+
+    document = _document(source)
+    variables = dict(_variable(pair) for pair in pairs)
+    if url is not None:
+        answer = asyncio.run(ask_url(url, document, variables, operation, token))
+    else:
+        answer = asyncio.run(ask_sandbox(document, variables, operation))
+    if isinstance(answer, str):
+        raise _refusal(answer)
+    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    if answer.get("errors"):
+        sys.exit(1)
+
+
+@main.command()
+def schema() -> None:
+    """Print the schema (SDL)."""
+    from gateway.graph.schema import print_schema
+
+    click.echo(print_schema(), nl=False)
+
+
+def _settings() -> Settings:
+    from gateway.settings import Settings, SettingsError
+
+    try:
+        return Settings.load()
+    except SettingsError as error:
+        raise _refusal(*error.problems) from None
+
+
+def _refusal(*lines: str) -> click.exceptions.Exit:
+    for line in lines:
+        click.echo(line, err=True)
+    return click.exceptions.Exit(2)
+
+
+def _log(level: str) -> None:
+    import logging
+
+    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def _document(source: str) -> str:
+    if source == "-":
+        return sys.stdin.read()
+    examples = files("gateway").joinpath("examples")
+    named = examples.joinpath(f"{source}.graphql")
+    if not Path(source).exists() and source.isidentifier() and named.is_file():
+        return named.read_text(encoding="utf-8")
+    try:
+        return Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        names = sorted(
+            item.name.removesuffix(".graphql") for item in examples.iterdir() if item.name.endswith(".graphql")
+        )
+        raise _refusal(f"{source} is no file that can be read, and no example. Examples: {', '.join(names)}.") from None
+
+
+def _variable(pair: str) -> tuple[str, Any]:
+    name, equals, text = pair.partition("=")
+    if not equals or not name.isidentifier():
+        raise _refusal(f"--var takes NAME=VALUE, such as --var first=10; got {pair!r}.")
+    try:
+        return name, json.loads(text)
+    except ValueError:
+        return name, text

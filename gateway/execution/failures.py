@@ -1,0 +1,62 @@
+"""What of an error is shown, decided in one place: errors of ours as they are, everything else masked and logged."""
+
+import logging
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLError
+
+from gateway.errors import BadUserInput, GatewayError, InternalError
+
+__all__ = ["Failure", "failure_of", "mask"]
+
+_logger = logging.getLogger("gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One entry of an answer's `errors`."""
+
+    error: GatewayError
+    path: tuple[str | int, ...] | None = None
+    locations: tuple[tuple[int, int], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The entry as JSON values (https://spec.graphql.org/October2021/#sec-Errors)."""
+        entry: dict[str, Any] = {"message": self.error.message}
+        if self.locations:
+            entry["locations"] = [{"line": line, "column": column} for line, column in self.locations]
+        if self.path is not None:
+            entry["path"] = list(self.path)
+        return entry | {"extensions": self.error.extensions()}
+
+
+def failure_of(error: GraphQLError) -> Failure:
+    """The failure that an error from execution is shown as."""
+    return Failure(
+        _shown(error),
+        path=tuple(error.path) if error.path is not None else None,
+        locations=tuple((at.line, at.column) for at in error.locations or ()),
+    )
+
+
+def _shown(error: GraphQLError) -> GatewayError:
+    original: BaseException | None = error
+    while isinstance(original, GraphQLError) and original.original_error is not None:
+        original = original.original_error
+    if isinstance(original, GatewayError):
+        return original
+    # graphql-core's own errors while executing are about arguments, or about values that do not fit the schema; the
+    # latter are faults of ours, and their messages hold the value.
+    if isinstance(original, GraphQLError) and original.message.startswith(("Argument ", "Variable ")):
+        return BadUserInput(original.message)
+    return mask(original or error)
+
+
+def mask(error: BaseException) -> InternalError:
+    """The error shown in place of a bug. The log tells where it happened; its message may hold data and is left out."""
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    where = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
+    _logger.error("internal error: %s at %s", type(error).__name__, where or "unknown place")
+    return InternalError("The gateway failed while answering this. Its log says more, under this request's id.")

@@ -1,0 +1,139 @@
+"""The two kinds of field in the graph: a property is read from what is there, an edge says what to read next.
+
+Both are ordinary Strawberry fields. What they add is a statement that can be used before anything runs: whether a field
+needs its record to have been looked up, and where an edge leads.
+"""
+
+from __future__ import annotations
+
+import sys
+from asyncio import gather
+from collections.abc import Awaitable, Callable, Mapping
+from inspect import isawaitable
+from typing import Any, Protocol
+
+from graphql import GraphQLResolveInfo
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.field import StrawberryField
+from strawberry.types.fields.resolver import StrawberryResolver
+from strawberry.types.info import Info
+
+from gateway.execution.selection import selects
+
+__all__ = ["Edge", "Property", "Read", "edge"]
+
+
+class Read(Protocol):
+    """What an edge answers with: where its child, or its list of children, is to be had."""
+
+    type_name: str
+    """The type of the child."""
+
+    def reference(self) -> object | None:
+        """The child as far as it is known without reading; None when it must be read in any case."""
+
+    def run(self, context: Any) -> Awaitable[object | None]:
+        """Read it. None when it does not exist; raises what is to be shown as the field's error."""
+
+
+class Property(StrawberryField):
+    """A field whose value is on the record: one line in its type."""
+
+    def __init__(
+        self,
+        description: str,
+        *,
+        derive: Callable[[Any], object] | None = None,
+        of: Mapping[str, Any] | None = None,
+        wire: Any = None,
+        needs_row: bool = True,
+    ) -> None:
+        """Take the sentence for the API's reader.
+
+        `derive` makes the value from the record's row (or from the node itself when the field does not need a row), and
+        `of` names the upstream properties it uses, with their types. Without it the value is the upstream property of the
+        field's own name; `wire` is that property's type where the field's own does not say it.
+        """
+        super().__init__(description=description)
+        self.init = self.repr = self.compare = False
+        self.derive = derive
+        self.of = of
+        self.wire = wire
+        self.needs_row = needs_row
+        self.read: Callable[[Any], object] = derive if derive is not None and not needs_row else _unbound
+
+    def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> object:
+        """The value on `source`."""
+        return self.read(source)
+
+    def __copy__(self) -> Property:
+        twin = Property(
+            self.description or "", derive=self.derive, of=self.of, wire=self.wire, needs_row=self.needs_row
+        )
+        twin.python_name, twin.graphql_name = self.python_name, self.graphql_name
+        twin.type_annotation, twin.origin, twin.read = self.type_annotation, self.origin, self.read
+        return twin
+
+
+class Edge(StrawberryField):
+    """A field that leads to another record or to a list of them. Its function does no I/O: it answers with a `Read`."""
+
+    needs_row: bool
+
+    def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> Any:
+        """What the edge's read, or each of its reads, leads to; an exception in place of a read stays one."""
+        reads: Any = super().get_result(source, info, args, kwargs)
+        assert info is not None
+        if isinstance(reads, list):
+            return _follow_all(reads, info._raw_info)
+        return _follow(reads, info._raw_info)
+
+
+def _follow(read: Read | Exception | None, info: GraphQLResolveInfo[Any]) -> Any:
+    """The child as a reference where the selection wants no more than ids and sids, else what its read gives."""
+    if read is None or isinstance(read, Exception):
+        return read
+    reference = read.reference()
+    if reference is not None and not info.context.fresh and not needs_row(info, read.type_name):
+        return reference
+    return read.run(info.context)
+
+
+async def _follow_all(reads: list[Read | Exception | None], info: GraphQLResolveInfo[Any]) -> list[Any]:
+    children = [_follow(read, info) for read in reads]
+    waiting = [position for position, child in enumerate(children) if isawaitable(child)]
+    landed = await gather(*(children[position] for position in waiting), return_exceptions=True)
+    for position, child in zip(waiting, landed, strict=True):
+        children[position] = child
+    return children
+
+
+def edge(returns: str, description: str, *, needs_row: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
+
+    `returns` is the field's type, to be found in the function's module; with `needs_row` the record's own properties
+    are used, so that it is looked up first.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Edge:
+        field = Edge(
+            python_name=None,
+            type_annotation=StrawberryAnnotation(returns, namespace=sys.modules[function.__module__].__dict__),
+            description=description,
+            base_resolver=StrawberryResolver(function),
+        )
+        field.needs_row = needs_row
+        return field
+
+    return decorate
+
+
+def needs_row(info: GraphQLResolveInfo[Any], type_name: str) -> bool:
+    """Whether the selection below this field wants more of a `type_name` than its ids, sids and what they lead to."""
+    return selects(
+        info, type_name, lambda field: getattr(field.extensions.get("strawberry-definition"), "needs_row", True)
+    )
+
+
+def _unbound(source: object) -> object:
+    raise RuntimeError("A property belongs to a type made by gateway.graph.node.")

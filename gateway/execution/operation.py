@@ -1,0 +1,109 @@
+"""From a document's text to the answer's data and errors: parsed, validated, chosen, executed by graphql-core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from inspect import isawaitable
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    execute,
+    get_operation_ast,
+    parse,
+    validate,
+)
+
+from gateway.errors import BadUserInput, GatewayError, OperationUnresolved, ParseFailed, ValidationFailed
+from gateway.execution.failures import Failure, failure_of
+
+__all__ = ["Executor", "Outcome"]
+
+_CACHED_DOCUMENTS, _CACHED_LENGTH = 500, 20_000
+_TOKENS_MAX = 10_000
+_ERRORS_MAX = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a request: data and failures, or, when it failed before execution, failures alone."""
+
+    data: dict[str, Any] | None
+    failures: tuple[Failure, ...] = ()
+    executed: bool = True
+    """Whether execution began; if not there is no `data` in the answer, not even null."""
+
+
+class Executor:
+    """Carries out operations on one schema. Documents that were valid once are not parsed and validated again."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self._documents = lru_cache(maxsize=_CACHED_DOCUMENTS)(self._read)
+
+    async def run(
+        self, text: str, context: object, *, variables: dict[str, Any] | None = None, operation_name: str | None = None
+    ) -> Outcome:
+        """Carry out one operation of the document `text`. Every failure is in the outcome; nothing is raised for one."""
+        try:
+            document = self._documents(text) if len(text) <= _CACHED_LENGTH else self._read(text)
+        except _Invalid as invalid:
+            return Outcome(None, invalid.failures, executed=False)
+        operation = get_operation_ast(document, operation_name)
+        if operation is None:
+            return Outcome(None, (Failure(_unresolved(document, operation_name)),), executed=False)
+        result = execute(
+            self._schema,
+            document,
+            context_value=context,
+            variable_values=variables or {},
+            operation_name=operation_name,
+            max_coercion_errors=_ERRORS_MAX,
+        )
+        if isawaitable(result):
+            result = await result
+        errors = result.errors or []
+        if result.data is None and errors and all(error.path is None for error in errors):
+            return Outcome(None, _failures(errors, BadUserInput), executed=False)
+        return Outcome(result.data, tuple(failure_of(error) for error in errors))
+
+    def _read(self, text: str) -> DocumentNode:
+        try:
+            document = parse(text, max_tokens=_TOKENS_MAX)
+        except GraphQLSyntaxError as error:
+            raise _Invalid(_failures([error], ParseFailed)) from None
+        except RecursionError:
+            raise _Invalid((Failure(ParseFailed("The document is nested too deeply.")),)) from None
+        errors = validate(self._schema, document, max_errors=_ERRORS_MAX)
+        if errors:
+            raise _Invalid(_failures(errors, ValidationFailed))
+        return document
+
+
+class _Invalid(Exception):
+    """A document that cannot be executed, with all that is wrong with it."""
+
+    def __init__(self, failures: tuple[Failure, ...]) -> None:
+        super().__init__()
+        self.failures = failures
+
+
+def _failures(errors: list[GraphQLError], kind: type[GatewayError]) -> tuple[Failure, ...]:
+    return tuple(
+        Failure(kind(error.message), locations=tuple((at.line, at.column) for at in error.locations or ()))
+        for error in errors
+    )
+
+
+def _unresolved(document: DocumentNode, name: str | None) -> OperationUnresolved:
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    if not operations:
+        return OperationUnresolved("The document has no operation, only fragments.")
+    if name is None:
+        return OperationUnresolved("The document has several operations: say which in `operationName`.")
+    return OperationUnresolved("No operation of the document has the name that `operationName` gives.")

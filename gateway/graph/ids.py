@@ -1,0 +1,49 @@
+"""Node ids: opaque, permanent, and enough to find the record again, since a receipt's sid alone cannot be fetched.
+
+An id is base64url of: a version, the type's letter, and the sids of the record's path. Version 1 packs each sid's 32
+lower-case hex digits into 16 bytes; version 2 keeps the digits as they are, for a sid that holds capitals.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable
+
+from gateway.errors import BadUserInput
+from gateway.twilio.paths import child, sid_segment, sids_of
+from gateway.twilio.resources import Resource
+
+__all__ = ["decode_id", "encode_id"]
+
+_PACKED, _VERBATIM = 1, 2
+
+
+def encode_id(resource: Resource, path: str) -> str:
+    """The id of the record at `path`."""
+    digits = "".join(sid[2:] for sid in sids_of(path))
+    letter = resource.type_name[0].encode()
+    if digits.lower() == digits:
+        return _to_text(bytes([_PACKED]) + letter + bytes.fromhex(digits))
+    return _to_text(bytes([_VERBATIM]) + letter + digits.encode())
+
+
+def decode_id(resources: Iterable[Resource], node_id: str) -> tuple[Resource, str]:
+    """The resource and the path of the record that an id names; raises `BadUserInput` for anything that is no id."""
+    letters = {resource.type_name[0]: resource for resource in resources}
+    try:
+        data = urlsafe_b64decode(node_id + "=" * (-len(node_id) % 4))
+        resource = letters[chr(data[1])]
+        digits = data[2:].hex() if data[0] == _PACKED else data[2:].decode("ascii")
+        lineage = (*resource.ancestors, resource)
+        path = ""
+        for level, owner in enumerate(lineage):
+            path = child(path, owner.collection, sid_segment(owner.prefix + digits[level * 32 :][:32], owner.prefix))
+        if encode_id(resource, path) != node_id:  # One record has one id: no other spelling, nothing behind it.
+            raise ValueError("not canonical")
+    except (BadUserInput, ValueError, KeyError, IndexError):
+        raise BadUserInput(
+            "This is not an id of this graph. Ids are opaque: pass on what an `id` field gave."
+        ) from None
+    return resource, path
+
+
+def _to_text(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode()

@@ -1,0 +1,160 @@
+"""How a type of the graph is stated: properties in one line each, and from them what is read off the wire.
+
+A record of the graph is an instance of its own type: a path, and the row behind it once that has been read.
+"""
+
+import types
+from collections.abc import Callable, Mapping
+from inspect import get_annotations
+from operator import attrgetter
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
+
+import strawberry
+from graphql import GraphQLAbstractType, GraphQLResolveInfo
+from typing_extensions import dataclass_transform
+
+from gateway.execution.fields import Property
+from gateway.graph.ids import encode_id
+from gateway.graph.scalars import DateTime, Url, in_utc
+from gateway.twilio.paths import sids_of
+from gateway.twilio.resources import Int32, Resource, Row, Timestamp, row_type
+
+__all__ = ["Node", "embedded", "from_path", "node", "prop", "sid_of", "word"]
+
+C = TypeVar("C", bound=type)
+
+_WIRE_TYPES: dict[Any, Any] = {strawberry.ID: str, str: str, int: Int32, DateTime: Timestamp, Url: str}
+
+
+def prop(
+    description: str,
+    *,
+    derive: Callable[[Any], object] | None = None,
+    of: Mapping[str, Any] | None = None,
+    wire: Any = None,
+) -> Any:
+    """A property read from the record's row; see `Property` for what the arguments mean."""
+    return Property(description, derive=derive, of=of, wire=wire)
+
+
+def from_path(description: str, derive: Callable[[Any], object]) -> Any:
+    """A property that the record's path tells, so that nothing is looked up for it."""
+    return Property(description, derive=derive, needs_row=False)
+
+
+def sid_of(level: int, description: str) -> Any:
+    """The sid at that level of the record's path: 0 the service's, 1 the conversation's, …, -1 the record's own."""
+    return from_path(description, lambda record: sids_of(record.path)[level])
+
+
+def word(value: str, description: str) -> Any:
+    """A value of an enum: Twilio's word for it, and a sentence for the API's reader."""
+    return strawberry.enum_value(value, description=description)
+
+
+@strawberry.interface(description="A record that can be fetched again by its id.")
+class Node:
+    """A record: where it is, and what was read of it."""
+
+    resource: ClassVar[Resource]
+    path: strawberry.Private[str]
+    """Its path below `/v1/`."""
+    row: strawberry.Private[Row] = None
+    """What Twilio said of it; None while only its path is known."""
+    listed: strawberry.Private[bool] = False
+    """Whether it was reached through a list, so that others like it are at hand."""
+
+    id: strawberry.ID = from_path(
+        "Names this record in the whole graph: pass it to `node`. Opaque and permanent; costs nothing to ask for.",
+        lambda record: encode_id(record.resource, record.path),
+    )
+
+    @staticmethod
+    def resolve_type(record: "Node", info: GraphQLResolveInfo[Any], abstract: GraphQLAbstractType) -> str:
+        """The name of the record's type."""
+        return record.resource.type_name
+
+
+@dataclass_transform(kw_only_default=True)
+def node(
+    description: str,
+    *,
+    collection: str,
+    prefix: str,
+    rows_key: str,
+    page_max: int,
+    sid_property: str = "",
+    name_property: str | None = None,
+    parent: Any = None,
+) -> Callable[[C], C]:
+    """Make a class of properties and edges a type of node, and state the resource behind it (see `Resource`)."""
+
+    def decorate(cls: C) -> C:
+        properties = _bind(cls, on_row=True)
+        made: Any = strawberry.type(cls, description=description)
+        made.resource = Resource(
+            type_name=cls.__name__,
+            collection=collection,
+            prefix=prefix,
+            rows_key=rows_key,
+            page_max=page_max,
+            sid_property=sid_property,
+            name_property=name_property,
+            parent=parent.resource if parent is not None else None,
+            properties=properties,
+            node=made,
+        )
+        return made  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def embedded(description: str) -> Callable[[C], C]:
+    """Make a class of properties a type that lives within others: its source is the value itself."""
+
+    def decorate(cls: C) -> C:
+        properties = _bind(cls, on_row=False)
+        made: Any = strawberry.type(cls, description=description)
+        made.properties = properties
+        return made  # type: ignore[no-any-return]
+
+    return decorate
+
+
+def _bind(cls: type, *, on_row: bool) -> dict[str, Any]:
+    """Tell each property of the class where its value is read, and give the upstream properties they use, with types."""
+    wanted: dict[str, Any] = {}
+    for name, annotation in get_annotations(cls).items():
+        field = cls.__dict__.get(name)
+        if not isinstance(field, Property) or not field.needs_row:
+            continue
+        if field.of is not None:
+            wanted |= field.of
+        elif field.derive is None:
+            wanted[name] = field.wire if field.wire is not None else _wire_type(annotation)
+        derive = in_utc if DateTime in (annotation, *get_args(annotation)) and field.derive is None else field.derive
+        field.read = _reader(name, derive, on_row, is_own=derive is not in_utc)
+    return wanted
+
+
+def _reader(name: str, derive: Callable[[Any], object] | None, on_row: bool, is_own: bool) -> Callable[[Any], object]:
+    if derive is None:
+        return attrgetter(f"row.{name}" if on_row else name)
+    if not is_own:
+        value = attrgetter(f"row.{name}" if on_row else name)
+        return lambda source: derive(value(source))
+    return (lambda source: derive(source.row)) if on_row else derive
+
+
+def _wire_type(annotation: Any) -> Any:
+    """The type in which an upstream property of this GraphQL type is read."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in (Union, types.UnionType):
+        return Union[tuple(_wire_type(part) for part in arguments)]  # noqa: UP007 - made of values
+    if origin is list:
+        return list[_wire_type(arguments[0])]  # type: ignore[misc]
+    if annotation is type(None):
+        return None
+    if hasattr(annotation, "properties"):
+        return row_type(annotation.__name__, annotation.properties)
+    return _WIRE_TYPES.get(annotation, Any)

@@ -1,0 +1,209 @@
+"""The three ways from a record to others: an item by its path, a member of a list already at hand, a window on a list.
+
+Each is a plain value that says what to read; making one costs nothing and refuses bad input before any call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from gateway.errors import BadUserInput, NotFound, UpstreamRejected
+from gateway.graph.connection import Spot, Window
+from gateway.graph.context import Context
+from gateway.graph.cursors import Cursor, decode_cursor
+from gateway.graph.node import Node
+from gateway.loaders import Loaders
+from gateway.twilio.paths import child
+from gateway.twilio.resources import Resource, Row
+from gateway.twilio.responses import Page
+
+__all__ = ["Item", "Listing", "Member"]
+
+FIRST_DEFAULT, FIRST_MAX = 50, 1000
+_SPARE_PAGES = 10  # Pages that may bring nothing new, however small the pages that Twilio gives.
+_INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One record by its path. It is null, without an error, when Twilio has none there."""
+
+    resource: Resource
+    path: str
+    listed: bool = False
+    by_name: bool = False
+    """Whether the path ends in a name; then only a read tells the record's sid."""
+
+    @property
+    def type_name(self) -> str:
+        """The record's type."""
+        return self.resource.type_name
+
+    def reference(self) -> Node | None:
+        """The record as its path tells it."""
+        return None if self.by_name else self.resource.node(path=self.path, listed=self.listed)
+
+    async def run(self, context: Context) -> Node | None:
+        """Look the record up."""
+        try:
+            row = await context.loaders.item(self.path)
+        except NotFound:
+            return None
+        path = f"{self.path.rpartition('/')[0]}/{row.sid}" if self.by_name else self.path
+        return self.resource.node(path=path, row=row, listed=self.listed)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One record out of a list that others need too, as a receipt's participant: it is read with the whole list.
+
+    It is null, without an error, when it is not there, as a participant who has left.
+    """
+
+    resource: Resource
+    list_path: str
+    sid: str
+
+    @property
+    def type_name(self) -> str:
+        """The record's type."""
+        return self.resource.type_name
+
+    def reference(self) -> Node:
+        """The record as its sid tells it."""
+        return self._node(None)
+
+    async def run(self, context: Context) -> Node | None:
+        """Find the record in its list."""
+        try:
+            row = await context.loaders.member(self.list_path, self.sid)
+        except NotFound:
+            return None
+        return self._node(row) if row is not None else None
+
+    def _node(self, row: Row) -> Node:
+        return self.resource.node(path=f"{self.list_path}/{self.sid}", row=row, listed=True)  # type: ignore[no-any-return]
+
+
+class Listing:
+    """A window on the list of a resource below a parent."""
+
+    def __init__(
+        self,
+        resource: Resource,
+        parent_path: str,
+        first: int | None,
+        after: str | None,
+        *,
+        filters: tuple[tuple[str, str], ...] = (),
+        keep: Callable[[Row], bool] | None = None,
+        variant: str = "",
+        scan: int | None = None,
+        whole: bool = False,
+        nothing: bool = False,
+        idle: bool = False,
+    ) -> None:
+        """Take the window; raises `BadUserInput` for a `first` or an `after` that cannot be.
+
+        `filters` are upstream's own parameters. `keep` chooses among the rows that come, `variant` names that choice for
+        cursors, and `scan` bounds the rows looked at. `whole` reads the list to its end, so that its rows can be counted.
+        `nothing` can match; with `idle` it is already known that there is nothing, unless a fresh answer is asked for.
+        """
+        self.first = FIRST_DEFAULT if first is None else first
+        if not 0 <= self.first <= FIRST_MAX:
+            raise BadUserInput(f"`first` must be from 0 to {FIRST_MAX}.")
+        self._resource = resource
+        self._path = resource.list_path(parent_path)
+        self._filters, self._keep, self._scan, self._whole = filters, keep, scan, whole
+        self._is_nothing, self._is_idle = nothing, idle
+        self._key = f"{self._path}?{filters}{variant}"
+        self._after = decode_cursor(after, self._key, filters, resource.page_max) if isinstance(after, str) else None
+
+    @property
+    def type_name(self) -> str:
+        """The type of the connection."""
+        return f"{self._resource.type_name}Connection"
+
+    def reference(self) -> None:
+        """A list is always read."""
+
+    async def run(self, context: Context) -> Window:
+        """Read as many pages as the window needs; raises `NotFound` and `UpstreamError`."""
+        if self._is_nothing or (self._is_idle and not context.fresh):
+            return Window([], False, self._after is not None, total_count=0)
+        try:
+            return await (self._read_whole if self._whole else self._walk)(context.loaders)
+        except UpstreamRejected as error:
+            if self._after is not None and error.upstream and error.upstream.code == _INVALID_PAGE_TOKEN:
+                raise BadUserInput("`after` is no longer valid: start again without it.") from None
+            raise
+
+    async def _walk(self, loaders: Loaders) -> Window:
+        after = self._after
+        resumed: Cursor | None = after
+        edges: list[Spot] = []
+        seen: set[str] = set()
+        end: Spot | None = None
+        has_next = False
+        async with aclosing(loaders.pages(self._target(after), most=self.first + _SPARE_PAGES)) as pages:
+            async for page in pages:
+                passed = resumed.place_in(page.rows) if resumed is not None else 0
+                resumed = None
+                for place, row in enumerate(page.rows[passed:], passed + 1):
+                    if row.sid in seen or self._is_behind(row):
+                        continue
+                    if len(edges) == self.first or len(seen) == self._scan:
+                        has_next = True
+                        break
+                    seen.add(row.sid)
+                    end = self._spot(page, place, row)
+                    if self._keep is None or self._keep(row):
+                        edges.append(end)
+                if has_next:
+                    break
+                if len(edges) == self.first or len(seen) == self._scan:
+                    has_next = page.next is not None
+                    break
+        return Window(edges, has_next, after is not None, end)
+
+    async def _read_whole(self, loaders: Loaders) -> Window:
+        spots: dict[str, Spot] = {}
+        async with aclosing(loaders.pages(self._target(None), most=self._resource.page_max + _SPARE_PAGES)) as pages:
+            async for page in pages:
+                for row in page.rows:
+                    spots.setdefault(row.sid, self._spot(None, len(spots) + 1, row))
+        every = list(spots.values())
+        passed = self._after.place_in([spot.node.row for spot in every]) if self._after is not None else 0
+        kept = [spot for spot in every if self._keep is None or self._keep(spot.node.row)]
+        ahead = [spot for spot in kept if spot.place > passed]
+        edges = ahead[: self.first]
+        return Window(edges, len(ahead) > len(edges), self._after is not None, total_count=len(kept))
+
+    def _target(self, after: Cursor | None) -> str:
+        """The page to begin with: where the cursor says, else the first, no larger than is needed."""
+        if after is not None and after.query:
+            return f"{self._path}?{after.query}"
+        most = self._resource.page_max
+        pages = -(-max(self.first, 1) // most)
+        size = most if self._whole else -(-max(self.first, 1) // pages)
+        parameters = [*self._filters, ("PageSize", str(size))]
+        return f"{self._path}?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters)
+
+    def _is_behind(self, row: Row) -> bool:
+        """Whether a row of an indexed list comes before the cursor; rows may have moved between pages since."""
+        if self._after is None or self._after.index is None or getattr(row, "index", None) is None:
+            return False
+        if ("Order", "desc") in self._filters:
+            return bool(row.index >= self._after.index)
+        return bool(row.index <= self._after.index)
+
+    def _spot(self, page: Page | None, place: int, row: Row) -> Spot:
+        node = self._resource.node(path=child(self._path, row.sid), row=row, listed=True)
+        if page is None:
+            return Spot(node, self._key, "", place)
+        if place == len(page.rows) and page.next is not None:
+            return Spot(node, self._key, page.next.partition("?")[2], 0)
+        return Spot(node, self._key, page.target.partition("?")[2], place)

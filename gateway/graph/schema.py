@@ -1,0 +1,40 @@
+"""The schema: an ordinary Strawberry schema, and its text."""
+
+from dataclasses import replace
+from typing import Any
+
+import strawberry
+from graphql import Node, Visitor, parse, print_ast, visit
+from strawberry.schema.config import StrawberryConfig
+
+from gateway.graph.query import Query
+from gateway.graph.scalars import SCALARS
+from gateway.graph.types import Conversation, Message, Participant, Receipt, Service
+
+__all__ = ["make_schema", "print_schema"]
+
+
+def make_schema() -> strawberry.Schema:
+    """The gateway's schema."""
+    return strawberry.Schema(
+        query=Query,
+        types=[Service, Conversation, Message, Receipt, Participant],
+        config=StrawberryConfig(scalar_map=SCALARS),
+    )
+
+
+def print_schema() -> str:
+    """The schema in SDL, sorted by name throughout: what `schema.graphql` holds."""
+    return print_ast(visit(parse(make_schema().as_str(), no_location=True), _Sorted())) + "\n"
+
+
+class _Sorted(Visitor):
+    """Sorts what has no order of its own, so that a change of the text is a change of the schema."""
+
+    def leave(self, node: Node, *_: Any) -> Node | None:
+        parts: dict[str, Any] = {}
+        for name in ("definitions", "fields", "arguments", "values"):
+            children = getattr(node, name, None)
+            if children:
+                parts[name] = tuple(sorted(children, key=lambda child: child.name.value))
+        return replace(node, **parts) if parts else None

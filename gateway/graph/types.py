@@ -1,0 +1,502 @@
+"""The five types of record and what is embedded in them: a field is one line, an edge says where it leads."""
+
+from enum import Enum
+from typing import Annotated, Any
+
+import strawberry
+
+from gateway.execution.fields import edge
+from gateway.graph.connection import Connection
+from gateway.graph.delivery import (
+    DeliveryAmount,
+    DeliveryStatus,
+    MessageDeliveryStatus,
+    amount,
+    cannot_match,
+    has_no_receipts,
+    is_final,
+    message_delivery_status,
+    receipt_status,
+)
+from gateway.graph.delivery_errors import TITLES, documentation_url
+from gateway.graph.node import Node, embedded, node, prop, sid_of, word
+from gateway.graph.reads import Item, Listing, Member
+from gateway.graph.scalars import DateTime, Url, in_utc, moment
+from gateway.twilio.paths import child, name_segment, parent_of, sid_segment
+from gateway.twilio.resources import Int32, Resource, SidText, Timestamp, row_type
+
+__all__ = [
+    "RESOURCES",
+    "Conversation",
+    "Message",
+    "Participant",
+    "Receipt",
+    "Service",
+    "ServiceConnection",
+]
+
+_SCAN_MAX = 1000  # Conversations looked at for one window when the range of times cuts through a day.
+
+First = Annotated[int | None, strawberry.argument(description="How many at most: 0 to 1000. Null means the default.")]
+After = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Go on behind this `cursor` or `endCursor` of the same list; null begins at its start."
+    ),
+]
+
+
+Sid = Annotated[strawberry.ID, strawberry.argument(description="Its sid.")]
+
+_TIMERS = row_type("Timers", {"date_inactive": Timestamp | None, "date_closed": Timestamp | None})
+
+
+@strawberry.enum(description="What a conversation is doing.")
+class ConversationState(Enum):
+    INITIALIZING = word("initializing", "Being set up.")
+    ACTIVE = word("active", "Open: messages can be sent.")
+    INACTIVE = word("inactive", "Open, but nothing was sent for the time its timer sets.")
+    CLOSED = word("closed", "Over: it can be read, not written to.")
+    UNKNOWN = word("unknown", "A word that this schema does not know.")
+
+
+@strawberry.enum(description="The states by which conversations can be chosen.")
+class ConversationStateFilter(Enum):
+    ACTIVE = word("active", "Open: messages can be sent.")
+    INACTIVE = word("inactive", "Open, but nothing was sent for the time its timer sets.")
+    CLOSED = word("closed", "Over: it can be read, not written to.")
+
+
+@strawberry.enum(description="The order of messages in a conversation.")
+class MessageOrder(Enum):
+    ASC = word("asc", "Oldest first.")
+    DESC = word("desc", "Newest first.")
+
+
+@embedded("A file that was sent with a message. Its content is served by Twilio's Media Content Service, not here.")
+class Media:
+    sid: strawberry.ID = prop("Its sid: `ME…`.")
+    content_type: str | None = prop("Its MIME type, such as `image/png`.")
+    filename: str | None = prop("Its name, when the sender gave one.")
+    size: int | None = prop("Its size in bytes.")
+
+
+@embedded("How a message's receipts stand, in sum. It comes with the message: asking for it costs nothing more.")
+class DeliverySummary:
+    total: int = prop("How many receipts the message has: one for each recipient outside chat.")
+    sent: DeliveryAmount = prop(
+        "How many were sent. Cumulative: what was delivered or read was sent too.",
+        derive=lambda delivery: amount(delivery.sent),
+        of={"sent": str | None},
+    )
+    delivered: DeliveryAmount = prop(
+        "How many were delivered. Cumulative: what was read was delivered too.",
+        derive=lambda delivery: amount(delivery.delivered),
+        of={"delivered": str | None},
+    )
+    read: DeliveryAmount = prop(
+        "How many were read.", derive=lambda delivery: amount(delivery.read), of={"read": str | None}
+    )
+    failed: DeliveryAmount = prop(
+        "How many could not be sent.", derive=lambda delivery: amount(delivery.failed), of={"failed": str | None}
+    )
+    undelivered: DeliveryAmount = prop(
+        "How many were sent and not delivered.",
+        derive=lambda delivery: amount(delivery.undelivered),
+        of={"undelivered": str | None},
+    )
+
+
+@embedded("Why a message did not reach a recipient.")
+class DeliveryError:
+    code: int = prop("The code, such as 30003.", derive=lambda code: code, of={})
+    title: str | None = prop(
+        "What it means, in a few words; null for a code that is not known here.", derive=TITLES.get, of={}
+    )
+    documentation_url: Url = prop(
+        "Twilio's page about the code, with causes and cures.", derive=documentation_url, of={}
+    )
+
+
+@embedded("How a participant outside chat is reached.")
+class MessagingBinding:
+    type: str | None = prop("The channel: `sms`, `whatsapp`, and so on.")
+    address: str | None = prop("The participant's own address, such as a phone number.")
+    proxy_address: str | None = prop("The Twilio address the participant writes to.")
+    projected_address: str | None = prop("The Twilio address that stands for a chat user in a group text.")
+
+
+@node(
+    "A Conversations service: a separate space of conversations in the account.",
+    collection="Services",
+    prefix="IS",
+    rows_key="services",
+    page_max=100,
+    sid_property="chat_service_sid",
+)
+class Service(Node):
+    sid: strawberry.ID = sid_of(0, "Its sid: `IS…`.")
+    account_sid: strawberry.ID | None = prop("The account it belongs to: `AC…`.")
+    friendly_name: str | None = prop("Its name, for people.")
+    date_created: DateTime | None = prop("When it was made.")
+    date_updated: DateTime | None = prop("When it was last changed.")
+    url: Url | None = prop("Its address in Twilio's REST API.")
+
+    @edge(
+        "ConversationConnection | None",
+        "Its conversations. With a range of times the newest come first, and a page may hold fewer than `first`, even "
+        "none, while `hasNextPage` is true. Costs one upstream call per 100.",
+    )
+    def conversations(
+        self,
+        first: First = 50,
+        after: After = strawberry.UNSET,
+        state: Annotated[
+            ConversationStateFilter | None, strawberry.argument(description="Only those in this state; null for all.")
+        ] = strawberry.UNSET,
+        created_from: Annotated[
+            DateTime | None, strawberry.argument(description="Only those made at this time or later.")
+        ] = strawberry.UNSET,
+        created_to: Annotated[
+            DateTime | None, strawberry.argument(description="Only those made at this time or earlier.")
+        ] = strawberry.UNSET,
+    ) -> Listing:
+        # Twilio takes whole days, in UTC; what of those days is outside the range is left out here.
+        filters = []
+        if created_from:
+            filters.append(("StartDate", f"{created_from[:10]}T00:00:00Z"))
+        if created_to:
+            filters.append(("EndDate", f"{created_to[:10]}T23:59:59Z"))
+        if state:
+            filters.append(("State", state.value))
+        earliest, latest = (moment(text) if text else None for text in (created_from, created_to))
+
+        def keep(row: Any) -> bool:
+            made = moment(row.date_created) if row.date_created is not None else None
+            return made is not None and (earliest is None or earliest <= made) and (latest is None or made <= latest)
+
+        ranged = bool(created_from or created_to)
+        return Listing(
+            Conversation.resource,
+            self.path,
+            first,
+            after,
+            filters=tuple(filters),
+            keep=keep if ranged else None,
+            variant=f"{created_from}{created_to}" if ranged else "",
+            scan=_SCAN_MAX if ranged else None,
+        )
+
+    @edge("Conversation | None", "One of its conversations, by sid. Null when there is none. Costs one upstream call.")
+    def conversation(self, sid: Sid) -> Item:
+        return Item(Conversation.resource, child(self.path, "Conversations", sid_segment(sid, "CH")))
+
+    @edge(
+        "Conversation | None",
+        "One of its conversations, by unique name. Null when there is none. Always costs one upstream call.",
+    )
+    def conversation_by_unique_name(
+        self, unique_name: Annotated[str, strawberry.argument(description="The conversation's unique name.")]
+    ) -> Item:
+        segment = name_segment(unique_name, "unique name", "CH")
+        return Item(Conversation.resource, child(self.path, "Conversations", segment), by_name=True)
+
+
+@node(
+    "A conversation: a thread of messages between participants on chat, SMS, WhatsApp and other channels.",
+    collection="Conversations",
+    prefix="CH",
+    rows_key="conversations",
+    page_max=100,
+    sid_property="conversation_sid",
+    name_property="unique_name",
+    parent=Service,
+)
+class Conversation(Node):
+    sid: strawberry.ID = sid_of(-1, "Its sid: `CH…`.")
+    account_sid: strawberry.ID | None = prop("The account it belongs to: `AC…`.")
+    chat_service_sid: strawberry.ID = sid_of(0, "The sid of its service: `IS…`.")
+    messaging_service_sid: strawberry.ID | None = prop("The messaging service it sends through: `MG…`.")
+    friendly_name: str | None = prop("Its name, for people.")
+    unique_name: str | None = prop("Its name, for programs, where it has one.")
+    attributes: str | None = prop("What the application stored with it: JSON, as text.")
+    state: ConversationState | None = prop(
+        "What it is doing.", derive=lambda row: _conversation_state(row.state), of={"state": str | None}
+    )
+    date_inactive: DateTime | None = prop(
+        "When it will become inactive, if nothing is sent.",
+        derive=lambda row: in_utc(row.timers.date_inactive) if row.timers is not None else None,
+        of={"timers": _TIMERS | None},
+    )
+    date_closed: DateTime | None = prop(
+        "When it will be closed, if nothing is sent.",
+        derive=lambda row: in_utc(row.timers.date_closed) if row.timers is not None else None,
+        of={"timers": _TIMERS | None},
+    )
+    date_created: DateTime | None = prop("When it was made.")
+    date_updated: DateTime | None = prop("When it was last changed.")
+    url: Url | None = prop("Its address in Twilio's REST API.")
+
+    @edge("Service | None", "The service it is part of. Costs one upstream call per service.")
+    def service(self) -> Item:
+        return Item(Service.resource, parent_of(self.path), self.listed)
+
+    @edge("MessageConnection | None", "Its messages. Costs one upstream call per 100.")
+    def messages(
+        self,
+        first: First = 50,
+        after: After = strawberry.UNSET,
+        order: Annotated[
+            MessageOrder | None, strawberry.argument(description="Oldest or newest first; null means the default.")
+        ] = MessageOrder.ASC,
+    ) -> Listing:
+        filters = (("Order", "desc"),) if order is MessageOrder.DESC else ()
+        return Listing(Message.resource, self.path, first, after, filters=filters)
+
+    @edge("Message | None", "One of its messages, by sid. Null when there is none. Costs one upstream call.")
+    def message(self, sid: Sid) -> Item:
+        return Item(Message.resource, child(self.path, "Messages", sid_segment(sid, "IM")), self.listed)
+
+    @edge("ParticipantConnection | None", "Who takes part now. Costs one upstream call per 100.")
+    def participants(self, first: First = 50, after: After = strawberry.UNSET) -> Listing:
+        return Listing(Participant.resource, self.path, first, after)
+
+    @edge("Participant | None", "One of its participants, by sid. Null when there is none. Costs one upstream call.")
+    def participant(self, sid: Sid) -> Item:
+        return Item(Participant.resource, child(self.path, "Participants", sid_segment(sid, "MB")), self.listed)
+
+    @edge(
+        "Participant | None",
+        "The participant with a chat identity. Null when there is none. Always costs one upstream call.",
+    )
+    def participant_by_identity(
+        self, identity: Annotated[str, strawberry.argument(description="The participant's chat identity.")]
+    ) -> Item:
+        segment = name_segment(identity, "identity", "MB")
+        return Item(Participant.resource, child(self.path, "Participants", segment), self.listed, by_name=True)
+
+
+@node(
+    "A message in a conversation.",
+    collection="Messages",
+    prefix="IM",
+    rows_key="messages",
+    page_max=100,
+    sid_property="message_sid",
+    parent=Conversation,
+)
+class Message(Node):
+    sid: strawberry.ID = sid_of(-1, "Its sid: `IM…`.")
+    account_sid: strawberry.ID | None = prop("The account it belongs to: `AC…`.")
+    chat_service_sid: strawberry.ID = sid_of(0, "The sid of its service: `IS…`.")
+    conversation_sid: strawberry.ID = sid_of(1, "The sid of its conversation: `CH…`.")
+    participant_sid: strawberry.ID | None = prop(
+        "The sid of the participant who wrote it: `MB…`; null when no participant did.", wire=SidText("MB") | None
+    )
+    index: int | None = prop("Its place in the conversation, from 0. Deleted messages leave gaps.")
+    author: str | None = prop("Who wrote it: a chat identity, an address, or `system`.")
+    body: str | None = prop("Its text.")
+    attributes: str | None = prop("What the application stored with it: JSON, as text.")
+    media: list[Media] | None = prop("The files sent with it; null or empty when there are none.")
+    content_sid: strawberry.ID | None = prop("The content template it was made from: `HX…`.")
+    date_created: DateTime | None = prop("When it was sent.")
+    date_updated: DateTime | None = prop("When it was last changed.")
+    url: Url | None = prop("Its address in Twilio's REST API.")
+    delivery: DeliverySummary | None = prop("How its receipts stand, in sum; null when it has none.")
+    delivery_status: MessageDeliveryStatus = prop(
+        "How far it got on its way to all its recipients, in one word.", derive=message_delivery_status, of={}
+    )
+
+    @edge("Service | None", "The service it is part of. Costs one upstream call per service.")
+    def service(self) -> Item:
+        return Item(Service.resource, parent_of(parent_of(self.path)), self.listed)
+
+    @edge("Conversation | None", "The conversation it is part of. Costs one upstream call per conversation.")
+    def conversation(self) -> Item:
+        return Item(Conversation.resource, parent_of(self.path), self.listed)
+
+    @edge(
+        "Participant | None",
+        "Who wrote it, when that is a participant; null when it is none, or one who has left. Below a list it comes with "
+        "the conversation's participants: one upstream call per 100 of them, for all messages together.",
+        needs_row=True,
+    )
+    def participant(self) -> Item | Member | None:
+        return _participant(self, parent_of(self.path))
+
+    @edge(
+        "ReceiptConnection | None",
+        "Its receipts, one for each recipient outside chat. Costs one upstream call; none when the message's own "
+        "`delivery` tells that there is nothing to find.",
+    )
+    def receipts(
+        self,
+        first: First = 50,
+        after: After = strawberry.UNSET,
+        status: Annotated[
+            list[DeliveryStatus] | None,
+            strawberry.argument(description="Only those with one of these statuses; null for all, `[]` for none."),
+        ] = strawberry.UNSET,
+    ) -> Listing:
+        wanted = set(status) if isinstance(status, list) else None
+
+        def keep(row: Any) -> bool:
+            return wanted is None or receipt_status(row) in wanted
+
+        return Listing(
+            Receipt.resource,
+            self.path,
+            first,
+            after,
+            keep=keep,
+            variant=",".join(sorted(word.value for word in wanted)) if wanted is not None else "",
+            whole=True,
+            nothing=wanted is not None and not wanted,
+            idle=self.row is not None
+            and (has_no_receipts(self.row) or (wanted is not None and cannot_match(self.row, wanted))),
+        )
+
+    @edge("Receipt | None", "One of its receipts, by sid. Null when there is none. Costs one upstream call.")
+    def receipt(self, sid: Sid) -> Item:
+        return Item(Receipt.resource, child(self.path, "Receipts", sid_segment(sid, "DY")), self.listed)
+
+
+@node(
+    "How far one message got on its way to one recipient outside chat: the latest status only, not its history.",
+    collection="Receipts",
+    prefix="DY",
+    rows_key="delivery_receipts",
+    page_max=50,
+    parent=Message,
+)
+class Receipt(Node):
+    sid: strawberry.ID = sid_of(-1, "Its sid: `DY…`.")
+    account_sid: strawberry.ID | None = prop("The account it belongs to: `AC…`.")
+    chat_service_sid: strawberry.ID = sid_of(0, "The sid of its service: `IS…`.")
+    conversation_sid: strawberry.ID = sid_of(1, "The sid of its conversation: `CH…`.")
+    message_sid: strawberry.ID = sid_of(2, "The sid of its message: `IM…`.")
+    channel_message_sid: strawberry.ID | None = prop(
+        "The sid of what was sent over the channel: `SM…`, `MM…` or `WA…`; look for it in the messaging logs."
+    )
+    participant_sid: strawberry.ID | None = prop("The sid of the recipient: `MB…`.", wire=SidText("MB") | None)
+    status: DeliveryStatus = prop("How far it got.", derive=receipt_status, of={"status": str | None})
+    raw_status: str | None = prop(
+        "Twilio's own word for the status; null while the message is still inside Twilio.",
+        derive=lambda row: row.status,
+        of={"status": str | None},
+    )
+    is_final: bool = prop(
+        "Whether no further change is expected: read, failed or undelivered, or delivered over SMS or MMS.",
+        derive=is_final,
+        of={},
+    )
+    error_code: int | None = prop(
+        "Why it failed or was undelivered, as a code; null when it did not.",
+        derive=lambda row: row.error_code or None,
+        of={"error_code": Int32 | None},
+    )
+    error: DeliveryError | None = prop(
+        "Why it failed or was undelivered, in words; null when it did not.",
+        derive=lambda row: row.error_code or None,
+        of={},
+    )
+    date_created: DateTime | None = prop("When it was made.")
+    date_updated: DateTime | None = prop("When its status last changed; null if it never did.")
+    url: Url | None = prop("Its address in Twilio's REST API.")
+
+    @edge("Service | None", "The service it is part of. Costs one upstream call per service.")
+    def service(self) -> Item:
+        return Item(Service.resource, parent_of(parent_of(parent_of(self.path))), self.listed)
+
+    @edge("Conversation | None", "The conversation it is part of. Costs one upstream call per conversation.")
+    def conversation(self) -> Item:
+        return Item(Conversation.resource, parent_of(parent_of(self.path)), self.listed)
+
+    @edge("Message | None", "The message it is about. Costs one upstream call per message that is not at hand yet.")
+    def message(self) -> Item:
+        return Item(Message.resource, parent_of(self.path), self.listed)
+
+    @edge(
+        "Participant | None",
+        "The recipient; null when the participant has left. Below a list it comes with the conversation's participants: "
+        "one upstream call per 100 of them, for all receipts together.",
+        needs_row=True,
+    )
+    def participant(self) -> Item | Member | None:
+        return _participant(self, parent_of(parent_of(self.path)))
+
+
+@node(
+    "Someone who takes part in a conversation, over chat or another channel.",
+    collection="Participants",
+    prefix="MB",
+    rows_key="participants",
+    page_max=100,
+    name_property="identity",
+    parent=Conversation,
+)
+class Participant(Node):
+    sid: strawberry.ID = sid_of(-1, "Its sid: `MB…`. Someone who leaves and comes back has another.")
+    account_sid: strawberry.ID | None = prop("The account it belongs to: `AC…`.")
+    chat_service_sid: strawberry.ID = sid_of(0, "The sid of its service: `IS…`.")
+    conversation_sid: strawberry.ID = sid_of(1, "The sid of its conversation: `CH…`.")
+    identity: str | None = prop("The chat user's identity; null outside chat.")
+    attributes: str | None = prop("What the application stored with it: JSON, as text.")
+    channel: str = prop(
+        "How the participant takes part: `chat`, or the type of its binding, such as `sms` or `whatsapp`.",
+        derive=lambda row: (row.messaging_binding.type if row.messaging_binding is not None else None) or "chat",
+        of={},
+    )
+    messaging_binding: MessagingBinding | None = prop(
+        "How the participant is reached outside chat; null for a chat user."
+    )
+    role_sid: strawberry.ID | None = prop("The sid of its role: `RL…`.")
+    last_read_message_index: int | None = prop("The `index` of the last message the participant has read, where known.")
+    last_read_timestamp: DateTime | None = prop("When the participant last read, where known.")
+    date_created: DateTime | None = prop("When the participant joined.")
+    date_updated: DateTime | None = prop("When the participant was last changed.")
+    url: Url | None = prop("Its address in Twilio's REST API.")
+
+    @edge("Service | None", "The service it is part of. Costs one upstream call per service.")
+    def service(self) -> Item:
+        return Item(Service.resource, parent_of(parent_of(self.path)), self.listed)
+
+    @edge("Conversation | None", "The conversation it is part of. Costs one upstream call per conversation.")
+    def conversation(self) -> Item:
+        return Item(Conversation.resource, parent_of(self.path), self.listed)
+
+
+ServiceConnection = Connection[Service]
+ConversationConnection = Connection[Conversation]
+MessageConnection = Connection[Message]
+ParticipantConnection = Connection[Participant]
+
+
+@embedded("One page of a message's receipts. Null, with an error at its path, when they could not be read.")
+class ReceiptConnection(Connection[Receipt]):
+    total_count: int | None = prop(
+        "How many receipts there are with the statuses asked for, on this page and all others: at most 50."
+    )
+
+
+RESOURCES: dict[str, Resource] = {
+    kind.resource.collection: kind.resource for kind in (Service, Conversation, Message, Receipt, Participant)
+}
+"""The resources behind the graph, by the collections in upstream paths."""
+
+
+def _conversation_state(word: str | None) -> ConversationState | None:
+    if word is None:
+        return None
+    return next((state for state in ConversationState if state.value == word), ConversationState.UNKNOWN)
+
+
+def _participant(record: Receipt | Message, conversation_path: str) -> Item | Member | None:
+    """The participant that a record names: out of the conversation's list when the record came in a list, else by itself."""
+    sid = record.row.participant_sid
+    if sid is None:
+        return None
+    list_path = Participant.resource.list_path(conversation_path)
+    if record.listed:
+        return Member(Participant.resource, list_path, sid)
+    return Item(Participant.resource, f"{list_path}/{sid}")

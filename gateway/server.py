@@ -1,0 +1,83 @@
+"""The HTTP server around the application: a socket taken beforehand, a word when it answers, a clean end on a signal."""
+
+import errno
+import signal
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+__all__ = ["AddressUnusable", "Server", "address", "listen"]
+
+_GRACE = 5
+
+
+class AddressUnusable(Exception):
+    """A server cannot listen where it was told to; the text says why and what to do."""
+
+
+def listen(host: str, port: int, option: str) -> socket.socket:
+    """A socket that listens on `host` and `port` (0: a free one); raises `AddressUnusable`, naming `option`."""
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError:
+        raise AddressUnusable(f"{host} is not an address of this machine.") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(where)
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise unusable(error, host, port, option) from None
+    return listener
+
+
+def unusable(error: OSError, host: str, port: int, option: str) -> AddressUnusable:
+    """What to tell of an address that could not be had."""
+    if error.errno == errno.EADDRINUSE:
+        return AddressUnusable(f"Port {port} on {host} is taken. Choose another with {option}, or 0 for any free one.")
+    if error.errno == errno.EACCES:
+        return AddressUnusable(f"Port {port} is not open to this user. Choose one above 1023 with {option}.")
+    return AddressUnusable(f"Cannot listen on {host}, port {port}: {error.strerror}.")
+
+
+def address(listener: socket.socket) -> str:
+    """The base URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """Uvicorn, which ends by itself after a SIGINT or SIGTERM instead of passing the signal on."""
+
+    def __init__(self, app: ASGIApp, on_ready: Callable[[], None]) -> None:
+        """Take the application, and what to do once it answers."""
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE
+        )
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and tell."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Stop on the first signal, at once on the second."""
+        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True

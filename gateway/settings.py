@@ -1,0 +1,210 @@
+"""What can be set from the environment: one table, which is also what README and `--help` say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from gateway.twilio.client import Credentials
+from gateway.twilio.paths import is_sid
+
+__all__ = ["SETTINGS", "Setting", "Settings", "SettingsError", "is_loopback"]
+
+
+class SettingsError(Exception):
+    """Settings that cannot be used; `problems` has a line for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: an environment variable, what it is without one, and what it does."""
+
+    env: str
+    default: str
+    help: str
+    read: Callable[[str], Any]
+    """Makes the value from text; raises ValueError with words for the user."""
+    in_file: bool = False
+    """Whether `…_FILE` may name a file that holds it instead."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings as values."""
+
+    credentials: Credentials
+    upstream_url: str = "https://conversations.twilio.com"
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Callers' names and their tokens."""
+    deadline: float = 10.0
+    upstream_timeout: float = 5.0
+    upstream_concurrency: int = 64
+    graphiql: bool = True
+    log_level: str = "info"
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """The settings in `environ`; raises `SettingsError`."""
+        problems: list[str] = []
+        values = {setting.env: _value(setting, environ, problems) for setting in SETTINGS}
+        credentials = _credentials(values, problems)
+        url = values["GATEWAY_UPSTREAM_URL"]
+        if url is not None and url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
+            problems.append("GATEWAY_UPSTREAM_URL: credentials are not sent over plain http; use https.")
+        if problems or credentials is None:
+            raise SettingsError(problems)
+        return cls(
+            credentials=credentials,
+            upstream_url=values["GATEWAY_UPSTREAM_URL"],
+            tokens=values["GATEWAY_TOKENS"],
+            deadline=values["GATEWAY_DEADLINE"],
+            upstream_timeout=values["GATEWAY_UPSTREAM_TIMEOUT"],
+            upstream_concurrency=values["GATEWAY_UPSTREAM_CONCURRENCY"],
+            graphiql=values["GATEWAY_GRAPHIQL"],
+            log_level=values["GATEWAY_LOG_LEVEL"],
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server on `host` can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _sid(prefix: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not is_sid(text, prefix):
+            raise ValueError(f"must be {prefix} followed by 32 hexadecimal digits.")
+        return text
+
+    return read
+
+
+def _secret(text: str) -> str:
+    if not text.isprintable() or " " in text:
+        raise ValueError("must have no spaces or control characters.")
+    return text
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("must be an address such as https://conversations.twilio.com, without /v1.")
+    return text.rstrip("/")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 600:
+        raise ValueError("must be a number of seconds, more than 0 and at most 600.")
+    return seconds
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise ValueError("must be a whole number from 1 to 10000.")
+    return int(text)
+
+
+def _switch(text: str) -> bool:
+    if text not in {"0", "1"}:
+        raise ValueError("must be 0 or 1.")
+    return text == "1"
+
+
+def _level(text: str) -> str:
+    if text not in {"debug", "info", "warning", "error"}:
+        raise ValueError("must be debug, info, warning or error.")
+    return text
+
+
+def _tokens(text: str) -> dict[str, str]:
+    tokens: dict[str, str] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        name, colon, token = entry.partition(":")
+        if not name.isidentifier() or not colon or len(token) < 16 or ":" in token or not token.isprintable():
+            raise ValueError("must be name:token,name:token,… with tokens of at least 16 characters and no colon.")
+        if name in tokens or token in tokens.values():
+            raise ValueError("names a caller or a token twice.")
+        tokens[name] = token
+    return tokens
+
+
+SETTINGS = (
+    Setting("TWILIO_ACCOUNT_SID", "", "The account to read: `AC…`.", _sid("AC"), in_file=True),
+    Setting("TWILIO_AUTH_TOKEN", "", "The account's auth token.", _secret, in_file=True),
+    Setting("TWILIO_API_KEY", "", "An API key to use instead of the auth token: `SK…`.", _sid("SK"), in_file=True),
+    Setting("TWILIO_API_SECRET", "", "The API key's secret.", _secret, in_file=True),
+    Setting("GATEWAY_UPSTREAM_URL", "https://conversations.twilio.com", "Where Twilio Conversations is.", _origin),
+    Setting(
+        "GATEWAY_TOKENS",
+        "",
+        "Who may ask: `name:token,…`. Without it anyone may, and the gateway serves this machine only.",
+        _tokens,
+        in_file=True,
+    ),
+    Setting(
+        "GATEWAY_DEADLINE", "10", "Seconds one operation may take; what is not back by then is an error.", _seconds
+    ),
+    Setting("GATEWAY_UPSTREAM_TIMEOUT", "5", "Seconds one upstream call may take.", _seconds),
+    Setting("GATEWAY_UPSTREAM_CONCURRENCY", "64", "Upstream calls in flight at once, at most.", _count),
+    Setting("GATEWAY_GRAPHIQL", "1", "Whether GraphiQL is served at /graphiql: 0 or 1.", _switch),
+    Setting("GATEWAY_LOG_LEVEL", "info", "debug, info, warning or error.", _level),
+)
+
+
+def _value(setting: Setting, environ: Mapping[str, str], problems: list[str]) -> Any:
+    text, source = environ.get(setting.env, ""), setting.env
+    path = environ.get(f"{setting.env}_FILE", "") if setting.in_file else ""
+    try:
+        if path:
+            source = f"{setting.env}_FILE"
+            if text:
+                raise ValueError(f"is set besides {setting.env}; set one of them.")
+            text = Path(path).read_text(encoding="utf-8").strip()
+        text = text or setting.default
+        return setting.read(text) if text or setting.read is _tokens else None
+    except OSError as error:
+        problems.append(f"{source}: cannot read the file ({error.strerror}).")
+    except UnicodeDecodeError:
+        problems.append(f"{source}: the file is not text.")
+    except ValueError as error:
+        problems.append(f"{source}: {error}")
+    return None
+
+
+def _credentials(values: Mapping[str, Any], problems: list[str]) -> Credentials | None:
+    key, secret = values["TWILIO_API_KEY"], values["TWILIO_API_SECRET"]
+    account, token = values["TWILIO_ACCOUNT_SID"], values["TWILIO_AUTH_TOKEN"]
+    if key and secret:
+        return Credentials(key, secret)
+    if account and token:
+        return Credentials(account, token)
+    if not problems:
+        missing = (
+            "TWILIO_API_SECRET, the secret of TWILIO_API_KEY"
+            if key
+            else "TWILIO_API_KEY, the key of TWILIO_API_SECRET"
+            if secret
+            else "TWILIO_AUTH_TOKEN, the auth token of TWILIO_ACCOUNT_SID"
+            if account
+            else "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or TWILIO_API_KEY and TWILIO_API_SECRET"
+        )
+        problems.append(f"Missing: {missing}. To try the gateway without an account: receipts-gateway demo.")
+    return None

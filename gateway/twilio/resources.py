@@ -1,0 +1,114 @@
+"""What a Twilio resource is to the gateway: where it lives, how its rows are read, and what a row must agree with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Annotated, Any, get_args
+
+import msgspec
+
+from gateway.twilio.paths import child
+
+__all__ = ["Int32", "Meta", "PageBody", "Resource", "Row", "SidText", "Timestamp", "row_type"]
+
+Row = Any
+"""One record of an answer: an instance of its resource's `row`, a struct of the properties that the graph shows."""
+
+Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+"""A whole number that GraphQL's Int can carry; Twilio sends some as text."""
+
+Timestamp = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
+        r"(Z|[+-]([01]\d|2[0-3]):?[0-5]\d)$"
+    ),
+]
+"""A date and time in RFC 3339."""
+
+
+def SidText(prefix: str) -> Any:
+    """The type of a sid that begins with `prefix`."""
+    return Annotated[str, msgspec.Meta(pattern=rf"^{prefix}[0-9a-fA-F]{{32}}$")]
+
+
+def row_type(name: str, properties: dict[str, Any]) -> type[msgspec.Struct]:
+    """A struct that reads `properties` (upstream name to type) from JSON.
+
+    Unknown properties are passed over; a missing one is None, or makes the row unreadable where None is not of its type.
+    """
+    required = [(prop, kind) for prop, kind in properties.items() if not _takes_none(kind)]
+    optional = [(prop, kind, None) for prop, kind in properties.items() if _takes_none(kind)]
+    return msgspec.defstruct(name, [*required, *optional], gc=False)
+
+
+class Meta(msgspec.Struct):
+    """A page's `meta` (https://www.twilio.com/docs/usage/twilios-response#pagination), as far as it is used."""
+
+    next_page_url: str | None = None
+    url: str | None = None
+    key: str | None = None
+
+
+class PageBody(msgspec.Struct):
+    """A page as it is on the wire; each resource has its own subtype, whose rows stand under its own key."""
+
+    meta: Meta
+
+
+@dataclass(frozen=True, eq=False)
+class Resource:
+    """One kind of record. There is one value of this per node type of the graph, stated with the type."""
+
+    type_name: str
+    """Its name in the graph and the documentation, such as `Receipt`."""
+    collection: str
+    """The path segment of its list, such as `Receipts`."""
+    prefix: str
+    """The two letters its sids begin with."""
+    rows_key: str
+    """The key of its rows in a page, such as `delivery_receipts`."""
+    page_max: int
+    """The most rows that Twilio gives in one page."""
+    sid_property: str
+    """How the rows below it name it, such as `message_sid`."""
+    name_property: str | None
+    """The property that Twilio accepts in place of the sid at the end of a path, if any."""
+    parent: Resource | None
+    """The resource that owns it."""
+    properties: dict[str, Any]
+    """The properties read from a row, with their types."""
+    node: Callable[..., Any] = field(repr=False)
+    """Makes its node: `node(path=…, row=…, listed=…)`."""
+
+    @cached_property
+    def ancestors(self) -> tuple[Resource, ...]:
+        """The resources above it, outermost first."""
+        return (*self.parent.ancestors, self.parent) if self.parent is not None else ()
+
+    @cached_property
+    def row(self) -> type[msgspec.Struct]:
+        """The struct of one row. Its own sid is required; the sids of those above it are read to be compared."""
+        above = {owner.sid_property: str | None for owner in self.ancestors}
+        return row_type(self.type_name + "Row", {**above, **self.properties, "sid": SidText(self.prefix)})
+
+    @cached_property
+    def item_decoder(self) -> msgspec.json.Decoder[Row]:
+        """Reads one record's body. Not strict, so that a number sent as text is a number."""
+        return msgspec.json.Decoder(self.row, strict=False)
+
+    @cached_property
+    def page_decoder(self) -> msgspec.json.Decoder[Any]:
+        """Reads one page's body: `meta` and `rows`."""
+        rows = ("rows", list[self.row], msgspec.field(name=self.rows_key))  # type: ignore[name-defined]
+        return msgspec.json.Decoder(msgspec.defstruct(self.type_name + "Page", [rows], bases=(PageBody,)), strict=False)
+
+    def list_path(self, parent_path: str) -> str:
+        """The path of its list below the record at `parent_path`."""
+        return child(parent_path, self.collection)
+
+
+def _takes_none(kind: Any) -> bool:
+    return kind is Any or type(None) in get_args(kind)

@@ -1,0 +1,1 @@
+"""HTTP: the GraphQL endpoint, GraphiQL, health, and who may ask. It knows requests and answers, and nothing of Twilio."""

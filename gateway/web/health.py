@@ -1,0 +1,16 @@
+"""Health: whether the process lives, and whether it takes requests. Neither depends on Twilio."""
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+__all__ = ["live", "ready"]
+
+
+async def live(request: Request) -> Response:
+    """The process answers."""
+    return PlainTextResponse("ok\n", headers={"Cache-Control": "no-store"})
+
+
+async def ready(request: Request) -> Response:
+    """It takes requests. Twilio being away is no reason to take this process away too."""
+    return PlainTextResponse("ok\n", headers={"Cache-Control": "no-store"})

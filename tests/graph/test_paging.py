@@ -1,0 +1,271 @@
+"""Paging: exactly what was asked for, in the fewest calls, over whatever pages Twilio gives; forward only."""
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+import aiohttp
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.graph.connection import Window
+from gateway.graph.context import Context
+from gateway.graph.cursors import Cursor
+from gateway.graph.reads import Listing
+from gateway.graph.types import Message
+from gateway.loaders import Loaders
+from gateway.sandbox import Fault, Sandbox
+from gateway.twilio.responses import Page
+
+from ..conftest import Ask
+
+MESSAGES = """
+query M($serviceSid: ID!, $conversationSid: ID!, $first: Int, $after: String, $order: MessageOrder) {
+  service(sid: $serviceSid) { conversation(sid: $conversationSid) {
+    messages(first: $first, after: $after, order: $order) {
+      edges { cursor node { sid index } }
+      pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+    }
+  } }
+}
+"""
+PARTICIPANTS = """
+query P($serviceSid: ID!, $crowdedConversationSid: ID!, $first: Int, $after: String) {
+  service(sid: $serviceSid) { conversation(sid: $crowdedConversationSid) {
+    participants(first: $first, after: $after) {
+      edges { node { sid } }
+      pageInfo { hasNextPage endCursor }
+    }
+  } }
+}
+"""
+
+
+def window(data: Any) -> Any:
+    """The one connection in an answer."""
+    conversation = data["service"]["conversation"]
+    return next(iter(conversation.values()))
+
+
+def indices(data: Any) -> list[int]:
+    return [edge["node"]["index"] for edge in window(data)["edges"]]
+
+
+def sizes(paths: list[str]) -> list[str]:
+    """The page sizes asked for."""
+    return [path.partition("PageSize=")[2].partition("&")[0] for path in paths]
+
+
+async def test_120_messages_are_two_calls_and_exactly_120(ask: Ask) -> None:
+    answer = await ask(MESSAGES, first=120)
+    assert indices(answer.data) == list(range(120))
+    assert sizes(answer.paths) == ["60", "60"]
+    page = window(answer.data)["pageInfo"]
+    assert (page["hasNextPage"], page["hasPreviousPage"]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("first", "asked"), [(1, ["1"]), (50, ["50"]), (100, ["100"]), (101, ["51", "51"]), (0, ["1"])]
+)
+async def test_pages_are_no_larger_than_needed(ask: Ask, first: int, asked: list[str]) -> None:
+    answer = await ask(MESSAGES, first=first)
+    assert indices(answer.data) == list(range(first))
+    assert sizes(answer.paths) == asked
+    assert window(answer.data)["pageInfo"]["hasNextPage"]
+
+
+async def test_null_arguments_mean_their_defaults(ask: Ask) -> None:
+    answer = await ask(MESSAGES, first=None, after=None, order=None)
+    assert indices(answer.data) == list(range(50))
+    assert answer.paths[0].endswith("/Messages?PageSize=50")
+
+
+async def test_the_last_page_says_so(ask: Ask) -> None:
+    answer = await ask(MESSAGES, first=1000)
+    assert indices(answer.data) == list(range(len(indices(answer.data))))
+    assert len(answer.paths) == 2
+    assert not window(answer.data)["pageInfo"]["hasNextPage"]
+
+
+async def test_newest_first(ask: Ask) -> None:
+    answer = await ask(MESSAGES, first=3, order="DESC")
+    last = indices(answer.data)[0]
+    assert indices(answer.data) == [last, last - 1, last - 2]
+    assert answer.paths[0].endswith("/Messages?Order=desc&PageSize=3")
+
+
+async def test_an_end_cursor_goes_on_with_the_next_page_in_one_call(ask: Ask) -> None:
+    start = await ask(MESSAGES, first=50)
+    answer = await ask(MESSAGES, first=50, after=window(start.data)["pageInfo"]["endCursor"])
+    assert indices(answer.data) == list(range(50, 100))
+    assert len(answer.paths) == 1
+    assert window(answer.data)["pageInfo"]["hasPreviousPage"]
+
+
+async def test_a_cursor_amid_a_page_goes_on_behind_its_row(ask: Ask) -> None:
+    start = await ask(MESSAGES, first=50)
+    answer = await ask(MESSAGES, first=5, after=window(start.data)["edges"][9]["cursor"])
+    assert indices(answer.data) == [10, 11, 12, 13, 14]
+
+
+async def test_an_empty_conversation_is_an_empty_page(ask: Ask, sandbox: Sandbox) -> None:
+    answer = await ask(MESSAGES, conversationSid=sandbox.landmarks["empty_conversation_sid"])
+    assert window(answer.data) == {
+        "edges": [],
+        "pageInfo": {"hasNextPage": False, "hasPreviousPage": False, "startCursor": None, "endCursor": None},
+    }
+
+
+@pytest.mark.parametrize("last_page", ["null", "empty"])
+@pytest.mark.parametrize("page_token", ["offset", "keyset"])
+async def test_walking_a_list_gives_each_row_once(ask: Ask, sandbox: Sandbox, last_page: Any, page_token: Any) -> None:
+    sandbox.switches = type(sandbox.switches)(last_page=last_page, page_token=page_token)
+    seen: list[str] = []
+    after, more = None, True
+    while more:
+        answer = await ask(PARTICIPANTS, first=30, after=after)
+        seen += [edge["node"]["sid"] for edge in window(answer.data)["edges"]]
+        more, after = window(answer.data)["pageInfo"]["hasNextPage"], window(answer.data)["pageInfo"]["endCursor"]
+    assert len(seen) == len(set(seen)) > 100
+
+
+async def test_rows_that_come_in_between_are_not_repeated(
+    ask: Ask, sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
+    start = await ask(MESSAGES, first=20, order="DESC")
+    oldest = indices(start.data)[-1]
+    for number in range(3):
+        await write_message(sandbox, http, f"late {number}")
+    for cursor in (window(start.data)["pageInfo"]["endCursor"], window(start.data)["edges"][-1]["cursor"]):
+        answer = await ask(MESSAGES, first=20, order="DESC", after=cursor)
+        assert indices(answer.data) == list(range(oldest - 1, oldest - 21, -1))
+    cursor = window(start.data)["edges"][4]["cursor"]
+    answer = await ask(MESSAGES, first=3, order="DESC", after=cursor)
+    assert indices(answer.data) == [indices(start.data)[4] - step for step in (1, 2, 3)]
+
+
+async def write_message(sandbox: Sandbox, http: aiohttp.ClientSession, body: str) -> None:
+    """A new message at the end of the landmark conversation, the way Twilio takes it."""
+    marks = sandbox.landmarks
+    url = f"{sandbox.url}/v1/Services/{marks['service_sid']}/Conversations/{marks['conversation_sid']}/Messages"
+    headers = {"Authorization": aiohttp.encode_basic_auth(sandbox.account_sid, sandbox.auth_token)}
+    async with http.post(url, data={"Body": body}, headers=headers) as response:
+        assert response.status == 201
+
+
+@dataclass
+class Row:
+    sid: str
+    index: int
+
+
+@dataclass
+class Pages:
+    """A list in memory, served in pages of at most `served` rows, whatever size is asked for."""
+
+    rows: list[Row]
+    served: int
+
+    async def pages(self, target: str, *, most: int) -> AsyncGenerator[Page, None]:
+        path, _, query = target.partition("?")
+        asked = dict(parse_qsl(query))
+        size, start = min(int(asked["PageSize"]), self.served), int(asked.get("PageToken", "0"))
+        while True:
+            rows = self.rows[start : start + size]
+            start += size
+            more = start < len(self.rows)
+            following = f"{path}?PageSize={asked['PageSize']}&PageToken={start}" if more else None
+            yield Page(target, rows, following)
+            if following is None:
+                return
+            target = following
+
+
+async def read(listing: Listing, pages: Pages) -> Window:
+    return await listing.run(Context(cast(Loaders, pages)))
+
+
+@given(first=st.integers(0, 60), served=st.integers(1, 30), skip=st.integers(0, 25))
+@settings(max_examples=100, deadline=None)
+async def test_any_first_over_any_page_size_gives_exactly_that(first: int, served: int, skip: int) -> None:
+    """Whatever page size Twilio serves instead of the one asked for, the window is the slice it should be."""
+    rows = [Row(f"IM{number:032x}", number) for number in range(40)]
+    list_path = f"Services/IS{0:032x}/Conversations/CH{0:032x}"
+    loaders = Pages(rows, served)
+    after = None
+    if skip:
+        spots = await read(Listing(Message.resource, list_path, skip, None), loaders)
+        after = spots.end_cursor
+    got = await read(Listing(Message.resource, list_path, first, after), loaders)
+    start = min(skip, len(rows))
+    assert [edge.node.row.index for edge in got.edges] == list(range(start, min(start + first, len(rows))))
+    assert got.has_next_page == (start + first < len(rows))
+
+
+async def test_a_list_that_leads_in_a_circle_is_an_error(ask: Ask, sandbox: Sandbox) -> None:
+    for url in ("self", "endless"):
+        sandbox.faults.clear()
+        sandbox.faults.add("*/Messages*", Fault("next_page", url=url))
+        answer = await ask(MESSAGES, first=300)
+        assert answer.codes == ["UPSTREAM_INVALID_RESPONSE"]
+        assert answer.data["service"]["conversation"] == {"messages": None}
+
+
+async def test_a_next_page_elsewhere_is_not_followed(ask: Ask, sandbox: Sandbox) -> None:
+    async with Sandbox() as foreign:
+        target = f"{foreign.url}/v1/Services?PageSize=1"
+        sandbox.faults.add("*/Messages*", Fault("next_page", url=target))
+        answer = await ask(MESSAGES, first=300)
+        assert answer.codes == ["UPSTREAM_INVALID_RESPONSE"]
+        assert foreign.calls == []
+
+
+@pytest.mark.parametrize("first", [-1, 1001])
+async def test_first_has_bounds(ask: Ask, first: int) -> None:
+    answer = await ask(MESSAGES, first=first)
+    assert (answer.codes, answer.paths) == (["BAD_USER_INPUT"], [])
+    assert answer.errors[0]["path"] == ["service", "conversation", "messages"]
+
+
+def other_list(cursor: str) -> str:
+    return Cursor.make("another list", "PageSize=50", "IM" + "0" * 32, 1, 1).encode()
+
+
+def altered(cursor: str) -> str:
+    return cursor[:-6] + ("AAAAAA" if cursor[-6:] != "AAAAAA" else "BBBBBB")
+
+
+@pytest.mark.parametrize("spoil", [other_list, altered, lambda _: "", lambda _: "x", lambda c: c * 200, lambda _: "é"])
+async def test_a_cursor_that_is_not_of_this_list_is_refused(ask: Ask, spoil: Callable[[str], str]) -> None:
+    start = await ask(PARTICIPANTS, first=2)
+    answer = await ask(MESSAGES, after=spoil(window(start.data)["pageInfo"]["endCursor"]))
+    assert (answer.codes, answer.paths) == (["BAD_USER_INPUT"], [])
+
+
+async def test_a_cursor_is_refused_with_another_order(ask: Ask) -> None:
+    start = await ask(MESSAGES, first=2)
+    answer = await ask(MESSAGES, first=2, order="DESC", after=window(start.data)["pageInfo"]["endCursor"])
+    assert (answer.codes, answer.paths) == (["BAD_USER_INPUT"], [])
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["PageSize=1000", "PageSize=0", "PageSize=50&Order=desc", "PageSize=50#x", "X=1", "PageSize=5 0", "=", "é=1"],
+)
+async def test_a_forged_cursor_asks_twilio_for_nothing_unusual(ask: Ask, sandbox: Sandbox, query: str) -> None:
+    marks = sandbox.landmarks
+    path = f"Services/{marks['service_sid']}/Conversations/{marks['conversation_sid']}/Messages"
+    forged = Cursor.make(f"{path}?()", query, "IM" + "0" * 32, 1, 1).encode()
+    answer = await ask(MESSAGES, after=forged)
+    assert (answer.codes, answer.paths) == (["BAD_USER_INPUT"], [])
+
+
+async def test_a_page_token_that_twilio_no_longer_takes_is_bad_input(ask: Ask, sandbox: Sandbox) -> None:
+    marks = sandbox.landmarks
+    path = f"Services/{marks['service_sid']}/Conversations/{marks['conversation_sid']}/Messages"
+    stale = Cursor.make(f"{path}?()", "PageSize=50&PageToken=PTold", "IM" + "0" * 32, 0, 1).encode()
+    answer = await ask(MESSAGES, after=stale)
+    assert answer.codes == ["BAD_USER_INPUT"]
+    assert len(answer.paths) == 1

@@ -1,0 +1,31 @@
+"""Times and addresses: text in, text out, always in UTC."""
+
+import pytest
+
+from gateway.errors import UpstreamInvalidResponse
+from gateway.graph.scalars import SCALARS, DateTime, in_utc, moment
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (None, None),
+        ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z"),
+        ("2026-01-01T00:00:00.123Z", "2026-01-01T00:00:00.123Z"),
+        ("2026-01-01T02:00:00+02:00", "2026-01-01T00:00:00Z"),
+        ("2026-01-01T00:00:00-0530", "2026-01-01T05:30:00Z"),
+    ],
+)
+def test_times_end_in_z(text: str | None, shown: str | None) -> None:
+    assert in_utc(text) == shown
+
+
+def test_a_date_that_is_not_in_the_calendar_is_an_error() -> None:
+    with pytest.raises(UpstreamInvalidResponse):
+        in_utc("2026-02-30T00:00:00+01:00")
+    with pytest.raises(UpstreamInvalidResponse):
+        moment("2026-02-30T00:00:00Z")
+
+
+def test_small_letters_are_taken() -> None:
+    assert SCALARS[DateTime].parse_value("2026-01-01t00:00:00z") == "2026-01-01T00:00:00Z"  # type: ignore[misc]

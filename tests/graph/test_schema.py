@@ -1,0 +1,91 @@
+"""The schema as a contract: its text is in the repository, everything is described, the shape keeps the rules."""
+
+from pathlib import Path
+
+from graphql import (
+    GraphQLEnumType,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    build_schema,
+    is_nullable_type,
+    is_specified_scalar_type,
+)
+
+from gateway.execution.fields import Edge, Property
+from gateway.graph.schema import make_schema, print_schema
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = make_schema()._schema
+OWN = {name: kind for name, kind in SCHEMA.type_map.items() if not name.startswith("__")}
+
+
+def test_schema_graphql_is_what_the_code_prints() -> None:
+    text = (ROOT / "schema.graphql").read_text(encoding="utf-8")
+    assert text == print_schema(), "Mend it with: receipts-gateway schema > schema.graphql"
+
+
+def test_the_printed_schema_is_a_schema() -> None:
+    built = build_schema(print_schema())
+    assert set(built.type_map) == set(SCHEMA.type_map)
+
+
+def test_everything_has_a_sentence() -> None:
+    missing = []
+    for name, kind in OWN.items():
+        if isinstance(kind, GraphQLScalarType) and is_specified_scalar_type(kind):
+            continue
+        parts = {name: kind.description}
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
+            for field_name, field in kind.fields.items():
+                parts[f"{name}.{field_name}"] = field.description
+                parts |= {f"{name}.{field_name}({arg_name}:)": arg.description for arg_name, arg in field.args.items()}
+        elif isinstance(kind, GraphQLEnumType):
+            parts |= {f"{name}.{value_name}": value.description for value_name, value in kind.values.items()}
+        missing += [where for where, text in parts.items() if not text or not text.rstrip().endswith((".", "`"))]
+    assert missing == []
+
+
+def test_what_costs_a_call_is_nullable() -> None:
+    for name, kind in OWN.items():
+        if not isinstance(kind, GraphQLObjectType):
+            continue
+        for field_name, field in kind.fields.items():
+            definition = field.extensions["strawberry-definition"]
+            assert isinstance(definition, Edge | Property), f"{name}.{field_name} is neither"
+            if isinstance(definition, Edge) and field_name != "nodes":
+                assert is_nullable_type(field.type), f"{name}.{field_name} erases its siblings when it fails"
+                assert "call" in (field.description or ""), f"{name}.{field_name} does not say what it costs"
+
+
+def test_arguments_are_such_as_relay_takes() -> None:
+    connections = [
+        field
+        for kind in OWN.values()
+        if isinstance(kind, GraphQLObjectType)
+        for field in kind.fields.values()
+        if str(field.type).endswith("Connection")
+    ]
+    assert connections
+    for field in connections:
+        assert {"first", "after"} <= set(field.args)
+        assert str(field.args["first"].type) == "Int"
+        assert str(field.args["after"].type) == "String"
+    for line in print_schema().splitlines():
+        assert "= null" not in line
+
+
+def test_scalars_are_specified() -> None:
+    own = [kind for kind in OWN.values() if isinstance(kind, GraphQLScalarType) and not is_specified_scalar_type(kind)]
+    assert sorted(kind.name for kind in own) == ["DateTime", "URL"]
+    assert all(kind.specified_by_url for kind in own)
+
+
+def test_the_receipt_has_all_properties_of_twilios_page() -> None:
+    receipt = SCHEMA.type_map["Receipt"]
+    assert isinstance(receipt, GraphQLObjectType)
+    page = (
+        "accountSid chatServiceSid conversationSid messageSid sid channelMessageSid participantSid status errorCode "
+        "dateCreated dateUpdated url"
+    )
+    assert set(page.split()) < set(receipt.fields)

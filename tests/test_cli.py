@@ -1,0 +1,234 @@
+"""The command as its user sees it: real processes, real signals, plain words."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli import main
+from gateway.graph.schema import print_schema
+from gateway.sandbox import Fault, Sandbox
+
+ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("TWILIO_", "GATEWAY_"))}
+
+
+def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments], capture_output=True, text=True, env=ENVIRON | environ, timeout=30
+    )
+
+
+def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "gateway", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=ENVIRON | environ,
+    )
+
+
+def ask(url: str, query: str) -> Any:
+    request = urllib.request.Request(url, json.dumps({"query": query}).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        yield holder.getsockname()[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_demo_runs_answers_and_stops(tmp_path: Path, number: signal.Signals) -> None:
+    ready = tmp_path / "ready.json"
+    demo = start("demo", "--port", "0", "--ready-file", str(ready))
+    try:
+        assert demo.stdout is not None
+        lines = [demo.stdout.readline() for _ in range(8)]
+        facts = json.loads(ready.read_text())
+        assert ready.stat().st_mode & 0o777 == 0o600
+        assert facts["graphql"] in lines[0]
+        assert facts["graphiql"] in lines[1]
+        assert facts["sandbox"] in lines[2]
+        for name in ("failed", "pending", "unknown_status", "departed_participant"):
+            assert {f"{name}_receipt_sid", f"{name}_receipt_message_sid"} <= set(facts)
+        for kind in ("service", "conversation", "message", "receipt", "participant"):
+            answer = ask(facts["graphql"], '{ node(id: "%s") { id __typename } }' % facts[f"{kind}_id"])
+            assert answer["data"]["node"] == {"id": facts[f"{kind}_id"], "__typename": kind.capitalize()}
+        # The ready-made query, as the demo prints it, is answered.
+        command = next(line for line in lines if line.strip().startswith("curl"))
+        body = json.loads(command.partition("-d '")[2].rstrip().removesuffix("'"))
+        answer = ask(facts["graphql"], body["query"])
+        assert "errors" not in answer
+        assert len(answer["data"]["service"]["conversation"]["messages"]["edges"]) == 5
+        demo.send_signal(number)
+        _, errors = demo.communicate(timeout=10)
+    finally:
+        demo.kill()
+    assert (demo.returncode, errors) == (0, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["--port", "--sandbox-port"])
+def test_a_taken_port_is_said_in_one_line(taken: int, option: str) -> None:
+    result = run("demo", "--port", "0", option, str(taken))
+    assert result.returncode == 2
+    assert (
+        result.stderr == f"Port {taken} on 127.0.0.1 is taken. Choose another with {option}, or 0 for any free one.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("demo", "--host", "0.0.0.0"), "serves this machine only"),
+        (("demo", "--host", "no.such.host.test"), "serves this machine only"),
+        (("demo", "--ready-file", "/no/such/dir/x"), "no directory"),
+        (("demo", "--port", "70000"), "not in the range"),
+        (("serve",), "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"),
+        (("check",), "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"),
+        (("query", "no-such"), "Examples: conversations, failures"),
+        (("query", "thread", "--var", "first"), "NAME=VALUE"),
+        (("query", "thread", "--url", "http://127.0.0.1:1/graphql"), "cannot be reached"),
+        (("query", "thread", "--url", "nonsense"), "not an address"),
+    ],
+)
+def test_wrong_use_is_said_in_words(arguments: tuple[str, ...], words: str) -> None:
+    result = run(*arguments)
+    assert result.returncode == 2
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_serving_openly_needs_tokens() -> None:
+    environ = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "secret"}
+    result = run("serve", "--host", "0.0.0.0", **environ)
+    assert result.returncode == 2
+    assert "GATEWAY_TOKENS" in result.stderr
+
+
+def test_serve_serves_and_stops() -> None:
+    environ = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "secret"}
+    server = start("serve", "--port", "0", **environ)
+    try:
+        assert server.stdout is not None
+        url = server.stdout.readline().split()[2].rstrip(",")
+        assert ask(url, "{ __typename }") == {"data": {"__typename": "Query"}}
+        server.send_signal(signal.SIGTERM)
+        _, errors = server.communicate(timeout=10)
+    finally:
+        server.kill()
+    assert (server.returncode, errors) == (0, "")
+
+
+async def check(sandbox: Sandbox, **environ: str) -> tuple[int, str]:
+    import asyncio
+
+    settings = {
+        "TWILIO_ACCOUNT_SID": sandbox.account_sid,
+        "TWILIO_AUTH_TOKEN": sandbox.auth_token,
+        "GATEWAY_UPSTREAM_URL": sandbox.url,
+    }
+    result = await asyncio.to_thread(run, "check", **settings | environ)
+    return result.returncode, result.stdout + result.stderr
+
+
+async def test_check_tells_what_the_credentials_see(sandbox: Sandbox) -> None:
+    status, report = await check(sandbox)
+    assert status == 0
+    assert "accepts these credentials" in report
+    assert sandbox.landmarks["service_sid"] in report
+    assert " ms " in report
+    assert sandbox.auth_token not in report
+
+
+async def test_check_has_words_for_what_goes_wrong(sandbox: Sandbox) -> None:
+    status, report = await check(sandbox, TWILIO_AUTH_TOKEN="wrong")
+    assert (status, "401" in report, "TWILIO_AUTH_TOKEN" in report) == (1, True, True)
+    sandbox.faults.add("*", Fault("status", status=403, code=20403))
+    status, report = await check(sandbox)
+    assert (status, "403" in report, "permissions" in report) == (1, True, True)
+    status, report = await check(sandbox, GATEWAY_UPSTREAM_URL="http://127.0.0.1:1")
+    assert (status, "cannot be reached" in report) == (1, True)
+    assert "Traceback" not in report
+
+
+def test_sandbox_runs_alone_and_stops() -> None:
+    sandbox = start("sandbox", "--port", "0", "--seed", "7")
+    try:
+        assert sandbox.stdout is not None
+        url = sandbox.stdout.readline().split()[1]
+        with urllib.request.urlopen(url, timeout=10) as response:
+            assert response.status == 200
+        sandbox.send_signal(signal.SIGINT)
+        _, errors = sandbox.communicate(timeout=10)
+    finally:
+        sandbox.kill()
+    assert (sandbox.returncode, errors) == (0, "")
+
+
+def test_schema_prints_the_schema_without_the_server() -> None:
+    result = run("schema")
+    assert result.stdout == print_schema()
+    code = "import sys, gateway.cli as c; c.main(sys.argv[1:], standalone_mode=False); print(*sys.modules, file=sys.stderr)"
+    for argument in ("schema", "--help"):
+        loaded = subprocess.run(
+            [sys.executable, "-c", code, argument], capture_output=True, text=True, env=ENVIRON
+        ).stderr.split()
+        assert "gateway.cli" in loaded
+        assert "uvicorn" not in loaded
+        assert "gateway.web" not in loaded
+
+
+EXAMPLES = sorted(path.stem for path in (Path(__file__).parents[1] / "gateway" / "examples").glob("*.graphql"))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_example_runs_over_the_sandbox(name: str) -> None:
+    result = CliRunner().invoke(main, ["query", name])
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.output)
+    assert list(answer) == ["data"]
+    assert "null" not in json.dumps(next(iter(answer["data"].values())))[:40]
+
+
+def test_a_document_and_its_variables_from_the_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "q.graphql"
+    file.write_text(
+        "query Q($serviceSid: ID!, $n: Int) { service(sid: $serviceSid) { conversations(first: $n) { edges { cursor } } } }"
+    )
+    result = CliRunner().invoke(main, ["query", str(file), "--var", "n=2"])
+    assert len(json.loads(result.output)["data"]["service"]["conversations"]["edges"]) == 2
+    result = CliRunner().invoke(main, ["query", str(file), "--var", "serviceSid=IS1"])
+    assert result.exit_code == 1
+    assert json.loads(result.output)["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+    result = CliRunner().invoke(main, ["query", "-"], input="{ nope }")
+    assert result.exit_code == 1
+    assert "data" not in json.loads(result.output)
+
+
+async def test_a_query_can_go_to_a_running_gateway(base_url: str, sandbox: Sandbox) -> None:
+    import asyncio
+
+    variables = [
+        f"--var={name}={sandbox.landmarks[key]}"
+        for name, key in (("serviceSid", "service_sid"), ("conversationSid", "conversation_sid"))
+    ]
+    result = await asyncio.to_thread(run, "query", "summary", "--url", f"{base_url}/graphql", *variables)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["data"]["service"]["conversation"]["messages"]["edges"]
+    result = await asyncio.to_thread(run, "query", "summary", "--url", f"{base_url}/graphiql", *variables)
+    assert (result.returncode, "no GraphQL answer" in result.stderr or "{" in result.stdout) == (1, True)

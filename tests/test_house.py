@@ -1,0 +1,213 @@
+"""The project itself: imports go down, what is public is described, README and the settings' table agree."""
+
+import ast
+import importlib.util
+import inspect
+import json
+import pkgutil
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import gateway
+from gateway.cli import main
+from gateway.errors import GatewayError
+from gateway.settings import SETTINGS
+
+from .conftest import Ask
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+FLOORS = [
+    {"errors"},
+    {"twilio", "execution"},
+    {"loaders"},
+    {"graph"},
+    {"web"},
+    {"settings"},
+    {"app"},
+    {"server", "sandbox"},
+    {"demo", "check"},
+    {"ask"},
+    {"cli"},
+    {"__main__"},
+]
+"""The rooms of the house, lowest first. A room imports from lower floors only, and from itself."""
+
+MODULES = sorted(
+    module.name for module in pkgutil.walk_packages(gateway.__path__, "gateway.") if module.name != "gateway.__main__"
+)
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def imports_of(module: str) -> set[str]:
+    source = importlib.util.find_spec(module)
+    assert source is not None
+    assert source.origin is not None
+    found = set()
+    package = module if source.submodule_search_locations else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(Path(source.origin).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = (
+                importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+                if node.level
+                else node.module
+            )
+            found.add(base or "")
+    return {name for name in found if name.startswith("gateway.")}
+
+
+@pytest.mark.parametrize("module", [*MODULES, "gateway.__main__"])
+def test_imports_go_down(module: str) -> None:
+    height = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+    if room_of(module) == "examples":
+        assert imports_of(module) == set()
+        return
+    for imported in imports_of(module):
+        above, below = room_of(module), room_of(imported)
+        assert above == below or height[below] < height[above], f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("room", ["sandbox", "twilio", "execution"])
+def test_rooms_that_stand_apart(room: str) -> None:
+    allowed = {"sandbox": {"sandbox"}, "twilio": {"twilio", "errors"}, "execution": {"execution", "errors"}}[room]
+    for module in MODULES:
+        if room_of(module) == room:
+            assert {room_of(name) for name in imports_of(module)} <= allowed, module
+
+
+def test_twilio_and_execution_know_nothing_of_each_others_trade() -> None:
+    for module in MODULES:
+        source = Path(importlib.import_module(module).__file__ or "").read_text(encoding="utf-8")
+        if room_of(module) == "twilio":
+            assert "graphql" not in re.findall(r"^(?:from|import) (\w+)", source, re.MULTILINE)
+        sockets = re.search(r"aiohttp\.(ClientSession|TCPConnector)", source)
+        assert not sockets or module in {"gateway.twilio.client", "gateway.ask"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_is_public_is_described(module: str) -> None:
+    loaded = importlib.import_module(module)
+    assert loaded.__doc__, module
+    for name in getattr(loaded, "__all__", []):
+        thing = getattr(loaded, name)
+        if inspect.isclass(thing) and not hasattr(thing, "__strawberry_definition__"):
+            assert thing.__doc__, f"{module}.{name}"
+            for method, value in vars(thing).items():
+                if inspect.isfunction(value) and not method.startswith("_"):
+                    assert value.__doc__, f"{module}.{name}.{method}"
+        elif inspect.isfunction(thing):
+            assert thing.__doc__, f"{module}.{name}"
+
+
+def test_files_are_short() -> None:
+    for path in [*ROOT.glob("gateway/**/*.py"), *ROOT.glob("tests/**/*.py")]:
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 700, path
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the first table below a heading of README, without its head."""
+    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in rows[2:]]
+
+
+def test_readme_has_the_settings_as_they_are() -> None:
+    rows = {row[0].strip("`"): row[1:] for row in table("Configuration")}
+    wanted = {
+        setting.env: [
+            f"`{setting.default}`" if setting.default else "",
+            setting.help + (" Also `_FILE`." if setting.in_file else ""),
+        ]
+        for setting in SETTINGS
+    }
+    assert rows == wanted, "\n".join(f"| `{env}` | {default} | {help} |" for env, (default, help) in wanted.items())
+
+
+def test_readme_has_every_error_code() -> None:
+    def leaves(kind: type[GatewayError]) -> list[type[GatewayError]]:
+        below = kind.__subclasses__()
+        return [leaf for child in below for leaf in leaves(child)] if below else [kind]
+
+    codes = {leaf.code: "yes" if leaf.retryable else "no" for leaf in leaves(GatewayError)}
+    assert {row[0].strip("`"): row[2] for row in table("Errors")} == codes
+
+
+def test_readme_has_every_command_and_example() -> None:
+    for name in main.commands:
+        assert f"receipts-gateway {name}" in README, name
+    for example in (ROOT / "gateway" / "examples").glob("*.graphql"):
+        assert f"`{example.stem}`" in README, example.stem
+
+
+def test_nothing_but_what_belongs_stands_at_the_top() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if tracked.returncode:
+        pytest.skip("not a git checkout: what is tracked cannot be told")
+    top = {line.split("/")[0] for line in tracked.stdout.splitlines()}
+    assert {name for name in top if not name.startswith(".")} <= {
+        "pyproject.toml",
+        "README.md",
+        "gateway",
+        "schema.graphql",
+        "tests",
+        "Dockerfile",
+    }
+
+
+def test_the_wheel_runs_by_itself(tmp_path: Path) -> None:
+    """What users install, not the checkout: every module and example is in the wheel, and it prints the schema."""
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    unpacked = tmp_path / "unpacked"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(unpacked)
+    code = "import gateway, gateway.cli; print(gateway.__file__); gateway.cli.main(['schema'])"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(unpacked)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    where, _, schema = result.stdout.partition("\n")
+    assert where.startswith(str(unpacked))
+    assert schema == (ROOT / "schema.graphql").read_text(encoding="utf-8")
+    packed = {
+        path.relative_to(unpacked) for path in unpacked.glob("gateway/**/*") if path.suffix in {".py", ".graphql"}
+    }
+    here = {path.relative_to(ROOT) for path in ROOT.glob("gateway/**/*") if path.suffix in {".py", ".graphql"}}
+    assert packed == here
+
+
+async def test_readme_s_query_has_the_answer_that_readme_gives(ask: Ask) -> None:
+    query = README.partition("```graphql\n")[2].partition("```")[0]
+    answer = README.partition("```json\n")[2].partition("```")[0]
+    got = await ask(query)
+    assert {"data": got.data} == json.loads(answer)
+    assert len(got.paths) == 5
+
+
+def test_readme_s_two_commands_stand_alone() -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    assert blocks[:2] == [
+        "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/receipts-gateway demo\n",
+        "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/pytest\n",
+    ]
+    assert blocks[1].strip() in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

@@ -1,0 +1,115 @@
+"""Settings: the environment in, values or plain words out."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.settings import SETTINGS, Settings, SettingsError, is_loopback
+
+ACCOUNT = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "a-secret-token"}
+KEY = {"TWILIO_API_KEY": "SK" + "0" * 32, "TWILIO_API_SECRET": "another-secret"}
+
+
+def test_defaults_are_those_of_the_table() -> None:
+    settings = Settings.load(ACCOUNT)
+    assert settings == Settings(credentials=settings.credentials)
+    assert (settings.credentials.username, settings.credentials.secret) == tuple(ACCOUNT.values())
+
+
+def test_an_api_key_goes_before_the_auth_token() -> None:
+    assert Settings.load(ACCOUNT | KEY).credentials.username == KEY["TWILIO_API_KEY"]
+
+
+def test_secrets_may_be_in_files(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("a-secret-token\n")
+    settings = Settings.load({"TWILIO_ACCOUNT_SID": ACCOUNT["TWILIO_ACCOUNT_SID"], "TWILIO_AUTH_TOKEN_FILE": str(file)})
+    assert settings.credentials.secret == "a-secret-token"
+
+
+def test_every_setting_is_read() -> None:
+    settings = Settings.load(
+        ACCOUNT
+        | {
+            "GATEWAY_UPSTREAM_URL": "http://127.0.0.1:1/",
+            "GATEWAY_TOKENS": "ann:a-token-of-some-length, bob:b-token-of-some-length,",
+            "GATEWAY_DEADLINE": "2.5",
+            "GATEWAY_UPSTREAM_TIMEOUT": "1",
+            "GATEWAY_UPSTREAM_CONCURRENCY": "5",
+            "GATEWAY_GRAPHIQL": "0",
+            "GATEWAY_LOG_LEVEL": "debug",
+        }
+    )
+    assert settings == Settings(
+        credentials=settings.credentials,
+        upstream_url="http://127.0.0.1:1",
+        tokens={"ann": "a-token-of-some-length", "bob": "b-token-of-some-length"},
+        deadline=2.5,
+        upstream_timeout=1.0,
+        upstream_concurrency=5,
+        graphiql=False,
+        log_level="debug",
+    )
+    assert "a-secret" not in repr(settings)
+    assert "some-length" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({}, "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN, or"),
+        ({"TWILIO_ACCOUNT_SID": ACCOUNT["TWILIO_ACCOUNT_SID"]}, "TWILIO_AUTH_TOKEN"),
+        ({"TWILIO_API_KEY": KEY["TWILIO_API_KEY"]}, "TWILIO_API_SECRET"),
+        ({"TWILIO_API_SECRET": "x"}, "TWILIO_API_KEY"),
+        (ACCOUNT | {"TWILIO_ACCOUNT_SID": "AC1"}, "TWILIO_ACCOUNT_SID: must be AC"),
+        (ACCOUNT | {"TWILIO_AUTH_TOKEN": "a b"}, "TWILIO_AUTH_TOKEN: must have no spaces"),
+        (ACCOUNT | {"TWILIO_AUTH_TOKEN_FILE": "/x"}, "TWILIO_AUTH_TOKEN_FILE: is set besides"),
+        ({"TWILIO_ACCOUNT_SID": ACCOUNT["TWILIO_ACCOUNT_SID"], "TWILIO_AUTH_TOKEN_FILE": "/no/such"}, "cannot read"),
+        (ACCOUNT | {"GATEWAY_UPSTREAM_URL": "twilio.com"}, "GATEWAY_UPSTREAM_URL: must be an address"),
+        (ACCOUNT | {"GATEWAY_UPSTREAM_URL": "http://twilio.test"}, "plain http"),
+        (ACCOUNT | {"GATEWAY_UPSTREAM_URL": "https://a:b@twilio.test"}, "must be an address"),
+        (ACCOUNT | {"GATEWAY_DEADLINE": "soon"}, "GATEWAY_DEADLINE: must be a number"),
+        (ACCOUNT | {"GATEWAY_DEADLINE": "nan"}, "GATEWAY_DEADLINE: must be a number"),
+        (ACCOUNT | {"GATEWAY_UPSTREAM_CONCURRENCY": "0"}, "must be a whole number"),
+        (ACCOUNT | {"GATEWAY_GRAPHIQL": "yes"}, "must be 0 or 1"),
+        (ACCOUNT | {"GATEWAY_LOG_LEVEL": "loud"}, "must be debug"),
+        (ACCOUNT | {"GATEWAY_TOKENS": "ann"}, "GATEWAY_TOKENS: must be name:token"),
+        (ACCOUNT | {"GATEWAY_TOKENS": "ann:short"}, "at least 16"),
+        (ACCOUNT | {"GATEWAY_TOKENS": "a:0123456789abcdef,a:1123456789abcdef"}, "twice"),
+    ],
+)
+def test_what_cannot_be_used_is_said_in_one_line(environ: dict[str, str], words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(environ)
+    (problem,) = caught.value.problems
+    assert words in problem
+    assert "a-secret-token" not in problem
+    assert "\n" not in problem
+
+
+def test_every_problem_has_its_line() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(ACCOUNT | {"GATEWAY_DEADLINE": "x", "GATEWAY_GRAPHIQL": "x"})
+    assert len(caught.value.problems) == 2
+
+
+def test_each_setting_has_words() -> None:
+    assert len({setting.env for setting in SETTINGS}) == len(SETTINGS)
+    assert all(setting.help.endswith(".") for setting in SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("example.com", False),
+        ("", False),
+    ],
+)
+def test_what_is_open_to_others(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback

@@ -1,0 +1,155 @@
+"""The endpoint over real HTTP: answers, refusals, and clients that leave."""
+
+import asyncio
+import logging
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gateway.app import create_app
+from gateway.demo import settings_for
+from gateway.sandbox import Fault, Sandbox
+from gateway.settings import Settings
+
+from ..conftest import serving
+
+QUERY = "query Q($sid: ID!) { service(sid: $sid) { friendlyName } }"
+
+
+async def post(http: aiohttp.ClientSession, url: str, **options: Any) -> tuple[int, Any, Any]:
+    async with http.post(f"{url}/graphql", **options) as response:
+        return response.status, await response.json(), response.headers
+
+
+async def test_a_query_is_answered(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
+    body = {"query": QUERY, "variables": {"sid": sandbox.landmarks["service_sid"]}, "operationName": "Q"}
+    status, answer, headers = await post(http, base_url, json=body)
+    assert (status, list(answer)) == (200, ["data"])
+    assert answer["data"]["service"]["friendlyName"]
+    assert headers["Content-Type"] == "application/json; charset=utf-8"
+    assert len(headers["X-Request-Id"]) == 32
+    assert headers["Cache-Control"] == "no-store"
+
+
+async def test_no_cache_asks_twilio(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
+    body = {"query": "query Q($sid: ID!) { service(sid: $sid) { sid } }", "variables": {"sid": "IS" + "0" * 32}}
+    assert (await post(http, base_url, json=body))[1] == {"data": {"service": {"sid": "IS" + "0" * 32}}}
+    fresh = {"Cache-Control": "no-cache"}
+    assert (await post(http, base_url, json=body, headers=fresh))[1] == {"data": {"service": None}}
+    assert len(sandbox.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 400, "BAD_REQUEST"),
+        (b"{", 400, "BAD_REQUEST"),
+        (b"\xff", 400, "BAD_REQUEST"),
+        (b'{"query": "\xff"}', 400, "BAD_REQUEST"),
+        (b"[" * 100_000, 400, "BAD_REQUEST"),
+        (b'{"query": "{services{edges{cursor}}}", "variables": {"n": ' + b"9" * 100_000 + b"}}", 400, "BAD_REQUEST"),
+        (b"null", 400, "BAD_REQUEST"),
+        (b"[]", 400, "BAD_REQUEST"),
+        (b"{}", 400, "BAD_REQUEST"),
+        (b'{"query": null}', 400, "BAD_REQUEST"),
+        (b'{"query": "{services{edges{cursor}}}", "variables": []}', 400, "BAD_REQUEST"),
+        (b'{"query": "{services{edges{cursor}}}", "operationName": 1}', 400, "BAD_REQUEST"),
+        (b'{"query": "{services{edges{cursor}}}", "variables": null, "extensions": null, "x": 1}', 200, None),
+        (b'{"query": "{"}', 400, "GRAPHQL_PARSE_FAILED"),
+        (b'{"query": "{nope}"}', 400, "GRAPHQL_VALIDATION_FAILED"),
+        (b'{"query": "query A{__typename} query B{__typename}"}', 400, "OPERATION_RESOLUTION_FAILURE"),
+        (b'{"query": "query A($s: ID!){service(sid: $s){id}}"}', 400, "BAD_USER_INPUT"),
+        (b'{"query": "' + b"#" * 300_000 + b'"}', 400, "BAD_REQUEST"),
+    ],
+)
+async def test_every_body_gets_a_json_answer(
+    http: aiohttp.ClientSession, base_url: str, body: bytes, status: int, code: str | None
+) -> None:
+    got, answer, _ = await post(http, base_url, data=body, headers={"Content-Type": "application/json"})
+    assert got == status, answer
+    assert [error["extensions"]["code"] for error in answer.get("errors", [])] == ([code] if code else [])
+    assert ("data" in answer) == (status == 200)
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "", "multipart/form-data"])
+async def test_only_json_is_read(http: aiohttp.ClientSession, base_url: str, media_type: str) -> None:
+    status, answer, _ = await post(http, base_url, data=b'{"query": "{x}"}', headers={"Content-Type": media_type})
+    assert (status, answer["errors"][0]["extensions"]["code"]) == (400, "BAD_REQUEST")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("GET", "/graphql", 405), ("GET", "/nothing", 404), ("PUT", "/livez", 405)]
+)
+async def test_elsewhere_is_json_too(
+    http: aiohttp.ClientSession, base_url: str, method: str, path: str, status: int
+) -> None:
+    async with http.request(method, base_url + path) as response:
+        assert response.status == status
+        assert (await response.json())["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+        assert status != 405 or response.headers["Allow"]
+
+
+async def test_health_does_not_depend_on_twilio(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
+    await sandbox.stop()
+    for path in ("/livez", "/readyz"):
+        async with http.get(base_url + path) as response:
+            assert (response.status, await response.text()) == (200, "ok\n")
+
+
+async def test_a_client_that_leaves_ends_its_calls(
+    http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox
+) -> None:
+    sandbox.faults.add("*", Fault("hang"))
+    body = {"query": QUERY, "variables": {"sid": sandbox.landmarks["service_sid"]}}
+    leaving = asyncio.create_task(post(http, base_url, json=body))
+    await sandbox.until(lambda: len(sandbox.calls) == 1)
+    leaving.cancel()
+    await sandbox.until(lambda: sandbox.calls[0].client_left)
+
+
+async def test_only_callers_with_a_token_are_answered(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+    base = settings_for(sandbox)
+    tokens = {"ann": "ann-has-a-long-token", "bob": "bob-has-a-long-token"}
+    app = create_app(Settings(credentials=base.credentials, upstream_url=base.upstream_url, tokens=tokens))
+    body = {"query": "{ __typename }"}
+    async with serving(app) as url:
+        for given in ("Bearer ann-has-a-long-token", "bearer bob-has-a-long-token"):
+            assert (await post(http, url, json=body, headers={"Authorization": given}))[0] == 200
+        for given in ("", "Bearer", "Bearer nope", "Basic ann-has-a-long-token", "ann-has-a-long-token", "Bearer é"):
+            status, answer, headers = await post(http, url, json=body, headers={"Authorization": given})
+            assert (status, answer["errors"][0]["extensions"]["code"]) == (401, "UNAUTHENTICATED")
+            assert headers["WWW-Authenticate"] == "Bearer"
+            assert "token" in answer["errors"][0]["message"]
+        async with http.get(f"{url}/livez") as response:
+            assert response.status == 200
+
+
+async def test_graphiql_asks_the_endpoint_beside_it(http: aiohttp.ClientSession, base_url: str) -> None:
+    async with http.get(f"{base_url}/graphiql") as response:
+        page = await response.text()
+    assert response.content_type == "text/html"
+    assert 'const fetchURL = new URL("graphql", window.location.href).href;' in page
+    assert 'window.location.href.split("?")[0]' not in page
+
+
+async def test_graphiql_can_be_switched_off(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+    base = settings_for(sandbox)
+    app = create_app(Settings(credentials=base.credentials, upstream_url=base.upstream_url, graphiql=False))
+    async with serving(app) as url, http.get(f"{url}/graphiql") as response:
+        assert response.status == 404
+
+
+async def test_an_upstream_that_stops_amid_a_query_is_an_error(
+    http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    sandbox.faults.add("*", Fault("hang"))
+    body = {"query": QUERY, "variables": {"sid": sandbox.landmarks["service_sid"]}}
+    with caplog.at_level(logging.INFO, logger="gateway"):
+        asking = asyncio.create_task(post(http, base_url, json=body))
+        await sandbox.until(lambda: len(sandbox.calls) == 1)
+        await sandbox.stop()
+        status, answer, _ = await asking
+    assert (status, answer["data"]) == (200, {"service": None})
+    assert answer["errors"][0]["extensions"]["code"] == "UPSTREAM_UNAVAILABLE"
+    assert not caplog.records
