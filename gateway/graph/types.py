@@ -48,6 +48,11 @@ After = Annotated[
 
 Sid = Annotated[strawberry.ID, strawberry.argument(description="Its sid.")]
 
+_LOOK_UP = "Costs one upstream call, unless only ids, sids and what is below it are selected: then it is not looked up."
+_LIST = (
+    "Null, with the error `NOT_FOUND`, when what it is a list of does not exist and was not looked up. "
+    "Costs one upstream call per 100."
+)
 _TIMERS = row_type("Timers", {"date_inactive": Timestamp | None, "date_closed": Timestamp | None})
 
 
@@ -145,7 +150,7 @@ class Service(Node):
     @edge(
         "ConversationConnection | None",
         "Its conversations. With a range of times the newest come first, and a page may hold fewer than `first`, even "
-        "none, while `hasNextPage` is true. Costs one upstream call per 100.",
+        "none, while `hasNextPage` is true. " + _LIST,
     )
     def conversations(
         self,
@@ -187,7 +192,10 @@ class Service(Node):
             scan=_SCAN_MAX if ranged else None,
         )
 
-    @edge("Conversation | None", "One of its conversations, by sid. Null when there is none. Costs one upstream call.")
+    @edge(
+        "Conversation | None",
+        "One of its conversations, by sid. Null when there is none. " + _LOOK_UP,
+    )
     def conversation(self, sid: Sid) -> Item:
         return Item(Conversation.resource, child(self.path, "Conversations", sid_segment(sid, "CH")))
 
@@ -237,11 +245,17 @@ class Conversation(Node):
     date_updated: DateTime | None = prop("When it was last changed.")
     url: Url | None = prop("Its address in Twilio's REST API.")
 
-    @edge("Service | None", "The service it is part of. Costs one upstream call per service.")
+    @edge(
+        "Service | None",
+        "The service it is part of. Costs one upstream call per service, none when only ids and sids are selected.",
+    )
     def service(self) -> Item:
         return Item(Service.resource, parent_of(self.path), self.listed)
 
-    @edge("MessageConnection | None", "Its messages. Costs one upstream call per 100.")
+    @edge(
+        "MessageConnection | None",
+        "Its messages. " + _LIST,
+    )
     def messages(
         self,
         first: First = 50,
@@ -253,15 +267,24 @@ class Conversation(Node):
         filters = (("Order", "desc"),) if order is MessageOrder.DESC else ()
         return Listing(Message.resource, self.path, first, after, filters=filters)
 
-    @edge("Message | None", "One of its messages, by sid. Null when there is none. Costs one upstream call.")
+    @edge(
+        "Message | None",
+        "One of its messages, by sid. Null when there is none. " + _LOOK_UP,
+    )
     def message(self, sid: Sid) -> Item:
         return Item(Message.resource, child(self.path, "Messages", sid_segment(sid, "IM")), self.listed)
 
-    @edge("ParticipantConnection | None", "Who takes part now. Costs one upstream call per 100.")
+    @edge(
+        "ParticipantConnection | None",
+        "Who takes part now. " + _LIST,
+    )
     def participants(self, first: First = 50, after: After = strawberry.UNSET) -> Listing:
         return Listing(Participant.resource, self.path, first, after)
 
-    @edge("Participant | None", "One of its participants, by sid. Null when there is none. Costs one upstream call.")
+    @edge(
+        "Participant | None",
+        "One of its participants, by sid. Null when there is none. " + _LOOK_UP,
+    )
     def participant(self, sid: Sid) -> Item:
         return Item(Participant.resource, child(self.path, "Participants", sid_segment(sid, "MB")), self.listed)
 
@@ -307,11 +330,17 @@ class Message(Node):
         "How far it got on its way to all its recipients, in one word.", derive=message_delivery_status, of={}
     )
 
-    @edge("Service | None", "The service it is part of. Costs one upstream call per service.")
+    @edge(
+        "Service | None",
+        "The service it is part of. Costs one upstream call per service, none when only ids and sids are selected.",
+    )
     def service(self) -> Item:
         return Item(Service.resource, parent_of(parent_of(self.path)), self.listed)
 
-    @edge("Conversation | None", "The conversation it is part of. Costs one upstream call per conversation.")
+    @edge(
+        "Conversation | None",
+        "The conversation it is part of. Costs one upstream call per conversation, none when only ids and sids are selected.",
+    )
     def conversation(self) -> Item:
         return Item(Conversation.resource, parent_of(self.path), self.listed)
 
@@ -326,7 +355,8 @@ class Message(Node):
 
     @edge(
         "ReceiptConnection | None",
-        "Its receipts, one for each recipient outside chat. Costs one upstream call; none when the message's own "
+        "Its receipts, one for each recipient outside chat. Null, with the error `NOT_FOUND`, when the message does not exist "
+        "and was not looked up. Costs one upstream call; none when the message's own "
         "`delivery` tells that there is nothing to find.",
     )
     def receipts(
@@ -356,7 +386,10 @@ class Message(Node):
             and (has_no_receipts(self.row) or (wanted is not None and cannot_match(self.row, wanted))),
         )
 
-    @edge("Receipt | None", "One of its receipts, by sid. Null when there is none. Costs one upstream call.")
+    @edge(
+        "Receipt | None",
+        "One of its receipts, by sid. Null when there is none. " + _LOOK_UP,
+    )
     def receipt(self, sid: Sid) -> Item:
         return Item(Receipt.resource, child(self.path, "Receipts", sid_segment(sid, "DY")), self.listed)
 
@@ -404,11 +437,17 @@ class Receipt(Node):
     date_updated: DateTime | None = prop("When its status last changed; null if it never did.")
     url: Url | None = prop("Its address in Twilio's REST API.")
 
-    @edge("Service | None", "The service it is part of. Costs one upstream call per service.")
+    @edge(
+        "Service | None",
+        "The service it is part of. Costs one upstream call per service, none when only ids and sids are selected.",
+    )
     def service(self) -> Item:
         return Item(Service.resource, parent_of(parent_of(parent_of(self.path))), self.listed)
 
-    @edge("Conversation | None", "The conversation it is part of. Costs one upstream call per conversation.")
+    @edge(
+        "Conversation | None",
+        "The conversation it is part of. Costs one upstream call per conversation, none when only ids and sids are selected.",
+    )
     def conversation(self) -> Item:
         return Item(Conversation.resource, parent_of(parent_of(self.path)), self.listed)
 
@@ -457,11 +496,17 @@ class Participant(Node):
     date_updated: DateTime | None = prop("When the participant was last changed.")
     url: Url | None = prop("Its address in Twilio's REST API.")
 
-    @edge("Service | None", "The service it is part of. Costs one upstream call per service.")
+    @edge(
+        "Service | None",
+        "The service it is part of. Costs one upstream call per service, none when only ids and sids are selected.",
+    )
     def service(self) -> Item:
         return Item(Service.resource, parent_of(parent_of(self.path)), self.listed)
 
-    @edge("Conversation | None", "The conversation it is part of. Costs one upstream call per conversation.")
+    @edge(
+        "Conversation | None",
+        "The conversation it is part of. Costs one upstream call per conversation, none when only ids and sids are selected.",
+    )
     def conversation(self) -> Item:
         return Item(Conversation.resource, parent_of(self.path), self.listed)
 
