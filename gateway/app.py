@@ -1,24 +1,32 @@
 """The application: everything is put together here, top to bottom."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.errors import BadRequest
 from gateway.graph.operations import Operations
-from gateway.settings import Settings
+from gateway.settings import JwtSettings, Settings
 from gateway.twilio.client import Client, Timeouts
 from gateway.web.auth import Callers
 from gateway.web.endpoint import Endpoint
 from gateway.web.graphiql import graphiql
 from gateway.web.health import live, ready
 from gateway.web.responses import error_response
+
+if TYPE_CHECKING:
+    from gateway.web.jwt import JwtVerifier
 
 __all__ = ["create_app", "create_client"]
 
@@ -33,11 +41,15 @@ def create_client(settings: Settings) -> Client:
     )
 
 
-def create_app(settings: Settings) -> Starlette:
-    """The gateway as an ASGI application."""
+def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
+    """The gateway as an ASGI application.
+
+    Without callers' tokens it answers only to this machine's own names, unless it is meant for `any_host`.
+    """
     client = create_client(settings)
-    operations = Operations(client, deadline=settings.deadline)
-    endpoint = Endpoint(operations, Callers(settings.tokens))
+    operations = Operations(client, deadline=settings.deadline, introspection=settings.introspection)
+    callers = Callers(settings.tokens, _verifier(settings.jwt))
+    endpoint = Endpoint(operations, callers, settings.cors_origins, settings.graphiql, any_host)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -45,23 +57,51 @@ def create_app(settings: Settings) -> Starlette:
             yield
 
     routes = [
-        Route("/graphql", endpoint.answer, methods=["POST"]),
+        Route("/graphql", endpoint.answer, methods=["GET", "POST"]),
         Route("/livez", live),
         Route("/readyz", ready),
     ]
     if settings.graphiql:
         routes.append(Route("/graphiql", graphiql))
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _refuse})
+    middleware = [Middleware(CORSMiddleware, **_cors(settings.cors_origins))] if settings.cors_origins else []
+    app = Starlette(
+        routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}
+    )
+    app.state.callers = callers
+    return app
+
+
+def _verifier(settings: JwtSettings | None) -> JwtVerifier | None:
+    if settings is None:
+        return None
+    from gateway.web.jwt import JwtVerifier, KeySet  # PyJWT is an extra.
+
+    return JwtVerifier(
+        KeySet(settings.jwks_url) if settings.jwks_url else settings.key or "",
+        issuer=settings.issuer,
+        audience=settings.audience,
+        algorithms=settings.algorithms,
+        services_claim=settings.services_claim,
+    )
+
+
+def _cors(origins: frozenset[str]) -> dict[str, Any]:
+    return {
+        "allow_origins": sorted(origins),
+        "allow_methods": ["GET", "POST"],
+        "allow_headers": ["Authorization", "Cache-Control", "Content-Type", "Apollo-Require-Preflight"],
+        "expose_headers": ["X-Request-Id", "Retry-After"],
+        "max_age": 600,
+    }
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     words = {
         404: "There is nothing here. GraphQL is at /graphql, GraphiQL at /graphiql.",
-        405: "This method is not served here. GraphQL requests are POST requests to /graphql.",
+        405: "This method is not served here. GraphQL requests are POST or GET requests to /graphql.",
     }
-    response = error_response(
-        BadRequest(words.get(error.status_code, "The request cannot be served.")), uuid4().hex, status=error.status_code
-    )
+    refusal = BadRequest(words.get(error.status_code, "The request cannot be served."), status=error.status_code)
+    response = error_response(refusal, uuid4().hex)
     response.headers.update(error.headers or {})
     return response

@@ -17,6 +17,7 @@ import gateway
 
 if TYPE_CHECKING:
     from gateway.settings import Settings
+    from gateway.web.auth import Callers
 
 __all__ = ["main"]
 
@@ -56,14 +57,15 @@ def main() -> None:
 def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed: int) -> None:
     """Run the sandbox and a gateway over it."""
     from gateway.demo import run_demo
+    from gateway.log import configure_log
     from gateway.server import AddressUnusable
-    from gateway.settings import is_loopback
+    from gateway.web.browsers import is_loopback
 
     if not is_loopback(host):
         raise _refusal(f"The demo has no callers' tokens, so it serves this machine only; {host} is open to others.")
     if ready_file is not None and not ready_file.parent.is_dir():
         raise _refusal(f"--ready-file: there is no directory {ready_file.parent}.")
-    _log("warning")
+    configure_log("warning")
     try:
         asyncio.run(
             run_demo(host=host, port=port, sandbox_port=sandbox_port, seed=seed, ready_file=ready_file, say=click.echo)
@@ -75,23 +77,34 @@ def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed:
 @main.command()
 @_HOST
 @_port("--port", 8000, "Port to listen on; 0 for any free one.")
-def serve(host: str, port: int) -> None:
+@click.option(
+    "--insecure-no-auth", is_flag=True, help="Serve others though no callers' tokens are set: anyone may ask."
+)
+def serve(host: str, port: int, insecure_no_auth: bool) -> None:
     """Serve the gateway for a Twilio account, with settings from the environment."""
     settings = _settings()
     from gateway.app import create_app
+    from gateway.log import configure_log
     from gateway.server import AddressUnusable, Server, address, listen
-    from gateway.settings import is_loopback
+    from gateway.web.browsers import is_loopback
 
-    if not settings.tokens and not is_loopback(host):
+    is_open = not settings.tokens and settings.jwt is None
+    if is_open and not is_loopback(host) and not insecure_no_auth:
         raise _refusal(
-            f"{host} is open to others, and no callers' tokens are set: set GATEWAY_TOKENS, or serve on 127.0.0.1."
+            f"{host} is open to others, and no callers' tokens are set: set GATEWAY_TOKENS, or serve on 127.0.0.1. "
+            "If anyone at all may ask, say so with --insecure-no-auth."
         )
-    _log(settings.log_level)
+    configure_log(settings.log_level)
     try:
         with listen(host, port, "--port") as listener:
             base = address(listener)
             pages = f", GraphiQL at {base}/graphiql" if settings.graphiql else ""
-            server = Server(create_app(settings), lambda: click.echo(f"GraphQL at {base}/graphql{pages}"))
+            app = create_app(settings, any_host=insecure_no_auth)
+            server = Server(
+                app,
+                lambda: click.echo(f"GraphQL at {base}/graphql{pages}"),
+                lambda: _reload_tokens(app.state.callers),
+            )
             asyncio.run(server.serve(sockets=[listener]))
     except AddressUnusable as error:
         raise _refusal(str(error)) from None
@@ -190,11 +203,23 @@ def _refusal(*lines: str) -> click.exceptions.Exit:
     return click.exceptions.Exit(2)
 
 
-def _log(level: str) -> None:
-    import logging
+def _reload_tokens(callers: Callers) -> None:
+    """Read the callers' tokens again; tokens that cannot be read, or none at all, change nothing."""
+    import structlog
 
-    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.getLogger().level))
+    from gateway.settings import Settings, SettingsError
+
+    logger = structlog.get_logger("gateway")
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        logger.error("tokens not reloaded", problems=error.problems)
+        return
+    if not settings.tokens and settings.jwt is None:
+        logger.error("tokens not reloaded", problems=["there are none: stop the gateway to shut everyone out"])
+        return
+    callers.replace(settings.tokens)
+    logger.info("tokens reloaded", callers=sorted(settings.tokens))
 
 
 def _document(source: str) -> str:

@@ -7,6 +7,7 @@
     ├── BadUserInput              BAD_USER_INPUT                an argument or a variable is unusable
     ├── BadRequest                BAD_REQUEST                   the HTTP request is no GraphQL request
     ├── Unauthenticated           UNAUTHENTICATED               the caller named no valid token
+    ├── Forbidden                 FORBIDDEN                     the caller may not ask this
     ├── NotFound                  NOT_FOUND                     Twilio has no such thing
     ├── InternalError             INTERNAL_SERVER_ERROR         a fault of ours: masked
     └── UpstreamError
@@ -28,6 +29,7 @@ from typing import Any, ClassVar
 __all__ = [
     "BadRequest",
     "BadUserInput",
+    "Forbidden",
     "GatewayError",
     "InternalError",
     "NotFound",
@@ -65,7 +67,7 @@ class GatewayError(Exception):
     code: ClassVar[str]
     retryable: ClassVar[bool] = False
     """Whether the same request may well succeed later."""
-    http_status: ClassVar[int] = 200
+    http_status: int = 200
     """HTTP status when the whole request fails with it, before execution."""
 
     def __init__(self, message: str, *, upstream: UpstreamAnswer | None = None) -> None:
@@ -118,7 +120,10 @@ class BadRequest(GatewayError):
     """The HTTP request does not carry a GraphQL request."""
 
     code = "BAD_REQUEST"
-    http_status = 400
+
+    def __init__(self, message: str, *, status: int = 400) -> None:
+        super().__init__(message)
+        self.http_status = status
 
 
 class Unauthenticated(GatewayError):
@@ -126,6 +131,13 @@ class Unauthenticated(GatewayError):
 
     code = "UNAUTHENTICATED"
     http_status = 401
+
+
+class Forbidden(GatewayError):
+    """The caller may not ask this; whether it exists is not told."""
+
+    code = "FORBIDDEN"
+    http_status = 403
 
 
 class NotFound(GatewayError):

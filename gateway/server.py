@@ -10,9 +10,12 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.web.wire import BoundedProtocol
+
 __all__ = ["AddressUnusable", "Server", "address", "listen"]
 
 _GRACE = 5
+_KEEP_ALIVE = 30
 
 
 class AddressUnusable(Exception):
@@ -54,13 +57,27 @@ def address(listener: socket.socket) -> str:
 class Server(uvicorn.Server):
     """Uvicorn, which ends by itself after a SIGINT or SIGTERM instead of passing the signal on."""
 
-    def __init__(self, app: ASGIApp, on_ready: Callable[[], None]) -> None:
-        """Take the application, and what to do once it answers."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        on_ready: Callable[[], None],
+        on_reload: Callable[[], None] | None = None,
+        protocol: type[BoundedProtocol] = BoundedProtocol,
+    ) -> None:
+        """Take the application, what to do once it answers, and what to do on SIGHUP."""
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=_GRACE
+            app,
+            http=protocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=_GRACE,
         )
         super().__init__(config)
         self._on_ready = on_ready
+        self._on_reload = on_reload
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and tell."""
@@ -70,13 +87,19 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Stop on the first signal, at once on the second."""
+        """Stop on the first SIGINT or SIGTERM, at once on the second."""
         before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        if self._on_reload is not None and hasattr(signal, "SIGHUP"):
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._reload)
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _reload(self, number: int, frame: FrameType | None) -> None:
+        if self._on_reload is not None:
+            self._on_reload()
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit

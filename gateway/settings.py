@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.twilio.client import Credentials
 from gateway.twilio.paths import is_sid
+from gateway.web.auth import Token
+from gateway.web.browsers import is_loopback
 
-__all__ = ["SETTINGS", "Setting", "Settings", "SettingsError", "is_loopback"]
+__all__ = ["SETTINGS", "Setting", "Settings", "SettingsError"]
 
 
 class SettingsError(Exception):
@@ -37,17 +40,32 @@ class Setting:
     """Whether `…_FILE` may name a file that holds it instead."""
 
 
+@dataclass(frozen=True, slots=True)
+class JwtSettings:
+    """How callers' JWTs are checked."""
+
+    jwks_url: str | None
+    key: str | None = field(repr=False)
+    issuer: str
+    audience: str
+    algorithms: tuple[str, ...]
+    services_claim: str | None
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings as values."""
 
     credentials: Credentials
     upstream_url: str = "https://conversations.twilio.com"
-    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tokens: Mapping[str, Token] = field(default_factory=dict)
     """Callers' names and their tokens."""
+    jwt: JwtSettings | None = None
+    cors_origins: frozenset[str] = frozenset()
     deadline: float = 10.0
     upstream_timeout: float = 5.0
     upstream_concurrency: int = 64
+    introspection: bool = True
     graphiql: bool = True
     log_level: str = "info"
 
@@ -60,28 +78,22 @@ class Settings:
         url = values["GATEWAY_UPSTREAM_URL"]
         if url is not None and url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
             problems.append("GATEWAY_UPSTREAM_URL: credentials are not sent over plain http; use https.")
+        jwt = _jwt(values, problems)
         if problems or credentials is None:
             raise SettingsError(problems)
         return cls(
             credentials=credentials,
             upstream_url=values["GATEWAY_UPSTREAM_URL"],
             tokens=values["GATEWAY_TOKENS"],
+            jwt=jwt,
+            cors_origins=values["GATEWAY_CORS_ORIGINS"],
             deadline=values["GATEWAY_DEADLINE"],
             upstream_timeout=values["GATEWAY_UPSTREAM_TIMEOUT"],
             upstream_concurrency=values["GATEWAY_UPSTREAM_CONCURRENCY"],
+            introspection=values["GATEWAY_INTROSPECTION"],
             graphiql=values["GATEWAY_GRAPHIQL"],
             log_level=values["GATEWAY_LOG_LEVEL"],
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a server on `host` can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _sid(prefix: str) -> Callable[[str], str]:
@@ -104,6 +116,13 @@ def _origin(text: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ValueError("must be an address such as https://conversations.twilio.com, without /v1.")
     return text.rstrip("/")
+
+
+def _address(text: str) -> str:
+    parts = urlsplit(text)
+    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))):
+        raise ValueError("must be an https address.")
+    return text
 
 
 def _seconds(text: str) -> float:
@@ -134,16 +153,43 @@ def _level(text: str) -> str:
     return text
 
 
-def _tokens(text: str) -> dict[str, str]:
-    tokens: dict[str, str] = {}
-    for entry in filter(None, (part.strip() for part in text.split(","))):
-        name, colon, token = entry.partition(":")
-        if not name.isidentifier() or not colon or len(token) < 16 or ":" in token or not token.isprintable():
-            raise ValueError("must be name:token,name:token,… with tokens of at least 16 characters and no colon.")
-        if name in tokens or token in tokens.values():
+def _tokens(text: str) -> dict[str, Token]:
+    tokens: dict[str, Token] = {}
+    for entry in filter(None, (part.strip() for part in re.split(r"[,\n]", text))):
+        name, _, rest = entry.partition(":")
+        secret, limited, listed = rest.partition(":")
+        services = frozenset(listed.split("|")) if limited else None
+        if not re.fullmatch(r"[\w.-]{1,100}", name) or len(secret) < 16 or not secret.isprintable():
+            raise ValueError(
+                "must be name:token or name:token:IS…|IS…, with commas between; tokens of 16 characters or more."
+            )
+        if services is not None and not all(is_sid(sid, "IS") for sid in services):
+            raise ValueError(f"limits {name} to something that is not the sid of a service.")
+        if name in tokens or any(secret == token.secret for token in tokens.values()):
             raise ValueError("names a caller or a token twice.")
-        tokens[name] = token
+        tokens[name] = Token(secret, services)
     return tokens
+
+
+def _origins(text: str) -> frozenset[str]:
+    origins = frozenset(filter(None, (part.strip() for part in text.split(","))))
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path or parts.query or parts.username:
+            raise ValueError("must be origins such as https://app.example.com, with commas between; no path, no *.")
+    return origins
+
+
+def _algorithms(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(","))
+    allowed = {f"{family}{bits}" for family in ("HS", "RS", "ES", "PS") for bits in (256, 384, 512)} | {"EdDSA"}
+    if not set(names) <= allowed:
+        raise ValueError(f"must be some of {', '.join(sorted(allowed))}, with commas between.")
+    return names
+
+
+def _text(text: str) -> str:
+    return text
 
 
 SETTINGS = (
@@ -155,15 +201,40 @@ SETTINGS = (
     Setting(
         "GATEWAY_TOKENS",
         "",
-        "Who may ask: `name:token,…`. Without it anyone may, and the gateway serves this machine only.",
+        "Who may ask: `name:token,…`, and `name:token:IS…|IS…` for one who may read only those services. A file of them is "
+        "read again on SIGHUP.",
         _tokens,
         in_file=True,
+    ),
+    Setting("GATEWAY_JWKS_URL", "", "Where the keys are that sign callers' JWTs.", _address),
+    Setting(
+        "GATEWAY_JWT_KEY", "", "The one key that signs callers' JWTs, in place of an address.", _text, in_file=True
+    ),
+    Setting("GATEWAY_JWT_ISSUER", "", "Who must have issued a JWT; needed with either.", _text),
+    Setting("GATEWAY_JWT_AUDIENCE", "", "For whom a JWT must be; needed with either.", _text),
+    Setting(
+        "GATEWAY_JWT_ALGORITHMS", "RS256,ES256", "The algorithms a JWT may be signed with, and no others.", _algorithms
+    ),
+    Setting(
+        "GATEWAY_JWT_SERVICES_CLAIM",
+        "",
+        "The claim that lists the services a JWT's caller may read; a JWT without it may read none.",
+        _text,
+    ),
+    Setting(
+        "GATEWAY_CORS_ORIGINS",
+        "",
+        "The sites whose pages may ask, such as `https://app.example.com,http://localhost:5173`.",
+        _origins,
     ),
     Setting(
         "GATEWAY_DEADLINE", "10", "Seconds one operation may take; what is not back by then is an error.", _seconds
     ),
     Setting("GATEWAY_UPSTREAM_TIMEOUT", "5", "Seconds one upstream call may take.", _seconds),
     Setting("GATEWAY_UPSTREAM_CONCURRENCY", "64", "Upstream calls in flight at once, at most.", _count),
+    Setting(
+        "GATEWAY_INTROSPECTION", "1", "Whether the schema can be asked for, and errors suggest names: 0 or 1.", _switch
+    ),
     Setting("GATEWAY_GRAPHIQL", "1", "Whether GraphiQL is served at /graphiql: 0 or 1.", _switch),
     Setting("GATEWAY_LOG_LEVEL", "info", "debug, info, warning or error.", _level),
 )
@@ -179,7 +250,7 @@ def _value(setting: Setting, environ: Mapping[str, str], problems: list[str]) ->
                 raise ValueError(f"is set besides {setting.env}; set one of them.")
             text = Path(path).read_text(encoding="utf-8").strip()
         text = text or setting.default
-        return setting.read(text) if text or setting.read is _tokens else None
+        return setting.read(text) if text or setting.read in (_tokens, _origins) else None
     except OSError as error:
         problems.append(f"{source}: cannot read the file ({error.strerror}).")
     except UnicodeDecodeError:
@@ -208,3 +279,25 @@ def _credentials(values: Mapping[str, Any], problems: list[str]) -> Credentials 
         )
         problems.append(f"Missing: {missing}. To try the gateway without an account: receipts-gateway demo.")
     return None
+
+
+def _jwt(values: Mapping[str, Any], problems: list[str]) -> JwtSettings | None:
+    url, key = values["GATEWAY_JWKS_URL"], values["GATEWAY_JWT_KEY"]
+    issuer, audience, algorithms = (values[f"GATEWAY_JWT_{name}"] for name in ("ISSUER", "AUDIENCE", "ALGORITHMS"))
+    if not url and not key:
+        return None
+    if url and key:
+        problems.append("GATEWAY_JWT_KEY: is set besides GATEWAY_JWKS_URL; set one of them.")
+    if not issuer or not audience:
+        problems.append("GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE are needed to check JWTs.")
+    shared = [name for name in algorithms or () if name.startswith("HS")]
+    if shared and (url or len(shared) < len(algorithms) or len(key or "") < 32):
+        problems.append(
+            "GATEWAY_JWT_ALGORITHMS: HS algorithms stand alone, with a GATEWAY_JWT_KEY of 32 characters or more; mixed with "
+            "others, a public key would pass for their secret."
+        )
+    if find_spec("jwt") is None or find_spec("cryptography") is None:
+        problems.append("JWTs need the extra: pip install 'receipts-gateway[jwt]'.")
+    if problems:
+        return None
+    return JwtSettings(url, key, issuer, audience, algorithms, values["GATEWAY_JWT_SERVICES_CLAIM"])

@@ -20,6 +20,7 @@ from gateway.sandbox import Sandbox
 from gateway.server import Server, address, listen
 from gateway.twilio.client import Client, Credentials
 from gateway.twilio.retry import RetryPolicy
+from gateway.web.wire import BoundedProtocol
 
 ROOT = Path(__file__).parent.parent
 
@@ -92,11 +93,11 @@ def ask(sandbox: Sandbox, client: Client) -> Ask:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
+async def serving(app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtocol) -> AsyncIterator[str]:
     """The base URL of the application, served by the real server on a free port."""
     ready = asyncio.Event()
     with listen("127.0.0.1", 0, "--port") as listener:
-        server = Server(app, ready.set)
+        server = Server(app, ready.set, protocol=protocol)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         await ready.wait()
         try:

@@ -131,7 +131,9 @@ def test_serve_serves_and_stops() -> None:
         _, errors = server.communicate(timeout=10)
     finally:
         server.kill()
-    assert (server.returncode, errors) == (0, "")
+    assert server.returncode == 0
+    (line,) = errors.splitlines()
+    assert json.loads(line)["event"] == "operation"
 
 
 async def check(sandbox: Sandbox, **environ: str) -> tuple[int, str]:

@@ -29,7 +29,7 @@ FLOORS = [
     {"loaders"},
     {"graph"},
     {"web"},
-    {"settings"},
+    {"settings", "log"},
     {"app"},
     {"server", "sandbox"},
     {"demo", "check"},

@@ -4,10 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from gateway.settings import SETTINGS, Settings, SettingsError, is_loopback
+from gateway.settings import SETTINGS, JwtSettings, Settings, SettingsError
+from gateway.web.auth import Token
+from gateway.web.browsers import is_loopback
 
 ACCOUNT = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "a-secret-token"}
+IS, IS2 = "IS" + "0" * 32, "IS" + "1" * 32
 KEY = {"TWILIO_API_KEY": "SK" + "0" * 32, "TWILIO_API_SECRET": "another-secret"}
+
+JWT = {
+    "GATEWAY_JWKS_URL": "https://keys.test",
+    "GATEWAY_JWT_ISSUER": "issuer",
+    "GATEWAY_JWT_AUDIENCE": "audience",
+}
 
 
 def test_defaults_are_those_of_the_table() -> None:
@@ -32,10 +41,17 @@ def test_every_setting_is_read() -> None:
         ACCOUNT
         | {
             "GATEWAY_UPSTREAM_URL": "http://127.0.0.1:1/",
-            "GATEWAY_TOKENS": "ann:a-token-of-some-length, bob:b-token-of-some-length,",
+            "GATEWAY_TOKENS": f"ann:a-token-of-some-length, bob:b-token-of-some-length:{IS}|{IS2},",
+            "GATEWAY_CORS_ORIGINS": "https://app.example.com, http://localhost:5173",
+            "GATEWAY_JWKS_URL": "https://issuer.example.com/keys",
+            "GATEWAY_JWT_ISSUER": "https://issuer.example.com",
+            "GATEWAY_JWT_AUDIENCE": "receipts",
+            "GATEWAY_JWT_ALGORITHMS": "ES256",
+            "GATEWAY_JWT_SERVICES_CLAIM": "services",
             "GATEWAY_DEADLINE": "2.5",
             "GATEWAY_UPSTREAM_TIMEOUT": "1",
             "GATEWAY_UPSTREAM_CONCURRENCY": "5",
+            "GATEWAY_INTROSPECTION": "0",
             "GATEWAY_GRAPHIQL": "0",
             "GATEWAY_LOG_LEVEL": "debug",
         }
@@ -43,10 +59,18 @@ def test_every_setting_is_read() -> None:
     assert settings == Settings(
         credentials=settings.credentials,
         upstream_url="http://127.0.0.1:1",
-        tokens={"ann": "a-token-of-some-length", "bob": "b-token-of-some-length"},
+        tokens={
+            "ann": Token("a-token-of-some-length"),
+            "bob": Token("b-token-of-some-length", frozenset({IS, IS2})),
+        },
+        cors_origins=frozenset({"https://app.example.com", "http://localhost:5173"}),
+        jwt=JwtSettings(
+            "https://issuer.example.com/keys", None, "https://issuer.example.com", "receipts", ("ES256",), "services"
+        ),
         deadline=2.5,
         upstream_timeout=1.0,
         upstream_concurrency=5,
+        introspection=False,
         graphiql=False,
         log_level="debug",
     )
@@ -74,7 +98,26 @@ def test_every_setting_is_read() -> None:
         (ACCOUNT | {"GATEWAY_GRAPHIQL": "yes"}, "must be 0 or 1"),
         (ACCOUNT | {"GATEWAY_LOG_LEVEL": "loud"}, "must be debug"),
         (ACCOUNT | {"GATEWAY_TOKENS": "ann"}, "GATEWAY_TOKENS: must be name:token"),
-        (ACCOUNT | {"GATEWAY_TOKENS": "ann:short"}, "at least 16"),
+        (ACCOUNT | {"GATEWAY_TOKENS": "ann:short"}, "16 characters"),
+        (ACCOUNT | {"GATEWAY_TOKENS": "ann:0123456789abcdef:"}, "limits ann to something"),
+        (ACCOUNT | {"GATEWAY_TOKENS": f"ann:0123456789abcdef:{IS}|CH1"}, "limits ann to something"),
+        (ACCOUNT | {"GATEWAY_CORS_ORIGINS": "*"}, "GATEWAY_CORS_ORIGINS: must be origins"),
+        (ACCOUNT | {"GATEWAY_CORS_ORIGINS": "https://a.test/x"}, "must be origins"),
+        (ACCOUNT | {"GATEWAY_JWKS_URL": "http://keys.test"}, "GATEWAY_JWKS_URL: must be an https address"),
+        (ACCOUNT | {"GATEWAY_JWKS_URL": "https://keys.test"}, "GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE"),
+        (ACCOUNT | JWT | {"GATEWAY_JWT_KEY": "x"}, "set besides"),
+        (ACCOUNT | JWT | {"GATEWAY_JWT_ALGORITHMS": "none"}, "must be some of"),
+        (ACCOUNT | JWT | {"GATEWAY_JWT_ALGORITHMS": "HS256"}, "stand alone"),
+        (
+            ACCOUNT
+            | JWT
+            | {"GATEWAY_JWKS_URL": "", "GATEWAY_JWT_KEY": "k" * 32, "GATEWAY_JWT_ALGORITHMS": "HS256,RS256"},
+            "stand alone",
+        ),
+        (
+            ACCOUNT | JWT | {"GATEWAY_JWKS_URL": "", "GATEWAY_JWT_KEY": "short", "GATEWAY_JWT_ALGORITHMS": "HS256"},
+            "32 characters",
+        ),
         (ACCOUNT | {"GATEWAY_TOKENS": "a:0123456789abcdef,a:1123456789abcdef"}, "twice"),
     ],
 )

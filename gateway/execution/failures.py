@@ -1,17 +1,17 @@
 """What of an error is shown, decided in one place: errors of ours as they are, everything else masked and logged."""
 
-import logging
 import traceback
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from graphql import GraphQLError
 
 from gateway.errors import BadUserInput, GatewayError, InternalError
 
 __all__ = ["Failure", "failure_of", "mask"]
 
-_logger = logging.getLogger("gateway")
+_logger = structlog.get_logger("gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,10 @@ def _shown(error: GraphQLError) -> GatewayError:
     return mask(original or error)
 
 
-def mask(error: BaseException) -> InternalError:
+def mask(error: BaseException, request_id: str | None = None) -> InternalError:
     """The error shown in place of a bug. The log tells where it happened; its message may hold data and is left out."""
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     where = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
-    _logger.error("internal error: %s at %s", type(error).__name__, where or "unknown place")
+    about = {"request_id": request_id} if request_id is not None else {}
+    _logger.error("internal error", kind=type(error).__name__, where=where or "unknown", **about)
     return InternalError("The gateway failed while answering this. Its log says more, under this request's id.")

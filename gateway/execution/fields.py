@@ -18,6 +18,7 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 from strawberry.types.info import Info
 
+from gateway.errors import GatewayError
 from gateway.execution.selection import selects
 
 __all__ = ["Edge", "Property", "Read", "edge"]
@@ -26,8 +27,13 @@ __all__ = ["Edge", "Property", "Read", "edge"]
 class Read(Protocol):
     """What an edge answers with: where its child, or its list of children, is to be had."""
 
-    type_name: str
-    """The type of the child."""
+    @property
+    def type_name(self) -> str:
+        """The type of the child."""
+
+    @property
+    def path(self) -> str:
+        """Where the child is, or the list of children."""
 
     def reference(self) -> object | None:
         """The child as far as it is known without reading; None when it must be read in any case."""
@@ -93,6 +99,7 @@ def _follow(read: Read | Exception | None, info: GraphQLResolveInfo[Any]) -> Any
     """The child as a reference where the selection wants no more than ids and sids, else what its read gives."""
     if read is None or isinstance(read, Exception):
         return read
+    info.context.admit(read)
     reference = read.reference()
     if reference is not None and not info.context.fresh and not needs_row(info, read.type_name):
         return reference
@@ -100,7 +107,12 @@ def _follow(read: Read | Exception | None, info: GraphQLResolveInfo[Any]) -> Any
 
 
 async def _follow_all(reads: list[Read | Exception | None], info: GraphQLResolveInfo[Any]) -> list[Any]:
-    children = [_follow(read, info) for read in reads]
+    children: list[Any] = []
+    for read in reads:
+        try:
+            children.append(_follow(read, info))
+        except GatewayError as error:
+            children.append(error)
     waiting = [position for position, child in enumerate(children) if isawaitable(child)]
     landed = await gather(*(children[position] for position in waiting), return_exceptions=True)
     for position, child in zip(waiting, landed, strict=True):

@@ -12,20 +12,22 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
+    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     execute,
     get_operation_ast,
     parse,
+    specified_rules,
     validate,
 )
 
 from gateway.errors import BadUserInput, GatewayError, OperationUnresolved, ParseFailed, ValidationFailed
+from gateway.execution.bounds import Bounds, check_document
 from gateway.execution.failures import Failure, failure_of
 
 __all__ = ["Executor", "Outcome"]
 
 _CACHED_DOCUMENTS, _CACHED_LENGTH = 500, 20_000
-_TOKENS_MAX = 10_000
 _ERRORS_MAX = 20
 
 
@@ -37,13 +39,21 @@ class Outcome:
     failures: tuple[Failure, ...] = ()
     executed: bool = True
     """Whether execution began; if not there is no `data` in the answer, not even null."""
+    operation: str | None = None
+    """The operation's name, where it has one."""
+    calls: int = 0
+    """The upstream reads it took."""
 
 
 class Executor:
     """Carries out operations on one schema. Documents that were valid once are not parsed and validated again."""
 
-    def __init__(self, schema: GraphQLSchema) -> None:
+    def __init__(self, schema: GraphQLSchema, bounds: Bounds | None = None, *, introspection: bool = True) -> None:
+        """Take the schema, how large documents may be, and whether the schema may be asked for, or guessed at."""
         self._schema = schema
+        self._rules = specified_rules if introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
+        self._hide_suggestions = not introspection
+        self._bounds = bounds or Bounds()
         self._documents = lru_cache(maxsize=_CACHED_DOCUMENTS)(self._read)
 
     async def run(
@@ -57,6 +67,7 @@ class Executor:
         operation = get_operation_ast(document, operation_name)
         if operation is None:
             return Outcome(None, (Failure(_unresolved(document, operation_name)),), executed=False)
+        name = operation.name.value if operation.name is not None else None
         result = execute(
             self._schema,
             document,
@@ -64,22 +75,30 @@ class Executor:
             variable_values=variables or {},
             operation_name=operation_name,
             max_coercion_errors=_ERRORS_MAX,
+            hide_suggestions=self._hide_suggestions,
         )
         if isawaitable(result):
             result = await result
         errors = result.errors or []
         if result.data is None and errors and all(error.path is None for error in errors):
-            return Outcome(None, _failures(errors, BadUserInput), executed=False)
-        return Outcome(result.data, tuple(failure_of(error) for error in errors))
+            return Outcome(None, _failures(errors, BadUserInput), executed=False, operation=name)
+        return Outcome(result.data, tuple(failure_of(error) for error in errors), operation=name)
 
     def _read(self, text: str) -> DocumentNode:
+        if len(text) > self._bounds.characters:
+            raise _Invalid((Failure(ParseFailed(f"The document has more than {self._bounds.characters} characters.")),))
         try:
-            document = parse(text, max_tokens=_TOKENS_MAX)
+            document = parse(text, max_tokens=self._bounds.tokens)
+            check_document(document, self._bounds)
         except GraphQLSyntaxError as error:
             raise _Invalid(_failures([error], ParseFailed)) from None
+        except ValidationFailed as error:
+            raise _Invalid((Failure(error),)) from None
         except RecursionError:
             raise _Invalid((Failure(ParseFailed("The document is nested too deeply.")),)) from None
-        errors = validate(self._schema, document, max_errors=_ERRORS_MAX)
+        errors = validate(
+            self._schema, document, self._rules, max_errors=_ERRORS_MAX, hide_suggestions=self._hide_suggestions
+        )
         if errors:
             raise _Invalid(_failures(errors, ValidationFailed))
         return document

@@ -1,6 +1,7 @@
 """The graph of one Twilio account, ready to be asked: the schema, and the memory each operation gets."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from gateway.execution.operation import Executor, Outcome
@@ -16,11 +17,11 @@ __all__ = ["Operations"]
 class Operations:
     """Carries out operations, each with its own loaders and its own deadline."""
 
-    def __init__(self, client: Client, *, deadline: float = 10.0) -> None:
-        """Take the client to read with, and the seconds an operation may take."""
+    def __init__(self, client: Client, *, deadline: float = 10.0, introspection: bool = True) -> None:
+        """Take the client to read with, the seconds an operation may take, and whether the schema may be asked for."""
         self._client = client
         self._deadline = deadline
-        self._executor = Executor(make_schema()._schema)
+        self._executor = Executor(make_schema()._schema, introspection=introspection)
 
     async def run(
         self,
@@ -29,13 +30,15 @@ class Operations:
         variables: dict[str, Any] | None = None,
         operation_name: str | None = None,
         fresh: bool = False,
+        services: frozenset[str] | None = None,
     ) -> Outcome:
         """Carry out one operation. When this is cancelled, so are the reads that only it waits for.
 
-        With `fresh`, nothing is answered from what is merely known (`Cache-Control: no-cache`).
+        With `fresh`, nothing is answered from what is merely known (`Cache-Control: no-cache`). With `services`, only
+        those may be read.
         """
         deadline = asyncio.get_running_loop().time() + self._deadline
         async with Loaders(self._client, RESOURCES, fresh=fresh, deadline=deadline) as loaders:
-            return await self._executor.run(
-                document, Context(loaders), variables=variables, operation_name=operation_name
-            )
+            context = Context(loaders, services)
+            outcome = await self._executor.run(document, context, variables=variables, operation_name=operation_name)
+            return replace(outcome, calls=loaders.calls)

@@ -16,13 +16,14 @@ from gateway.graph.context import Context
 from gateway.graph.cursors import Cursor, decode_cursor
 from gateway.graph.node import Node
 from gateway.loaders import Loaders
-from gateway.twilio.paths import child
+from gateway.twilio.paths import child, sids_of
 from gateway.twilio.resources import Resource, Row
 from gateway.twilio.responses import Page
 
-__all__ = ["Item", "Listing", "Member"]
+__all__ = ["SCAN_MAX", "Item", "Listing", "Member"]
 
 FIRST_DEFAULT, FIRST_MAX = 50, 1000
+SCAN_MAX = 1000  # Rows looked at for one window, when it shows only some of them.
 _SPARE_PAGES = 10  # Pages that may bring nothing new, however small the pages that Twilio gives.
 _INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
 
@@ -72,6 +73,11 @@ class Member:
         """The record's type."""
         return self.resource.type_name
 
+    @property
+    def path(self) -> str:
+        """Where the record is."""
+        return f"{self.list_path}/{self.sid}"
+
     def reference(self) -> Node:
         """The record as its sid tells it."""
         return self._node(None)
@@ -85,7 +91,7 @@ class Member:
         return self._node(row) if row is not None else None
 
     def _node(self, row: Row) -> Node:
-        return self.resource.node(path=f"{self.list_path}/{self.sid}", row=row, listed=True)  # type: ignore[no-any-return]
+        return self.resource.node(path=self.path, row=row, listed=True)  # type: ignore[no-any-return]
 
 
 class Listing:
@@ -116,10 +122,10 @@ class Listing:
         if not 0 <= self.first <= FIRST_MAX:
             raise BadUserInput(f"`first` must be from 0 to {FIRST_MAX}.")
         self._resource = resource
-        self._path = resource.list_path(parent_path)
+        self.path = resource.list_path(parent_path)
         self._filters, self._keep, self._scan, self._whole = filters, keep, scan, whole
         self._is_nothing, self._is_idle = nothing, idle
-        self._key = f"{self._path}?{filters}{variant}"
+        self._key = f"{self.path}?{filters}{variant}"
         self._after = decode_cursor(after, self._key, filters, resource.page_max) if isinstance(after, str) else None
 
     @property
@@ -135,13 +141,17 @@ class Listing:
         if self._is_nothing or (self._is_idle and not context.fresh):
             return Window([], False, self._after is not None, total_count=0)
         try:
-            return await (self._read_whole if self._whole else self._walk)(context.loaders)
+            if self._whole:
+                return await self._read_whole(context.loaders)
+            if context.services is not None and not sids_of(self.path):
+                return await self._walk(context.loaders, lambda row: row.sid in (context.services or ()), SCAN_MAX)
+            return await self._walk(context.loaders, self._keep, self._scan)
         except UpstreamRejected as error:
             if self._after is not None and error.upstream and error.upstream.code == _INVALID_PAGE_TOKEN:
                 raise BadUserInput("`after` is no longer valid: start again without it.") from None
             raise
 
-    async def _walk(self, loaders: Loaders) -> Window:
+    async def _walk(self, loaders: Loaders, keep: Callable[[Row], bool] | None, scan: int | None) -> Window:
         after = self._after
         resumed: Cursor | None = after
         edges: list[Spot] = []
@@ -155,16 +165,16 @@ class Listing:
                 for place, row in enumerate(page.rows[passed:], passed + 1):
                     if row.sid in seen or self._is_behind(row):
                         continue
-                    if len(edges) == self.first or len(seen) == self._scan:
+                    if len(edges) == self.first or len(seen) == scan:
                         has_next = True
                         break
                     seen.add(row.sid)
                     end = self._spot(page, place, row)
-                    if self._keep is None or self._keep(row):
+                    if keep is None or keep(row):
                         edges.append(end)
                 if has_next:
                     break
-                if len(edges) == self.first or len(seen) == self._scan:
+                if len(edges) == self.first or len(seen) == scan:
                     has_next = page.next is not None
                     break
         return Window(edges, has_next, after is not None, end)
@@ -185,12 +195,12 @@ class Listing:
     def _target(self, after: Cursor | None) -> str:
         """The page to begin with: where the cursor says, else the first, no larger than is needed."""
         if after is not None and after.query:
-            return f"{self._path}?{after.query}"
+            return f"{self.path}?{after.query}"
         most = self._resource.page_max
         pages = -(-max(self.first, 1) // most)
         size = most if self._whole else -(-max(self.first, 1) // pages)
         parameters = [*self._filters, ("PageSize", str(size))]
-        return f"{self._path}?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters)
+        return f"{self.path}?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters)
 
     def _is_behind(self, row: Row) -> bool:
         """Whether a row of an indexed list comes before the cursor; rows may have moved between pages since."""
@@ -201,7 +211,7 @@ class Listing:
         return bool(row.index <= self._after.index)
 
     def _spot(self, page: Page | None, place: int, row: Row) -> Spot:
-        node = self._resource.node(path=child(self._path, row.sid), row=row, listed=True)
+        node = self._resource.node(path=child(self.path, row.sid), row=row, listed=True)
         if page is None:
             return Spot(node, self._key, "", place)
         if place == len(page.rows) and page.next is not None:

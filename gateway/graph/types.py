@@ -20,7 +20,7 @@ from gateway.graph.delivery import (
 )
 from gateway.graph.delivery_errors import TITLES, documentation_url
 from gateway.graph.node import Node, embedded, node, prop, sid_of, word
-from gateway.graph.reads import Item, Listing, Member
+from gateway.graph.reads import SCAN_MAX, Item, Listing, Member
 from gateway.graph.scalars import DateTime, Url, in_utc, moment
 from gateway.twilio.paths import child, name_segment, parent_of, sid_segment
 from gateway.twilio.resources import Int32, Resource, SidText, Timestamp, row_type
@@ -34,8 +34,6 @@ __all__ = [
     "Service",
     "ServiceConnection",
 ]
-
-_SCAN_MAX = 1000  # Conversations looked at for one window when the range of times cuts through a day.
 
 First = Annotated[int | None, strawberry.argument(description="How many at most: 0 to 1000. Null means the default.")]
 After = Annotated[
@@ -189,7 +187,7 @@ class Service(Node):
             filters=tuple(filters),
             keep=keep if ranged else None,
             variant=f"{created_from}{created_to}" if ranged else "",
-            scan=_SCAN_MAX if ranged else None,
+            scan=SCAN_MAX if ranged else None,
         )
 
     @edge(

@@ -1,37 +1,82 @@
-"""Callers: who may ask, told by a bearer token (RFC 6750)."""
+"""Callers: who asks, told by a bearer token (RFC 6750), and which services each may read."""
+
+from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Protocol
 
 from gateway.errors import Unauthenticated
 
-__all__ = ["ANYONE", "Callers"]
+__all__ = ["ANYONE", "Caller", "Callers", "Token", "Verifier"]
 
-ANYONE = "anyone"
-"""The caller's name where no tokens are set."""
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Someone who may ask."""
+
+    name: str
+    services: frozenset[str] | None = None
+    """The sids of the services that may be read; None for all of the account's."""
+
+
+ANYONE = Caller("anyone")
+"""The caller where no tokens are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A caller's token, as it is set."""
+
+    secret: str = field(repr=False)
+    services: frozenset[str] | None = None
+
+
+class Verifier(Protocol):
+    """Tells callers by tokens that were not set one by one, such as JWTs."""
+
+    async def caller(self, token: str) -> Caller | None:
+        """The caller that the token is for; None when it is not valid."""
 
 
 class Callers:
-    """The callers that are known, by their tokens' digests. Without any, everyone may ask."""
+    """The callers that are known. Without tokens and a verifier, everyone may ask."""
 
-    def __init__(self, tokens: Mapping[str, str]) -> None:
-        """Take callers' names and their tokens."""
-        self._digests = {name: _digest(token) for name, token in tokens.items()}
+    def __init__(self, tokens: Mapping[str, Token], verifier: Verifier | None = None) -> None:
+        """Take callers' names with their tokens, and who to ask about any other token."""
+        self._verifier = verifier
+        self._known: list[tuple[bytes, Caller]] = []
+        self.replace(tokens)
 
-    def name(self, authorization: str | None) -> str:
-        """The name of the caller that an `Authorization` header names; raises `Unauthenticated`.
+    def replace(self, tokens: Mapping[str, Token]) -> None:
+        """Know these tokens from now on, and no others."""
+        self._known = [(_digest(token.secret), Caller(name, token.services)) for name, token in tokens.items()]
+
+    @property
+    def are_asked(self) -> bool:
+        """Whether a token is needed."""
+        return bool(self._known) or self._verifier is not None
+
+    async def identify(self, authorization: str | None) -> Caller:
+        """The caller that an `Authorization` header names; raises `Unauthenticated`.
 
         Every token is compared, in constant time, so that the time taken tells nothing.
         """
-        if not self._digests:
+        if not self.are_asked:
             return ANYONE
         scheme, _, token = (authorization or "").partition(" ")
-        given = _digest(token.strip()) if scheme.lower() == "bearer" else b""
-        found = [name for name, digest in self._digests.items() if hmac.compare_digest(digest, given)]
-        if not found:
-            raise Unauthenticated("A known token is needed: `Authorization: Bearer <token>`.")
-        return found[0]
+        token = token.strip()
+        if scheme.lower() == "bearer" and token:
+            given = _digest(token)
+            found = [caller for digest, caller in self._known if hmac.compare_digest(digest, given)]
+            if found:
+                return found[0]
+            caller = await self._verifier.caller(token) if self._verifier is not None else None
+            if caller is not None:
+                return caller
+        raise Unauthenticated("A known token is needed: `Authorization: Bearer <token>`.")
 
 
 def _digest(token: str) -> bytes:

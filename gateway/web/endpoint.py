@@ -1,67 +1,102 @@
-"""The GraphQL endpoint: from an HTTP request to an operation, and back."""
+"""The GraphQL endpoint: from an HTTP request to an operation, and back, with one line in the log."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any
+import time
+from collections.abc import Container
+from dataclasses import dataclass, field
+from hashlib import sha256
+from urllib.parse import urlencode
 from uuid import uuid4
 
-import msgspec
+import structlog
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
-from gateway.errors import BadRequest, GatewayError
+from gateway.errors import BadRequest, GatewayError, InternalError, UpstreamError
 from gateway.execution.failures import mask
 from gateway.execution.operation import Outcome
 from gateway.graph.operations import Operations
-from gateway.web.auth import Callers
+from gateway.web.auth import Caller, Callers
+from gateway.web.browsers import check_get, check_host
+from gateway.web.protocol import (
+    BODY_MAX,
+    JSON,
+    GraphQLRequest,
+    check_post_head,
+    prefers_html,
+    read_get,
+    read_post,
+    response_type,
+    too_large,
+)
 from gateway.web.responses import error_response, outcome_response
 
 __all__ = ["Endpoint"]
 
-_BODY_MAX = 256 * 2**10
-
-
-class _Body(msgspec.Struct):
-    """A GraphQL request (https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters)."""
-
-    query: str
-    variables: dict[str, Any] | None = None
-    operation_name: str | None = msgspec.field(name="operationName", default=None)
-    extensions: dict[str, Any] | None = None
-
-
-_body_decoder = msgspec.json.Decoder(_Body)
+_logger = structlog.get_logger("gateway")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Answers POST requests with GraphQL answers."""
+    """Answers GET and POST requests with GraphQL answers."""
 
     operations: Operations
     callers: Callers
+    origins: Container[str] = field(default_factory=frozenset)
+    """The sites whose pages may ask."""
+    has_graphiql: bool = True
+    any_host: bool = False
+    """Whether it answers, without tokens, to other names than this machine's own."""
 
     async def answer(self, request: Request) -> Response:
         """The response to one request; whatever happens, it is JSON and has a request id."""
-        request_id = uuid4().hex
+        request_id, began, media_type = uuid4().hex, time.perf_counter(), JSON
         try:
-            self.callers.name(request.headers.get("authorization"))
-            body = await _read(request)
+            if request.method == "GET" and self.has_graphiql and prefers_html(request.headers.get("accept")):
+                return _to_graphiql(request)
+            media_type = response_type(request.headers.get("accept"))
+            if not self.callers.are_asked and not self.any_host:
+                check_host(request.headers.get("host"))
+            caller = await self.callers.identify(request.headers.get("authorization"))
+            asked = await self._read(request)
             fresh = "no-cache" in request.headers.get("cache-control", "").lower()
-            outcome = await self._run(request, body, fresh)
+            outcome = await self._run(request, asked, caller, fresh)
         except GatewayError as error:
-            return error_response(error, request_id)
+            _logger.info("refused", request_id=request_id, code=error.code, status=error.http_status)
+            return error_response(error, request_id, media_type)
         except ClientDisconnect:
+            _logger.info("client left", request_id=request_id, ms=_milliseconds(began))
             return Response(status_code=499)
         except Exception as error:
-            return error_response(mask(error), request_id)
-        return outcome_response(outcome, request_id)
+            return error_response(mask(error, request_id), request_id, media_type)
+        _log(outcome, asked, caller, request_id, _milliseconds(began))
+        return outcome_response(outcome, media_type, request_id)
 
-    async def _run(self, request: Request, body: _Body, fresh: bool) -> Outcome:
+    async def _read(self, request: Request) -> GraphQLRequest:
+        if request.method == "GET":
+            check_get(request.headers, self.origins)
+            return read_get(request.scope["query_string"])
+        content_type, encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
+        check_post_head(content_type, encoding)
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > BODY_MAX:
+                raise too_large()
+        return read_post(content_type, encoding, bytes(body))
+
+    async def _run(self, request: Request, asked: GraphQLRequest, caller: Caller, fresh: bool) -> Outcome:
         """Run the operation; if the client leaves before it is done, end it, and with it the reads it waits for."""
         operation = asyncio.create_task(
-            self.operations.run(body.query, variables=body.variables, operation_name=body.operation_name, fresh=fresh)
+            self.operations.run(
+                asked.query,
+                variables=asked.variables,
+                operation_name=asked.operation_name,
+                fresh=fresh,
+                services=caller.services,
+            )
         )
         leaving = asyncio.create_task(_left(request))
         try:
@@ -80,21 +115,30 @@ async def _left(request: Request) -> None:
         pass
 
 
-async def _read(request: Request) -> _Body:
-    """The GraphQL request in the HTTP request; raises `BadRequest`."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise BadRequest("Send the request as JSON, with `Content-Type: application/json`.")
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > _BODY_MAX:
-            raise BadRequest(f"The request is larger than {_BODY_MAX} bytes.")
+def _to_graphiql(request: Request) -> Response:
+    """A browser that was led to the endpoint is shown the page, with the query it was led to."""
     try:
-        return _body_decoder.decode(content)
-    except msgspec.ValidationError:
-        raise BadRequest(
-            "Expected an object with `query` (text), and `variables` (an object) and `operationName` (text) if needed."
-        ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-        raise BadRequest("The request's body is not JSON.") from None
+        asked = read_get(request.scope["query_string"])
+    except BadRequest:
+        return RedirectResponse("graphiql", 303)
+    return RedirectResponse(f"graphiql?{urlencode({'q': asked.query})}".replace("+", "%20"), 303)
+
+
+def _milliseconds(began: float) -> float:
+    return round((time.perf_counter() - began) * 1000, 1)
+
+
+def _log(outcome: Outcome, asked: GraphQLRequest, caller: Caller, request_id: str, ms: float) -> None:
+    errors = [failure.error for failure in outcome.failures]
+    ours = any(isinstance(error, UpstreamError | InternalError) for error in errors)
+    (_logger.warning if ours else _logger.info)(
+        "operation",
+        request_id=request_id,
+        caller=caller.name,
+        name=outcome.operation,
+        document=sha256(asked.query.encode("utf-8", "surrogatepass")).hexdigest()[:16],
+        calls=outcome.calls,
+        ms=ms,
+        outcome=errors[0].code if errors else "ok",
+        errors=len(errors),
+    )

@@ -3,14 +3,16 @@
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from gateway.web.browsers import HEADERS
+
 __all__ = ["live", "ready"]
 
 
 async def live(request: Request) -> Response:
     """The process answers."""
-    return PlainTextResponse("ok\n", headers={"Cache-Control": "no-store"})
+    return PlainTextResponse("ok\n", headers=HEADERS)
 
 
 async def ready(request: Request) -> Response:
     """It takes requests. Twilio being away is no reason to take this process away too."""
-    return PlainTextResponse("ok\n", headers={"Cache-Control": "no-store"})
+    return PlainTextResponse("ok\n", headers=HEADERS)

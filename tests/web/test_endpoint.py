@@ -1,16 +1,17 @@
 """The endpoint over real HTTP: answers, refusals, and clients that leave."""
 
 import asyncio
-import logging
 from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.app import create_app
 from gateway.demo import settings_for
 from gateway.sandbox import Fault, Sandbox
 from gateway.settings import Settings
+from gateway.web.auth import Token
 
 from ..conftest import serving
 
@@ -60,26 +61,37 @@ async def test_no_cache_asks_twilio(http: aiohttp.ClientSession, base_url: str, 
         (b'{"query": "{nope}"}', 400, "GRAPHQL_VALIDATION_FAILED"),
         (b'{"query": "query A{__typename} query B{__typename}"}', 400, "OPERATION_RESOLUTION_FAILURE"),
         (b'{"query": "query A($s: ID!){service(sid: $s){id}}"}', 400, "BAD_USER_INPUT"),
-        (b'{"query": "' + b"#" * 300_000 + b'"}', 400, "BAD_REQUEST"),
+        (b'{"query": "' + b"#" * 300_000 + b'"}', 413, "BAD_REQUEST"),
+        (b'{"query": "' + b"#" * 200_000 + b'"}', 400, "GRAPHQL_PARSE_FAILED"),
+        (b'[{"query": "{__typename}"}]', 400, "BAD_REQUEST"),
+        (b'{"query": "{__typename}", "variables": ' + b'{"a":' * 40 + b"1" + b"}" * 41, 400, "BAD_REQUEST"),
+        (b'{"query": "{__typename}", "variables": {"a": [' + b"1," * 20_000 + b"1]}}", 400, "BAD_REQUEST"),
+        (b'{"query": "query A($s: ID!){service(sid: $s){id}}", "variables": {"s": "\\ud800"}}', 400, "BAD_REQUEST"),
     ],
 )
 async def test_every_body_gets_a_json_answer(
     http: aiohttp.ClientSession, base_url: str, body: bytes, status: int, code: str | None
 ) -> None:
-    got, answer, _ = await post(http, base_url, data=body, headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json", "Accept": "application/graphql-response+json"}
+    got, answer, received = await post(http, base_url, data=body, headers=headers)
     assert got == status, answer
-    assert [error["extensions"]["code"] for error in answer.get("errors", [])] == ([code] if code else [])
+    assert received["Content-Type"] == "application/graphql-response+json; charset=utf-8"
+    assert not code or {error["extensions"]["code"] for error in answer["errors"]} == {code}
     assert ("data" in answer) == (status == 200)
+    # As plain JSON, what is wrong with a document is told with status 200.
+    headers["Accept"] = "application/json"
+    got, answer, received = await post(http, base_url, data=body, headers=headers)
+    assert got == (status if code == "BAD_REQUEST" or not code else 200)
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "", "multipart/form-data"])
 async def test_only_json_is_read(http: aiohttp.ClientSession, base_url: str, media_type: str) -> None:
     status, answer, _ = await post(http, base_url, data=b'{"query": "{x}"}', headers={"Content-Type": media_type})
-    assert (status, answer["errors"][0]["extensions"]["code"]) == (400, "BAD_REQUEST")
+    assert (status, answer["errors"][0]["extensions"]["code"]) == (415, "BAD_REQUEST")
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/graphql", 405), ("GET", "/nothing", 404), ("PUT", "/livez", 405)]
+    ("method", "path", "status"), [("PUT", "/graphql", 405), ("GET", "/nothing", 404), ("PUT", "/livez", 405)]
 )
 async def test_elsewhere_is_json_too(
     http: aiohttp.ClientSession, base_url: str, method: str, path: str, status: int
@@ -110,7 +122,7 @@ async def test_a_client_that_leaves_ends_its_calls(
 
 async def test_only_callers_with_a_token_are_answered(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
     base = settings_for(sandbox)
-    tokens = {"ann": "ann-has-a-long-token", "bob": "bob-has-a-long-token"}
+    tokens = {"ann": Token("ann-has-a-long-token"), "bob": Token("bob-has-a-long-token")}
     app = create_app(Settings(credentials=base.credentials, upstream_url=base.upstream_url, tokens=tokens))
     body = {"query": "{ __typename }"}
     async with serving(app) as url:
@@ -141,15 +153,15 @@ async def test_graphiql_can_be_switched_off(http: aiohttp.ClientSession, sandbox
 
 
 async def test_an_upstream_that_stops_amid_a_query_is_an_error(
-    http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox
 ) -> None:
     sandbox.faults.add("*", Fault("hang"))
     body = {"query": QUERY, "variables": {"sid": sandbox.landmarks["service_sid"]}}
-    with caplog.at_level(logging.INFO, logger="gateway"):
+    with capture_logs() as log:
         asking = asyncio.create_task(post(http, base_url, json=body))
         await sandbox.until(lambda: len(sandbox.calls) == 1)
         await sandbox.stop()
         status, answer, _ = await asking
     assert (status, answer["data"]) == (200, {"service": None})
     assert answer["errors"][0]["extensions"]["code"] == "UPSTREAM_UNAVAILABLE"
-    assert not caplog.records
+    assert [(line["event"], line["outcome"]) for line in log] == [("operation", "UPSTREAM_UNAVAILABLE")]

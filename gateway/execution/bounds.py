@@ -1,0 +1,117 @@
+"""How large a document may be, checked before it is validated: what a stranger sends must not cost more than it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    OperationDefinitionNode,
+    SelectionNode,
+)
+
+from gateway.errors import ValidationFailed
+
+__all__ = ["Bounds", "check_document"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The most that a document may hold. Fragments count where they are spread, so that they cannot multiply it."""
+
+    characters: int = 64 * 2**10
+    tokens: int = 4000
+    depth: int = 25
+    fields: int = 4000
+    root_fields: int = 50
+    aliases: int = 100
+    directives: int = 100
+    directives_each: int = 4
+    """At any one place, such as one field."""
+    overlap: int = 50_000
+    """The pairs of fields at one place in the answer, for which validation must show that they do not conflict."""
+
+
+def check_document(document: DocumentNode, bounds: Bounds) -> None:
+    """Check every operation of a parsed document; raises `ValidationFailed`, which says what is too much of what."""
+    fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+    for node in document.definitions:
+        if isinstance(node, OperationDefinitionNode):
+            count = _Count(bounds, fragments)
+            count.count_directives(node.directives)
+            count.add([node.selection_set.selections], 0)
+
+
+class _Count:
+    """What one operation holds, counted level by level; stops at the first bound that is crossed."""
+
+    def __init__(self, bounds: Bounds, fragments: dict[str, FragmentDefinitionNode]) -> None:
+        self.bounds = bounds
+        self.fragments = fragments
+        self.fields = self.aliases = self.directives = self.overlap = 0
+
+    def add(self, selections: Iterable[Iterable[SelectionNode]], depth: int) -> None:
+        """Count the selections that stand at one place in the answer, and what is below them."""
+        if depth > self.bounds.depth:
+            raise _too("nested more deeply than", self.bounds.depth, "levels")
+        places: dict[str, list[FieldNode]] = {}
+        for several in selections:
+            self._collect(several, places, frozenset(), 0)
+        if depth == 0:
+            self._bound("root_fields", sum(len(fields) for fields in places.values()), "fields at its root")
+        for fields in places.values():
+            self.overlap += len(fields) * (len(fields) - 1)
+            self._bound("overlap", self.overlap, "pairs of fields at the same places")
+            below = [field.selection_set.selections for field in fields if field.selection_set is not None]
+            if below:
+                self.add(below, depth + 1)
+
+    def count_directives(self, directives: Sequence[DirectiveNode] | None) -> None:
+        """Count the directives at one place."""
+        if directives:
+            self.directives += len(directives)
+            self._bound("directives", self.directives, "directives")
+            self._bound("directives_each", len(directives), "directives at one place")
+
+    def _collect(
+        self,
+        selections: Iterable[SelectionNode],
+        places: dict[str, list[FieldNode]],
+        within: frozenset[str],
+        depth: int,
+    ) -> None:
+        if depth > self.bounds.depth:
+            raise _too("nested more deeply than", self.bounds.depth, "levels of fragments")
+        for selection in selections:
+            self.count_directives(selection.directives)
+            self.fields += 1  # A spread counts too: a chain of them is work, though it may select nothing.
+            self._bound("fields", self.fields, "fields, those of fragments counted wherever they are spread")
+            if isinstance(selection, FieldNode):
+                if selection.alias is not None:
+                    self.aliases += 1
+                    self._bound("aliases", self.aliases, "aliases")
+                key = (selection.alias or selection.name).value
+                places.setdefault(key, []).append(selection)
+            elif isinstance(selection, FragmentSpreadNode):
+                name = selection.name.value
+                fragment = self.fragments.get(name)
+                if name in within:
+                    raise ValidationFailed(f"The fragment {name} contains itself.")
+                if fragment is not None:  # An unknown one is for validation to tell.
+                    self._collect(fragment.selection_set.selections, places, within | {name}, depth + 1)
+            else:
+                self._collect(selection.selection_set.selections, places, within, depth + 1)  # type: ignore[attr-defined]
+
+    def _bound(self, name: str, count: int, what: str) -> None:
+        most = getattr(self.bounds, name)
+        if count > most:
+            raise _too("larger than allowed: it has more than", most, what)
+
+
+def _too(how: str, most: int, what: str) -> ValidationFailed:
+    return ValidationFailed(f"The document is {how} {most} {what}.")

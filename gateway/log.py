@@ -1,0 +1,36 @@
+"""The log: one line per event on standard error, as JSON off a terminal; what is in a record never is.
+
+Lines hold names, hashes, counts, times and codes. Variables, arguments, bodies, identities, addresses and tokens stay out.
+"""
+
+import logging
+import sys
+
+import structlog
+
+__all__ = ["configure_log"]
+
+
+def configure_log(level: str) -> None:
+    """Write lines of `level` (debug, info, warning, error) and above, those of libraries from warning on."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    as_text: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+    )
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, as_text],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, as_text]
+        )
+    )
+    logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)

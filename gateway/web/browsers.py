@@ -1,0 +1,64 @@
+"""What browsers are kept from doing on a page's behalf: cross-site reads without a preflight, and DNS rebinding.
+
+A browser lets any page send a *simple* request anywhere, with the network position of the person who looks at the page
+(https://fetch.spec.whatwg.org/#cors-safelisted-request-header). A POST of JSON is never simple; a GET may be.
+"""
+
+from collections.abc import Container, Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from gateway.errors import Forbidden
+
+__all__ = ["HEADERS", "check_get", "check_host", "is_loopback"]
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""What every answer but a page carries."""
+
+_NOT_SIMPLE = ("authorization", "apollo-require-preflight", "graphql-require-preflight")
+_SIMPLE_TYPES = {"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"}
+
+
+def check_get(headers: Mapping[str, str], origins: Container[str]) -> None:
+    """Whether a GET may execute; raises `Forbidden` for one that another site's page may have sent without asking.
+
+    `headers` have names in lower case; `origins` are those that may (`GATEWAY_CORS_ORIGINS`).
+    """
+    if headers.get("sec-fetch-site", "none") in {"none", "same-origin"} or headers.get("origin") in origins:
+        return
+    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    custom = any(name in _NOT_SIMPLE or name.startswith("x-") for name in headers)
+    if not custom and content_type in _SIMPLE_TYPES:
+        raise Forbidden(
+            "A GET from another site needs a header that makes the browser ask first, such as `Apollo-Require-Preflight`, "
+            "or send the query by POST."
+        )
+
+
+def check_host(host: str | None) -> None:
+    """Whether `Host` names this machine, for a server that asks for no tokens; raises `Forbidden`.
+
+    A page whose own name was made to lead here would otherwise be of the same origin as the gateway.
+    """
+    try:
+        name = urlsplit(f"//{host or ''}").hostname or ""
+    except ValueError:
+        name = ""
+    if not is_loopback(name):
+        raise Forbidden("Without callers' tokens this gateway answers to 127.0.0.1, [::1] and localhost only.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or an address is this machine's own: a server on it can be reached from here only."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,35 @@
+"""How JSON from a stranger is looked at before it is decoded: its depth, its numbers' length, how much it holds."""
+
+import re
+
+from gateway.errors import BadRequest
+
+__all__ = ["check_json"]
+
+_DEPTH_MAX = 32
+_DIGITS_MAX = 100
+_VALUES_MAX = 10_000
+_HARMLESS_LENGTH = 1024
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]|[,:]|\d{%d,}' % (_DIGITS_MAX + 1), re.DOTALL)
+
+
+def check_json(text: bytes) -> None:
+    """Check a JSON text against the bounds; raises `BadRequest`. Whether it is JSON at all is for the decoder to say."""
+    if len(text) <= _HARMLESS_LENGTH and text.count(b"[") + text.count(b"{") <= _DEPTH_MAX:
+        return
+    depth = values = 0
+    for match in _TOKEN.finditer(text):
+        first = match.group()[:1]
+        if first in (b"[", b"{"):
+            depth += 1
+            if depth > _DEPTH_MAX:
+                raise BadRequest(f"The JSON is nested more deeply than {_DEPTH_MAX} levels.")
+        elif first in (b"]", b"}"):
+            depth -= 1
+        elif first in (b",", b":"):
+            values += 1
+            if values > _VALUES_MAX:
+                raise BadRequest(f"The JSON holds more than {_VALUES_MAX} values.")
+        elif first != b'"':
+            raise BadRequest(f"The JSON holds a number of more than {_DIGITS_MAX} digits.")

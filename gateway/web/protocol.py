@@ -1,0 +1,142 @@
+"""GraphQL over HTTP as plain values: what an HTTP request asks, and in which media type and status it is answered.
+
+Follows https://graphql.github.io/graphql-over-http/draft/ and, where that leaves a choice, the audit suite of npm
+`graphql-http`: a document that cannot be executed is answered 400 as `application/graphql-response+json`, and 200 as
+`application/json`; an HTTP request that carries no GraphQL request is answered 400 or more in either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from gateway.errors import BadRequest
+from gateway.web.json_text import check_json
+
+__all__ = [
+    "BODY_MAX",
+    "GRAPHQL",
+    "JSON",
+    "GraphQLRequest",
+    "check_post_head",
+    "prefers_html",
+    "read_get",
+    "read_post",
+    "response_type",
+    "too_large",
+]
+
+GRAPHQL = "application/graphql-response+json"
+JSON = "application/json"
+BODY_MAX = 256 * 2**10
+
+_WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
+
+
+class GraphQLRequest(msgspec.Struct, frozen=True):
+    """What a request asks (https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters)."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operation_name: str | None = msgspec.field(name="operationName", default=None)
+    extensions: dict[str, Any] | None = None
+
+
+_request_decoder = msgspec.json.Decoder(GraphQLRequest)
+_object_decoder: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(dict[str, Any] | None)
+
+
+def read_post(content_type: str | None, content_encoding: str | None, body: bytes) -> GraphQLRequest:
+    """The request in a POST's body; raises `BadRequest`."""
+    check_post_head(content_type, content_encoding)
+    if len(body) > BODY_MAX:
+        raise too_large()
+    check_json(body)
+    try:
+        return _request_decoder.decode(body)
+    except msgspec.ValidationError:
+        raise BadRequest(
+            "Expected an object with `query` (text), and where needed `variables` (an object), `operationName` (text) and "
+            "`extensions` (an object). A list of requests is not taken: send them one by one."
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest("The request's body is not JSON.") from None
+
+
+def check_post_head(content_type: str | None, content_encoding: str | None) -> None:
+    """Whether a POST with these headers can be read; raises `BadRequest`, before its body has come."""
+    media_type, parameters = _media_type(content_type or "")
+    if media_type != JSON or parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
+        raise BadRequest("Send the request as JSON in UTF-8, with `Content-Type: application/json`.", status=415)
+    if (content_encoding or "identity").lower() != "identity":
+        raise BadRequest("Send the request uncompressed: `Content-Encoding` is not taken.", status=415)
+
+
+def too_large() -> BadRequest:
+    """What a body above the bound is told."""
+    return BadRequest(f"The request is larger than {BODY_MAX} bytes.", status=413)
+
+
+def read_get(query_string: bytes) -> GraphQLRequest:
+    """The request in a GET's address; raises `BadRequest`."""
+    try:
+        pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20)
+    except ValueError:
+        raise BadRequest("The address is not percent-encoded UTF-8, or has too many parameters.") from None
+    given = [(name, value) for name, value in pairs if name in {"query", "variables", "operationName", "extensions"}]
+    values = dict(given)
+    if len(values) < len(given):
+        raise BadRequest("A parameter is given twice.")
+    if "query" not in values:
+        raise BadRequest("The parameter `query` is missing.")
+    return GraphQLRequest(
+        values["query"],
+        _object(values, "variables"),
+        values.get("operationName") or None,
+        _object(values, "extensions"),
+    )
+
+
+def response_type(accept: str | None) -> str:
+    """The media type to answer in: the best of the two that `Accept` takes; raises `BadRequest` if none."""
+    if accept is None or not accept.strip():
+        return JSON
+    best, best_weight = "", 0.0
+    for entry in accept.split(","):
+        media_type, parameters = _media_type(entry)
+        chosen = {GRAPHQL: GRAPHQL, JSON: JSON, "application/*": JSON, "*/*": JSON}.get(media_type)
+        weight = parameters.get("q", "1")
+        if chosen is None or not _WEIGHT.fullmatch(weight):
+            continue
+        if parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8", "*"} and float(weight) > best_weight:
+            best, best_weight = chosen, float(weight)
+    if not best:
+        raise BadRequest(f"Answers are `{GRAPHQL}` or `{JSON}`, in UTF-8: name one in `Accept`.", status=406)
+    return best
+
+
+def prefers_html(accept: str | None) -> bool:
+    """Whether an `Accept` header is a browser's, which asks for a page."""
+    return any(_media_type(entry)[0] == "text/html" for entry in (accept or "").split(","))
+
+
+def _media_type(text: str) -> tuple[str, Mapping[str, str]]:
+    media_type, *parameters = (part.strip() for part in text.split(";"))
+    pairs = (parameter.partition("=") for parameter in parameters)
+    return media_type.lower(), {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
+
+
+def _object(values: Mapping[str, str], name: str) -> dict[str, Any] | None:
+    text = values.get(name, "")
+    if not text:
+        return None
+    try:
+        content = text.encode()
+        check_json(content)
+        return _object_decoder.decode(content)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        raise BadRequest(f"The parameter `{name}` is not a JSON object.") from None

@@ -1,0 +1,123 @@
+"""The server's HTTP protocol with the bounds that uvicorn leaves out: on time, on size, and on what is two requests at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.errors import BadRequest
+from gateway.execution.failures import Failure
+
+__all__ = ["BoundedProtocol"]
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. It is closed when its peer is too slow to ask or to take the answer, or asks ambiguously."""
+
+    HEAD_SECONDS = 10.0
+    """For a request's head, from its first byte; and for the first byte, on a new connection."""
+    BODY_SECONDS = 15.0
+    """For a request's body, from the end of its head."""
+    TAKE_SECONDS = 30.0
+    """For the peer to take some of an answer that waits to be sent."""
+    HEAD_MAX = 64 * 2**10
+    """Bytes of a request's head."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._asking: asyncio.TimerHandle | None = None
+        self._taking: asyncio.TimerHandle | None = None
+        self._head_bytes = 0
+        self._in_head = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A peer has connected; it has so long to begin."""
+        super().connection_made(transport)
+        self._wait(self.HEAD_SECONDS, transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer has left."""
+        self._wait(None)
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come: part of a head, of a body, or of the next request."""
+        is_between = self.cycle is None or self.cycle.response_complete
+        if is_between and not self._in_head:
+            self._begin_head()
+        self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self.HEAD_MAX:
+            self._refuse("The request's head is too large.", 431)
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        if not self._in_head:
+            self._begin_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole. One that says its body's length in two ways is two requests to someone: it is refused."""
+        self._in_head = False
+        names = [name for name, _ in self.headers]
+        encodings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+        lengths = names.count(b"content-length")
+        if lengths > 1 or len(encodings) > 1 or (encodings and lengths) or encodings not in ([], [b"chunked"]):
+            raise ValueError("ambiguous length")
+        if names.count(b"host") > 1:
+            raise ValueError("ambiguous host")
+        self._wait(self.BODY_SECONDS, self._too_slow)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole: from here on, the time is ours."""
+        self._wait(None)
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse bytes that are no HTTP request."""
+        self._refuse("This is not an HTTP request that can be served.", 400)
+
+    def pause_writing(self) -> None:
+        """The peer takes nothing for now."""
+        self.flow.pause_writing()
+        if self._taking is None:
+            self._taking = self.loop.call_later(self.TAKE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The peer goes on taking."""
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+        if self.flow is not None:
+            self.flow.resume_writing()
+
+    def _begin_head(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        self._wait(self.HEAD_SECONDS, self._too_slow)
+
+    def _wait(self, seconds: float | None, then: Callable[[], None] | None = None) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+        self._asking = self.loop.call_later(seconds, then) if seconds is not None and then is not None else None
+
+    def _too_slow(self) -> None:
+        self._refuse("The request took too long to arrive.", 408)
+
+    def _refuse(self, words: str, status: int) -> None:
+        self._wait(None)
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            body = orjson.dumps({"errors": [Failure(BadRequest(words)).as_json()]})
+            head = (
+                f"HTTP/1.1 {status} Refused\r\nContent-Type: application/json; charset=utf-8\r\n"
+                f"Content-Length: {len(body)}\r\nConnection: close\r\nCache-Control: no-store\r\n\r\n"
+            )
+            self.transport.write(head.encode() + body)
+        self.transport.close()

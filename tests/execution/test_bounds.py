@@ -1,0 +1,105 @@
+"""Documents that are too large in some way are refused before anything is done with them; ordinary ones are not."""
+
+import pytest
+from graphql import get_introspection_query, parse
+
+from gateway.errors import ValidationFailed
+from gateway.execution.bounds import Bounds, check_document
+from gateway.execution.operation import Executor
+from gateway.graph.schema import make_schema
+
+SMALL = Bounds(depth=3, fields=10, root_fields=4, aliases=2, directives=2, directives_each=2, overlap=6)
+CHAIN = " ".join(f"fragment F{i} on Q {{ ...F{i + 1} ...F{i + 1} }}" for i in range(30)) + " fragment F30 on Q { a }"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "{ a b c d }",
+        "{ a { b { c { d } } } }",
+        "{ ...F } fragment F on Q { a { b { c } } }",
+        "{ x: a y: b c }",
+        "{ a @skip(if: true) @include(if: true) }",
+        "{ a a a }",
+        "{ ...Missing }",
+        "query A { a b c } query B { a b c }",
+        "fragment Unused on Q { a }",
+    ],
+)
+def test_what_is_within_bounds_passes(document: str) -> None:
+    check_document(parse(document), SMALL)
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("{ a b c d e }", "fields at its root"),
+        ("{ ...F } fragment F on Q { a b c d e }", "fields at its root"),
+        ("{ a { b { c { d { e } } } } }", "levels"),
+        ("{ ...F } fragment F on Q { a { b { c { d { e } } } } }", "levels"),
+        ("{ ... { ... { ... { ... { ... { a } } } } } }", "levels"),
+        ("{ a { b c d e f } g { b c d e f } }", "fields"),
+        ("{ x: a y: b z: c }", "aliases"),
+        ("{ a @skip(if: true) @skip(if: true) b @skip(if: true) }", "directives"),
+        ("query @a @b { a @c }", "directives"),
+        ("{ ...F @a @b @c } fragment F on Q { a }", "directives"),
+        ("{ a a a a }", "pairs"),
+        ("{ a { b } a { b } a { b } }", "pairs"),
+        ("{ ...F } fragment F on Q { ...G } fragment G on Q { ...F }", "contains itself"),
+        ("{ ...F } fragment F on Q { a { ...F } }", "contains itself|levels"),
+        ("{ ...F0 } " + CHAIN, "levels"),
+        ("query A { a } query B { x: a y: b z: c }", "aliases"),
+    ],
+)
+def test_what_is_out_of_bounds_is_refused(document: str, words: str) -> None:
+    with pytest.raises(ValidationFailed, match=words):
+        check_document(parse(document), SMALL)
+
+
+def test_fragments_cannot_multiply_a_document() -> None:
+    wide = (
+        " ".join(f"fragment F{i} on Q {{ {'...F%d ' % (i + 1) * 10} }}" for i in range(20)) + " fragment F20 on Q { a }"
+    )
+    with pytest.raises(ValidationFailed, match="fields"):
+        check_document(parse("{ ...F0 } " + wide), Bounds())
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("{ __typename " + "#" * 70_000 + "\n}", "characters"),
+        ("{" + " a" * 5_000 + " }", "4000 tokens"),
+        ("{" + "a{" * 30 + "b" + "}" * 30 + "}", "25 levels"),
+        ("{" + "a{" * 1_900 + "b" + "}" * 1_900 + "}", "deep"),
+    ],
+)
+async def test_an_executor_has_bounds(document: str, words: str) -> None:
+    outcome = await Executor(make_schema()._schema).run(document, None)
+    assert not outcome.executed
+    assert words in outcome.failures[0].error.message
+
+
+async def test_the_introspection_query_passes() -> None:
+    document = get_introspection_query(specified_by_url=True, schema_description=True, input_value_deprecation=True)
+    outcome = await Executor(make_schema()._schema).run(document, None)
+    assert not outcome.failures
+    assert outcome.data is not None
+
+
+async def test_the_schema_can_be_kept_to_oneself() -> None:
+    executor = Executor(make_schema()._schema, introspection=False)
+    for document in (
+        "{ __schema { types { name } } }",
+        '{ __type(name: "Query") { name } }',
+        "{ servics { edges { cursor } } }",
+    ):
+        outcome = await executor.run(document, None)
+        assert not outcome.executed
+        assert "services" not in outcome.failures[0].error.message
+    assert (await executor.run("{ __typename }", None)).data == {"__typename": "Query"}
+
+
+async def test_introspection_does_not_go_in_circles() -> None:
+    document = "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }"
+    outcome = await Executor(make_schema()._schema).run(document, None)
+    assert not outcome.executed

@@ -1,0 +1,110 @@
+"""What a page in a browser can and cannot make happen."""
+
+import aiohttp
+import pytest
+
+from gateway.app import create_app
+from gateway.demo import settings_for
+from gateway.errors import Forbidden
+from gateway.sandbox import Sandbox
+from gateway.settings import Settings
+from gateway.web.browsers import check_get, check_host
+
+from ..conftest import serving
+
+ORIGINS = {"https://app.test"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"sec-fetch-site": "none"},
+        {"sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "cross-site", "origin": "https://app.test"},
+        {"sec-fetch-site": "cross-site", "authorization": "Bearer x"},
+        {"sec-fetch-site": "cross-site", "apollo-require-preflight": "true"},
+        {"sec-fetch-site": "same-site", "x-anything": "1"},
+        {"sec-fetch-site": "cross-site", "content-type": "application/json"},
+    ],
+)
+def test_a_get_that_may_execute(headers: dict[str, str]) -> None:
+    check_get(headers, ORIGINS)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-site": "cross-site", "origin": "https://evil.test"},
+        {"sec-fetch-site": "cross-site", "origin": "null", "accept": "application/json"},
+        {"sec-fetch-site": "cross-site", "content-type": "text/plain; x=application/json"},
+        {"sec-fetch-site": "something new"},
+    ],
+)
+def test_a_get_that_another_sites_page_may_have_sent(headers: dict[str, str]) -> None:
+    with pytest.raises(Forbidden):
+        check_get(headers, ORIGINS)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8000", "localhost:1", "LOCALHOST", "[::1]:8000"])
+def test_this_machines_names(host: str) -> None:
+    check_host(host)
+
+
+@pytest.mark.parametrize(
+    "host", [None, "", "evil.test", "evil.test:8000", "127.0.0.1.evil.test", "0.0.0.0", "[", "::1"]
+)
+def test_other_names(host: str | None) -> None:
+    with pytest.raises(Forbidden):
+        check_host(host)
+
+
+QUERY = "/graphql?query=%7B__typename%7D"
+
+
+async def test_only_pages_of_the_sites_that_are_set_may_read(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+    base = settings_for(sandbox)
+    app = create_app(
+        Settings(credentials=base.credentials, upstream_url=base.upstream_url, cors_origins=frozenset(ORIGINS))
+    )
+    asks = {
+        "Origin": "https://app.test",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type,authorization",
+    }
+    async with serving(app) as url:
+        async with http.options(f"{url}/graphql", headers=asks) as response:
+            assert response.status == 200
+            assert response.headers["Access-Control-Allow-Origin"] == "https://app.test"
+        async with http.options(f"{url}/graphql", headers=asks | {"Origin": "https://evil.test"}) as response:
+            assert response.status == 400
+            assert "Access-Control-Allow-Origin" not in response.headers
+        body = {"query": "{ __typename }"}
+        async with http.post(f"{url}/graphql", json=body, headers={"Origin": "https://app.test"}) as response:
+            assert response.headers["Access-Control-Allow-Origin"] == "https://app.test"
+            assert "X-Request-Id" in response.headers["Access-Control-Expose-Headers"]
+        async with http.post(f"{url}/graphql", json=body, headers={"Origin": "https://evil.test"}) as response:
+            assert "Access-Control-Allow-Origin" not in response.headers
+
+
+async def test_a_get_over_http(http: aiohttp.ClientSession, base_url: str) -> None:
+    async with http.get(base_url + QUERY) as response:
+        assert (response.status, await response.json()) == (200, {"data": {"__typename": "Query"}})
+        for name, value in {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}.items():
+            assert response.headers[name] == value
+    async with http.get(base_url + QUERY, headers={"Sec-Fetch-Site": "cross-site"}) as response:
+        assert response.status == 403
+        assert (await response.json())["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    async with http.get(base_url + QUERY, headers={"Host": "evil.test"}) as response:
+        assert response.status == 403
+
+
+async def test_a_browser_at_the_endpoint_is_led_to_the_page(http: aiohttp.ClientSession, base_url: str) -> None:
+    for address, led_to in (("/graphql", "graphiql"), (QUERY, "graphiql?q=%7B__typename%7D")):
+        async with http.get(base_url + address, headers={"Accept": "text/html,*/*"}, allow_redirects=False) as response:
+            assert (response.status, response.headers["Location"]) == (303, led_to)
+    async with http.get(f"{base_url}/graphql", headers={"Accept": "text/html"}) as response:
+        assert response.url.path == "/graphiql"
+        assert response.content_type == "text/html"

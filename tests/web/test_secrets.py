@@ -1,0 +1,124 @@
+"""Nothing that is someone's own stands in the log, whatever happens: known secrets are sent every way there is."""
+
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.app import create_app
+from gateway.demo import settings_for
+from gateway.sandbox import Fault, Sandbox
+from gateway.settings import Settings
+from gateway.web.auth import Token
+
+from ..conftest import serving
+
+SECRET = "5up3r-s3cr3t"
+TOKEN = f"{SECRET}-token-of-the-caller"
+
+
+def leaks(*texts: Any) -> bool:
+    return any(SECRET in json.dumps(text, default=str) for text in texts)
+
+
+async def test_the_log_of_an_operation_is_one_line(
+    http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox
+) -> None:
+    query = "query Q($sid: ID!) { service(sid: $sid) { friendlyName } }"
+    body = {"query": query, "variables": {"sid": sandbox.landmarks["service_sid"]}}
+    with capture_logs() as log:
+        async with http.post(f"{base_url}/graphql", json=body) as response:
+            assert response.status == 200
+    (line,) = log
+    assert line == {
+        "event": "operation",
+        "log_level": "info",
+        "request_id": response.headers["X-Request-Id"],
+        "caller": "anyone",
+        "name": "Q",
+        "document": line["document"],
+        "calls": 1,
+        "ms": line["ms"],
+        "outcome": "ok",
+        "errors": 0,
+    }
+    assert len(line["document"]) == 16
+
+
+REQUESTS: list[dict[str, Any]] = [
+    {"json": {"query": '{ service(sid: "%s") { sid } }' % SECRET}},
+    {"json": {"query": "{ %s }" % SECRET.replace("-", "_")}},
+    {"json": {"query": '{ services(after: "%s") { edges { cursor } } }' % SECRET}},
+    {"json": {"query": '{ node(id: "%s") { id } }' % SECRET}},
+    {"json": {"query": "query A($s: ID!) { service(sid: $s) { sid } }", "variables": {"s": SECRET}}},
+    {"json": {"query": "query A($n: Int) { services(first: $n) { edges { cursor } } }", "variables": {"n": SECRET}}},
+    {"json": {"query": "{ __typename }", "operationName": SECRET}},
+    {"json": {"query": "{ __typename }", "variables": SECRET}},
+    {"json": {"query": "{ __typename }", "extensions": {"x": SECRET}}},
+    {"json": {"query": '{ "%s" ' % SECRET}},
+    {"data": f'{{"query": "{SECRET}', "headers": {"Content-Type": "application/json"}},
+    {"data": SECRET, "headers": {"Content-Type": f"text/{SECRET}"}},
+    {"json": {"query": "{ __typename }"}, "headers": {"Accept": f"text/{SECRET}"}},
+    {"json": {"query": "{ __typename }"}, "headers": {"Authorization": f"Bearer {SECRET}"}},
+    {"json": {"query": "{ __typename }"}, "headers": {"Cookie": SECRET, "X-Anything": SECRET}},
+    {"json": {"query": "{ __typename }"}, "params": {"q": SECRET}},
+]
+
+
+@pytest.mark.parametrize("request_", REQUESTS)
+async def test_what_a_client_sends_is_not_logged(
+    http: aiohttp.ClientSession, sandbox: Sandbox, request_: dict[str, Any]
+) -> None:
+    base = settings_for(sandbox)
+    tokens = {"ann": Token(TOKEN)}
+    app = create_app(Settings(credentials=base.credentials, upstream_url=base.upstream_url, tokens=tokens))
+    headers = {"Authorization": f"Bearer {TOKEN}"} | request_.get("headers", {})
+    with capture_logs() as log:
+        async with serving(app) as url, http.post(f"{url}/graphql", **request_ | {"headers": headers}) as response:
+            answer = await response.text()
+            assert 200 <= response.status < 500
+    assert log
+    assert not leaks(log)
+    assert TOKEN not in answer
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("body", body=b'{"sid": "%s"}' % SECRET.encode()),
+        Fault("body", body=SECRET.encode()),
+        Fault("body", status=404, body=b'{"code": 20404, "message": "%s"}' % SECRET.encode()),
+        Fault("body", status=403, body=b'{"code": 20403, "message": "%s"}' % SECRET.encode()),
+        Fault("body", status=500, body=b"<html>%s</html>" % SECRET.encode(), headers={"Twilio-Request-Id": SECRET}),
+        Fault("status", status=429, message=SECRET, retry_after=SECRET),
+        Fault("redirect", url=f"http://127.0.0.1:1/{SECRET}"),
+        Fault("raw", body=SECRET.encode() + b"\r\n\r\n"),
+        Fault("body", body=b'{"sid": "IS' + b"0" * 32 + b'", "friendly_name": {"%s": 1}}' % SECRET.encode()),
+    ],
+)
+async def test_what_twilio_sends_is_neither_logged_nor_told_in_errors(
+    http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox, fault: Fault
+) -> None:
+    sandbox.faults.add("*", fault)
+    body = {"query": '{ service(sid: "IS%s") { friendlyName } }' % ("0" * 32)}
+    with capture_logs() as log:
+        async with http.post(f"{base_url}/graphql", json=body) as response:
+            answer = await response.json()
+    assert answer["data"] == {"service": None}
+    assert log
+    assert not leaks(log, answer.get("errors"))
+    assert sandbox.auth_token not in json.dumps([log, answer], default=str)
+
+
+async def test_names_are_not_told(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
+    sandbox.faults.add("*", Fault("status", status=400))
+    query = "query Q($s: ID!, $n: String!) { service(sid: $s) { conversationByUniqueName(uniqueName: $n) { sid } } }"
+    body = {"query": query, "variables": {"s": sandbox.landmarks["service_sid"], "n": SECRET}}
+    with capture_logs() as log:
+        async with http.post(f"{base_url}/graphql", json=body) as response:
+            answer = await response.json()
+    assert answer["errors"][0]["extensions"]["code"] == "UPSTREAM_REJECTED"
+    assert "{name}" in answer["errors"][0]["message"]
+    assert not leaks(log, answer)
