@@ -35,6 +35,19 @@ _SEED: _Option = click.option(
 )
 
 
+class _WithSettings(click.Command):
+    """A command whose help has the settings it reads from the environment."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of settings."""
+        from gateway.settings import SETTINGS
+
+        with formatter.section("Environment"):
+            formatter.write_dl(
+                [(setting.env, f"{setting.help} [{setting.default or 'not set'}]") for setting in SETTINGS], col_max=28
+            )
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(gateway.__version__, prog_name="receipts-gateway")
 def main() -> None:
@@ -63,8 +76,6 @@ def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed:
 
     if not is_loopback(host):
         raise _refusal(f"The demo has no callers' tokens, so it serves this machine only; {host} is open to others.")
-    if ready_file is not None and not ready_file.parent.is_dir():
-        raise _refusal(f"--ready-file: there is no directory {ready_file.parent}.")
     configure_log("warning")
     try:
         asyncio.run(
@@ -72,9 +83,11 @@ def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed:
         )
     except AddressUnusable as error:
         raise _refusal(str(error)) from None
+    except OSError as error:
+        raise _refusal(f"--ready-file: {ready_file} cannot be written ({error.strerror}).") from None
 
 
-@main.command()
+@main.command(cls=_WithSettings)
 @_HOST
 @_port("--port", 8000, "Port to listen on; 0 for any free one.")
 @click.option(
@@ -110,7 +123,7 @@ def serve(host: str, port: int, insecure_no_auth: bool) -> None:
         raise _refusal(str(error)) from None
 
 
-@main.command()
+@main.command(cls=_WithSettings)
 def check() -> None:
     """Try the credentials: which services they see, and how far away Twilio is."""
     settings = _settings()

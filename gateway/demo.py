@@ -65,9 +65,11 @@ def ready_facts(sandbox: Sandbox, base: str) -> dict[str, str]:
 async def run_demo(
     *, host: str, port: int, sandbox_port: int, seed: int, ready_file: Path | None, say: Callable[[str], None]
 ) -> None:
-    """Run both until a signal; raises `AddressUnusable`."""
-    listener = listen(host, port, "--port")
-    with listener:
+    """Run both until a signal; raises `AddressUnusable`, and OSError for a ready file that cannot be written."""
+    if ready_file is not None:
+        _write_whole(ready_file, "")  # Found out now, not when all is up.
+        _remove(ready_file)
+    with listen(host, port, "--port") as listener:
         sandbox = Sandbox(host=host, port=sandbox_port, seed=seed)
         try:
             await sandbox.start()

@@ -8,6 +8,7 @@
     ├── BadRequest                BAD_REQUEST                   the HTTP request is no GraphQL request
     ├── Unauthenticated           UNAUTHENTICATED               the caller named no valid token
     ├── Forbidden                 FORBIDDEN                     the caller may not ask this
+    ├── CostLimitExceeded         COST_LIMIT_EXCEEDED           the operation asks for too much
     ├── NotFound                  NOT_FOUND                     Twilio has no such thing
     ├── InternalError             INTERNAL_SERVER_ERROR         a fault of ours: masked
     └── UpstreamError
@@ -29,6 +30,7 @@ from typing import Any, ClassVar
 __all__ = [
     "BadRequest",
     "BadUserInput",
+    "CostLimitExceeded",
     "Forbidden",
     "GatewayError",
     "InternalError",
@@ -138,6 +140,12 @@ class Forbidden(GatewayError):
 
     code = "FORBIDDEN"
     http_status = 403
+
+
+class CostLimitExceeded(GatewayError):
+    """The operation asks for more than one answer may hold."""
+
+    code = "COST_LIMIT_EXCEEDED"
 
 
 class NotFound(GatewayError):

@@ -14,6 +14,7 @@ __all__ = ["configure_log"]
 def configure_log(level: str) -> None:
     """Write lines of `level` (debug, info, warning, error) and above, those of libraries from warning on."""
     shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from yarl import URL
+
 from gateway.twilio.client import Credentials
 from gateway.twilio.paths import is_sid
 from gateway.web.auth import Token
@@ -75,9 +77,6 @@ class Settings:
         problems: list[str] = []
         values = {setting.env: _value(setting, environ, problems) for setting in SETTINGS}
         credentials = _credentials(values, problems)
-        url = values["GATEWAY_UPSTREAM_URL"]
-        if url is not None and url.startswith("http:") and not is_loopback(urlsplit(url).hostname or ""):
-            problems.append("GATEWAY_UPSTREAM_URL: credentials are not sent over plain http; use https.")
         jwt = _jwt(values, problems)
         if problems or credentials is None:
             raise SettingsError(problems)
@@ -111,18 +110,30 @@ def _secret(text: str) -> str:
     return text
 
 
-def _origin(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
-        raise ValueError("must be an address such as https://conversations.twilio.com, without /v1.")
-    return text.rstrip("/")
-
-
 def _address(text: str) -> str:
-    parts = urlsplit(text)
-    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))):
+    """An address as yarl writes it; https, or http on this machine, since credentials or keys travel by it."""
+    try:
+        url = URL(text)
+    except ValueError:
+        url = URL()
+    if (
+        url.scheme not in {"http", "https"}
+        or not url.host
+        or not all(url.host.split("."))
+        or url.user is not None
+        or url.fragment
+    ):
         raise ValueError("must be an https address.")
-    return text
+    if url.scheme == "http" and not is_loopback(url.host):
+        raise ValueError("must be an https address: nothing secret travels over plain http.")
+    return str(url)
+
+
+def _origin(text: str) -> str:
+    url = URL(_address(text))
+    if url.path not in {"", "/"} or url.query_string:
+        raise ValueError("must be an address such as https://conversations.twilio.com, with no path; /v1 is added.")
+    return str(url.origin())
 
 
 def _seconds(text: str) -> float:
@@ -159,7 +170,7 @@ def _tokens(text: str) -> dict[str, Token]:
         name, _, rest = entry.partition(":")
         secret, limited, listed = rest.partition(":")
         services = frozenset(listed.split("|")) if limited else None
-        if not re.fullmatch(r"[\w.-]{1,100}", name) or len(secret) < 16 or not secret.isprintable():
+        if not re.fullmatch(r"[\w.-]{1,100}", name) or len(secret) < 16 or not re.fullmatch(r"[!-~]+", secret):
             raise ValueError(
                 "must be name:token or name:token:IS…|IS…, with commas between; tokens of 16 characters or more."
             )
@@ -201,8 +212,8 @@ SETTINGS = (
     Setting(
         "GATEWAY_TOKENS",
         "",
-        "Who may ask: `name:token,…`, and `name:token:IS…|IS…` for one who may read only those services. A file of them is "
-        "read again on SIGHUP.",
+        "Who may ask: `name:token,…`; `name:token:IS…` may read only that service, or several with bars between. A file of "
+        "them is read again on SIGHUP.",
         _tokens,
         in_file=True,
     ),
@@ -248,8 +259,8 @@ def _value(setting: Setting, environ: Mapping[str, str], problems: list[str]) ->
             source = f"{setting.env}_FILE"
             if text:
                 raise ValueError(f"is set besides {setting.env}; set one of them.")
-            text = Path(path).read_text(encoding="utf-8").strip()
-        text = text or setting.default
+            text = Path(path).read_text(encoding="utf-8")
+        text = text.strip() or setting.default
         return setting.read(text) if text or setting.read in (_tokens, _origins) else None
     except OSError as error:
         problems.append(f"{source}: cannot read the file ({error.strerror}).")

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from gateway.cli import main
 from gateway.graph.schema import print_schema
 from gateway.sandbox import Fault, Sandbox
+from gateway.settings import SETTINGS
 
 ENVIRON = {name: value for name, value in os.environ.items() if not name.startswith(("TWILIO_", "GATEWAY_"))}
 
@@ -96,7 +97,8 @@ def test_a_taken_port_is_said_in_one_line(taken: int, option: str) -> None:
     [
         (("demo", "--host", "0.0.0.0"), "serves this machine only"),
         (("demo", "--host", "no.such.host.test"), "serves this machine only"),
-        (("demo", "--ready-file", "/no/such/dir/x"), "no directory"),
+        (("demo", "--ready-file", "/no/such/dir/x"), "cannot be written (No such file"),
+        (("demo", "--ready-file", "/proc/x"), "cannot be written"),
         (("demo", "--port", "70000"), "not in the range"),
         (("serve",), "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"),
         (("check",), "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"),
@@ -111,6 +113,12 @@ def test_wrong_use_is_said_in_words(arguments: tuple[str, ...], words: str) -> N
     assert result.returncode == 2
     assert words in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_help_has_the_settings() -> None:
+    for command in ("serve", "check"):
+        words = run(command, "--help").stdout
+        assert all(setting.env in words for setting in SETTINGS)
 
 
 def test_serving_openly_needs_tokens() -> None:

@@ -54,10 +54,9 @@ def _shown(error: GraphQLError) -> GatewayError:
     return mask(original or error)
 
 
-def mask(error: BaseException, request_id: str | None = None) -> InternalError:
+def mask(error: BaseException) -> InternalError:
     """The error shown in place of a bug. The log tells where it happened; its message may hold data and is left out."""
     frames = traceback.extract_tb(error.__traceback__)[-6:]
     where = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
-    about = {"request_id": request_id} if request_id is not None else {}
-    _logger.error("internal error", kind=type(error).__name__, where=where or "unknown", **about)
+    _logger.error("internal error", kind=type(error).__name__, where=where or "unknown")
     return InternalError("The gateway failed while answering this. Its log says more, under this request's id.")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from inspect import isawaitable
 from typing import Any
 
+from cachetools import LRUCache
 from graphql import (
     DocumentNode,
     GraphQLError,
@@ -27,7 +27,7 @@ from gateway.execution.failures import Failure, failure_of
 
 __all__ = ["Executor", "Outcome"]
 
-_CACHED_DOCUMENTS, _CACHED_LENGTH = 500, 20_000
+_CACHED_CHARACTERS = 2**19  # A parsed document takes about 80 bytes of memory for each character of its text.
 _ERRORS_MAX = 20
 
 
@@ -54,14 +54,14 @@ class Executor:
         self._rules = specified_rules if introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
         self._hide_suggestions = not introspection
         self._bounds = bounds or Bounds()
-        self._documents = lru_cache(maxsize=_CACHED_DOCUMENTS)(self._read)
+        self._documents: LRUCache[str, DocumentNode] = LRUCache(_CACHED_CHARACTERS, getsizeof=_length)
 
     async def run(
         self, text: str, context: object, *, variables: dict[str, Any] | None = None, operation_name: str | None = None
     ) -> Outcome:
         """Carry out one operation of the document `text`. Every failure is in the outcome; nothing is raised for one."""
         try:
-            document = self._documents(text) if len(text) <= _CACHED_LENGTH else self._read(text)
+            document = self._document(text)
         except _Invalid as invalid:
             return Outcome(None, invalid.failures, executed=False)
         operation = get_operation_ast(document, operation_name)
@@ -84,6 +84,14 @@ class Executor:
             return Outcome(None, _failures(errors, BadUserInput), executed=False, operation=name)
         return Outcome(result.data, tuple(failure_of(error) for error in errors), operation=name)
 
+    def _document(self, text: str) -> DocumentNode:
+        document = self._documents.get(text)
+        if document is None:
+            document = self._read(text)
+            if len(text) <= _CACHED_CHARACTERS // 8:
+                self._documents[text] = document
+        return document
+
     def _read(self, text: str) -> DocumentNode:
         if len(text) > self._bounds.characters:
             raise _Invalid((Failure(ParseFailed(f"The document has more than {self._bounds.characters} characters.")),))
@@ -102,6 +110,10 @@ class Executor:
         if errors:
             raise _Invalid(_failures(errors, ValidationFailed))
         return document
+
+
+def _length(document: DocumentNode) -> int:
+    return document.loc.end - document.loc.start if document.loc is not None else 1
 
 
 class _Invalid(Exception):

@@ -19,12 +19,16 @@ class Spot:
     list_key: str
     query: str
     place: int
+    own: str = ""
+    """The parameters of its own page, when `query` is those of the next one."""
 
     @property
     def cursor(self) -> str:
         """The cursor behind this node; made only when it is asked for."""
         row = self.node.row
-        return Cursor.make(self.list_key, self.query, row.sid, self.place, getattr(row, "index", None)).encode()
+        return Cursor.make(
+            self.list_key, self.query, row.sid, self.place, getattr(row, "index", None), self.own
+        ).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Window:
     end: Spot | None = None
     """The last place that was looked at, where that is not the last edge."""
     total_count: int | None = None
+    first_index: int | None = None
+    """The `index` of the first row that was looked at, where rows have one."""
 
     @property
     def start_cursor(self) -> str | None:

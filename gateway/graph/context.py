@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.errors import Forbidden
+from gateway.errors import CostLimitExceeded, Forbidden
 from gateway.execution.fields import Read
 from gateway.loaders import Loaders
 from gateway.twilio.paths import sids_of
@@ -10,19 +10,32 @@ from gateway.twilio.paths import sids_of
 __all__ = ["Context"]
 
 
-@dataclass(frozen=True, slots=True)
+_RECORDS_MAX = 20_000
+
+
+@dataclass(slots=True)
 class Context:
     """One operation's context: its memory, which is where its reads go."""
 
     loaders: Loaders
     services: frozenset[str] | None = None
     """The sids of the services that the caller may read; None for all."""
+    records: int = 0
+    """Records in the answer's lists so far. What was read once can be shown many times, at no call."""
 
     def admit(self, read: Read) -> None:
         """Let a read pass, or raise `Forbidden`: the same for a service that exists and for one that does not."""
         sids = sids_of(read.path)
         if self.services is not None and sids and sids[0] not in self.services:
             raise Forbidden("This caller may not read that service.")
+
+    def count(self, records: int) -> None:
+        """Count the records of one more list; raises `CostLimitExceeded` when the answer would grow too large."""
+        if self.records + records > _RECORDS_MAX:
+            raise CostLimitExceeded(
+                f"The answer would hold more than {_RECORDS_MAX} records in its lists: ask for smaller pages or fewer levels."
+            )
+        self.records += records
 
     @property
     def fresh(self) -> bool:

@@ -34,11 +34,13 @@ class Cursor(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
     """How many rows of that page are behind us; 0 when the page is the one after the row's."""
     index: int | None = None
     """The row's `index`, where rows have one: it orders them even when the row is gone."""
+    own: str = ""
+    """The parameters of the row's own page, when that is another."""
 
     @classmethod
-    def make(cls, list_key: str, query: str, sid: str, place: int, index: int | None) -> "Cursor":
+    def make(cls, list_key: str, query: str, sid: str, place: int, index: int | None, own: str = "") -> "Cursor":
         """The cursor behind a row of the list `list_key` (its path and filters)."""
-        return cls(_VERSION, _digest(list_key), query, sid, place, index)
+        return cls(_VERSION, _digest(list_key), query, sid, place, index, own)
 
     def encode(self) -> str:
         """The text that callers see."""
@@ -59,12 +61,14 @@ def decode_cursor(text: str, list_key: str, filters: Sequence[tuple[str, str]], 
         if len(text) > _LENGTH_MAX:
             raise ValueError("too long")
         cursor = msgspec.msgpack.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Cursor)
-        if cursor.version != _VERSION or not _goes_on(cursor.query, dict(filters), page_max):
+        if cursor.version != _VERSION or cursor.encode() != text:
+            raise ValueError("not ours")
+        if cursor.list_digest != _digest(list_key):
+            raise BadUserInput("`after` is a cursor of another list, or of this list with other arguments.")
+        if not all(_goes_on(query, dict(filters), page_max) for query in (cursor.query, cursor.own)):
             raise ValueError("not ours")
     except (ValueError, msgspec.DecodeError):
         raise BadUserInput("`after` is not a cursor. Pass on what `endCursor` or `cursor` gave.") from None
-    if cursor.list_digest != _digest(list_key):
-        raise BadUserInput("`after` is a cursor of another list, or of this list with other arguments.")
     return cursor
 
 

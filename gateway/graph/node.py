@@ -23,7 +23,15 @@ __all__ = ["Node", "embedded", "from_path", "node", "prop", "sid_of", "word"]
 
 C = TypeVar("C", bound=type)
 
-_WIRE_TYPES: dict[Any, Any] = {strawberry.ID: str, str: str, int: Int32, DateTime: Timestamp, Url: str}
+_WIRE_TYPES: dict[Any, Any] = {
+    strawberry.ID: str,
+    str: str,
+    int: Int32,
+    float: float,
+    bool: bool,
+    DateTime: Timestamp,
+    Url: str,
+}
 
 
 def prop(
@@ -101,7 +109,7 @@ def node(
             sid_property=sid_property,
             name_property=name_property,
             parent=parent.resource if parent is not None else None,
-            properties=properties,
+            properties=_wire_types(properties),
             node=made,
         )
         return made  # type: ignore[no-any-return]
@@ -131,7 +139,7 @@ def _bind(cls: type, *, on_row: bool) -> dict[str, Any]:
         if field.of is not None:
             wanted |= field.of
         elif field.derive is None:
-            wanted[name] = field.wire if field.wire is not None else _wire_type(annotation)
+            wanted[name] = field.wire if field.wire is not None else annotation
         derive = in_utc if DateTime in (annotation, *get_args(annotation)) and field.derive is None else field.derive
         field.read = _reader(name, derive, on_row, is_own=derive is not in_utc)
     return wanted
@@ -146,8 +154,12 @@ def _reader(name: str, derive: Callable[[Any], object] | None, on_row: bool, is_
     return (lambda source: derive(source.row)) if on_row else derive
 
 
+def _wire_types(properties: dict[str, Any]) -> dict[str, Any]:
+    return {name: _wire_type(annotation) for name, annotation in properties.items()}
+
+
 def _wire_type(annotation: Any) -> Any:
-    """The type in which an upstream property of this GraphQL type is read."""
+    """The type in which an upstream property of this GraphQL type is read; one that says so itself is taken as it is."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return Union[tuple(_wire_type(part) for part in arguments)]  # noqa: UP007 - made of values
@@ -156,5 +168,5 @@ def _wire_type(annotation: Any) -> Any:
     if annotation is type(None):
         return None
     if hasattr(annotation, "properties"):
-        return row_type(annotation.__name__, annotation.properties)
-    return _WIRE_TYPES.get(annotation, Any)
+        return row_type(annotation.__name__, _wire_types(annotation.properties))
+    return _WIRE_TYPES.get(annotation, annotation)

@@ -25,6 +25,7 @@ __all__ = ["SCAN_MAX", "Item", "Listing", "Member"]
 FIRST_DEFAULT, FIRST_MAX = 50, 1000
 SCAN_MAX = 1000  # Rows looked at for one window, when it shows only some of them.
 _SPARE_PAGES = 10  # Pages that may bring nothing new, however small the pages that Twilio gives.
+_SPARE_PAGES_BEHIND_CURSOR = 100  # The same, where new rows may have come before the cursor since.
 _INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
 
 
@@ -53,7 +54,7 @@ class Item:
             row = await context.loaders.item(self.path)
         except NotFound:
             return None
-        path = f"{self.path.rpartition('/')[0]}/{row.sid}" if self.by_name else self.path
+        path = f"{self.path.rpartition('/')[0]}/{row.sid}"  # Twilio's own spelling, also of a name or another case.
         return self.resource.node(path=path, row=row, listed=self.listed)  # type: ignore[no-any-return]
 
 
@@ -109,14 +110,17 @@ class Listing:
         variant: str = "",
         scan: int | None = None,
         whole: bool = False,
+        shared: bool = False,
         nothing: bool = False,
         idle: bool = False,
+        total: int | None = None,
     ) -> None:
         """Take the window; raises `BadUserInput` for a `first` or an `after` that cannot be.
 
         `filters` are upstream's own parameters. `keep` chooses among the rows that come, `variant` names that choice for
-        cursors, and `scan` bounds the rows looked at. `whole` reads the list to its end, so that its rows can be counted.
-        `nothing` can match; with `idle` it is already known that there is nothing, unless a fresh answer is asked for.
+        cursors, and `scan` bounds the rows looked at. `whole` reads the list to its end, so that its rows can be counted;
+        `shared` reads pages of the largest size, which others in the request read too. `nothing` can match; with `idle` it
+        is already known that there is nothing, and `total` how many rows there are, unless a fresh answer is asked for.
         """
         self.first = FIRST_DEFAULT if first is None else first
         if not 0 <= self.first <= FIRST_MAX:
@@ -124,6 +128,8 @@ class Listing:
         self._resource = resource
         self.path = resource.list_path(parent_path)
         self._filters, self._keep, self._scan, self._whole = filters, keep, scan, whole
+        self._in_large_pages = whole or shared or keep is not None
+        self._total = total
         self._is_nothing, self._is_idle = nothing, idle
         self._key = f"{self.path}?{filters}{variant}"
         self._after = decode_cursor(after, self._key, filters, resource.page_max) if isinstance(after, str) else None
@@ -133,32 +139,51 @@ class Listing:
         """The type of the connection."""
         return f"{self._resource.type_name}Connection"
 
-    def reference(self) -> None:
-        """A list is always read."""
+    def reference(self) -> Window | None:
+        """What is known of the list without reading it: how many rows it has, where that is known."""
+        return Window([], False, False, total_count=self._total) if self._total is not None else None
 
     async def run(self, context: Context) -> Window:
         """Read as many pages as the window needs; raises `NotFound` and `UpstreamError`."""
         if self._is_nothing or (self._is_idle and not context.fresh):
             return Window([], False, self._after is not None, total_count=0)
         try:
-            if self._whole:
-                return await self._read_whole(context.loaders)
-            if context.services is not None and not sids_of(self.path):
-                return await self._walk(context.loaders, lambda row: row.sid in (context.services or ()), SCAN_MAX)
-            return await self._walk(context.loaders, self._keep, self._scan)
+            window = await self._read(context)
         except UpstreamRejected as error:
             if self._after is not None and error.upstream and error.upstream.code == _INVALID_PAGE_TOKEN:
                 raise BadUserInput("`after` is no longer valid: start again without it.") from None
             raise
+        context.count(len(window.edges))
+        return window
 
-    async def _walk(self, loaders: Loaders, keep: Callable[[Row], bool] | None, scan: int | None) -> Window:
+    async def _read(self, context: Context) -> Window:
+        if self._whole:
+            return await self._read_whole(context.loaders)
+        keep, scan = self._keep, self._scan
+        if context.services is not None and not sids_of(self.path):
+            services = context.services
+            keep, scan = (lambda row: row.sid in services), SCAN_MAX
+        if self._after is not None and self._after.own:
+            window = await self._walk(context.loaders, self._after.query, keep, scan)
+            first = window.first_index
+            if self._after.index is None or (first is not None and abs(first - self._after.index) == 1):
+                return window
+            # Rows are missing between the cursor and this page: deleted, or moved up into the cursor's own page.
+            return await self._walk(context.loaders, self._after.own, keep, scan)
+        return await self._walk(context.loaders, None, keep, scan)
+
+    async def _walk(
+        self, loaders: Loaders, query: str | None, keep: Callable[[Row], bool] | None, scan: int | None
+    ) -> Window:
         after = self._after
         resumed: Cursor | None = after
         edges: list[Spot] = []
         seen: set[str] = set()
         end: Spot | None = None
         has_next = False
-        async with aclosing(loaders.pages(self._target(after), most=self.first + _SPARE_PAGES)) as pages:
+        first_index: int | None = None
+        most = max(self.first, scan or 0) + (_SPARE_PAGES_BEHIND_CURSOR if after is not None else _SPARE_PAGES)
+        async with aclosing(loaders.pages(self._target(query), most=most)) as pages:
             async for page in pages:
                 passed = resumed.place_in(page.rows) if resumed is not None else 0
                 resumed = None
@@ -168,6 +193,8 @@ class Listing:
                     if len(edges) == self.first or len(seen) == scan:
                         has_next = True
                         break
+                    if not seen:
+                        first_index = getattr(row, "index", None)
                     seen.add(row.sid)
                     end = self._spot(page, place, row)
                     if keep is None or keep(row):
@@ -177,7 +204,7 @@ class Listing:
                 if len(edges) == self.first or len(seen) == scan:
                     has_next = page.next is not None
                     break
-        return Window(edges, has_next, after is not None, end)
+        return Window(edges, has_next, after is not None, end, first_index=first_index)
 
     async def _read_whole(self, loaders: Loaders) -> Window:
         spots: dict[str, Spot] = {}
@@ -192,13 +219,14 @@ class Listing:
         edges = ahead[: self.first]
         return Window(edges, len(ahead) > len(edges), self._after is not None, total_count=len(kept))
 
-    def _target(self, after: Cursor | None) -> str:
-        """The page to begin with: where the cursor says, else the first, no larger than is needed."""
-        if after is not None and after.query:
-            return f"{self.path}?{after.query}"
+    def _target(self, query: str | None) -> str:
+        """The page to begin with: as `query` or the cursor says, else the first, no larger than is needed."""
+        query = query or (self._after.query if self._after is not None and not self._whole else None)
+        if query:
+            return f"{self.path}?{query}"
         most = self._resource.page_max
         pages = -(-max(self.first, 1) // most)
-        size = most if self._whole else -(-max(self.first, 1) // pages)
+        size = most if self._in_large_pages else -(-max(self.first, 1) // pages)
         parameters = [*self._filters, ("PageSize", str(size))]
         return f"{self.path}?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters)
 
@@ -215,5 +243,5 @@ class Listing:
         if page is None:
             return Spot(node, self._key, "", place)
         if place == len(page.rows) and page.next is not None:
-            return Spot(node, self._key, page.next.partition("?")[2], 0)
+            return Spot(node, self._key, page.next.partition("?")[2], 0, own=page.target.partition("?")[2])
         return Spot(node, self._key, page.target.partition("?")[2], place)

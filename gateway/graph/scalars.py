@@ -21,7 +21,10 @@ def in_utc(text: str | None) -> str | None:
     """A timestamp as the graph shows it: Twilio's own text where it ends in `Z`, else the same moment in UTC."""
     if text is None or text.endswith("Z"):
         return text
-    return moment(text).astimezone(UTC).isoformat().replace("+00:00", "Z")
+    try:
+        return moment(text).astimezone(UTC).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        raise UpstreamInvalidResponse("Twilio gave a date that is not in the calendar.") from None
 
 
 def moment(text: str) -> datetime:
@@ -36,8 +39,8 @@ def _parse_time(value: object) -> str:
     try:
         text = re.sub(r"[zt]", lambda match: match.group().upper(), value) if isinstance(value, str) else value
         text = msgspec.convert(text, Timestamp)
-        datetime.fromisoformat(text)
-    except (msgspec.ValidationError, ValueError):
+        datetime.fromisoformat(text).astimezone(UTC)
+    except (msgspec.ValidationError, ValueError, OverflowError):
         raise BadUserInput("Expected a date and time with its offset, such as 2026-01-31T00:00:00Z.") from None
     return in_utc(text) or ""
 

@@ -9,7 +9,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from gateway.graph.query import Query
 from gateway.graph.scalars import SCALARS
-from gateway.graph.types import Conversation, Message, Participant, Receipt, Service
+from gateway.graph.types import RESOURCES
 
 __all__ = ["make_schema", "print_schema"]
 
@@ -18,7 +18,7 @@ def make_schema() -> strawberry.Schema:
     """The gateway's schema."""
     return strawberry.Schema(
         query=Query,
-        types=[Service, Conversation, Message, Receipt, Participant],
+        types=[resource.node for resource in RESOURCES.values()],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
 

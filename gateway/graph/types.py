@@ -1,6 +1,7 @@
 """The five types of record and what is embedded in them: a field is one line, an edge says where it leads."""
 
 from enum import Enum
+from operator import attrgetter
 from typing import Annotated, Any
 
 import strawberry
@@ -19,7 +20,7 @@ from gateway.graph.delivery import (
     receipt_status,
 )
 from gateway.graph.delivery_errors import TITLES, documentation_url
-from gateway.graph.node import Node, embedded, node, prop, sid_of, word
+from gateway.graph.node import Node, embedded, from_path, node, prop, sid_of, word
 from gateway.graph.reads import SCAN_MAX, Item, Listing, Member
 from gateway.graph.scalars import DateTime, Url, in_utc, moment
 from gateway.twilio.paths import child, name_segment, parent_of, sid_segment
@@ -186,7 +187,7 @@ class Service(Node):
             after,
             filters=tuple(filters),
             keep=keep if ranged else None,
-            variant=f"{created_from}{created_to}" if ranged else "",
+            variant=f"{created_from or ''}/{created_to or ''}" if ranged else "",
             scan=SCAN_MAX if ranged else None,
         )
 
@@ -195,7 +196,7 @@ class Service(Node):
         "One of its conversations, by sid. Null when there is none. " + _LOOK_UP,
     )
     def conversation(self, sid: Sid) -> Item:
-        return Item(Conversation.resource, child(self.path, "Conversations", sid_segment(sid, "CH")))
+        return Item(Conversation.resource, child(self.path, "Conversations", sid_segment(sid, "CH")), self.listed)
 
     @edge(
         "Conversation | None",
@@ -205,7 +206,7 @@ class Service(Node):
         self, unique_name: Annotated[str, strawberry.argument(description="The conversation's unique name.")]
     ) -> Item:
         segment = name_segment(unique_name, "unique name", "CH")
-        return Item(Conversation.resource, child(self.path, "Conversations", segment), by_name=True)
+        return Item(Conversation.resource, child(self.path, "Conversations", segment), self.listed, by_name=True)
 
 
 @node(
@@ -277,7 +278,7 @@ class Conversation(Node):
         "Who takes part now. " + _LIST,
     )
     def participants(self, first: First = 50, after: After = strawberry.UNSET) -> Listing:
-        return Listing(Participant.resource, self.path, first, after)
+        return Listing(Participant.resource, self.path, first, after, shared=True)
 
     @edge(
         "Participant | None",
@@ -368,6 +369,8 @@ class Message(Node):
     ) -> Listing:
         wanted = set(status) if isinstance(status, list) else None
 
+        delivery = self.row.delivery if self.row is not None else None
+
         def keep(row: Any) -> bool:
             return wanted is None or receipt_status(row) in wanted
 
@@ -382,6 +385,7 @@ class Message(Node):
             nothing=wanted is not None and not wanted,
             idle=self.row is not None
             and (has_no_receipts(self.row) or (wanted is not None and cannot_match(self.row, wanted))),
+            total=delivery.total if delivery is not None and wanted is None else None,
         )
 
     @edge(
@@ -517,8 +521,10 @@ ParticipantConnection = Connection[Participant]
 
 @embedded("One page of a message's receipts. Null, with an error at its path, when they could not be read.")
 class ReceiptConnection(Connection[Receipt]):
-    total_count: int | None = prop(
-        "How many receipts there are with the statuses asked for, on this page and all others: at most 50."
+    total_count: int | None = from_path(
+        "How many receipts there are with the statuses asked for, on this page and all others: at most 50. Alone, and for "
+        "all statuses, it comes with the message and costs no call.",
+        attrgetter("total_count"),
     )
 
 

@@ -48,7 +48,7 @@ class Timeouts:
     connect: float = 3.0
     """To get a connection, TLS included."""
     read: float = 5.0
-    """From the request to the last byte of the answer, the wait for a free connection included."""
+    """From the request to the last byte of the answer; waiting for one of the slots comes before it."""
 
 
 class Client:
@@ -73,6 +73,7 @@ class Client:
         self._timeouts = timeouts or Timeouts()
         self._retries = retries or RetryPolicy()
         self._session: aiohttp.ClientSession | None = None
+        self._slots = asyncio.Semaphore(concurrency)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -109,7 +110,7 @@ class Client:
         while True:
             attempt += 1
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(deadline), self._slots:
                     return await self._attempt(target, read)
             except TimeoutError:
                 raise UpstreamTimeout("Twilio did not answer in time.") from None
@@ -165,6 +166,8 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes:
             body += inflate.decompress(chunk, _BODY_MAX + 1 - len(body)) if inflate is not None else chunk
             if len(body) > _BODY_MAX:
                 raise _unusable(response, f"is larger than {_BODY_MAX} bytes")
+            if inflate is not None and inflate.unused_data:
+                raise _unusable(response, "goes on behind its gzip stream")
     except zlib.error:
         raise _unusable(response, "is not the gzip it claims to be") from None
     if inflate is not None and not inflate.eof:

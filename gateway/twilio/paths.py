@@ -5,12 +5,14 @@ A path is the text behind `/v1/`, such as `Services/IS…/Conversations/CH…/Me
 """
 
 import re
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from gateway.errors import BadUserInput
 
 __all__ = ["child", "is_sid", "name_segment", "parent_of", "shown", "sid_segment", "sids_of"]
 
+_NAMED = {"Conversations": "CH", "Participants": "MB"}
+"""The collections whose members may be named otherwise than by their sid, and what their sids begin with."""
 _SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
 _NAME_LENGTH = 512
 
@@ -60,7 +62,10 @@ def sids_of(path: str) -> list[str]:
 def shown(target: str) -> str:
     """A path or page key as logs, errors and traces show it: sids as they are, a name as `{name}`, a token `{token}`."""
     path, _, query = target.partition("?")
-    segments = [s if i % 2 == 0 or is_sid(unquote(s)) else "{name}" for i, s in enumerate(path.split("/"))]
+    segments = path.split("/")
+    for place in range(1, len(segments), 2):
+        if not is_sid(segments[place], _NAMED.get(segments[place - 1])):
+            segments[place] = "{name}"
     if not query:
         return "/".join(segments)
     return "/".join(segments) + "?" + re.sub(r"(PageToken=)[^&]*", r"\1{token}", query)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, get_args
@@ -22,8 +21,8 @@ Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Timestamp = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
-        r"(Z|[+-]([01]\d|2[0-3]):?[0-5]\d)$"
+        pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)"
+        r"(\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])\Z"
     ),
 ]
 """A date and time in RFC 3339."""
@@ -31,7 +30,7 @@ Timestamp = Annotated[
 
 def SidText(prefix: str) -> Any:
     """The type of a sid that begins with `prefix`."""
-    return Annotated[str, msgspec.Meta(pattern=rf"^{prefix}[0-9a-fA-F]{{32}}$")]
+    return Annotated[str, msgspec.Meta(pattern=rf"^{prefix}[0-9a-fA-F]{{32}}\Z")]
 
 
 def row_type(name: str, properties: dict[str, Any]) -> type[msgspec.Struct]:
@@ -80,8 +79,8 @@ class Resource:
     """The resource that owns it."""
     properties: dict[str, Any]
     """The properties read from a row, with their types."""
-    node: Callable[..., Any] = field(repr=False)
-    """Makes its node: `node(path=…, row=…, listed=…)`."""
+    node: type[Any] = field(repr=False)
+    """Its type in the graph, made as `node(path=…, row=…, listed=…)`."""
 
     @cached_property
     def ancestors(self) -> tuple[Resource, ...]:

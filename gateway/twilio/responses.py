@@ -31,6 +31,7 @@ __all__ = ["Answer", "Page", "failure", "read_item", "read_page", "retry_after"]
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _REQUEST_ID = re.compile(r"RQ[0-9a-f]{32}")
+_MISSING = re.compile(r"requested resource /(\S+) was not found")
 _WIRE_TEXT = re.compile(r"[\x21-\x22\x24-\x7e]{1,8192}")
 
 
@@ -68,8 +69,11 @@ def read_item(resource: Resource, target: str, answer: Answer) -> Row:
     except _UNREADABLE as error:
         raise _unreadable(target, answer, error) from None
     *owners, last = sids_of(target)
-    asked = row.sid if is_sid(last) else getattr(row, resource.name_property or "", None)
-    if not _same(asked, unquote(last)) or not _belongs(resource, owners, row):
+    if is_sid(last, resource.prefix):
+        is_it = _same(row.sid, last)
+    else:
+        is_it = getattr(row, resource.name_property or "", None) == unquote(last)
+    if not is_it or not _belongs(resource, owners, row):
         raise _invalid(target, answer, "answered with another record")
     return row
 
@@ -86,7 +90,7 @@ def read_page(resource: Resource, target: str, answer: Answer) -> Page:
     owners, meta = sids_of(path), body.meta
     if meta.key is not None and meta.key != resource.rows_key:
         raise _invalid(target, answer, "answered with another list")
-    if meta.url is not None and _path_behind_v1(meta.url) != path:
+    if meta.url is not None and not _same(_path_behind_v1(meta.url), path):
         raise _invalid(target, answer, "answered with another list")
     if not all(_belongs(resource, owners, row) for row in body.rows):
         raise _invalid(target, answer, "answered with rows of another list")
@@ -94,7 +98,7 @@ def read_page(resource: Resource, target: str, answer: Answer) -> Page:
     if meta.next_page_url is not None:
         # Its path and query are followed as they are, and never its host: credentials go to the configured origin only.
         following = f"{path}?{meta.next_page_url.partition('?')[2]}"
-        if _path_behind_v1(meta.next_page_url) != path or not _WIRE_TEXT.fullmatch(following):
+        if not _same(_path_behind_v1(meta.next_page_url), path) or not _WIRE_TEXT.fullmatch(following):
             raise _invalid(target, answer, "gave a next page that is not of this list")
         if following == target:
             raise _invalid(target, answer, "gave a page as its own next page")
@@ -106,6 +110,9 @@ def failure(target: str, answer: Answer) -> UpstreamError | NotFound:
     status, facts = answer.status, _facts(answer)
     where = shown(target)
     if status == 404 and facts.code is not None:
+        named = _MISSING.search(_error_of(answer).message or "")
+        if named is not None and not _same(named.group(1), target.partition("?")[0]):
+            return _invalid(target, answer, "answered for something else")
         return NotFound(f"Twilio has nothing at {where}.", upstream=facts)
     if status == 429:
         return UpstreamRateLimited("Twilio is limiting this account's requests (429). Try again later.", upstream=facts)
@@ -131,26 +138,31 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
         return float(value)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     at = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
     return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
 
 
 class _ErrorBody(msgspec.Struct):
-    """Twilio's error body (https://www.twilio.com/docs/usage/twilios-response#errors); its texts are not read."""
+    """Twilio's error body (https://www.twilio.com/docs/usage/twilios-response#errors); its message is never shown."""
 
     code: int | None = None
+    message: str | None = None
 
 
 _error_decoder = msgspec.json.Decoder(_ErrorBody, strict=False)
 
 
-def _facts(answer: Answer) -> UpstreamAnswer:
+def _error_of(answer: Answer) -> _ErrorBody:
     try:
-        code = _error_decoder.decode(answer.body).code if answer.status >= 400 else None
+        return _error_decoder.decode(answer.body) if answer.status >= 400 else _ErrorBody()
     except _UNREADABLE:
-        code = None
+        return _ErrorBody()
+
+
+def _facts(answer: Answer) -> UpstreamAnswer:
+    code = _error_of(answer).code
     request_id = answer.headers.get("twilio-request-id", "")
     return UpstreamAnswer(
         status=answer.status,
@@ -180,6 +192,7 @@ def _belongs(resource: Resource, owners: list[str], row: Row) -> bool:
 
 
 def _same(given: str | None, asked: str) -> bool:
+    """Whether two sids, or paths of sids, are the same; Twilio may write their digits in either case."""
     return given is not None and (given == asked or given.casefold() == asked.casefold())
 
 

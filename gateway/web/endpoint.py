@@ -13,6 +13,7 @@ from uuid import uuid4
 import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
+from structlog.contextvars import bind_contextvars
 
 from gateway.errors import BadRequest, GatewayError, InternalError, UpstreamError
 from gateway.execution.failures import mask
@@ -53,6 +54,7 @@ class Endpoint:
     async def answer(self, request: Request) -> Response:
         """The response to one request; whatever happens, it is JSON and has a request id."""
         request_id, began, media_type = uuid4().hex, time.perf_counter(), JSON
+        bind_contextvars(request_id=request_id)  # Every line that is logged below has it.
         try:
             if request.method == "GET" and self.has_graphiql and prefers_html(request.headers.get("accept")):
                 return _to_graphiql(request)
@@ -64,14 +66,14 @@ class Endpoint:
             fresh = "no-cache" in request.headers.get("cache-control", "").lower()
             outcome = await self._run(request, asked, caller, fresh)
         except GatewayError as error:
-            _logger.info("refused", request_id=request_id, code=error.code, status=error.http_status)
+            _logger.info("refused", code=error.code, status=error.http_status)
             return error_response(error, request_id, media_type)
         except ClientDisconnect:
-            _logger.info("client left", request_id=request_id, ms=_milliseconds(began))
+            _logger.info("client left", ms=_milliseconds(began))
             return Response(status_code=499)
         except Exception as error:
-            return error_response(mask(error, request_id), request_id, media_type)
-        _log(outcome, asked, caller, request_id, _milliseconds(began))
+            return error_response(mask(error), request_id, media_type)
+        _log(outcome, asked, caller, _milliseconds(began))
         return outcome_response(outcome, media_type, request_id)
 
     async def _read(self, request: Request) -> GraphQLRequest:
@@ -128,12 +130,11 @@ def _milliseconds(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 1)
 
 
-def _log(outcome: Outcome, asked: GraphQLRequest, caller: Caller, request_id: str, ms: float) -> None:
+def _log(outcome: Outcome, asked: GraphQLRequest, caller: Caller, ms: float) -> None:
     errors = [failure.error for failure in outcome.failures]
     ours = any(isinstance(error, UpstreamError | InternalError) for error in errors)
     (_logger.warning if ours else _logger.info)(
         "operation",
-        request_id=request_id,
         caller=caller.name,
         name=outcome.operation,
         document=sha256(asked.query.encode("utf-8", "surrogatepass")).hexdigest()[:16],

@@ -340,6 +340,32 @@ async def test_no_status_matches_nothing_at_no_call(ask: Ask) -> None:
     assert conversation(answer.data)["message"]["receipts"]["totalCount"] == 4
 
 
+async def test_the_count_alone_comes_with_the_message(ask: Ask) -> None:
+    query = below("messages(first: 5) { edges { node { receipts { totalCount } delivery { total } } } }")
+    answer = await ask(query)
+    for edge in conversation(answer.data)["messages"]["edges"]:
+        assert edge["node"]["receipts"]["totalCount"] == edge["node"]["delivery"]["total"] == 4
+    assert len(answer.paths) == 1
+    assert len((await ask(query, fresh=True)).paths) == 3 + 5
+
+
+async def test_participants_asked_for_twice_are_read_once(ask: Ask, at: Paths) -> None:
+    query = below(
+        "participants(first: 50) { edges { node { sid } } }"
+        " messages(first: 2) { edges { node { receipts { edges { node { participant { channel } } } } } } }"
+    )
+    answer = await ask(query)
+    assert [path for path in answer.paths if "/Participants" in path] == [f"{at.participants}?PageSize=100"]
+
+
+async def test_below_a_list_of_services_participants_come_from_their_list(ask: Ask) -> None:
+    answer = await ask(
+        "query Q($conversationSid: ID!) { services(first: 1) { edges { node { conversation(sid: $conversationSid) {"
+        " messages(first: 20) { edges { node { participant { channel } } } } } } } } }"
+    )
+    assert len([path for path in answer.paths if "/Participants" in path]) == 1
+
+
 async def test_receipts_page_and_count(ask: Ask) -> None:
     query = """query Q($serviceSid: ID!, $conversationSid: ID!, $messageSid: ID!, $after: String) {
       service(sid: $serviceSid) { conversation(sid: $conversationSid) { message(sid: $messageSid) {
@@ -449,7 +475,10 @@ async def test_conversations_are_chosen_by_state_and_time(ask: Ask, sandbox: San
     assert shifted == chosen
 
 
-@pytest.mark.parametrize("time", ["yesterday", "2026-02-30T00:00:00Z", "2026-01-01", "2026-01-01T00:00:00", 5, {}])
+@pytest.mark.parametrize(
+    "time",
+    ["yesterday", "2026-02-30T00:00:00Z", "2026-01-01", "2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00", 5, {}],
+)
 async def test_a_time_that_is_none_is_refused(ask: Ask, time: Any) -> None:
     query = """query Q($serviceSid: ID!, $from: DateTime) {
       service(sid: $serviceSid) { conversations(createdFrom: $from) { edges { node { sid } } } }

@@ -146,6 +146,27 @@ async def test_rows_that_come_in_between_are_not_repeated(
     assert indices(answer.data) == [indices(start.data)[4] - step for step in (1, 2, 3)]
 
 
+@pytest.mark.parametrize("order", ["ASC", "DESC"])
+async def test_rows_that_go_in_between_take_none_with_them(
+    ask: Ask, sandbox: Sandbox, http: aiohttp.ClientSession, order: str
+) -> None:
+    start = await ask(MESSAGES, first=10, order=order)
+    for edge in window(start.data)["edges"][:2]:
+        await remove_message(sandbox, http, edge["node"]["sid"])
+    last = indices(start.data)[-1]
+    answer = await ask(MESSAGES, first=5, order=order, after=window(start.data)["pageInfo"]["endCursor"])
+    step = 1 if order == "ASC" else -1
+    assert indices(answer.data) == [last + step * ahead for ahead in range(1, 6)]
+
+
+async def remove_message(sandbox: Sandbox, http: aiohttp.ClientSession, sid: str) -> None:
+    marks = sandbox.landmarks
+    url = f"{sandbox.url}/v1/Services/{marks['service_sid']}/Conversations/{marks['conversation_sid']}/Messages/{sid}"
+    headers = {"Authorization": aiohttp.encode_basic_auth(sandbox.account_sid, sandbox.auth_token)}
+    async with http.delete(url, headers=headers) as response:
+        assert response.status == 204
+
+
 async def write_message(sandbox: Sandbox, http: aiohttp.ClientSession, body: str) -> None:
     """A new message at the end of the landmark conversation, the way Twilio takes it."""
     marks = sandbox.landmarks
@@ -227,6 +248,44 @@ async def test_first_has_bounds(ask: Ask, first: int) -> None:
     answer = await ask(MESSAGES, first=first)
     assert (answer.codes, answer.paths) == (["BAD_USER_INPUT"], [])
     assert answer.errors[0]["path"] == ["service", "conversation", "messages"]
+
+
+async def test_a_null_filter_is_the_same_list_as_none(ask: Ask) -> None:
+    query = """query C($serviceSid: ID!, $from: DateTime, $to: DateTime, $after: String) { service(sid: $serviceSid) {
+      conversations(first: 2, createdFrom: $from, createdTo: $to, after: $after) { pageInfo { endCursor } edges { cursor } }
+    } }"""
+    since: dict[str, Any] = {"from": "2020-01-01T00:00:00Z"}
+    start = await ask(query, **since)
+    cursor = start.data["service"]["conversations"]["pageInfo"]["endCursor"]
+    answer = await ask(query, **since | {"to": None, "after": cursor})
+    assert not answer.errors
+    assert len(answer.data["service"]["conversations"]["edges"]) == 2
+
+
+async def test_a_range_that_few_rows_are_in_is_read_in_large_pages(ask: Ask, sandbox: Sandbox) -> None:
+    query = """query C($serviceSid: ID!, $from: DateTime, $to: DateTime) { service(sid: $serviceSid) {
+      conversations(first: 1, createdFrom: $from, createdTo: $to) { edges { node { dateCreated } } }
+    } }"""
+    every = await ask(
+        "query C($serviceSid: ID!) { service(sid: $serviceSid) { conversations { edges { node { dateCreated } } } } }"
+    )
+    oldest = min(edge["node"]["dateCreated"] for edge in every.data["service"]["conversations"]["edges"])
+    bounds: dict[str, Any] = {"from": "2020-01-01T00:00:00Z", "to": oldest}
+    answer = await ask(query, **bounds)
+    assert [edge["node"]["dateCreated"] for edge in answer.data["service"]["conversations"]["edges"]] == [oldest]
+    assert len(answer.paths) == 1
+    assert "PageSize=100" in answer.paths[0]
+
+
+async def test_an_answer_has_bounds_though_it_costs_no_calls(ask: Ask) -> None:
+    again = "conversation { messages(first: 150) { edges { node { %s } } } }"
+    query = "query Q($serviceSid: ID!, $conversationSid: ID!) { service(sid: $serviceSid) { %s } }" % (
+        "conversation(sid: $conversationSid) { messages(first: 150) { edges { node { %s } } } }"
+        % (again % (again % "sid"))
+    )
+    answer = await ask(query)
+    assert set(answer.codes) == {"COST_LIMIT_EXCEEDED"}
+    assert len(answer.paths) == 2
 
 
 def other_list(cursor: str) -> str:

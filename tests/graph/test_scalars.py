@@ -24,6 +24,8 @@ def test_a_date_that_is_not_in_the_calendar_is_an_error() -> None:
     with pytest.raises(UpstreamInvalidResponse):
         in_utc("2026-02-30T00:00:00+01:00")
     with pytest.raises(UpstreamInvalidResponse):
+        in_utc("0001-01-01T00:00:00+14:00")
+    with pytest.raises(UpstreamInvalidResponse):
         moment("2026-02-30T00:00:00Z")
 
 

@@ -86,6 +86,7 @@ async def test_a_target_goes_out_as_it_is() -> None:
         (response(b"{}", b"Content-Encoding: br"), errors.UpstreamInvalidResponse, 1),
         (response(b"not gzip", b"Content-Encoding: gzip"), errors.UpstreamInvalidResponse, 1),
         (response(gzip.compress(b"{}" * 999)[:-9], b"Content-Encoding: gzip"), errors.UpstreamInvalidResponse, 1),
+        (response(gzip.compress(b"{}") + b"x" * 2**20, b"Content-Encoding: gzip"), errors.UpstreamInvalidResponse, 1),
         (response(gzip.compress(b" " * 2**26), b"Content-Encoding: gzip"), errors.UpstreamInvalidResponse, 1),
         (response(b" " * (2**24 + 1)), errors.UpstreamInvalidResponse, 1),
     ],
@@ -215,6 +216,13 @@ async def test_reads_in_flight_are_bounded(sandbox: Sandbox) -> None:
     async with Client(sandbox.url, CREDENTIALS, concurrency=5) as client:
         await asyncio.gather(*(client.get("Services", whole) for _ in range(40)))
     assert sandbox.max_in_flight == 5
+
+
+async def test_waiting_for_a_slot_is_not_twilios_delay(sandbox: Sandbox) -> None:
+    sandbox.faults.add("*", Fault(latency=0.15))
+    async with Client(sandbox.url, CREDENTIALS, concurrency=1, timeouts=Timeouts(read=0.4)) as client:
+        answers = await asyncio.gather(*(client.get("Services", whole) for _ in range(6)))
+    assert len(answers) == 6
 
 
 def test_credentials_have_no_secret_in_their_repr() -> None:

@@ -75,6 +75,7 @@ def test_a_name_is_one_segment_and_arrives_as_it_was(name: str) -> None:
             f"Services/{IS}/Conversations/{CH}/Participants/x?PageSize=5",
             f"Services/{IS}/Conversations/{CH}/Participants/{{name}}?PageSize=5",
         ),
+        (f"Services/{IS}/Conversations/{IM}", f"Services/{IS}/Conversations/{{name}}"),
         ("Services?PageSize=50&PageToken=PTabc&Page=1", "Services?PageSize=50&PageToken={token}&Page=1"),
     ],
 )

@@ -26,6 +26,11 @@ def page(rows: Any = None, **meta: Any) -> Answer:
     return answer({"meta": META | meta, "delivery_receipts": [ROW] if rows is None else rows})
 
 
+def test_a_page_is_known_by_its_sids_in_either_case() -> None:
+    read = read_page(Receipt.resource, f"{RECEIPTS}?PageSize=50".replace("abcdef", "ABCDEF"), page())
+    assert len(read.rows) == 1
+
+
 def test_a_page_is_its_rows_and_the_next_pages_key() -> None:
     target = f"{RECEIPTS}?PageSize=50"
     following = f"{RECEIPTS}?PageToken=PTx&Page=1&PageSize=50"
@@ -58,6 +63,9 @@ def test_what_twilio_may_add_or_leave_out_is_taken(change: dict[str, Any]) -> No
         {"sid": None},
         {"sid": "IM" + OTHER},
         {"sid": DY + "0"},
+        {"sid": DY + "\n"},
+        {"participant_sid": MB + "\n"},
+        {"date_created": "２０２６-01-01T00:00:00Z"},
         {"message_sid": "IM" + OTHER},
         {"conversation_sid": "CH" + OTHER},
         {"chat_service_sid": "IS" + OTHER},
@@ -138,6 +146,8 @@ def test_an_unreadable_body_is_told_by_place_and_not_by_value() -> None:
         (f"Services/{IS}/Conversations/a", {"sid": CH, "chat_service_sid": IS}, False),
         (f"Services/{IS}/Conversations/{CH}/Participants/ann", {"sid": MB, "identity": "ann"}, True),
         (f"Services/{IS}/Conversations/{CH}/Participants/ann", {"sid": MB, "identity": "bob"}, False),
+        (f"Services/{IS}/Conversations/{CH}/Participants/ann", {"sid": MB, "identity": "Ann"}, False),
+        (f"Services/{IS}/Conversations/{CH}/Participants/{IS}", {"sid": MB, "identity": IS}, True),
         (f"Services/{IS}/Conversations/{CH}/Participants/{MB}", {"sid": MB, "conversation_sid": None}, True),
         (f"Services/{IS}/Conversations/{CH}/Messages/{IM}", {"sid": IM, "conversation_sid": "CH" + OTHER}, False),
     ],
@@ -166,6 +176,16 @@ TWILIO_404 = {"code": 20404, "message": "was not found", "more_info": "https://x
     [
         (404, TWILIO_404, errors.NotFound),
         (404, TWILIO_404 | {"code": 50350}, errors.NotFound),
+        (
+            404,
+            TWILIO_404 | {"message": f"The requested resource /Services/{IS}/Conversations/name was not found"},
+            errors.NotFound,
+        ),
+        (
+            404,
+            TWILIO_404 | {"message": f"The requested resource /Services/{IS} was not found"},
+            errors.UpstreamInvalidResponse,
+        ),
         (404, b"<html>no such host</html>", errors.UpstreamInvalidResponse),
         (404, {}, errors.UpstreamInvalidResponse),
         (401, {"code": 20003}, errors.UpstreamRejected),
@@ -218,6 +238,7 @@ def test_what_an_answer_says_of_itself_is_not_trusted() -> None:
         ("Mon, 23 Nov 2026 00:00:00 GMT", 0.0),
         ("Tue, 24 Nov 2026 00:00:10 -0000", 10.0),
         ("Tue, 99 Nov 2026 00:00:10 GMT", None),
+        ("Mon, 01 Jan 2024 00:00:99999999999999999999 GMT", None),
     ],
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:

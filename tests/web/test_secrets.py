@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from gateway.app import create_app
@@ -28,7 +29,7 @@ async def test_the_log_of_an_operation_is_one_line(
 ) -> None:
     query = "query Q($sid: ID!) { service(sid: $sid) { friendlyName } }"
     body = {"query": query, "variables": {"sid": sandbox.landmarks["service_sid"]}}
-    with capture_logs() as log:
+    with capture_logs([merge_contextvars]) as log:
         async with http.post(f"{base_url}/graphql", json=body) as response:
             assert response.status == 200
     (line,) = log
