@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -242,3 +243,64 @@ async def test_a_query_can_go_to_a_running_gateway(base_url: str, sandbox: Sandb
     assert json.loads(result.stdout)["data"]["service"]["conversation"]["messages"]["edges"]
     result = await asyncio.to_thread(run, "query", "summary", "--url", f"{base_url}/graphiql", *variables)
     assert (result.returncode, "no GraphQL answer" in result.stderr or "{" in result.stdout) == (1, True)
+
+
+def post(url: str, **headers: str) -> int:
+    """The status that the gateway answers a plain query with."""
+    request = urllib.request.Request(
+        f"{url}/graphql", b'{"query": "{ __typename }"}', {"Content-Type": "application/json"} | headers
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_tokens_are_read_again_on_sighup(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("ann:ann-has-a-long-token\n")
+    environ = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "secret", "GATEWAY_TOKENS_FILE": str(file)}
+    server = start("serve", "--host", "0.0.0.0", "--port", "0", **environ)
+    try:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        port = server.stdout.readline().split()[2].rstrip(",").removesuffix("/graphql").rpartition(":")[2]
+        url = f"http://127.0.0.1:{port}"
+
+        def reload(text: str) -> dict[str, Any]:
+            """Set the file, send the signal, and wait for the line that says what came of it."""
+            file.write_text(text)
+            server.send_signal(signal.SIGHUP)
+            assert server.stderr is not None
+            for line in server.stderr:
+                entry: dict[str, Any] = json.loads(line)
+                if "reloaded" in entry["event"]:
+                    return entry
+            raise AssertionError("the server has ended")
+
+        ann, bob = ({"Authorization": f"Bearer {name}-has-a-long-token"} for name in ("ann", "bob"))
+        assert (post(url, **ann), post(url, **bob), post(url)) == (200, 401, 401)
+        assert reload("bob:bob-has-a-long-token\n")["callers"] == ["bob"]
+        assert (post(url, **ann), post(url, **bob), post(url)) == (401, 200, 401)
+        for unusable in ("", "nonsense"):
+            assert reload(unusable)["event"] == "tokens not reloaded"
+            assert (post(url, **ann), post(url, **bob), post(url)) == (401, 200, 401)
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=10)
+    finally:
+        server.kill()
+    assert server.returncode == 0
+
+
+def test_serving_openly_must_be_said() -> None:
+    environ = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "secret"}
+    server = start("serve", "--host", "0.0.0.0", "--port", "0", "--insecure-no-auth", **environ)
+    try:
+        assert server.stdout is not None
+        port = server.stdout.readline().split()[2].rstrip(",").removesuffix("/graphql").rpartition(":")[2]
+        assert post(f"http://127.0.0.1:{port}", Host="gateway.test") == 200
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=10)
+        server.kill()
