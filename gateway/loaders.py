@@ -1,30 +1,39 @@
-"""One request's dataloaders over the Twilio client: what is read once is not read again.
+"""One request's memory of Twilio, over dataloaders: what is read once is not read again.
 
-There are two, for the whole graph: one of records by their paths, one of pages by their page keys. A load gives the
-flight of its key, a task, so that the keys of one batch come back, and fail, one by one.
+What is known is looked up without waiting; what is not raises `Missing`, which names the key to fetch. So whoever needs
+several things finds out what is missing, has it fetched together, and looks again. There are two loaders for the whole
+graph, one of records by their paths, one of pages by their page keys; a load gives the flight of its key, a task, so that
+the keys of one batch come back, and fail, one by one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aiodataloader import DataLoader
 
-from gateway.errors import UpstreamInvalidResponse
+from gateway.errors import GatewayError, UpstreamInvalidResponse
 from gateway.twilio.client import Client
 from gateway.twilio.paths import shown
 from gateway.twilio.resources import Resource, Row
 from gateway.twilio.responses import Answer, Page, read_item, read_page
 
-__all__ = ["Loaders"]
+__all__ = ["Loaders", "Missing"]
 
 T = TypeVar("T")
 
 _MEMBER_PAGES_MAX = 40  # A conversation has at most 1,000 participants; 100 fill a page, unless Twilio gives fewer.
+
+
+class Missing(Exception):
+    """Something is not known yet: fetch its key and look again."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
 
 
 class Loaders:
@@ -49,11 +58,13 @@ class Loaders:
         self._client = client
         self._resources = resources
         self._deadline = deadline
-        self._known: dict[str, Row] = {}
-        self._flights: set[asyncio.Task[Any]] = set()
+        self._rows: dict[str, Row | GatewayError] = {}
+        self._pages: dict[str, Page | GatewayError] = {}
+        self._pages_of: dict[str, list[Page]] = {}
+        self._flights: set[asyncio.Task[None]] = set()
         self._closed = False
-        self._items: DataLoader[str, asyncio.Task[Row]] = DataLoader(self._start_items)
-        self._pages: DataLoader[str, asyncio.Task[Page]] = DataLoader(self._start_pages)
+        self._row_loader: DataLoader[str, asyncio.Task[None]] = DataLoader(self._start_rows)
+        self._page_loader: DataLoader[str, asyncio.Task[None]] = DataLoader(self._start_pages)
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,17 +77,30 @@ class Loaders:
             flight.cancel()
         await asyncio.gather(*self._flights, return_exceptions=True)
 
-    async def item(self, path: str) -> Row:
-        """The record at `path`, from a page that was read already or by its own read; raises `NotFound` and `UpstreamError`."""
-        known = self._known.get(path)
-        return known if known is not None else await _land(self._items, path)
+    def item(self, path: str) -> Row:
+        """The record at `path`, by its own read or from a page that was read; raises `Missing`, or why there is none."""
+        row = self._rows.get(path)
+        if row is None:
+            list_path, _, sid = path.rpartition("/")
+            for page in self._pages_of.get(list_path, ()):
+                if sid in page.by_sid:
+                    return page.by_sid[sid]
+            raise Missing(path)
+        if isinstance(row, GatewayError):
+            raise row.with_traceback(None)
+        return row
 
-    async def page(self, target: str) -> Page:
-        """The page with the key `target`; raises `NotFound` and `UpstreamError`. Its rows become known by their paths."""
-        return await _land(self._pages, target)
+    def page(self, target: str) -> Page:
+        """The page with the key `target`; raises `Missing`, or why there is none."""
+        page = self._pages.get(target)
+        if page is None:
+            raise Missing(target)
+        if isinstance(page, GatewayError):
+            raise page.with_traceback(None)
+        return page
 
-    async def pages(self, target: str, *, most: int) -> AsyncGenerator[Page, None]:
-        """The pages of a list from `target` on, each read when it is asked for; raises as `page` does.
+    def pages(self, target: str, *, most: int) -> Iterator[Page]:
+        """The pages of a list from `target` on; raises as `page` does.
 
         A list that leads back to a page, or on and on over more than `most` pages, is an error, not a loop.
         """
@@ -86,71 +110,89 @@ class Loaders:
             if following in seen or len(seen) == most:
                 raise UpstreamInvalidResponse(f"Twilio's pages of {shown(target.partition('?')[0])} lead nowhere.")
             seen.add(following)
-            page = await self.page(following)
+            page = self.page(following)
             yield page
             following = page.next
 
-    async def member(self, list_path: str, sid: str) -> Row | None:
-        """The row with that sid in the whole list at `list_path`, or None if it is not there.
+    def member(self, list_path: str, sid: str) -> Row | None:
+        """The row with that sid in the whole list at `list_path`, or None if it is not there; raises as `page` does.
 
         The list is read in pages of the largest size, no further than the row; every member sought shares those pages.
         """
-        target = f"{list_path}?PageSize={self._resource(list_path).page_max}"
-        async with aclosing(self.pages(target, most=_MEMBER_PAGES_MAX)) as pages:
-            async for page in pages:
-                if sid in page.by_sid:
-                    return page.by_sid[sid]
+        for page in self.pages(self.members(list_path), most=_MEMBER_PAGES_MAX):
+            if sid in page.by_sid:
+                return page.by_sid[sid]
         return None
+
+    def members(self, list_path: str) -> str:
+        """The key of the first page that `member` looks into."""
+        return f"{list_path}?PageSize={self._resource(list_path).page_max}"
+
+    async def fetch(self, keys: Iterable[str]) -> None:
+        """Read what is missing, all at once, and wait until each is known or known to fail."""
+        waiting = [(self._page_loader if "?" in key else self._row_loader).load(key) for key in keys]
+        if not waiting:
+            return
+        # Many wait for the same futures and flights: `wait` leaves them alone when one of its callers is cancelled.
+        await asyncio.wait(waiting)
+        flights = [future.result() for future in waiting]
+        await asyncio.wait(flights)
+        for flight in flights:
+            flight.result()
+
+    async def settle(self, resolve: Callable[[], T]) -> T:
+        """What `resolve` gives once all that it misses has been fetched."""
+        while True:
+            try:
+                return resolve()
+            except Missing as missing:
+                key = missing.key
+            await self.fetch([key])
 
     def _resource(self, list_path: str) -> Resource:
         return self._resources[list_path.rpartition("/")[2]]
 
-    async def _start_items(self, paths: list[str]) -> list[asyncio.Task[Row]]:
-        return [self._start(self._read_item(path)) for path in paths]
+    async def _start_rows(self, paths: list[str]) -> list[asyncio.Task[None]]:
+        return [self._start(self._read_row(path)) for path in paths]
 
-    async def _start_pages(self, targets: list[str]) -> list[asyncio.Task[Page]]:
+    async def _start_pages(self, targets: list[str]) -> list[asyncio.Task[None]]:
         return [self._start(self._read_page(target)) for target in targets]
 
-    def _start(self, reading: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def _start(self, reading: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         if self._closed:  # A batch that was queued when the request ended.
             reading.close()
             raise asyncio.CancelledError
         self.calls += 1
         flight = asyncio.create_task(reading)
         self._flights.add(flight)
-        flight.add_done_callback(self._landed)
+        flight.add_done_callback(self._flights.discard)
         return flight
 
-    def _landed(self, flight: asyncio.Task[Any]) -> None:
-        self._flights.discard(flight)
-        if not flight.cancelled():
-            flight.exception()  # Its waiters may have left; an error that nobody waits for is not news.
-
-    async def _read_item(self, path: str) -> Row:
-        resource = self._resource(path.rpartition("/")[0])
+    async def _read_row(self, path: str) -> None:
+        list_path = path.rpartition("/")[0]
+        resource = self._resource(list_path)
 
         def read(answer: Answer) -> Row:
             return read_item(resource, path, answer)
 
-        row = await self._client.get(path, read, deadline=self._deadline)
-        self._known[f"{path.rpartition('/')[0]}/{row.sid}"] = row  # A path that ends in a name leads to a sid.
-        return row
+        try:
+            row = await self._client.get(path, read, deadline=self._deadline)
+        except GatewayError as error:
+            self._rows[path] = error
+            return
+        self._rows[path] = self._rows[f"{list_path}/{row.sid}"] = row  # A path that ends in a name leads to a sid.
 
-    async def _read_page(self, target: str) -> Page:
+    async def _read_page(self, target: str) -> None:
         list_path = target.partition("?")[0]
         resource = self._resource(list_path)
 
         def read(answer: Answer) -> Page:
             return read_page(resource, target, answer)
 
-        page = await self._client.get(target, read, deadline=self._deadline)
-        for row in page.rows:
-            self._known[f"{list_path}/{row.sid}"] = row
-        return page
-
-
-async def _land(loader: DataLoader[str, asyncio.Task[T]], key: str) -> T:
-    # A loader hands every waiter the same future, and a flight has many waiters: without the shields, one waiter's
-    # cancellation would be everyone's.
-    flight = await asyncio.shield(loader.load(key))
-    return await asyncio.shield(flight)
+        try:
+            page = await self._client.get(target, read, deadline=self._deadline)
+        except GatewayError as error:
+            self._pages[target] = error
+            return
+        self._pages[target] = page
+        self._pages_of.setdefault(list_path, []).append(page)

@@ -1,6 +1,7 @@
 """The loaders: nothing is read twice, keys fail one by one, and no waiter's leaving harms another."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,11 @@ from gateway.sandbox import Fault, Sandbox
 from gateway.twilio.client import Client
 
 
+async def get(loaders: Loaders, what: str, *arguments: str) -> Any:
+    """An item, a page or a member, fetched where it is missing."""
+    return await loaders.settle(lambda: getattr(loaders, what)(*arguments))
+
+
 @pytest.fixture
 def service(sandbox: Sandbox) -> str:
     return f"Services/{sandbox.landmarks['service_sid']}"
@@ -18,9 +24,9 @@ def service(sandbox: Sandbox) -> str:
 
 async def test_equal_reads_are_one_call(sandbox: Sandbox, client: Client, service: str) -> None:
     async with Loaders(client, RESOURCES) as loaders:
-        rows = await asyncio.gather(*(loaders.item(service) for _ in range(5)))
+        rows = await asyncio.gather(*(get(loaders, "item", service) for _ in range(5)))
         assert all(row is rows[0] for row in rows)
-        pages = await asyncio.gather(*(loaders.page("Services?PageSize=2") for _ in range(5)))
+        pages = await asyncio.gather(*(get(loaders, "page", "Services?PageSize=2") for _ in range(5)))
         assert all(page is pages[0] for page in pages)
         assert sandbox.paths == [service, "Services?PageSize=2"]
         assert loaders.calls == 2
@@ -28,15 +34,15 @@ async def test_equal_reads_are_one_call(sandbox: Sandbox, client: Client, servic
 
 async def test_a_pages_rows_are_not_read_again(sandbox: Sandbox, client: Client, service: str) -> None:
     async with Loaders(client, RESOURCES) as loaders:
-        await loaders.page("Services?PageSize=2")
-        assert (await loaders.item(service)).sid == sandbox.landmarks["service_sid"]
+        await get(loaders, "page", "Services?PageSize=2")
+        assert (await get(loaders, "item", service)).sid == sandbox.landmarks["service_sid"]
     assert sandbox.paths == ["Services?PageSize=2"]
 
 
 async def test_a_record_read_by_name_is_known_by_its_sid(sandbox: Sandbox, client: Client, service: str) -> None:
     async with Loaders(client, RESOURCES) as loaders:
-        row = await loaders.item(f"{service}/Conversations/case-0-0000")
-        assert await loaders.item(f"{service}/Conversations/{row.sid}") is row
+        row = await get(loaders, "item", f"{service}/Conversations/case-0-0000")
+        assert await get(loaders, "item", f"{service}/Conversations/{row.sid}") is row
     assert len(sandbox.calls) == 1
 
 
@@ -45,9 +51,12 @@ async def test_keys_of_one_batch_fail_and_arrive_one_by_one(sandbox: Sandbox, cl
     sandbox.faults.add(away, Fault("status", status=500))
     sandbox.faults.add(slow, Fault("hang"))
     async with Loaders(client, RESOURCES) as loaders:
-        waiting = asyncio.create_task(loaders.item(slow))
+        waiting = asyncio.create_task(get(loaders, "item", slow))
         results = await asyncio.gather(
-            loaders.item(service), loaders.item(missing), loaders.item(away), return_exceptions=True
+            get(loaders, "item", service),
+            get(loaders, "item", missing),
+            get(loaders, "item", away),
+            return_exceptions=True,
         )
         assert not waiting.done()
     assert [type(result) for result in results[1:]] == [NotFound, UpstreamUnavailable]
@@ -59,7 +68,7 @@ async def test_keys_of_one_batch_fail_and_arrive_one_by_one(sandbox: Sandbox, cl
 async def test_a_waiter_that_leaves_harms_no_other(sandbox: Sandbox, client: Client, service: str) -> None:
     gate = sandbox.faults.add("*", Fault("hang", times=1))
     async with Loaders(client, RESOURCES) as loaders:
-        leaving, staying = (asyncio.create_task(loaders.item(service)) for _ in range(2))
+        leaving, staying = (asyncio.create_task(get(loaders, "item", service)) for _ in range(2))
         await sandbox.until(lambda: len(sandbox.calls) == 1)
         leaving.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -67,7 +76,7 @@ async def test_a_waiter_that_leaves_harms_no_other(sandbox: Sandbox, client: Cli
         assert not sandbox.calls[0].client_left
         sandbox.faults.remove(gate)
         assert not staying.done()
-        later = asyncio.create_task(loaders.item(service))
+        later = asyncio.create_task(get(loaders, "item", service))
         await asyncio.wait({later}, timeout=0)
         assert len(sandbox.calls) == 1
     with pytest.raises(asyncio.CancelledError):
@@ -78,8 +87,8 @@ async def test_a_waiter_that_leaves_harms_no_other(sandbox: Sandbox, client: Cli
 
 async def test_a_waiter_may_leave_before_its_batch_is_sent(sandbox: Sandbox, client: Client, service: str) -> None:
     async with Loaders(client, RESOURCES) as loaders:
-        leaving = asyncio.create_task(loaders.item(service))
-        staying = asyncio.create_task(loaders.item(service))
+        leaving = asyncio.create_task(get(loaders, "item", service))
+        staying = asyncio.create_task(get(loaders, "item", service))
         await asyncio.wait({leaving}, timeout=0)
         leaving.cancel()
         assert (await staying).sid == sandbox.landmarks["service_sid"]
@@ -88,7 +97,7 @@ async def test_a_waiter_may_leave_before_its_batch_is_sent(sandbox: Sandbox, cli
 async def test_leaving_ends_what_is_in_flight(sandbox: Sandbox, client: Client, service: str) -> None:
     sandbox.faults.add("*", Fault("hang"))
     async with Loaders(client, RESOURCES) as loaders:
-        waiting = asyncio.create_task(loaders.item(service))
+        waiting = asyncio.create_task(get(loaders, "item", service))
         await sandbox.until(lambda: len(sandbox.calls) == 1)
     await sandbox.until(lambda: sandbox.calls[0].client_left)
     with pytest.raises(asyncio.CancelledError):
@@ -98,8 +107,8 @@ async def test_leaving_ends_what_is_in_flight(sandbox: Sandbox, client: Client, 
 async def test_a_member_is_looked_for_no_further_than_it_is(sandbox: Sandbox, client: Client, service: str) -> None:
     crowd = f"{service}/Conversations/{sandbox.landmarks['crowded_conversation_sid']}/Participants"
     async with Loaders(client, RESOURCES) as loaders:
-        first = (await loaders.page(f"{crowd}?PageSize=100")).rows[0]
-        assert await loaders.member(crowd, first.sid) is first
+        first = (await get(loaders, "page", f"{crowd}?PageSize=100")).rows[0]
+        assert await get(loaders, "member", crowd, first.sid) is first
         assert len(sandbox.calls) == 1
-        assert await loaders.member(crowd, "MB" + "0" * 32) is None
+        assert await get(loaders, "member", crowd, "MB" + "0" * 32) is None
         assert len(sandbox.calls) == 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from asyncio import gather
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from inspect import isawaitable
 from typing import Any, Protocol
 
@@ -38,8 +38,11 @@ class Read(Protocol):
     def reference(self) -> object | None:
         """The child as far as it is known without reading; None when it must be read in any case."""
 
-    def run(self, context: Any) -> Awaitable[object | None]:
-        """Read it. None when it does not exist; raises what is to be shown as the field's error."""
+    def resolve(self, context: Any) -> object | None:
+        """The child; None when it does not exist. Raises what is to be shown as the field's error.
+
+        When something must be fetched first, it raises what `context.settle` knows how to wait for.
+        """
 
 
 class Property(StrawberryField):
@@ -103,7 +106,7 @@ def _follow(read: Read | Exception | None, info: GraphQLResolveInfo[Any]) -> Any
     reference = read.reference()
     if reference is not None and not info.context.fresh and not needs_row(info, read.type_name):
         return reference
-    return read.run(info.context)
+    return info.context.settle(read)
 
 
 async def _follow_all(reads: list[Read | Exception | None], info: GraphQLResolveInfo[Any]) -> list[Any]:

@@ -1,10 +1,11 @@
 """What one operation carries with it from field to field: its memory, and its caller's rights."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.errors import CostLimitExceeded, Forbidden
 from gateway.execution.fields import Read
-from gateway.loaders import Loaders
+from gateway.loaders import Loaders, Missing
 from gateway.twilio.paths import sids_of
 
 __all__ = ["Context"]
@@ -28,6 +29,17 @@ class Context:
         sids = sids_of(read.path)
         if self.services is not None and sids and sids[0] not in self.services:
             raise Forbidden("This caller may not read that service.")
+
+    def settle(self, read: Read) -> Any:
+        """What the read leads to: at once when all is known, else an awaitable of it."""
+        try:
+            return read.resolve(self)
+        except Missing as missing:
+            return self._fetch(read, missing.key)
+
+    async def _fetch(self, read: Read, key: str) -> Any:
+        await self.loaders.fetch([key])
+        return await self.loaders.settle(lambda: read.resolve(self))
 
     def count(self, records: int) -> None:
         """Count the records of one more list; raises `CostLimitExceeded` when the answer would grow too large."""

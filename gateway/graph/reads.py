@@ -6,7 +6,6 @@ Each is a plain value that says what to read; making one costs nothing and refus
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -48,10 +47,10 @@ class Item:
         """The record as its path tells it."""
         return None if self.by_name else self.resource.node(path=self.path, listed=self.listed)
 
-    async def run(self, context: Context) -> Node | None:
-        """Look the record up."""
+    def resolve(self, context: Context) -> Node | None:
+        """The record, looked up."""
         try:
-            row = await context.loaders.item(self.path)
+            row = context.loaders.item(self.path)
         except NotFound:
             return None
         path = f"{self.path.rpartition('/')[0]}/{row.sid}"  # Twilio's own spelling, also of a name or another case.
@@ -83,10 +82,10 @@ class Member:
         """The record as its sid tells it."""
         return self._node(None)
 
-    async def run(self, context: Context) -> Node | None:
-        """Find the record in its list."""
+    def resolve(self, context: Context) -> Node | None:
+        """The record, found in its list."""
         try:
-            row = await context.loaders.member(self.list_path, self.sid)
+            row = context.loaders.member(self.list_path, self.sid)
         except NotFound:
             return None
         return self._node(row) if row is not None else None
@@ -143,12 +142,12 @@ class Listing:
         """What is known of the list without reading it: how many rows it has, where that is known."""
         return Window([], False, False, total_count=self._total) if self._total is not None else None
 
-    async def run(self, context: Context) -> Window:
-        """Read as many pages as the window needs; raises `NotFound` and `UpstreamError`."""
+    def resolve(self, context: Context) -> Window:
+        """The window, on as many pages as it needs."""
         if self._is_nothing or (self._is_idle and not context.fresh):
             return Window([], False, self._after is not None, total_count=0)
         try:
-            window = await self._read(context)
+            window = self._read(context)
         except UpstreamRejected as error:
             if self._after is not None and error.upstream and error.upstream.code == _INVALID_PAGE_TOKEN:
                 raise BadUserInput("`after` is no longer valid: start again without it.") from None
@@ -156,23 +155,23 @@ class Listing:
         context.count(len(window.edges))
         return window
 
-    async def _read(self, context: Context) -> Window:
+    def _read(self, context: Context) -> Window:
         if self._whole:
-            return await self._read_whole(context.loaders)
+            return self._read_whole(context.loaders)
         keep, scan = self._keep, self._scan
         if context.services is not None and not sids_of(self.path):
             services = context.services
             keep, scan = (lambda row: row.sid in services), SCAN_MAX
         if self._after is not None and self._after.own:
-            window = await self._walk(context.loaders, self._after.query, keep, scan)
+            window = self._walk(context.loaders, self._after.query, keep, scan)
             first = window.first_index
             if self._after.index is None or (first is not None and abs(first - self._after.index) == 1):
                 return window
             # Rows are missing between the cursor and this page: deleted, or moved up into the cursor's own page.
-            return await self._walk(context.loaders, self._after.own, keep, scan)
-        return await self._walk(context.loaders, None, keep, scan)
+            return self._walk(context.loaders, self._after.own, keep, scan)
+        return self._walk(context.loaders, None, keep, scan)
 
-    async def _walk(
+    def _walk(
         self, loaders: Loaders, query: str | None, keep: Callable[[Row], bool] | None, scan: int | None
     ) -> Window:
         after = self._after
@@ -183,35 +182,33 @@ class Listing:
         has_next = False
         first_index: int | None = None
         most = max(self.first, scan or 0) + (_SPARE_PAGES_BEHIND_CURSOR if after is not None else _SPARE_PAGES)
-        async with aclosing(loaders.pages(self._target(query), most=most)) as pages:
-            async for page in pages:
-                passed = resumed.place_in(page.rows) if resumed is not None else 0
-                resumed = None
-                for place, row in enumerate(page.rows[passed:], passed + 1):
-                    if row.sid in seen or self._is_behind(row):
-                        continue
-                    if len(edges) == self.first or len(seen) == scan:
-                        has_next = True
-                        break
-                    if not seen:
-                        first_index = getattr(row, "index", None)
-                    seen.add(row.sid)
-                    end = self._spot(page, place, row)
-                    if keep is None or keep(row):
-                        edges.append(end)
-                if has_next:
-                    break
+        for page in loaders.pages(self._target(query), most=most):
+            passed = resumed.place_in(page.rows) if resumed is not None else 0
+            resumed = None
+            for place, row in enumerate(page.rows[passed:], passed + 1):
+                if row.sid in seen or self._is_behind(row):
+                    continue
                 if len(edges) == self.first or len(seen) == scan:
-                    has_next = page.next is not None
+                    has_next = True
                     break
+                if not seen:
+                    first_index = getattr(row, "index", None)
+                seen.add(row.sid)
+                end = self._spot(page, place, row)
+                if keep is None or keep(row):
+                    edges.append(end)
+            if has_next:
+                break
+            if len(edges) == self.first or len(seen) == scan:
+                has_next = page.next is not None
+                break
         return Window(edges, has_next, after is not None, end, first_index=first_index)
 
-    async def _read_whole(self, loaders: Loaders) -> Window:
+    def _read_whole(self, loaders: Loaders) -> Window:
         spots: dict[str, Spot] = {}
-        async with aclosing(loaders.pages(self._target(None), most=self._resource.page_max + _SPARE_PAGES)) as pages:
-            async for page in pages:
-                for row in page.rows:
-                    spots.setdefault(row.sid, self._spot(None, len(spots) + 1, row))
+        for page in loaders.pages(self._target(None), most=self._resource.page_max + _SPARE_PAGES):
+            for row in page.rows:
+                spots.setdefault(row.sid, self._spot(None, len(spots) + 1, row))
         every = list(spots.values())
         passed = self._after.place_in([spot.node.row for spot in every]) if self._after is not None else 0
         kept = [spot for spot in every if self._keep is None or self._keep(spot.node.row)]

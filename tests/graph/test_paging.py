@@ -1,6 +1,6 @@
 """Paging: exactly what was asked for, in the fewest calls, over whatever pages Twilio gives; forward only."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import parse_qsl
@@ -189,7 +189,7 @@ class Pages:
     rows: list[Row]
     served: int
 
-    async def pages(self, target: str, *, most: int) -> AsyncGenerator[Page, None]:
+    def pages(self, target: str, *, most: int) -> Iterator[Page]:
         path, _, query = target.partition("?")
         asked = dict(parse_qsl(query))
         size, start = min(int(asked["PageSize"]), self.served), int(asked.get("PageToken", "0"))
@@ -204,22 +204,22 @@ class Pages:
             target = following
 
 
-async def read(listing: Listing, pages: Pages) -> Window:
-    return await listing.run(Context(cast(Loaders, pages)))
+def read(listing: Listing, pages: Pages) -> Window:
+    return listing.resolve(Context(cast(Loaders, pages)))
 
 
 @given(first=st.integers(0, 60), served=st.integers(1, 30), skip=st.integers(0, 25))
 @settings(max_examples=100, deadline=None)
-async def test_any_first_over_any_page_size_gives_exactly_that(first: int, served: int, skip: int) -> None:
+def test_any_first_over_any_page_size_gives_exactly_that(first: int, served: int, skip: int) -> None:
     """Whatever page size Twilio serves instead of the one asked for, the window is the slice it should be."""
     rows = [Row(f"IM{number:032x}", number) for number in range(40)]
     list_path = f"Services/IS{0:032x}/Conversations/CH{0:032x}"
     loaders = Pages(rows, served)
     after = None
     if skip:
-        spots = await read(Listing(Message.resource, list_path, skip, None), loaders)
+        spots = read(Listing(Message.resource, list_path, skip, None), loaders)
         after = spots.end_cursor
-    got = await read(Listing(Message.resource, list_path, first, after), loaders)
+    got = read(Listing(Message.resource, list_path, first, after), loaders)
     start = min(skip, len(rows))
     assert [edge.node.row.index for edge in got.edges] == list(range(start, min(start + first, len(rows))))
     assert got.has_next_page == (start + first < len(rows))
