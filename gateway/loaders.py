@@ -131,12 +131,15 @@ class Loaders:
     async def fetch(self, keys: Iterable[str]) -> None:
         """Read what is missing, all at once, and wait until each is known or known to fail."""
         waiting = [(self._page_loader if "?" in key else self._row_loader).load(key) for key in keys]
-        if not waiting:
-            return
-        # Many wait for the same futures and flights: `wait` leaves them alone when one of its callers is cancelled.
-        await asyncio.wait(waiting)
+        # Many wait for the same futures and flights. They are left alone when one of those who wait is cancelled: the
+        # futures behind a shield, the flights by `wait`. The futures of one batch are done at once.
+        for future in waiting:
+            if not future.done():
+                await asyncio.shield(future)
         flights = [future.result() for future in waiting]
-        await asyncio.wait(flights)
+        in_flight = [flight for flight in flights if not flight.done()]
+        if in_flight:
+            await asyncio.wait(in_flight)
         for flight in flights:
             flight.result()
 

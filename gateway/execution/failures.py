@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from graphql import GraphQLError
+from graphql import FieldNode, GraphQLError, located_error
 
 from gateway.errors import BadUserInput, GatewayError, InternalError
 
-__all__ = ["Failure", "failure_of", "mask"]
+__all__ = ["Failure", "failure_from", "failure_of", "mask"]
 
 _logger = structlog.get_logger("gateway")
 
@@ -33,12 +33,18 @@ class Failure:
 
 
 def failure_of(error: GraphQLError) -> Failure:
-    """The failure that an error from execution is shown as."""
+    """The failure that an error from graphql-core's execution is shown as."""
     return Failure(
         _shown(error),
         path=tuple(error.path) if error.path is not None else None,
         locations=tuple((at.line, at.column) for at in error.locations or ()),
     )
+
+
+def failure_from(error: Exception, path: tuple[str | int, ...], nodes: list[FieldNode]) -> Failure:
+    """The failure that an exception at a field is shown as: as graphql-core would locate it."""
+    located = located_error(error, nodes, list(path))
+    return Failure(_shown(located), path=path, locations=tuple((at.line, at.column) for at in located.locations or ()))
 
 
 def _shown(error: GraphQLError) -> GatewayError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from asyncio import gather
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, Protocol
 
@@ -35,8 +35,25 @@ class Read(Protocol):
     def path(self) -> str:
         """Where the child is, or the list of children."""
 
+    @property
+    def is_single(self) -> bool:
+        """Whether the child is one record, the same for every read of this path."""
+
+    @property
+    def may_be_idle(self) -> bool:
+        """Whether the parent's own row may tell that there is nothing to read."""
+
     def reference(self) -> object | None:
         """The child as far as it is known without reading; None when it must be read in any case."""
+
+    def size_of(self, child: Any) -> int:
+        """How many records the child brings into the answer, beside itself."""
+
+    def outlook(self) -> tuple[object | None, bool]:
+        """What the child will look like by its path, or a list's members will; and whether it is a list."""
+
+    def first_keys(self, context: Any) -> Sequence[str]:
+        """The keys that are sure to be fetched for it."""
 
     def resolve(self, context: Any) -> object | None:
         """The child; None when it does not exist. Raises what is to be shown as the field's error.
@@ -88,6 +105,24 @@ class Edge(StrawberryField):
     """A field that leads to another record or to a list of them. Its function does no I/O: it answers with a `Read`."""
 
     needs_row: bool
+    ahead: Callable[[Any, Any], Sequence[str]] | None = None
+    """From the context and a record of which only the path is known: the keys that nearly all such records will need."""
+    ahead_type: str = ""
+    """The type that is read ahead."""
+
+    @property
+    def is_pure(self) -> bool:
+        """Whether its function takes its record and its arguments, and nothing else."""
+        resolver = self.base_resolver
+        return resolver is not None and not (
+            resolver.info_parameter or resolver.root_parameter or resolver.parent_parameter or self.extensions
+        )
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """Its function, from a record and the field's arguments to a read, a list of them, or None."""
+        assert self.base_resolver is not None
+        return self.base_resolver.wrapped_func  # type: ignore[return-value]
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> Any:
         """What the edge's read, or each of its reads, leads to; an exception in place of a read stays one."""
@@ -123,11 +158,17 @@ async def _follow_all(reads: list[Read | Exception | None], info: GraphQLResolve
     return children
 
 
-def edge(returns: str, description: str, *, needs_row: bool = False) -> Callable[[Callable[..., Any]], Any]:
+def edge(
+    returns: str,
+    description: str,
+    *,
+    needs_row: bool = False,
+    ahead: tuple[str, Callable[[Any, Any], Sequence[str]]] | None = None,
+) -> Callable[[Callable[..., Any]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
     `returns` is the field's type, to be found in the function's module; with `needs_row` the record's own properties
-    are used, so that it is looked up first.
+    are used, so that it is looked up first. `ahead` names the type, and gives the keys, that can be fetched before that.
     """
 
     def decorate(function: Callable[..., Any]) -> Edge:
@@ -138,6 +179,8 @@ def edge(returns: str, description: str, *, needs_row: bool = False) -> Callable
             base_resolver=StrawberryResolver(function),
         )
         field.needs_row = needs_row
+        if ahead is not None:
+            field.ahead_type, field.ahead = ahead
         return field
 
     return decorate

@@ -1,16 +1,17 @@
-"""From a document's text to the answer's data and errors: parsed, validated, chosen, executed by graphql-core."""
+"""From a document's text to the answer's data and errors: parsed, validated, chosen, planned, run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any
 
 from cachetools import LRUCache
 from graphql import (
     DocumentNode,
+    FragmentDefinitionNode,
     GraphQLError,
-    GraphQLSchema,
     GraphQLSyntaxError,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
@@ -20,15 +21,20 @@ from graphql import (
     specified_rules,
     validate,
 )
+from graphql.execution.values import VariableValues, get_variable_values
+from strawberry import Schema
 
 from gateway.errors import BadUserInput, GatewayError, OperationUnresolved, ParseFailed, ValidationFailed
 from gateway.execution.bounds import Bounds, check_document
+from gateway.execution.engine import Run
 from gateway.execution.failures import Failure, failure_of
+from gateway.execution.plan import Plan, Unplannable, condition_variables
 
 __all__ = ["Executor", "Outcome"]
 
 _CACHED_CHARACTERS = 2**19  # A parsed document takes about 80 bytes of memory for each character of its text.
 _ERRORS_MAX = 20
+_VARIANTS_MAX = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,54 +51,92 @@ class Outcome:
     """The upstream reads it took."""
 
 
-class Executor:
-    """Carries out operations on one schema. Documents that were valid once are not parsed and validated again."""
+@dataclass(slots=True)
+class _Operation:
+    """An operation of a valid document, with the plans made for it so far."""
 
-    def __init__(self, schema: GraphQLSchema, bounds: Bounds | None = None, *, introspection: bool = True) -> None:
+    document: DocumentNode
+    node: OperationDefinitionNode
+    fragments: dict[str, FragmentDefinitionNode]
+    conditions: tuple[str, ...]
+    characters: int
+    plans: dict[tuple[Any, ...], Plan | str] = field(default_factory=dict)
+    """By the values of the condition variables; a text is the reason why there is no plan."""
+
+    @property
+    def name(self) -> str | None:
+        return self.node.name.value if self.node.name is not None else None
+
+
+class Executor:
+    """Carries out operations on one schema. A document that was valid once is not parsed, validated and planned again."""
+
+    def __init__(self, schema: Schema, bounds: Bounds | None = None, *, introspection: bool = True) -> None:
         """Take the schema, how large documents may be, and whether the schema may be asked for, or guessed at."""
-        self._schema = schema
+        self._schema = schema._schema
+        self._converter = schema.schema_converter
+        self._bounds = bounds or Bounds()
         self._rules = specified_rules if introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
         self._hide_suggestions = not introspection
-        self._bounds = bounds or Bounds()
-        self._documents: LRUCache[str, DocumentNode] = LRUCache(_CACHED_CHARACTERS, getsizeof=_length)
+        self._operations: LRUCache[tuple[str, str | None], _Operation] = LRUCache(
+            _CACHED_CHARACTERS, getsizeof=lambda operation: operation.characters
+        )
+        self.runs: Counter[str] = Counter()
+        """How often the engine ran an operation, and how often graphql-core did, by the reason."""
 
     async def run(
-        self, text: str, context: object, *, variables: dict[str, Any] | None = None, operation_name: str | None = None
+        self,
+        text: str,
+        context: Any,
+        *,
+        variables: dict[str, Any] | None = None,
+        operation_name: str | None = None,
+        engine: bool = True,
     ) -> Outcome:
-        """Carry out one operation of the document `text`. Every failure is in the outcome; nothing is raised for one."""
+        """Carry out one operation of the document `text`. Every failure is in the outcome; nothing is raised for one.
+
+        Without `engine`, graphql-core does: the reference that the engine is held to.
+        """
         try:
-            document = self._document(text)
+            operation = self._operation(text, operation_name)
+            values = self._coerce(operation, variables or {})
         except _Invalid as invalid:
             return Outcome(None, invalid.failures, executed=False)
-        operation = get_operation_ast(document, operation_name)
-        if operation is None:
-            return Outcome(None, (Failure(_unresolved(document, operation_name)),), executed=False)
-        name = operation.name.value if operation.name is not None else None
+        plan = self._plan(operation, values) if engine else "not asked"
+        if isinstance(plan, Plan):
+            try:
+                data, failures = await Run(plan, context, values).answer()
+            except Unplannable as reason:
+                plan = str(reason)
+                context.start_again()
+            else:
+                self.runs["engine"] += 1
+                return Outcome(data, failures, operation=operation.name)
+        self.runs[plan] += 1
+        return await self._reference(operation, context, variables or {})
+
+    async def _reference(self, operation: _Operation, context: Any, variables: dict[str, Any]) -> Outcome:
         result = execute(
             self._schema,
-            document,
+            operation.document,
             context_value=context,
-            variable_values=variables or {},
-            operation_name=operation_name,
-            max_coercion_errors=_ERRORS_MAX,
+            variable_values=variables,
+            operation_name=operation.name,
             hide_suggestions=self._hide_suggestions,
         )
         if isawaitable(result):
             result = await result
-        errors = result.errors or []
-        if result.data is None and errors and all(error.path is None for error in errors):
-            return Outcome(None, _failures(errors, BadUserInput), executed=False, operation=name)
-        return Outcome(result.data, tuple(failure_of(error) for error in errors), operation=name)
+        return Outcome(result.data, tuple(failure_of(error) for error in result.errors or ()), operation=operation.name)
 
-    def _document(self, text: str) -> DocumentNode:
-        document = self._documents.get(text)
-        if document is None:
-            document = self._read(text)
-            if len(text) <= _CACHED_CHARACTERS // 8:
-                self._documents[text] = document
-        return document
+    def _operation(self, text: str, name: str | None) -> _Operation:
+        operation = self._operations.get((text, name))
+        if operation is None:
+            operation = self._read(text, name)
+            if operation.characters <= _CACHED_CHARACTERS // 8:
+                self._operations[text, name] = operation
+        return operation
 
-    def _read(self, text: str) -> DocumentNode:
+    def _read(self, text: str, name: str | None) -> _Operation:
         if len(text) > self._bounds.characters:
             raise _Invalid((Failure(ParseFailed(f"The document has more than {self._bounds.characters} characters.")),))
         try:
@@ -109,11 +153,38 @@ class Executor:
         )
         if errors:
             raise _Invalid(_failures(errors, ValidationFailed))
-        return document
+        node = get_operation_ast(document, name)
+        if node is None:
+            raise _Invalid((Failure(_unresolved(document, name)),))
+        fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
+        conditions = condition_variables(node, fragments.values())
+        return _Operation(document, node, fragments, conditions, len(text))
 
+    def _coerce(self, operation: _Operation, variables: dict[str, Any]) -> VariableValues:
+        values = get_variable_values(
+            self._schema,
+            operation.node.variable_definitions or (),
+            variables,
+            max_errors=_ERRORS_MAX,
+            hide_suggestions=self._hide_suggestions,
+        )
+        if isinstance(values, list):
+            raise _Invalid(_failures(values, BadUserInput))
+        return values
 
-def _length(document: DocumentNode) -> int:
-    return document.loc.end - document.loc.start if document.loc is not None else 1
+    def _plan(self, operation: _Operation, values: VariableValues) -> Plan | str:
+        """The plan for these values of the operation's conditions, or why there is none."""
+        conditions = {name: values.coerced.get(name) for name in operation.conditions}
+        key = tuple(conditions.values())
+        plan = operation.plans.get(key)
+        if plan is None:
+            try:
+                plan = Plan(self._schema, self._converter, operation.node, operation.fragments, conditions)
+            except Unplannable as reason:
+                plan = str(reason)
+            if len(operation.plans) < _VARIANTS_MAX:
+                operation.plans[key] = plan
+        return plan
 
 
 class _Invalid(Exception):

@@ -11,12 +11,13 @@ __all__ = ["Connection", "Edge", "PageInfo", "Spot", "Window"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Spot:
     """A node where it stands in its list: the source of an edge."""
 
     node: Any
-    list_key: str
+    listing: Any
+    """What it was read by; its `key` tells the list from others."""
     query: str
     place: int
     own: str = ""
@@ -27,11 +28,11 @@ class Spot:
         """The cursor behind this node; made only when it is asked for."""
         row = self.node.row
         return Cursor.make(
-            self.list_key, self.query, row.sid, self.place, getattr(row, "index", None), self.own
+            self.listing.key, self.query, row.sid, self.place, getattr(row, "index", None), self.own
         ).encode()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Window:
     """What a connection shows of its list: the source of a connection and of its page info."""
 

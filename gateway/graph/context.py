@@ -1,5 +1,6 @@
 """What one operation carries with it from field to field: its memory, and its caller's rights."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,16 +31,44 @@ class Context:
         if self.services is not None and sids and sids[0] not in self.services:
             raise Forbidden("This caller may not read that service.")
 
+    def start_again(self) -> None:
+        """Forget what was counted: the answer is made anew, from what is known by now."""
+        self.records = 0
+
+    def look(self, read: Read, wants_row: bool) -> tuple[object | None] | str:
+        """What the read leads to, in a tuple, or the key that is missing for it; raises what is to be shown as its error.
+
+        Where no more than ids and sids are wanted, a reference will do.
+        """
+        self.admit(read)
+        if not wants_row and not self.fresh:
+            reference = read.reference()
+            if reference is not None:
+                return (reference,)
+        try:
+            return (read.resolve(self),)
+        except Missing as missing:
+            return missing.key
+
+    async def fetch(self, keys: Iterable[str]) -> None:
+        """Fetch what is missing, together."""
+        await self.loaders.fetch(keys)
+
     def settle(self, read: Read) -> Any:
         """What the read leads to: at once when all is known, else an awaitable of it."""
         try:
-            return read.resolve(self)
+            return self._counted(read, read.resolve(self))
         except Missing as missing:
             return self._fetch(read, missing.key)
 
     async def _fetch(self, read: Read, key: str) -> Any:
         await self.loaders.fetch([key])
-        return await self.loaders.settle(lambda: read.resolve(self))
+        return self._counted(read, await self.loaders.settle(lambda: read.resolve(self)))
+
+    def _counted(self, read: Read, child: Any) -> Any:
+        if child is not None:
+            self.count(read.size_of(child))
+        return child
 
     def count(self, records: int) -> None:
         """Count the records of one more list; raises `CostLimitExceeded` when the answer would grow too large."""

@@ -4,8 +4,10 @@ An id is base64url of: a version, the type's letter, and the sids of the record'
 lower-case hex digits into 16 bytes; version 2 keeps the digits as they are, for a sid that holds capitals.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 from collections.abc import Iterable
+from functools import lru_cache
 
 from gateway.errors import BadUserInput
 from gateway.twilio.paths import child, sid_segment, sids_of
@@ -14,15 +16,24 @@ from gateway.twilio.resources import Resource
 __all__ = ["decode_id", "encode_id"]
 
 _PACKED, _VERBATIM = 1, 2
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def encode_id(resource: Resource, path: str) -> str:
     """The id of the record at `path`."""
-    digits = "".join(sid[2:] for sid in sids_of(path))
-    letter = resource.type_name[0].encode()
-    if digits.lower() == digits:
-        return _to_text(bytes([_PACKED]) + letter + bytes.fromhex(digits))
-    return _to_text(bytes([_VERBATIM]) + letter + digits.encode())
+    list_path, _, sid = path.rpartition("/")
+    head = _head(resource.type_name[0], list_path)
+    if head is not None and sid.lower() == sid[:2].lower() + sid[2:]:
+        return _to_text(head + bytes.fromhex(sid[2:]))
+    digits = "".join(each[2:] for each in sids_of(path))
+    return _to_text(bytes([_VERBATIM]) + resource.type_name[0].encode() + digits.encode())
+
+
+@lru_cache(maxsize=4096)
+def _head(letter: str, list_path: str) -> bytes | None:
+    """How the packed ids of all records in a list begin; None when a sid above them cannot be packed."""
+    digits = "".join(sid[2:] for sid in sids_of(list_path))
+    return bytes([_PACKED]) + letter.encode() + bytes.fromhex(digits) if digits.lower() == digits else None
 
 
 def decode_id(resources: Iterable[Resource], node_id: str) -> tuple[Resource, str]:
@@ -46,4 +57,4 @@ def decode_id(resources: Iterable[Resource], node_id: str) -> tuple[Resource, st
 
 
 def _to_text(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode()
+    return b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()

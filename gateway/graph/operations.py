@@ -21,7 +21,7 @@ class Operations:
         """Take the client to read with, the seconds an operation may take, and whether the schema may be asked for."""
         self._client = client
         self._deadline = deadline
-        self._executor = Executor(make_schema()._schema, introspection=introspection)
+        self._executor = Executor(make_schema(), introspection=introspection)
 
     async def run(
         self,
@@ -31,14 +31,17 @@ class Operations:
         operation_name: str | None = None,
         fresh: bool = False,
         services: frozenset[str] | None = None,
+        engine: bool = True,
     ) -> Outcome:
         """Carry out one operation. When this is cancelled, so are the reads that only it waits for.
 
         With `fresh`, nothing is answered from what is merely known (`Cache-Control: no-cache`). With `services`, only
-        those may be read.
+        those may be read. Without `engine`, graphql-core does it, more slowly.
         """
         deadline = asyncio.get_running_loop().time() + self._deadline
         async with Loaders(self._client, RESOURCES, fresh=fresh, deadline=deadline) as loaders:
             context = Context(loaders, services)
-            outcome = await self._executor.run(document, context, variables=variables, operation_name=operation_name)
+            outcome = await self._executor.run(
+                document, context, variables=variables, operation_name=operation_name, engine=engine
+            )
             return replace(outcome, calls=loaders.calls)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 from urllib.parse import quote
 
 from gateway.errors import BadUserInput, NotFound, UpstreamRejected
@@ -28,7 +29,7 @@ _SPARE_PAGES_BEHIND_CURSOR = 100  # The same, where new rows may have come befor
 _INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Item:
     """One record by its path. It is null, without an error, when Twilio has none there."""
 
@@ -37,6 +38,8 @@ class Item:
     listed: bool = False
     by_name: bool = False
     """Whether the path ends in a name; then only a read tells the record's sid."""
+    is_single: ClassVar[bool] = True
+    may_be_idle: ClassVar[bool] = False
 
     @property
     def type_name(self) -> str:
@@ -46,6 +49,18 @@ class Item:
     def reference(self) -> Node | None:
         """The record as its path tells it."""
         return None if self.by_name else self.resource.node(path=self.path, listed=self.listed)
+
+    def size_of(self, child: object) -> int:
+        """A record brings no others."""
+        return 0
+
+    def outlook(self) -> tuple[Node | None, bool]:
+        """The record as its path tells it."""
+        return self.reference(), False
+
+    def first_keys(self, context: Context) -> tuple[str, ...]:
+        """Its path."""
+        return (self.path,)
 
     def resolve(self, context: Context) -> Node | None:
         """The record, looked up."""
@@ -57,7 +72,7 @@ class Item:
         return self.resource.node(path=path, row=row, listed=self.listed)  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Member:
     """One record out of a list that others need too, as a receipt's participant: it is read with the whole list.
 
@@ -67,6 +82,8 @@ class Member:
     resource: Resource
     list_path: str
     sid: str
+    is_single: ClassVar[bool] = True
+    may_be_idle: ClassVar[bool] = False
 
     @property
     def type_name(self) -> str:
@@ -82,6 +99,18 @@ class Member:
         """The record as its sid tells it."""
         return self._node(None)
 
+    def size_of(self, child: object) -> int:
+        """A record brings no others."""
+        return 0
+
+    def outlook(self) -> tuple[Node, bool]:
+        """The record as its sid tells it."""
+        return self._node(None), False
+
+    def first_keys(self, context: Context) -> tuple[str, ...]:
+        """The first page of its list."""
+        return (context.loaders.members(self.list_path),)
+
     def resolve(self, context: Context) -> Node | None:
         """The record, found in its list."""
         try:
@@ -96,6 +125,8 @@ class Member:
 
 class Listing:
     """A window on the list of a resource below a parent."""
+
+    is_single = False
 
     def __init__(
         self,
@@ -130,8 +161,9 @@ class Listing:
         self._in_large_pages = whole or shared or keep is not None
         self._total = total
         self._is_nothing, self._is_idle = nothing, idle
-        self._key = f"{self.path}?{filters}{variant}"
-        self._after = decode_cursor(after, self._key, filters, resource.page_max) if isinstance(after, str) else None
+        self._variant = variant
+        self._after = decode_cursor(after, self.key, filters, resource.page_max) if isinstance(after, str) else None
+        self._start = self._first_page()
 
     @property
     def type_name(self) -> str:
@@ -142,18 +174,36 @@ class Listing:
         """What is known of the list without reading it: how many rows it has, where that is known."""
         return Window([], False, False, total_count=self._total) if self._total is not None else None
 
+    @property
+    def may_be_idle(self) -> bool:
+        """Whether the parent's row may tell that the list is empty: so it is for lists that are read whole."""
+        return self._whole
+
+    def size_of(self, child: Window) -> int:
+        """The window's records."""
+        return len(child.edges)
+
+    def outlook(self) -> tuple[Window | None, bool]:
+        """A window with one member of which nothing is known but where it would be; None where there may well be none."""
+        if self._whole and self._variant:
+            return None, True
+        node = self._resource.node(path=child(self.path, "*"), listed=True)
+        return Window([Spot(node, self, "", 0)], False, False), True
+
+    def first_keys(self, context: Context) -> tuple[str, ...]:
+        """The page to begin with, unless there is nothing to read."""
+        return () if self._is_nothing or (self._is_idle and not context.fresh) else (self._start,)
+
     def resolve(self, context: Context) -> Window:
         """The window, on as many pages as it needs."""
         if self._is_nothing or (self._is_idle and not context.fresh):
             return Window([], False, self._after is not None, total_count=0)
         try:
-            window = self._read(context)
+            return self._read(context)
         except UpstreamRejected as error:
             if self._after is not None and error.upstream and error.upstream.code == _INVALID_PAGE_TOKEN:
                 raise BadUserInput("`after` is no longer valid: start again without it.") from None
             raise
-        context.count(len(window.edges))
-        return window
 
     def _read(self, context: Context) -> Window:
         if self._whole:
@@ -162,18 +212,16 @@ class Listing:
         if context.services is not None and not sids_of(self.path):
             services = context.services
             keep, scan = (lambda row: row.sid in services), SCAN_MAX
-        if self._after is not None and self._after.own:
-            window = self._walk(context.loaders, self._after.query, keep, scan)
-            first = window.first_index
-            if self._after.index is None or (first is not None and abs(first - self._after.index) == 1):
-                return window
-            # Rows are missing between the cursor and this page: deleted, or moved up into the cursor's own page.
-            return self._walk(context.loaders, self._after.own, keep, scan)
-        return self._walk(context.loaders, None, keep, scan)
+        window = self._walk(context.loaders, self._start, keep, scan)
+        after, first = self._after, window.first_index
+        if after is None or not after.own or after.index is None:
+            return window
+        if first is not None and abs(first - after.index) == 1:
+            return window
+        # Rows are missing between the cursor and this page: deleted, or moved up into the cursor's own page.
+        return self._walk(context.loaders, f"{self.path}?{after.own}", keep, scan)
 
-    def _walk(
-        self, loaders: Loaders, query: str | None, keep: Callable[[Row], bool] | None, scan: int | None
-    ) -> Window:
+    def _walk(self, loaders: Loaders, start: str, keep: Callable[[Row], bool] | None, scan: int | None) -> Window:
         after = self._after
         resumed: Cursor | None = after
         edges: list[Spot] = []
@@ -182,7 +230,7 @@ class Listing:
         has_next = False
         first_index: int | None = None
         most = max(self.first, scan or 0) + (_SPARE_PAGES_BEHIND_CURSOR if after is not None else _SPARE_PAGES)
-        for page in loaders.pages(self._target(query), most=most):
+        for page in loaders.pages(start, most=most):
             passed = resumed.place_in(page.rows) if resumed is not None else 0
             resumed = None
             for place, row in enumerate(page.rows[passed:], passed + 1):
@@ -206,7 +254,7 @@ class Listing:
 
     def _read_whole(self, loaders: Loaders) -> Window:
         spots: dict[str, Spot] = {}
-        for page in loaders.pages(self._target(None), most=self._resource.page_max + _SPARE_PAGES):
+        for page in loaders.pages(self._start, most=self._resource.page_max + _SPARE_PAGES):
             for row in page.rows:
                 spots.setdefault(row.sid, self._spot(None, len(spots) + 1, row))
         every = list(spots.values())
@@ -216,16 +264,20 @@ class Listing:
         edges = ahead[: self.first]
         return Window(edges, len(ahead) > len(edges), self._after is not None, total_count=len(kept))
 
-    def _target(self, query: str | None) -> str:
-        """The page to begin with: as `query` or the cursor says, else the first, no larger than is needed."""
-        query = query or (self._after.query if self._after is not None and not self._whole else None)
-        if query:
-            return f"{self.path}?{query}"
+    @property
+    def key(self) -> str:
+        """What tells this list and its filters from all others; cursors are of it."""
+        return f"{self.path}?{self._filters}{self._variant}"
+
+    def _first_page(self) -> str:
+        """The page to begin with: as the cursor says, else the first, no larger than is needed."""
+        if self._after is not None and self._after.query and not self._whole:
+            return f"{self.path}?{self._after.query}"
         most = self._resource.page_max
         pages = -(-max(self.first, 1) // most)
         size = most if self._in_large_pages else -(-max(self.first, 1) // pages)
-        parameters = [*self._filters, ("PageSize", str(size))]
-        return f"{self.path}?" + "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters)
+        filters = "".join(f"{name}={quote(value, safe='')}&" for name, value in self._filters)
+        return f"{self.path}?{filters}PageSize={size}"
 
     def _is_behind(self, row: Row) -> bool:
         """Whether a row of an indexed list comes before the cursor; rows may have moved between pages since."""
@@ -236,9 +288,9 @@ class Listing:
         return bool(row.index <= self._after.index)
 
     def _spot(self, page: Page | None, place: int, row: Row) -> Spot:
-        node = self._resource.node(path=child(self.path, row.sid), row=row, listed=True)
+        node = self._resource.node(path=f"{self.path}/{row.sid}", row=row, listed=True)
         if page is None:
-            return Spot(node, self._key, "", place)
+            return Spot(node, self, "", place)
         if place == len(page.rows) and page.next is not None:
-            return Spot(node, self._key, page.next.partition("?")[2], 0, own=page.target.partition("?")[2])
-        return Spot(node, self._key, page.target.partition("?")[2], place)
+            return Spot(node, self, page.next.partition("?")[2], 0, own=page.target.partition("?")[2])
+        return Spot(node, self, page.target.partition("?")[2], place)

@@ -1,5 +1,6 @@
 """The five types of record and what is embedded in them: a field is one line, an edge says where it leads."""
 
+from collections.abc import Sequence
 from enum import Enum
 from operator import attrgetter
 from typing import Annotated, Any
@@ -8,6 +9,7 @@ import strawberry
 
 from gateway.execution.fields import edge
 from gateway.graph.connection import Connection
+from gateway.graph.context import Context
 from gateway.graph.delivery import (
     DeliveryAmount,
     DeliveryStatus,
@@ -53,6 +55,17 @@ _LIST = (
     "Costs one upstream call per 100."
 )
 _TIMERS = row_type("Timers", {"date_inactive": Timestamp | None, "date_closed": Timestamp | None})
+
+
+def _participants_ahead(context: Context, record: Node) -> Sequence[str]:
+    """The list that a member of a list will want its participant from, when its conversation is known."""
+    conversation_path = record.path.partition("/Messages/")[0]
+    if "*" in conversation_path:
+        return ()
+    return (context.loaders.members(f"{conversation_path}/Participants"),)
+
+
+_AHEAD = ("Participant", _participants_ahead)
 
 
 @strawberry.enum(description="What a conversation is doing.")
@@ -348,9 +361,10 @@ class Message(Node):
         "Who wrote it, when that is a participant; null when it is none, or one who has left. Below a list it comes with "
         "the conversation's participants: one upstream call per 100 of them, for all messages together.",
         needs_row=True,
+        ahead=_AHEAD,
     )
     def participant(self) -> Item | Member | None:
-        return _participant(self, parent_of(self.path))
+        return _participant(self)
 
     @edge(
         "ReceiptConnection | None",
@@ -462,9 +476,10 @@ class Receipt(Node):
         "The recipient; null when the participant has left. Below a list it comes with the conversation's participants: "
         "one upstream call per 100 of them, for all receipts together.",
         needs_row=True,
+        ahead=_AHEAD,
     )
     def participant(self) -> Item | Member | None:
-        return _participant(self, parent_of(parent_of(self.path)))
+        return _participant(self)
 
 
 @node(
@@ -540,12 +555,12 @@ def _conversation_state(word: str | None) -> ConversationState | None:
     return next((state for state in ConversationState if state.value == word), ConversationState.UNKNOWN)
 
 
-def _participant(record: Receipt | Message, conversation_path: str) -> Item | Member | None:
+def _participant(record: Receipt | Message) -> Item | Member | None:
     """The participant that a record names: out of the conversation's list when the record came in a list, else by itself."""
     sid = record.row.participant_sid
     if sid is None:
         return None
-    list_path = Participant.resource.list_path(conversation_path)
+    list_path = record.path.partition("/Messages/")[0] + "/Participants"
     if record.listed:
         return Member(Participant.resource, list_path, sid)
     return Item(Participant.resource, f"{list_path}/{sid}")

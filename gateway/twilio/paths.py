@@ -46,7 +46,8 @@ def name_segment(value: str, what: str, prefix: str) -> str:
 
 def child(path: str, collection: str, segment: str = "") -> str:
     """The path of a collection below `path` ("" for the root), or of its member `segment`."""
-    return "/".join(part for part in (path, collection, segment) if part)
+    list_path = f"{path}/{collection}" if path else collection
+    return f"{list_path}/{segment}" if segment else list_path
 
 
 def parent_of(path: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
@@ -196,9 +196,5 @@ def _same(given: str | None, asked: str) -> bool:
     return given is not None and (given == asked or given.casefold() == asked.casefold())
 
 
-def _path_behind_v1(url: str) -> str | None:
-    try:
-        path = urlsplit(url).path
-    except ValueError:
-        return None
-    return path.partition("/v1/")[2]
+def _path_behind_v1(url: str) -> str:
+    return url.partition("?")[0].partition("/v1/")[2]

@@ -74,20 +74,20 @@ def test_fragments_cannot_multiply_a_document() -> None:
     ],
 )
 async def test_an_executor_has_bounds(document: str, words: str) -> None:
-    outcome = await Executor(make_schema()._schema).run(document, None)
+    outcome = await Executor(make_schema()).run(document, None)
     assert not outcome.executed
     assert words in outcome.failures[0].error.message
 
 
 async def test_the_introspection_query_passes() -> None:
     document = get_introspection_query(specified_by_url=True, schema_description=True, input_value_deprecation=True)
-    outcome = await Executor(make_schema()._schema).run(document, None)
+    outcome = await Executor(make_schema()).run(document, None)
     assert not outcome.failures
     assert outcome.data is not None
 
 
 async def test_the_schema_can_be_kept_to_oneself() -> None:
-    executor = Executor(make_schema()._schema, introspection=False)
+    executor = Executor(make_schema(), introspection=False)
     for document in (
         "{ __schema { types { name } } }",
         '{ __type(name: "Query") { name } }',
@@ -101,5 +101,5 @@ async def test_the_schema_can_be_kept_to_oneself() -> None:
 
 async def test_introspection_does_not_go_in_circles() -> None:
     document = "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }"
-    outcome = await Executor(make_schema()._schema).run(document, None)
+    outcome = await Executor(make_schema()).run(document, None)
     assert not outcome.executed

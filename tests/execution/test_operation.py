@@ -35,7 +35,7 @@ class Query:
 
 @pytest.fixture
 def executor() -> Executor:
-    return Executor(strawberry.Schema(Query)._schema)
+    return Executor(strawberry.Schema(Query))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,298 @@
+"""Runs a plan breadth first: a level of the answer is filled for all its records together, and read in one go.
+
+What the records hold is written straight into the answer. The edges of a level are asked, all parents at once, what they
+read; what is missing is fetched together; and their children are the next level. A failed edge is null with an error at
+its path. What certain reads need is known from the query's sids alone, and is fetched before anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import FieldNode, GraphQLError
+from graphql.execution.values import VariableValues
+
+from gateway.errors import GatewayError
+from gateway.execution.failures import Failure, failure_from
+from gateway.execution.fields import Read
+from gateway.execution.plan import EdgeStep, Leaf, Nested, Plan, Selection, Unplannable
+
+__all__ = ["Run"]
+
+_ABSENT = object()
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Records of one type that are filled together: where each is read from, where it is written to."""
+
+    selection: Selection
+    sources: list[Any] = field(default_factory=list)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    weights: list[int] = field(default_factory=list)
+    """At how many places of the answer each stands: what is the same at many is written once."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where the child of one edge of one record goes."""
+
+    step: EdgeStep
+    read: Read
+    answer: Any
+    key: str | int
+    weight: int
+    child: Any = _ABSENT
+
+
+class Run:
+    """One run of a plan. `context` gives what is known, and fetches what is not (see `gateway.graph.context`)."""
+
+    def __init__(self, plan: Plan, context: Any, variables: VariableValues) -> None:
+        self._plan = plan
+        self._context = context
+        self._variables = variables
+        self._errors: list[tuple[Any, str | int, Exception, list[FieldNode]]] = []
+        self._arguments: dict[int, dict[str, Any] | Exception] = {}
+
+    async def answer(self) -> tuple[dict[str, Any], tuple[Failure, ...]]:
+        """The data and the failures; raises `Unplannable` when null would stand where the schema does not let it."""
+        data: dict[str, Any] = {}
+        keys = dict.fromkeys(self._ahead(self._plan.root, None, is_certain=True))
+        if len(keys) > 1:  # A single one is fetched as it is met.
+            await self._context.fetch(keys)
+        level = [_Batch(self._plan.root, [None], [data], [1])]
+        while level:
+            places: list[_Place] = []
+            for batch in level:
+                self._fill(batch, places)
+            await self._read(places)
+            level = self._next_level(places)
+        return data, self._failures(data)
+
+    # What is known before anything is read
+
+    def _ahead(self, selection: Selection, record: Any, *, is_certain: bool) -> Iterator[str]:
+        """The keys that will be read whatever comes, from a record of which only the path is known.
+
+        Below a list, where there is no telling whether there is anything, only what an edge itself offers is read ahead.
+        """
+        for step in selection.steps:
+            if isinstance(step, Nested):
+                yield from self._ahead_within(step, record, is_certain)
+            elif isinstance(step, EdgeStep) and step.edge.needs_row:
+                if (
+                    not is_certain
+                    and step.edge.ahead is not None
+                    and step.selections.of(step.edge.ahead_type).needs_row
+                ):
+                    yield from step.edge.ahead(self._context, record)
+            elif isinstance(step, EdgeStep):
+                for read in self._reads_ahead(step, record):
+                    if read.may_be_idle and selection.needs_row and is_certain and not self._context.fresh:
+                        continue  # The record, once read, may tell that there is nothing to find.
+                    yield from self._read_ahead(step, read, is_certain)
+
+    def _ahead_within(self, step: Nested, record: Any, is_certain: bool) -> Iterator[str]:
+        try:
+            value = step.read(record)
+        except AttributeError:
+            return  # It stands on the row, which is not there yet.
+        for part in value if step.is_list else [value]:
+            yield from self._ahead(step.selection, part, is_certain=is_certain)
+
+    def _reads_ahead(self, step: EdgeStep, record: Any) -> Iterator[Read]:
+        try:
+            reads = step.function(record, **self._arguments_of(step))
+        except (GatewayError, GraphQLError):
+            return  # It is told when its turn comes.
+        for read in reads if step.is_list else [reads]:
+            if read is None or isinstance(read, Exception):
+                continue
+            try:
+                self._context.admit(read)
+            except GatewayError:
+                continue
+            yield read
+
+    def _read_ahead(self, step: EdgeStep, read: Read, is_certain: bool) -> Iterator[str]:
+        below = step.selections.of(read.type_name)
+        if is_certain and (self._context.fresh or below.needs_row or read.reference() is None):
+            yield from read.first_keys(self._context)
+        child, is_list = read.outlook()
+        if child is not None:
+            yield from self._ahead(below, child, is_certain=is_certain and not is_list)
+
+    # One level
+
+    def _fill(self, batch: _Batch, places: list[_Place]) -> None:
+        """Write what the sources hold; where the children of the edges go is noted for later."""
+        selection, answers = batch.selection, batch.answers
+        for answer in answers:
+            answer.update(selection.blank)
+        for step in selection.steps:
+            if isinstance(step, Leaf):
+                self._write(step, batch.sources, answers)
+            elif isinstance(step, Nested):
+                self._write_nested(step, batch, places)
+            else:
+                self._ask(step, batch, places)
+
+    def _write(self, step: Leaf, sources: list[Any], answers: list[dict[str, Any]]) -> None:
+        key, read, write = step.key, step.read, step.write
+        for source, answer in zip(sources, answers, strict=True):
+            try:
+                value = read(source)
+                if value is not None:
+                    answer[key] = write(value)
+                    continue
+            except Exception as error:
+                self._errors.append((answer, key, error, step.nodes))
+            if not step.is_nullable:
+                raise Unplannable("null where none may be")
+
+    def _write_nested(self, step: Nested, batch: _Batch, places: list[_Place]) -> None:
+        key, read = step.key, step.read
+        inner = _Batch(step.selection)
+        for source, answer, weight in zip(batch.sources, batch.answers, batch.weights, strict=True):
+            try:
+                value = read(source)
+            except Exception as error:
+                self._errors.append((answer, key, error, step.nodes))
+                value = None
+            if value is None:
+                if not step.is_nullable:
+                    raise Unplannable("null where none may be")
+                continue
+            parts: list[dict[str, Any]] = [{} for _ in value] if step.is_list else [{}]
+            answer[key] = parts if step.is_list else parts[0]
+            inner.sources += value if step.is_list else [value]
+            inner.answers += parts
+            inner.weights += [weight] * len(parts)
+        if inner.sources:
+            self._fill(inner, places)
+
+    # From one level to the next
+
+    def _ask(self, step: EdgeStep, batch: _Batch, places: list[_Place]) -> None:
+        """Note what an edge reads from each record, and where its children go."""
+        try:
+            arguments = self._arguments_of(step)
+        except GraphQLError as error:
+            for answer in batch.answers:
+                self._fail(step, answer, step.key, error)
+            return
+        function, key = step.function, step.key
+        for source, answer, weight in zip(batch.sources, batch.answers, batch.weights, strict=True):
+            try:
+                reads = function(source, **arguments)
+            except Exception as error:
+                self._fail(step, answer, key, error)
+                continue
+            if step.is_list:
+                row: list[Any] = [None] * len(reads)
+                answer[key] = row
+                for number, read in enumerate(reads):
+                    if isinstance(read, Exception):
+                        self._errors.append((row, number, read, step.nodes))
+                    elif read is not None:
+                        places.append(_Place(step, read, row, number, weight))
+            elif reads is not None:
+                places.append(_Place(step, reads, answer, key, weight))
+
+    async def _read(self, places: list[_Place]) -> None:
+        """Find the children of all edges of a level: look, fetch together what is missing, and look again."""
+        waiting = places
+        while waiting:
+            missing: dict[str, None] = {}
+            still: list[_Place] = []
+            seen: dict[tuple[int, str], Any] = {}  # Many records lead to the same one: it is looked for once.
+            for place in waiting:
+                read = place.read
+                try:
+                    found = seen.get((id(place.step), read.path)) if read.is_single else None
+                    if found is None:
+                        wants_row = place.step.selections.of(read.type_name).needs_row
+                        found = self._context.look(read, wants_row)
+                        if read.is_single:
+                            seen[id(place.step), read.path] = found
+                    if isinstance(found, str):
+                        missing[found] = None
+                        still.append(place)
+                    else:
+                        place.child = found[0]
+                except Exception as error:
+                    self._fail(place.step, place.answer, place.key, error)
+            if missing:
+                await self._context.fetch(missing)
+            waiting = still
+
+    def _next_level(self, places: list[_Place]) -> list[_Batch]:
+        level: dict[int, _Batch] = {}
+        made: dict[tuple[int, str], int] = {}
+        for place in places:
+            read, child = place.read, place.child
+            if child is None or child is _ABSENT:
+                continue
+            selection = place.step.selections.of(read.type_name)
+            batch = level.get(id(selection))
+            if batch is None:
+                batch = level[id(selection)] = _Batch(selection)
+            if read.is_single:
+                # The same record at many places, as a receipt's participant, is written once.
+                number = made.get((id(selection), read.path))
+                if number is not None:
+                    batch.weights[number] += place.weight
+                    place.answer[place.key] = batch.answers[number]
+                    continue
+                made[id(selection), read.path] = len(batch.sources)
+            else:
+                try:
+                    self._context.count(read.size_of(child) * place.weight)
+                except GatewayError as error:
+                    self._fail(place.step, place.answer, place.key, error)
+                    continue
+            part: dict[str, Any] = {}
+            place.answer[place.key] = part
+            batch.sources.append(child)
+            batch.answers.append(part)
+            batch.weights.append(place.weight)
+        return list(level.values())
+
+    def _arguments_of(self, step: EdgeStep) -> dict[str, Any]:
+        known = self._arguments.get(id(step))
+        if known is None:
+            try:
+                known = step.arguments(self._variables)
+            except GraphQLError as error:
+                known = error
+            self._arguments[id(step)] = known
+        if isinstance(known, Exception):
+            raise known
+        return known
+
+    # Errors
+
+    def _fail(self, step: EdgeStep, answer: Any, key: str | int, error: Exception) -> None:
+        if step.is_list and isinstance(key, str):
+            raise Unplannable("null where none may be")
+        self._errors.append((answer, key, error, step.nodes))
+
+    def _failures(self, data: dict[str, Any]) -> tuple[Failure, ...]:
+        """The failures with their paths, which are found only now, and in one walk: most answers have none."""
+        if not self._errors:
+            return ()
+        failed: dict[int, list[tuple[str | int, Exception, list[FieldNode]]]] = {}
+        for part, key, error, nodes in self._errors:
+            failed.setdefault(id(part), []).append((key, error, nodes))
+        found: list[Failure] = []
+        stack: list[tuple[Any, tuple[str | int, ...]]] = [(data, ())]
+        while stack:
+            part, path = stack.pop()
+            for key, error, nodes in failed.get(id(part), ()):
+                found.append(failure_from(error, (*path, key), nodes))
+            below = part.items() if isinstance(part, dict) else enumerate(part)
+            stack += [(value, (*path, key)) for key, value in below if isinstance(value, dict | list)]
+        return tuple(found)

@@ -1,0 +1,291 @@
+"""An operation made ready to run: for each type a selection can meet, the steps that fill its answer.
+
+A plan is made once for a document and the values of the variables in its `@skip` and `@include`; all other variables stay
+parameters. What cannot be planned faithfully, above all a resolver that is neither a property nor an edge, is `Unplannable`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLScalarType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    OperationDefinitionNode,
+    OperationType,
+    SelectionNode,
+    VariableNode,
+    Visitor,
+    is_abstract_type,
+    visit,
+)
+from graphql.execution.values import VariableValues, get_argument_values
+from strawberry.types.arguments import convert_arguments
+
+from gateway.execution.fields import Edge, Property
+
+__all__ = ["EdgeStep", "Leaf", "Nested", "Plan", "Selection", "Step", "Unplannable", "condition_variables"]
+
+_INTROSPECTION = {"__schema", "__type"}
+
+
+class Unplannable(Exception):
+    """Something in an operation is not for the engine; the text is a short reason, to be counted."""
+
+
+@dataclass(slots=True)
+class Leaf:
+    """A field whose value stands on the record."""
+
+    key: str
+    nodes: list[FieldNode]
+    read: Callable[[Any], Any]
+    write: Callable[[Any], Any]
+    """Makes the value for the answer; identity for text."""
+    is_nullable: bool
+
+
+@dataclass(slots=True)
+class Nested:
+    """A field whose value is an object, or a list of objects, that stands on the record."""
+
+    key: str
+    nodes: list[FieldNode]
+    read: Callable[[Any], Any]
+    is_list: bool
+    is_nullable: bool
+    selection: Selection
+
+
+@dataclass(slots=True)
+class EdgeStep:
+    """A field that leads to other records."""
+
+    key: str
+    nodes: list[FieldNode]
+    edge: Edge
+    function: Callable[..., Any]
+    """Its function, from a record and the arguments to what is to be read."""
+    arguments: Callable[[VariableValues], dict[str, Any]]
+    """The arguments for the edge's function; raises GraphQLError where a variable's value does not fit."""
+    is_list: bool
+    """Whether it answers with a list of reads."""
+    selections: Selections
+
+
+Step = Leaf | Nested | EdgeStep
+
+
+@dataclass(slots=True)
+class Selection:
+    """What is selected of one object type."""
+
+    type_name: str
+    blank: dict[str, Any] = field(default_factory=dict)
+    """All keys, in the order of the answer, with null, or the type's name where that is asked for."""
+    steps: list[Step] = field(default_factory=list)
+    needs_row: bool = False
+    """Whether a record must be looked up for it."""
+
+
+class Selections:
+    """What is selected of an edge's children: one selection for each type that they can have, made when it is met."""
+
+    def __init__(self, plan: Plan, of_type: GraphQLObjectType | GraphQLInterfaceType, nodes: list[FieldNode]) -> None:
+        self._plan = plan
+        self._type = of_type
+        self._nodes = nodes
+        self._made: dict[str, Selection] = {}
+
+    def of(self, type_name: str) -> Selection:
+        """The selection of the child type with that name."""
+        made = self._made.get(type_name)
+        if made is None:
+            made = self._made[type_name] = self._plan.select(type_name, [node.selection_set for node in self._nodes])
+        return made
+
+    def make_all(self) -> None:
+        """Make every selection now, so that what cannot be planned is found before anything runs."""
+        for possible in self._plan.possible_types(self._type):
+            self.of(possible)
+
+
+class Plan:
+    """One operation's plan, for given values of its condition variables."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        converter: Any,
+        operation: OperationDefinitionNode,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        conditions: Mapping[str, Any],
+    ) -> None:
+        """Take the schema, Strawberry's converter for it, and the operation; raises `Unplannable`."""
+        if operation.operation is not OperationType.QUERY or schema.query_type is None:
+            raise Unplannable("operation type")
+        self._schema = schema
+        self._converter = converter
+        self._fragments = fragments
+        self._conditions = conditions
+        self.root = self.select(schema.query_type.name, [operation.selection_set])
+
+    def possible_types(self, of_type: GraphQLObjectType | GraphQLInterfaceType) -> list[str]:
+        """The names of the object types that a value of this type can have."""
+        if isinstance(of_type, GraphQLObjectType):
+            return [of_type.name]
+        return [possible.name for possible in self._schema.get_possible_types(of_type)]
+
+    def select(self, type_name: str, sets: Iterable[Any]) -> Selection:
+        """The steps for an object type, from the selection sets that stand at one place."""
+        of_type = self._schema.type_map[type_name]
+        assert isinstance(of_type, GraphQLObjectType)
+        fields: dict[str, list[FieldNode]] = {}
+        visited: set[str] = set()
+        for each in sets:
+            if each is not None:
+                self._collect(of_type, each.selections, fields, visited)
+        selection = Selection(type_name)
+        for key, nodes in fields.items():
+            name = nodes[0].name.value
+            selection.blank[key] = type_name if name == "__typename" else None
+            if name == "__typename":
+                continue
+            if name in _INTROSPECTION:
+                raise Unplannable("introspection")
+            selection.steps.append(self._step(of_type.fields[name], key, nodes, selection))
+        return selection
+
+    def _collect(
+        self,
+        of_type: GraphQLObjectType,
+        selections: Iterable[SelectionNode],
+        fields: dict[str, list[FieldNode]],
+        visited: set[str],
+    ) -> None:
+        for selection in selections:
+            if not self._is_included(selection):
+                continue
+            if isinstance(selection, FieldNode):
+                fields.setdefault((selection.alias or selection.name).value, []).append(selection)
+            elif isinstance(selection, InlineFragmentNode):
+                condition = selection.type_condition
+                if condition is None or self._applies(condition.name.value, of_type):
+                    self._collect(of_type, selection.selection_set.selections, fields, visited)
+            elif isinstance(selection, FragmentSpreadNode):
+                fragment = self._fragments[selection.name.value]
+                if fragment.name.value not in visited and self._applies(fragment.type_condition.name.value, of_type):
+                    visited.add(fragment.name.value)
+                    self._collect(of_type, fragment.selection_set.selections, fields, visited)
+
+    def _is_included(self, selection: SelectionNode) -> bool:
+        for directive in selection.directives or ():
+            name = directive.name.value
+            if name in {"skip", "include"}:
+                value: Any = directive.arguments[0].value if directive.arguments else None
+                holds = self._conditions[value.name.value] if isinstance(value, VariableNode) else value.value
+                if holds is (name == "skip"):
+                    return False
+            else:
+                raise Unplannable("directive")
+        return True
+
+    def _applies(self, condition: str, of_type: GraphQLObjectType) -> bool:
+        named = self._schema.type_map[condition]
+        return named is of_type or (is_abstract_type(named) and self._schema.is_sub_type(named, of_type))
+
+    def _step(self, field: GraphQLField, key: str, nodes: list[FieldNode], selection: Selection) -> Step:
+        definition = field.extensions.get("strawberry-definition")
+        output = field.type
+        is_nullable = not isinstance(output, GraphQLNonNull)
+        if isinstance(output, GraphQLNonNull):
+            output = output.of_type
+        if isinstance(definition, Edge):
+            selection.needs_row = selection.needs_row or definition.needs_row
+            return self._edge_step(field, definition, output, key, nodes)
+        if not isinstance(definition, Property) or definition.extensions:
+            raise Unplannable("resolver")
+        selection.needs_row = selection.needs_row or definition.needs_row
+        if isinstance(output, GraphQLScalarType | GraphQLEnumType):
+            return Leaf(key, nodes, definition.read, _writer(output), is_nullable)
+        is_list = isinstance(output, GraphQLList)
+        if isinstance(output, GraphQLList):
+            output = output.of_type.of_type if isinstance(output.of_type, GraphQLNonNull) else None  # type: ignore[assignment]
+        if not isinstance(output, GraphQLObjectType):
+            raise Unplannable("shape")
+        below = self.select(output.name, [node.selection_set for node in nodes])
+        return Nested(key, nodes, definition.read, is_list, is_nullable, below)
+
+    def _edge_step(
+        self, field: GraphQLField, edge: Edge, output: GraphQLOutputType, key: str, nodes: list[FieldNode]
+    ) -> EdgeStep:
+        is_list = isinstance(output, GraphQLList)
+        if isinstance(output, GraphQLList):
+            output = output.of_type
+        if not isinstance(output, GraphQLObjectType | GraphQLInterfaceType) or not edge.is_pure:
+            raise Unplannable("shape")
+        selections = Selections(self, output, nodes)
+        selections.make_all()
+        return EdgeStep(key, nodes, edge, edge.function, self._arguments(field, edge, nodes[0]), is_list, selections)
+
+    def _arguments(
+        self, field: GraphQLField, edge: Edge, node: FieldNode
+    ) -> Callable[[VariableValues], dict[str, Any]]:
+        converter = self._converter
+
+        def arguments(variables: VariableValues) -> dict[str, Any]:
+            values = get_argument_values(field, node, variables)
+            return convert_arguments(values, edge.arguments, converter.scalar_registry, converter.config)
+
+        return arguments
+
+
+def condition_variables(
+    operation: OperationDefinitionNode, fragments: Iterable[FragmentDefinitionNode]
+) -> tuple[str, ...]:
+    """The names of the variables on which `@skip` and `@include` depend, anywhere in the document's parts."""
+    found: set[str] = set()
+
+    class Conditions(Visitor):
+        def enter_directive(self, node: Any, *_: Any) -> None:
+            if node.name.value in {"skip", "include"}:
+                found.update(a.value.name.value for a in node.arguments if isinstance(a.value, VariableNode))
+
+    for part in (operation, *fragments):
+        visit(part, Conditions())
+    return tuple(sorted(found))
+
+
+def _writer(output: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], Any]:
+    serialize = output.coerce_output_value
+    if isinstance(output, GraphQLEnumType):
+        names: dict[Any, str] = {}
+
+        def write_name(value: Any) -> Any:
+            name = names.get(value)
+            if name is None:
+                name = names[value] = serialize(value)
+            return name
+
+        return write_name
+    as_it_is: type[Any] | None = {"ID": str, "String": str, "Boolean": bool, "DateTime": str, "URL": str}.get(
+        output.name
+    )
+
+    def write(value: Any) -> Any:
+        return value if type(value) is as_it_is else serialize(value)
+
+    return write
