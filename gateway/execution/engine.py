@@ -59,7 +59,7 @@ class Run:
 
     async def answer(self) -> tuple[dict[str, Any], tuple[Failure, ...]]:
         """The data and the failures; raises `Unplannable` when null would stand where the schema does not let it."""
-        data: dict[str, Any] = {}
+        data = self._plan.root.blank.copy()
         keys = dict.fromkeys(self._ahead(self._plan.root, None, is_certain=True))
         if len(keys) > 1:  # A single one is fetched as it is met.
             await self._context.fetch(keys)
@@ -129,24 +129,24 @@ class Run:
 
     def _fill(self, batch: _Batch, places: list[_Place]) -> None:
         """Write what the sources hold; where the children of the edges go is noted for later."""
-        selection, answers = batch.selection, batch.answers
-        for answer in answers:
-            answer.update(selection.blank)
-        for step in selection.steps:
+        rows: list[Any] | None = None
+        for step in batch.selection.steps:
             if isinstance(step, Leaf):
-                self._write(step, batch.sources, answers)
+                if step.of_row and rows is None:
+                    rows = [source.row for source in batch.sources]
+                self._write(step, rows if step.of_row and rows is not None else batch.sources, batch.answers)
             elif isinstance(step, Nested):
                 self._write_nested(step, batch, places)
             else:
                 self._ask(step, batch, places)
 
     def _write(self, step: Leaf, sources: list[Any], answers: list[dict[str, Any]]) -> None:
-        key, read, write = step.key, step.read, step.write
+        key, read, plain, write = step.key, step.read, step.plain, step.write
         for source, answer in zip(sources, answers, strict=True):
             try:
                 value = read(source)
                 if value is not None:
-                    answer[key] = write(value)
+                    answer[key] = value if type(value) is plain else write(value)
                     continue
             except Exception as error:
                 self._errors.append((answer, key, error, step.nodes))
@@ -155,7 +155,7 @@ class Run:
 
     def _write_nested(self, step: Nested, batch: _Batch, places: list[_Place]) -> None:
         key, read = step.key, step.read
-        inner = _Batch(step.selection)
+        inner, blank = _Batch(step.selection), step.selection.blank
         for source, answer, weight in zip(batch.sources, batch.answers, batch.weights, strict=True):
             try:
                 value = read(source)
@@ -166,11 +166,17 @@ class Run:
                 if not step.is_nullable:
                     raise Unplannable("null where none may be")
                 continue
-            parts: list[dict[str, Any]] = [{} for _ in value] if step.is_list else [{}]
-            answer[key] = parts if step.is_list else parts[0]
-            inner.sources += value if step.is_list else [value]
-            inner.answers += parts
-            inner.weights += [weight] * len(parts)
+            if step.is_list:
+                parts = [blank.copy() for _ in value]
+                answer[key] = parts
+                inner.sources += value
+                inner.answers += parts
+                inner.weights += [weight] * len(parts)
+            else:
+                part = answer[key] = blank.copy()
+                inner.sources.append(value)
+                inner.answers.append(part)
+                inner.weights.append(weight)
         if inner.sources:
             self._fill(inner, places)
 
@@ -254,8 +260,7 @@ class Run:
                 except GatewayError as error:
                     self._fail(place.step, place.answer, place.key, error)
                     continue
-            part: dict[str, Any] = {}
-            place.answer[place.key] = part
+            part = place.answer[place.key] = selection.blank.copy()
             batch.sources.append(child)
             batch.answers.append(part)
             batch.weights.append(place.weight)

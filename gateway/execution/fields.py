@@ -87,6 +87,8 @@ class Property(StrawberryField):
         self.wire = wire
         self.needs_row = needs_row
         self.read: Callable[[Any], object] = derive if derive is not None and not needs_row else _unbound
+        self.read_row: Callable[[Any], object] | None = None
+        """The same from the record's row, where the value stands there."""
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> object:
         """The value on `source`."""
@@ -97,7 +99,8 @@ class Property(StrawberryField):
             self.description or "", derive=self.derive, of=self.of, wire=self.wire, needs_row=self.needs_row
         )
         twin.python_name, twin.graphql_name = self.python_name, self.graphql_name
-        twin.type_annotation, twin.origin, twin.read = self.type_annotation, self.origin, self.read
+        twin.type_annotation, twin.origin = self.type_annotation, self.origin
+        twin.read, twin.read_row = self.read, self.read_row
         return twin
 
 

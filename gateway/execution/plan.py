@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from graphql import (
@@ -53,8 +54,12 @@ class Leaf:
     key: str
     nodes: list[FieldNode]
     read: Callable[[Any], Any]
+    of_row: bool
+    """Whether `read` takes the record's row, not the record."""
+    plain: type[Any]
+    """Values of exactly this type stand in the answer as they are."""
     write: Callable[[Any], Any]
-    """Makes the value for the answer; identity for text."""
+    """Makes any other value fit for the answer."""
     is_nullable: bool
 
 
@@ -220,7 +225,8 @@ class Plan:
             raise Unplannable("resolver")
         selection.needs_row = selection.needs_row or definition.needs_row
         if isinstance(output, GraphQLScalarType | GraphQLEnumType):
-            return Leaf(key, nodes, definition.read, _writer(output), is_nullable)
+            read = definition.read_row or definition.read
+            return Leaf(key, nodes, read, definition.read_row is not None, *_writer(output), is_nullable)
         is_list = isinstance(output, GraphQLList)
         if isinstance(output, GraphQLList):
             output = output.of_type.of_type if isinstance(output.of_type, GraphQLNonNull) else None  # type: ignore[assignment]
@@ -269,23 +275,18 @@ def condition_variables(
     return tuple(sorted(found))
 
 
-def _writer(output: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], Any]:
+_PLAIN: dict[str, type[Any]] = {"ID": str, "String": str, "Boolean": bool, "DateTime": str, "URL": str}
+
+
+def _writer(output: GraphQLScalarType | GraphQLEnumType) -> tuple[type[Any], Callable[[Any], Any]]:
+    """The type whose values need nothing done to them, and what makes others fit."""
     serialize = output.coerce_output_value
     if isinstance(output, GraphQLEnumType):
-        names: dict[Any, str] = {}
+        wrapped = getattr(output, "wrapped_cls", None)
+        if wrapped is not None and all(serialize(member) == member.name for member in wrapped):
+            return _Nothing, attrgetter("_name_")
+    return _PLAIN.get(output.name, _Nothing), serialize
 
-        def write_name(value: Any) -> Any:
-            name = names.get(value)
-            if name is None:
-                name = names[value] = serialize(value)
-            return name
 
-        return write_name
-    as_it_is: type[Any] | None = {"ID": str, "String": str, "Boolean": bool, "DateTime": str, "URL": str}.get(
-        output.name
-    )
-
-    def write(value: Any) -> Any:
-        return value if type(value) is as_it_is else serialize(value)
-
-    return write
+class _Nothing:
+    """A type that no value has."""

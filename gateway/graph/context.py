@@ -27,9 +27,10 @@ class Context:
 
     def admit(self, read: Read) -> None:
         """Let a read pass, or raise `Forbidden`: the same for a service that exists and for one that does not."""
-        sids = sids_of(read.path)
-        if self.services is not None and sids and sids[0] not in self.services:
-            raise Forbidden("This caller may not read that service.")
+        if self.services is not None:
+            sids = sids_of(read.path)
+            if sids and sids[0] not in self.services:
+                raise Forbidden("This caller may not read that service.")
 
     def start_again(self) -> None:
         """Forget what was counted: the answer is made anew, from what is known by now."""

@@ -22,9 +22,10 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 def encode_id(resource: Resource, path: str) -> str:
     """The id of the record at `path`."""
     list_path, _, sid = path.rpartition("/")
+    own = sid[2:]
     head = _head(resource.type_name[0], list_path)
-    if head is not None and sid.lower() == sid[:2].lower() + sid[2:]:
-        return _to_text(head + bytes.fromhex(sid[2:]))
+    if head is not None and (own.islower() or own.isdecimal()):
+        return _to_text(head + bytes.fromhex(own))
     digits = "".join(each[2:] for each in sids_of(path))
     return _to_text(bytes([_VERBATIM]) + resource.type_name[0].encode() + digits.encode())
 

@@ -140,18 +140,26 @@ def _bind(cls: type, *, on_row: bool) -> dict[str, Any]:
             wanted |= field.of
         elif field.derive is None:
             wanted[name] = field.wire if field.wire is not None else annotation
-        derive = in_utc if DateTime in (annotation, *get_args(annotation)) and field.derive is None else field.derive
-        field.read = _reader(name, derive, on_row, is_own=derive is not in_utc)
+        value: Callable[[Any], object]
+        if field.derive is not None:
+            value = field.derive
+        elif DateTime in (annotation, *get_args(annotation)):
+            value = _time_of(name)
+        else:
+            value = attrgetter(name)
+        if on_row:
+            field.read_row = value
+        field.read = _off_the_row(value) if on_row else value
     return wanted
 
 
-def _reader(name: str, derive: Callable[[Any], object] | None, on_row: bool, is_own: bool) -> Callable[[Any], object]:
-    if derive is None:
-        return attrgetter(f"row.{name}" if on_row else name)
-    if not is_own:
-        value = attrgetter(f"row.{name}" if on_row else name)
-        return lambda source: derive(value(source))
-    return (lambda source: derive(source.row)) if on_row else derive
+def _time_of(name: str) -> Callable[[Any], object]:
+    given = attrgetter(name)
+    return lambda row: in_utc(given(row))
+
+
+def _off_the_row(value: Callable[[Any], object]) -> Callable[[Any], object]:
+    return lambda record: value(record.row)
 
 
 def _wire_types(properties: dict[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,7 @@ class Member:
     resource: Resource
     list_path: str
     sid: str
+    path: str
     is_single: ClassVar[bool] = True
     may_be_idle: ClassVar[bool] = False
 
@@ -89,11 +90,6 @@ class Member:
     def type_name(self) -> str:
         """The record's type."""
         return self.resource.type_name
-
-    @property
-    def path(self) -> str:
-        """Where the record is."""
-        return f"{self.list_path}/{self.sid}"
 
     def reference(self) -> Node:
         """The record as its sid tells it."""

@@ -561,6 +561,5 @@ def _participant(record: Receipt | Message) -> Item | Member | None:
     if sid is None:
         return None
     list_path = record.path.partition("/Messages/")[0] + "/Participants"
-    if record.listed:
-        return Member(Participant.resource, list_path, sid)
-    return Item(Participant.resource, f"{list_path}/{sid}")
+    path = f"{list_path}/{sid}"
+    return Member(Participant.resource, list_path, sid, path) if record.listed else Item(Participant.resource, path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import attrgetter
 from typing import Annotated, Any, get_args
 
 import msgspec
@@ -86,6 +88,11 @@ class Resource:
     def ancestors(self) -> tuple[Resource, ...]:
         """The resources above it, outermost first."""
         return (*self.parent.ancestors, self.parent) if self.parent is not None else ()
+
+    @cached_property
+    def named_owners(self) -> Callable[[Row], Any]:
+        """Reads off a row the sids of those above it; for the one kind that has none above it, nothing of use."""
+        return attrgetter(*(owner.sid_property for owner in self.ancestors)) if self.ancestors else attrgetter("sid")
 
     @cached_property
     def row(self) -> type[msgspec.Struct]:

@@ -92,7 +92,8 @@ def read_page(resource: Resource, target: str, answer: Answer) -> Page:
         raise _invalid(target, answer, "answered with another list")
     if meta.url is not None and not _same(_path_behind_v1(meta.url), path):
         raise _invalid(target, answer, "answered with another list")
-    if not all(_belongs(resource, owners, row) for row in body.rows):
+    named, expected = resource.named_owners, owners[0] if len(owners) == 1 else tuple(owners)
+    if owners and not all(named(row) == expected or _belongs(resource, owners, row) for row in body.rows):
         raise _invalid(target, answer, "answered with rows of another list")
     following = None
     if meta.next_page_url is not None:

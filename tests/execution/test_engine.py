@@ -1,0 +1,174 @@
+"""What the engine promises beyond equal answers: round trips, what leaves together, what falls back and why."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+
+from gateway.execution.operation import Executor, Outcome
+from gateway.graph.context import Context
+from gateway.graph.schema import make_schema
+from gateway.graph.types import RESOURCES
+from gateway.loaders import Loaders
+from gateway.sandbox import Switches
+from gateway.sandbox.api import Api
+from gateway.sandbox.world import World
+from gateway.twilio.responses import Answer
+
+T = TypeVar("T")
+
+WORLD = World(1, "small", None)
+API = Api(WORLD)
+MARKS = WORLD.landmarks()
+SCHEMA = make_schema()
+SERVICE = f"Services/{MARKS['service_sid']}"
+THREAD = f"{SERVICE}/Conversations/{MARKS['conversation_sid']}"
+MESSAGE = f"{THREAD}/Messages/{MARKS['message_sid']}"
+
+
+class Rounds:
+    """Twilio a round trip away: all that is asked before an answer is back belongs to one round."""
+
+    def __init__(self) -> None:
+        self.rounds: list[list[str]] = []
+        self._gate: asyncio.Future[None] | None = None
+
+    async def get(self, target: str, read: Callable[[Answer], T], *, deadline: float | None = None) -> T:
+        if self._gate is None or self._gate.done():
+            self.rounds.append([])
+            self._gate = asyncio.get_running_loop().create_future()
+            self._open_after(50, self._gate)
+        self.rounds[-1].append(target)
+        await self._gate
+        path, _, query = target.partition("?")
+        answer = API.answer("GET", f"/v1/{path}", query, "http://twilio.test", Switches(), b"")
+        return read(Answer(answer.status, {}, answer.body))
+
+    def _open_after(self, turns: int, gate: asyncio.Future[None]) -> None:
+        """Open the gate once the event loop has gone round often enough for all who would ask to have asked."""
+        if turns:
+            asyncio.get_running_loop().call_soon(self._open_after, turns - 1, gate)
+        elif not gate.done():
+            gate.set_result(None)
+
+
+async def run(query: str, *, fresh: bool = False, **variables: Any) -> tuple[Outcome, list[list[str]], Executor]:
+    executor, upstream = Executor(SCHEMA), Rounds()
+    async with Loaders(upstream, RESOURCES, fresh=fresh) as loaders:  # type: ignore[arg-type]
+        outcome = await executor.run(query, Context(loaders), variables=variables)
+    return outcome, upstream.rounds, executor
+
+
+def thread(selection: str, sid: str = MARKS["conversation_sid"]) -> str:
+    return '{ service(sid: "%s") { conversation(sid: "%s") { %s } } }' % (MARKS["service_sid"], sid, selection)
+
+
+def message(selection: str) -> str:
+    return thread('message(sid: "%s") { %s }' % (MARKS["message_sid"], selection))
+
+
+WITH_PARTICIPANT = "{ edges { node { participant { channel } } } }"
+
+
+async def test_the_reference_query_takes_two_round_trips() -> None:
+    receipts = "receipts { edges { node { status participant { channel } } } }"
+    selection = "friendlyName messages(first: 50) { edges { node { body %s } } }" % receipts
+    query = thread(selection).replace("{ conversation", "{ friendlyName conversation")
+    outcome, rounds, executor = await run(query)
+    assert not outcome.failures
+    assert rounds[0] == [SERVICE, THREAD, f"{THREAD}/Messages?PageSize=50", f"{THREAD}/Participants?PageSize=100"]
+    assert [len(calls) for calls in rounds] == [4, 50]
+    assert executor.runs == {"engine": 1}
+
+
+@pytest.mark.parametrize(
+    ("query", "rounds"),
+    [
+        (message("receipts { edges { node { status } } }"), [[f"{MESSAGE}/Receipts?PageSize=50"]]),
+        (message("sid"), []),
+        (thread("messages(first: 3) { edges { node { deliveryStatus } } }"), [[f"{THREAD}/Messages?PageSize=3"]]),
+        (thread("uniqueName service { friendlyName }"), [[THREAD, SERVICE]]),
+        # The message, once read, may tell that it has no receipts.
+        (message("body receipts { edges { node { sid } } }"), [[MESSAGE], [f"{MESSAGE}/Receipts?PageSize=50"]]),
+        # Participants that may well not be needed are not read ahead.
+        (
+            thread("messages(first: 1) { edges { node { receipts(status: [READ]) %s } } }" % WITH_PARTICIPANT),
+            [[f"{THREAD}/Messages?PageSize=1"]],
+        ),
+        (
+            thread("messages(first: 1) { edges { node { receipts { edges { node { participant { sid } } } } } } }"),
+            [[f"{THREAD}/Messages?PageSize=1"], [f"{MESSAGE}/Receipts?PageSize=50"]],
+        ),
+        (thread("friendlyName", "CH" + "0" * 32), [[f"{SERVICE}/Conversations/CH{'0' * 32}"]]),
+        (thread("friendlyName", "nonsense"), []),
+        ("{ services(first: 1) { edges { node { sid } } } }", [["Services?PageSize=1"]]),
+    ],
+)  # fmt: skip
+async def test_what_is_certain_leaves_together(query: str, rounds: list[list[str]]) -> None:
+    outcome, got, executor = await run(query)
+    assert got == rounds
+    assert executor.runs == {"engine": 1}
+    assert outcome.executed
+
+
+async def test_a_read_ahead_that_proves_useless_is_no_error() -> None:
+    sid = "CH" + "0" * 32
+    query = thread(
+        "friendlyName messages { edges { node { receipts { edges { node { participant { channel } } } } } } }", sid
+    )
+    outcome, rounds, _ = await run(query)
+    assert (outcome.data, outcome.failures) == ({"service": {"conversation": None}}, ())
+    assert [len(calls) for calls in rounds] == [3]
+
+
+async def test_no_cache_reads_all_at_once() -> None:
+    _, rounds, _ = await run(message("sid receipts { edges { node { sid } } }"), fresh=True)
+    assert [set(calls) for calls in rounds] == [{SERVICE, THREAD, MESSAGE, f"{MESSAGE}/Receipts?PageSize=50"}]
+
+
+async def test_conditions_are_not_remembered_from_one_run_to_the_next() -> None:
+    executor = Executor(SCHEMA)
+    query = "query Q($yes: Boolean!) { a: __typename @include(if: $yes) b: __typename @skip(if: $yes) }"
+    for value, key in ((True, "a"), (False, "b"), (True, "a")):
+        async with Loaders(Rounds(), RESOURCES) as loaders:  # type: ignore[arg-type]
+            outcome = await executor.run(query, Context(loaders), variables={"yes": value})
+        assert outcome.data == {key: "Query"}
+    assert executor.runs == {"engine": 3}
+
+
+async def test_arguments_are_not_remembered_from_one_run_to_the_next() -> None:
+    executor = Executor(SCHEMA)
+    query = "query Q($n: Int = 2) { services(first: $n) { edges { node { sid } } } }"
+    for variables, count in (({"n": 1}, 1), ({}, 2), ({"n": None}, 4), ({"n": 3}, 3)):
+        async with Loaders(Rounds(), RESOURCES) as loaders:  # type: ignore[arg-type]
+            outcome = await executor.run(query, Context(loaders), variables=variables)
+        assert outcome.data is not None
+        assert len(outcome.data["services"]["edges"]) == count
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("{ __schema { queryType { name } } }", "introspection"),
+        ('{ __type(name: "Query") { name } service(sid: "x") { sid } }', "introspection"),
+        ("{ nodes(ids: [%s]) { id } }" % ('"x" ' * 101), "null where none may be"),
+    ],
+)
+async def test_what_is_not_for_the_engine_is_counted_by_its_reason(query: str, reason: str) -> None:
+    _, _, executor = await run(query)
+    assert executor.runs == {reason: 1}
+
+
+async def test_the_same_record_is_written_once_and_stands_everywhere() -> None:
+    selection = (
+        "messages(first: 5) { edges { node { receipts { edges { node { participant { sid channel identity } } } } } } }"
+    )
+    outcome, _, _ = await run(thread(selection))
+    assert outcome.data is not None
+    found: dict[str, Any] = {}
+    for edge in outcome.data["service"]["conversation"]["messages"]["edges"]:
+        for row in edge["node"]["receipts"]["edges"]:
+            participant = row["node"]["participant"]
+            assert found.setdefault(participant["sid"], participant) is participant
+    assert len(found) > 1
