@@ -7,7 +7,6 @@ its path. What certain reads need is known from the query's sids alone, and is f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +16,7 @@ from graphql.execution.values import VariableValues
 from gateway.errors import GatewayError
 from gateway.execution.failures import Failure, failure_from
 from gateway.execution.fields import Read
+from gateway.execution.forecast import Forecast
 from gateway.execution.plan import EdgeStep, Leaf, Nested, Plan, Selection, Unplannable
 
 __all__ = ["Run"]
@@ -56,13 +56,15 @@ class Run:
         self._variables = variables
         self._errors: list[tuple[Any, str | int, Exception, list[FieldNode]]] = []
         self._arguments: dict[int, dict[str, Any] | Exception] = {}
+        self.forecast = Forecast(plan, context, self._arguments_of)
+        """What it will read."""
 
     async def answer(self) -> tuple[dict[str, Any], tuple[Failure, ...]]:
         """The data and the failures; raises `Unplannable` when null would stand where the schema does not let it."""
         data = self._plan.root.blank.copy()
-        keys = dict.fromkeys(self._ahead(self._plan.root, None, is_certain=True))
-        if len(keys) > 1:  # A single one is fetched as it is met.
-            await self._context.fetch(keys)
+        ahead = self.forecast.ahead
+        if len(ahead) > 1 and self._context.affords(len(ahead)):  # A single one is fetched as it is met.
+            await self._context.fetch(ahead)
         level = [_Batch(self._plan.root, [None], [data], [1])]
         while level:
             places: list[_Place] = []
@@ -71,59 +73,6 @@ class Run:
             await self._read(places)
             level = self._next_level(places)
         return data, self._failures(data)
-
-    # What is known before anything is read
-
-    def _ahead(self, selection: Selection, record: Any, *, is_certain: bool) -> Iterator[str]:
-        """The keys that will be read whatever comes, from a record of which only the path is known.
-
-        Below a list, where there is no telling whether there is anything, only what an edge itself offers is read ahead.
-        """
-        for step in selection.steps:
-            if isinstance(step, Nested):
-                yield from self._ahead_within(step, record, is_certain)
-            elif isinstance(step, EdgeStep) and step.edge.needs_row:
-                if (
-                    not is_certain
-                    and step.edge.ahead is not None
-                    and step.selections.of(step.edge.ahead_type).needs_row
-                ):
-                    yield from step.edge.ahead(self._context, record)
-            elif isinstance(step, EdgeStep):
-                for read in self._reads_ahead(step, record):
-                    if read.may_be_idle and selection.needs_row and is_certain and not self._context.fresh:
-                        continue  # The record, once read, may tell that there is nothing to find.
-                    yield from self._read_ahead(step, read, is_certain)
-
-    def _ahead_within(self, step: Nested, record: Any, is_certain: bool) -> Iterator[str]:
-        try:
-            value = step.read(record)
-        except AttributeError:
-            return  # It stands on the row, which is not there yet.
-        for part in value if step.is_list else [value]:
-            yield from self._ahead(step.selection, part, is_certain=is_certain)
-
-    def _reads_ahead(self, step: EdgeStep, record: Any) -> Iterator[Read]:
-        try:
-            reads = step.function(record, **self._arguments_of(step))
-        except (GatewayError, GraphQLError):
-            return  # It is told when its turn comes.
-        for read in reads if step.is_list else [reads]:
-            if read is None or isinstance(read, Exception):
-                continue
-            try:
-                self._context.admit(read)
-            except GatewayError:
-                continue
-            yield read
-
-    def _read_ahead(self, step: EdgeStep, read: Read, is_certain: bool) -> Iterator[str]:
-        below = step.selections.of(read.type_name)
-        if is_certain and (self._context.fresh or below.needs_row or read.reference() is None):
-            yield from read.first_keys(self._context)
-        child, is_list = read.outlook()
-        if child is not None:
-            yield from self._ahead(below, child, is_certain=is_certain and not is_list)
 
     # One level
 
@@ -232,6 +181,12 @@ class Run:
                 except Exception as error:
                     self._fail(place.step, place.answer, place.key, error)
             if missing:
+                try:
+                    self._context.afford(len(missing))
+                except GatewayError as error:
+                    for place in still:
+                        self._fail(place.step, place.answer, place.key, error)
+                    return
                 await self._context.fetch(missing)
             waiting = still
 

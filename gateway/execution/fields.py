@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from asyncio import gather
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from inspect import isawaitable
 from typing import Any, Protocol
 
@@ -49,11 +49,23 @@ class Read(Protocol):
     def size_of(self, child: Any) -> int:
         """How many records the child brings into the answer, beside itself."""
 
-    def outlook(self) -> tuple[object | None, bool]:
-        """What the child will look like by its path, or a list's members will; and whether it is a list."""
+    @property
+    def is_shared(self) -> bool:
+        """Whether what is read for it serves many records, so that it is worth fetching before it is known to be needed."""
 
-    def first_keys(self, context: Any) -> Sequence[str]:
-        """The keys that are sure to be fetched for it."""
+    @property
+    def is_sparse(self) -> bool:
+        """Whether there is often nothing to be found, as with a filter."""
+
+    @property
+    def calls_at_most(self) -> int:
+        """Upstream calls that it takes at most, when nothing is known yet."""
+
+    def first_key(self, context: Any) -> str | None:
+        """The key that is fetched first; None when there is nothing to fetch."""
+
+    def outlook(self, star: str) -> tuple[object | None, int | None]:
+        """The child as far as its path tells, and None; or a list with one member, named `star`, and how many it can have."""
 
     def resolve(self, context: Any) -> object | None:
         """The child; None when it does not exist. Raises what is to be shown as the field's error.
@@ -108,10 +120,8 @@ class Edge(StrawberryField):
     """A field that leads to another record or to a list of them. Its function does no I/O: it answers with a `Read`."""
 
     needs_row: bool
-    ahead: Callable[[Any, Any], Sequence[str]] | None = None
-    """From the context and a record of which only the path is known: the keys that nearly all such records will need."""
-    ahead_type: str = ""
-    """The type that is read ahead."""
+    unread: Callable[[Any], Read | None]
+    """Of an edge that needs its record's row: what it will read, as far as the path tells."""
 
     @property
     def is_pure(self) -> bool:
@@ -166,12 +176,12 @@ def edge(
     description: str,
     *,
     needs_row: bool = False,
-    ahead: tuple[str, Callable[[Any, Any], Sequence[str]]] | None = None,
+    unread: Callable[[Any], Read | None] | None = None,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
     `returns` is the field's type, to be found in the function's module; with `needs_row` the record's own properties
-    are used, so that it is looked up first. `ahead` names the type, and gives the keys, that can be fetched before that.
+    are used, so that it is looked up first, and `unread` tells what will be read as far as the record's path does.
     """
 
     def decorate(function: Callable[..., Any]) -> Edge:
@@ -182,11 +192,14 @@ def edge(
             base_resolver=StrawberryResolver(function),
         )
         field.needs_row = needs_row
-        if ahead is not None:
-            field.ahead_type, field.ahead = ahead
+        field.unread = unread or _nothing
         return field
 
     return decorate
+
+
+def _nothing(record: object) -> None:
+    """An edge of which nothing can be told beforehand."""
 
 
 def needs_row(info: GraphQLResolveInfo[Any], type_name: str) -> bool:

@@ -22,6 +22,8 @@ class Context:
     loaders: Loaders
     services: frozenset[str] | None = None
     """The sids of the services that the caller may read; None for all."""
+    call_limit: int = 500
+    """Upstream calls that one operation may make."""
     records: int = 0
     """Records in the answer's lists so far. What was read once can be shown many times, at no call."""
 
@@ -31,6 +33,18 @@ class Context:
             sids = sids_of(read.path)
             if sids and sids[0] not in self.services:
                 raise Forbidden("This caller may not read that service.")
+
+    def affords(self, calls: int) -> bool:
+        """Whether so many more calls are within the limit."""
+        return self.loaders.calls + calls <= self.call_limit
+
+    def afford(self, calls: int) -> None:
+        """Let so many calls be made together; raises `CostLimitExceeded` when they are beyond the limit."""
+        if not self.affords(calls):
+            raise CostLimitExceeded(
+                f"The operation has made {self.loaders.calls} upstream calls and needs {calls} more at once; "
+                f"{self.call_limit} are allowed. Ask for less at a time."
+            )
 
     def start_again(self) -> None:
         """Forget what was counted: the answer is made anew, from what is known by now."""
@@ -63,8 +77,13 @@ class Context:
             return self._fetch(read, missing.key)
 
     async def _fetch(self, read: Read, key: str) -> Any:
-        await self.loaders.fetch([key])
-        return self._counted(read, await self.loaders.settle(lambda: read.resolve(self)))
+        while True:
+            self.afford(1)
+            await self.loaders.fetch([key])
+            try:
+                return self._counted(read, read.resolve(self))
+            except Missing as missing:
+                key = missing.key
 
     def _counted(self, read: Read, child: Any) -> Any:
         if child is not None:

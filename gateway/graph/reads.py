@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 from gateway.errors import BadUserInput, NotFound, UpstreamRejected
 from gateway.graph.connection import Spot, Window
@@ -39,7 +39,10 @@ class Item:
     by_name: bool = False
     """Whether the path ends in a name; then only a read tells the record's sid."""
     is_single: ClassVar[bool] = True
+    is_shared: ClassVar[bool] = False
+    is_sparse: ClassVar[bool] = False
     may_be_idle: ClassVar[bool] = False
+    calls_at_most: ClassVar[int] = 1
 
     @property
     def type_name(self) -> str:
@@ -54,13 +57,14 @@ class Item:
         """A record brings no others."""
         return 0
 
-    def outlook(self) -> tuple[Node | None, bool]:
-        """The record as its path tells it."""
-        return self.reference(), False
-
-    def first_keys(self, context: Context) -> tuple[str, ...]:
+    def first_key(self, context: Context) -> str:
         """Its path."""
-        return (self.path,)
+        return self.path
+
+    def outlook(self, star: str) -> tuple[Node, int | None]:
+        """The record as its path tells it; of a name, only that there is one."""
+        path = f"{self.path.rpartition('/')[0]}/{star}" if self.by_name else self.path
+        return self.resource.node(path=path, listed=self.listed), 1 if self.by_name else None
 
     def resolve(self, context: Context) -> Node | None:
         """The record, looked up."""
@@ -84,7 +88,10 @@ class Member:
     sid: str
     path: str
     is_single: ClassVar[bool] = True
+    is_shared: ClassVar[bool] = True
+    is_sparse: ClassVar[bool] = False
     may_be_idle: ClassVar[bool] = False
+    calls_at_most: ClassVar[int] = 10  # A conversation has at most 1,000 participants.
 
     @property
     def type_name(self) -> str:
@@ -99,13 +106,13 @@ class Member:
         """A record brings no others."""
         return 0
 
-    def outlook(self) -> tuple[Node, bool]:
-        """The record as its sid tells it."""
-        return self._node(None), False
-
-    def first_keys(self, context: Context) -> tuple[str, ...]:
+    def first_key(self, context: Context) -> str:
         """The first page of its list."""
-        return (context.loaders.members(self.list_path),)
+        return context.loaders.members(self.list_path)
+
+    def outlook(self, star: str) -> tuple[Node, None]:
+        """The record as its sid tells it."""
+        return self._node(None), None
 
     def resolve(self, context: Context) -> Node | None:
         """The record, found in its list."""
@@ -123,6 +130,7 @@ class Listing:
     """A window on the list of a resource below a parent."""
 
     is_single = False
+    is_shared = False
 
     def __init__(
         self,
@@ -179,16 +187,30 @@ class Listing:
         """The window's records."""
         return len(child.edges)
 
-    def outlook(self) -> tuple[Window | None, bool]:
-        """A window with one member of which nothing is known but where it would be; None where there may well be none."""
-        if self._whole and self._variant:
-            return None, True
-        node = self._resource.node(path=child(self.path, "*"), listed=True)
-        return Window([Spot(node, self, "", 0)], False, False), True
+    @property
+    def is_sparse(self) -> bool:
+        """Whether rows are chosen, so that there may well be none."""
+        return bool(self._variant)
 
-    def first_keys(self, context: Context) -> tuple[str, ...]:
+    @property
+    def calls_at_most(self) -> int:
+        """Its pages: one for a list that is read whole, as many as the window or the rows looked at can fill else."""
+        if self._whole:
+            return 1
+        size = int(parse_qs(self._start.partition("?")[2])["PageSize"][0])
+        pages = -(-max(self.first, self._scan or 0, 1) // size)
+        # A cursor may stand amid a page; and when rows have gone, the page before it is read again, and what follows it.
+        return pages if self._after is None else 2 * pages + 2
+
+    def first_key(self, context: Context) -> str | None:
         """The page to begin with, unless there is nothing to read."""
-        return () if self._is_nothing or (self._is_idle and not context.fresh) else (self._start,)
+        return None if self._is_nothing or (self._is_idle and not context.fresh) else self._start
+
+    def outlook(self, star: str) -> tuple[Window | None, int]:
+        """A window with one member of which nothing is known but where it would be."""
+        node = self._resource.node(path=child(self.path, star), listed=True)
+        most = min(self.first, self._resource.page_max) if self._whole else self.first
+        return Window([Spot(node, self, "", 0)], False, False), most
 
     def resolve(self, context: Context) -> Window:
         """The window, on as many pages as it needs."""

@@ -1,6 +1,5 @@
 """The five types of record and what is embedded in them: a field is one line, an edge says where it leads."""
 
-from collections.abc import Sequence
 from enum import Enum
 from operator import attrgetter
 from typing import Annotated, Any
@@ -9,7 +8,6 @@ import strawberry
 
 from gateway.execution.fields import edge
 from gateway.graph.connection import Connection
-from gateway.graph.context import Context
 from gateway.graph.delivery import (
     DeliveryAmount,
     DeliveryStatus,
@@ -57,15 +55,9 @@ _LIST = (
 _TIMERS = row_type("Timers", {"date_inactive": Timestamp | None, "date_closed": Timestamp | None})
 
 
-def _participants_ahead(context: Context, record: Node) -> Sequence[str]:
-    """The list that a member of a list will want its participant from, when its conversation is known."""
-    conversation_path = record.path.partition("/Messages/")[0]
-    if "*" in conversation_path:
-        return ()
-    return (context.loaders.members(f"{conversation_path}/Participants"),)
-
-
-_AHEAD = ("Participant", _participants_ahead)
+def _unread_participant(record: Node) -> Item | Member:
+    """What is read for the participant of a record of which only the path is known."""
+    return _participant_of(record, "*")
 
 
 @strawberry.enum(description="What a conversation is doing.")
@@ -361,7 +353,7 @@ class Message(Node):
         "Who wrote it, when that is a participant; null when it is none, or one who has left. Below a list it comes with "
         "the conversation's participants: one upstream call per 100 of them, for all messages together.",
         needs_row=True,
-        ahead=_AHEAD,
+        unread=_unread_participant,
     )
     def participant(self) -> Item | Member | None:
         return _participant(self)
@@ -476,7 +468,7 @@ class Receipt(Node):
         "The recipient; null when the participant has left. Below a list it comes with the conversation's participants: "
         "one upstream call per 100 of them, for all receipts together.",
         needs_row=True,
-        ahead=_AHEAD,
+        unread=_unread_participant,
     )
     def participant(self) -> Item | Member | None:
         return _participant(self)
@@ -556,10 +548,13 @@ def _conversation_state(word: str | None) -> ConversationState | None:
 
 
 def _participant(record: Receipt | Message) -> Item | Member | None:
-    """The participant that a record names: out of the conversation's list when the record came in a list, else by itself."""
+    """The participant that a record names."""
     sid = record.row.participant_sid
-    if sid is None:
-        return None
+    return _participant_of(record, sid) if sid is not None else None
+
+
+def _participant_of(record: Node, sid: str) -> Item | Member:
+    """A participant: out of its conversation's list when the record came in a list, else by itself."""
     list_path = record.path.partition("/Messages/")[0] + "/Participants"
     path = f"{list_path}/{sid}"
     return Member(Participant.resource, list_path, sid, path) if record.listed else Item(Participant.resource, path)

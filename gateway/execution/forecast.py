@@ -1,0 +1,169 @@
+"""What an operation will read, told before it runs: what leaves in the first round trip, and what all of it can cost.
+
+The plan is walked with records of which only the path is known. A list's members stand in it as one, whose place in the
+path is a star, `*1`; how many there can be is remembered beside it. So what many records share, as their conversation's
+participants, has one key with one star, and is counted once for each conversation, not once for each record.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
+
+from graphql import GraphQLError
+
+from gateway.errors import GatewayError
+from gateway.execution.fields import Read
+from gateway.execution.plan import EdgeStep, Nested, Plan, Selection
+
+__all__ = ["Forecast", "Foreseen"]
+
+_STAR = re.compile(r"\*\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """One edge's reads."""
+
+    field: tuple[str, ...]
+    """The edge's place in the answer."""
+    key: str
+    """The key that is read first, with stars for the members of lists."""
+    calls: int
+    """Upstream calls for one such key, at most."""
+    times: int
+    """How many such keys there can be."""
+    round_trip: int
+    """In which round trip it is read, at the earliest."""
+    is_ahead: bool
+    """Whether it is fetched before anything is known."""
+
+
+@dataclass(slots=True)
+class Forecast:
+    """The reads of one operation with given variables; `context` tells who asks and what is allowed."""
+
+    plan: Plan
+    context: Any
+    arguments: Callable[[EdgeStep], dict[str, Any]]
+    foreseen: list[Foreseen] = field(default_factory=list)
+    lists: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
+    """The stars: each list's place in the answer, and how many members it can have."""
+
+    def __post_init__(self) -> None:
+        self._walk(self.plan.root, None, (), _Far())
+
+    @property
+    def ahead(self) -> dict[str, None]:
+        """The keys to fetch before anything else, in the order of the query."""
+        return dict.fromkeys(each.key for each in self.foreseen if each.is_ahead)
+
+    @property
+    def requested(self) -> int:
+        """Upstream calls at most, retries aside: a key that several edges need counts once."""
+        return sum(each.calls * each.times for each in self.priced())
+
+    @property
+    def round_trips(self) -> int:
+        """Round trips one after another, when each list takes one."""
+        return max((each.round_trip for each in self.foreseen), default=0)
+
+    def priced(self) -> list[Foreseen]:
+        """The reads without those that another one pays for."""
+        dearest: dict[str, Foreseen] = {}
+        for each in self.foreseen:
+            if each.key not in dearest or dearest[each.key].calls < each.calls:
+                dearest[each.key] = each
+        return list(dearest.values())
+
+    def refusal(self, limit: int) -> dict[str, Any]:
+        """Why it is too dear: what costs most, and one change that would fit."""
+        priced = sorted(self.priced(), key=lambda each: -each.calls * each.times)
+        contributors = [{"field": ".".join(each.field), "calls": each.calls * each.times} for each in priced[:3]]
+        return {
+            "requested": self.requested,
+            "limit": limit,
+            "contributors": contributors,
+            "suggestion": self._suggestion(limit),
+        }
+
+    def _suggestion(self, limit: int) -> str | None:
+        """The list that can stay longest when it alone is made shorter, and how long it may be."""
+        best: tuple[int, str] | None = None
+        for star, (place, size) in self.lists.items():
+            of_it = sum(each.calls * each.times for each in self.priced() if star in _STAR.findall(each.key))
+            others = self.requested - of_it
+            fits = (limit - others) * size // of_it if of_it and limit > others else 0
+            if fits >= 1 and (best is None or fits > best[0]):
+                best = fits, f"{'.'.join(place)}(first: {fits})"
+        return best[1] if best is not None else None
+
+    def _walk(self, selection: Selection, record: Any, place: tuple[str, ...], far: _Far) -> None:
+        for step in selection.steps:
+            if isinstance(step, Nested):
+                self._walk_within(step, record, (*place, step.key), far)
+            elif isinstance(step, EdgeStep):
+                for read in self._reads(step, record):
+                    # The record, once read, may tell where the edge leads, or that there is nothing to find.
+                    hangs = step.edge.needs_row or (read.may_be_idle and selection.needs_row and not self.context.fresh)
+                    near = replace(far, is_certain=far.is_certain and not hangs)
+                    self._foresee(step, read, (*place, step.key), near)
+
+    def _walk_within(self, step: Nested, record: Any, place: tuple[str, ...], far: _Far) -> None:
+        try:
+            value = step.read(record)
+        except AttributeError:
+            return  # It stands on the row, which is not there yet.
+        for part in value if step.is_list else [value]:
+            self._walk(step.selection, part, place, far)
+
+    def _reads(self, step: EdgeStep, record: Any) -> Iterator[Read]:
+        try:
+            reads = step.edge.unread(record) if step.edge.needs_row else step.function(record, **self.arguments(step))
+        except (GatewayError, GraphQLError):
+            return  # It is told when its turn comes, and costs nothing.
+        for read in reads if isinstance(reads, list) else [reads]:
+            if read is None or isinstance(read, Exception):
+                continue
+            try:
+                self.context.admit(read)
+            except GatewayError:
+                continue
+            yield read
+
+    def _foresee(self, step: EdgeStep, read: Read, place: tuple[str, ...], far: _Far) -> None:
+        below = step.selections.of(read.type_name)
+        key, done = read.first_key(self.context), far.done
+        if key is not None and (self.context.fresh or below.needs_row or read.reference() is None):
+            stars = _STAR.findall(key)
+            # Below a list there is no telling whether there is anything: only what all its members share is worth it.
+            is_ahead = not stars and (far.is_certain or (read.is_shared and done > 0 and far.is_likely))
+            trip = 1 if is_ahead else done + 1
+            times = prod(self.lists[star][1] for star in stars)
+            self.foreseen.append(Foreseen(place, key, read.calls_at_most, times, trip, is_ahead))
+            done = max(done, trip)
+        star = f"*{len(self.lists) + 1}"
+        child, size = read.outlook(star)
+        if child is None:
+            return
+        is_list = size is not None
+        if size is not None:
+            self.lists[star] = place, size
+        self._walk(
+            below, child, place, _Far(far.is_certain and not is_list, far.is_likely and not read.is_sparse, done)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Far:
+    """How far away a record is: what is known of it, and after how many round trips."""
+
+    is_certain: bool = True
+    """Whether its path follows from the query alone."""
+    is_likely: bool = True
+    """Whether nearly always there is one."""
+    done: int = 0
+    """The round trip that brings it."""
