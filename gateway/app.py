@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.errors import BadRequest
-from gateway.graph.operations import Operations
+from gateway.graph.operations import Limits, Operations
 from gateway.settings import JwtSettings, Settings
 from gateway.twilio.client import Client, Timeouts
 from gateway.web.auth import Callers
@@ -47,7 +47,8 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     Without callers' tokens it answers only to this machine's own names, unless it is meant for `any_host`.
     """
     client = create_client(settings)
-    operations = Operations(client, deadline=settings.deadline, introspection=settings.introspection)
+    limits = Limits(settings.deadline, settings.cost_max, settings.cost_limit)
+    operations = Operations(client, limits, introspection=settings.introspection)
     callers = Callers(settings.tokens, _verifier(settings.jwt))
     endpoint = Endpoint(operations, callers, settings.cors_origins, settings.graphiql, any_host)
 
@@ -89,8 +90,15 @@ def _cors(origins: frozenset[str]) -> dict[str, Any]:
     return {
         "allow_origins": sorted(origins),
         "allow_methods": ["GET", "POST"],
-        "allow_headers": ["Authorization", "Cache-Control", "Content-Type", "Apollo-Require-Preflight"],
-        "expose_headers": ["X-Request-Id", "Retry-After"],
+        "allow_headers": [
+            "Authorization",
+            "Cache-Control",
+            "Content-Type",
+            "Apollo-Require-Preflight",
+            "X-Gateway-Trace",
+            "X-Gateway-Dry-Run",
+        ],
+        "expose_headers": ["Gateway-Cost", "X-Request-Id", "Retry-After"],
         "max_age": 600,
     }
 

@@ -193,6 +193,42 @@ def query(source: str, pairs: tuple[str, ...], operation: str | None, url: str |
         sys.exit(1)
 
 
+@main.group()
+def operations() -> None:
+    """Look at operations without running them."""
+
+
+@operations.command()
+@click.argument("sources", metavar="FILE…", nargs=-1, required=True)
+@click.option("--var", "pairs", multiple=True, metavar="NAME=VALUE", help="A variable; VALUE is JSON, or else text.")
+def cost(sources: tuple[str, ...], pairs: tuple[str, ...]) -> None:
+    """Tell what operations cost at most, from the schema alone: no account and no call is needed.
+
+    FILE is a GraphQL document, or the name of an example. What a required variable is to be, is made up.
+    """
+    from gateway.offline import forecast_document
+
+    variables = dict(_variable(pair) for pair in pairs)
+    is_wrong = False
+    for source in sources:
+        for outcome in forecast_document(_document(source), variables):
+            if outcome.failures:
+                is_wrong = True
+                for failure in outcome.failures:
+                    where = "".join(f":{line}:{column}" for line, column in failure.locations[:1])
+                    click.echo(f"{source}{where}: {failure.error.message}", err=True)
+                continue
+            plan = outcome.extensions["plan"]
+            click.echo(
+                f"{source} {outcome.operation or '(no name)'}: at most {plan['requested']} upstream calls, "
+                f"{plan['roundTrips']} round trips"
+            )
+            for each in plan["edges"]:
+                click.echo(f"  {each['roundTrip']}  {each['calls']:>6}  {each['field']}  {each['upstream']}")
+    if is_wrong:
+        sys.exit(1)
+
+
 @main.command()
 def schema() -> None:
     """Print the schema (SDL)."""

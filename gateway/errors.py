@@ -72,14 +72,18 @@ class GatewayError(Exception):
     http_status: int = 200
     """HTTP status when the whole request fails with it, before execution."""
 
-    def __init__(self, message: str, *, upstream: UpstreamAnswer | None = None) -> None:
+    def __init__(
+        self, message: str, *, upstream: UpstreamAnswer | None = None, details: dict[str, Any] | None = None
+    ) -> None:
+        """Take the message, what Twilio answered, and what else `extensions` should hold."""
         super().__init__(message)
         self.message = message
         self.upstream = upstream
+        self.details = details or {}
 
     def extensions(self) -> dict[str, Any]:
         """The error's `extensions`, as JSON values."""
-        shown: dict[str, Any] = {"code": self.code, "retryable": self.retryable}
+        shown: dict[str, Any] = {"code": self.code, "retryable": self.retryable, **self.details}
         if self.upstream is not None:
             shown["upstream"] = {
                 "status": self.upstream.status,
@@ -146,6 +150,7 @@ class CostLimitExceeded(GatewayError):
     """The operation asks for more than one answer may hold."""
 
     code = "COST_LIMIT_EXCEEDED"
+    http_status = 400
 
 
 class NotFound(GatewayError):

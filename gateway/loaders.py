@@ -16,7 +16,8 @@ from typing import Any, Self, TypeVar
 from aiodataloader import DataLoader
 
 from gateway.errors import GatewayError, UpstreamInvalidResponse
-from gateway.twilio.client import Client
+from gateway.trace import Trace
+from gateway.twilio.client import Attempt, Client
 from gateway.twilio.paths import shown
 from gateway.twilio.resources import Resource, Row
 from gateway.twilio.responses import Answer, Page, read_item, read_page
@@ -46,8 +47,9 @@ class Loaders:
         *,
         fresh: bool = False,
         deadline: float | None = None,
+        trace: Trace | None = None,
     ) -> None:
-        """Take the resources by their collection.
+        """Take the resources by their collection, and where to note the calls, if that is wanted.
 
         With `fresh` (`Cache-Control: no-cache`) nothing is answered from what is merely known: records are looked up and
         no list is skipped. Reads end at `deadline`, the event loop's time.
@@ -58,6 +60,7 @@ class Loaders:
         self._client = client
         self._resources = resources
         self._deadline = deadline
+        self._trace = trace
         self._rows: dict[str, Row | GatewayError] = {}
         self._pages: dict[str, Page | GatewayError] = {}
         self._pages_of: dict[str, list[Page]] = {}
@@ -171,6 +174,10 @@ class Loaders:
         flight.add_done_callback(self._flights.discard)
         return flight
 
+    def _watch(self, key: str) -> Callable[[Attempt], None] | None:
+        trace = self._trace
+        return None if trace is None else lambda attempt: trace.attempts.append((key, attempt))
+
     async def _read_row(self, path: str) -> None:
         list_path = path.rpartition("/")[0]
         resource = self._resource(list_path)
@@ -179,7 +186,7 @@ class Loaders:
             return read_item(resource, path, answer)
 
         try:
-            row = await self._client.get(path, read, deadline=self._deadline)
+            row = await self._client.get(path, read, deadline=self._deadline, watch=self._watch(path))
         except GatewayError as error:
             self._rows[path] = error
             return
@@ -193,7 +200,7 @@ class Loaders:
             return read_page(resource, target, answer)
 
         try:
-            page = await self._client.get(target, read, deadline=self._deadline)
+            page = await self._client.get(target, read, deadline=self._deadline, watch=self._watch(target))
         except GatewayError as error:
             self._pages[target] = error
             return

@@ -64,6 +64,8 @@ class Settings:
     """Callers' names and their tokens."""
     jwt: JwtSettings | None = None
     cors_origins: frozenset[str] = frozenset()
+    cost_max: int = 5000
+    cost_limit: int = 500
     deadline: float = 10.0
     upstream_timeout: float = 5.0
     upstream_concurrency: int = 64
@@ -86,6 +88,8 @@ class Settings:
             tokens=values["GATEWAY_TOKENS"],
             jwt=jwt,
             cors_origins=values["GATEWAY_CORS_ORIGINS"],
+            cost_max=values["GATEWAY_COST_MAX"],
+            cost_limit=values["GATEWAY_COST_LIMIT"],
             deadline=values["GATEWAY_DEADLINE"],
             upstream_timeout=values["GATEWAY_UPSTREAM_TIMEOUT"],
             upstream_concurrency=values["GATEWAY_UPSTREAM_CONCURRENCY"],
@@ -149,6 +153,12 @@ def _seconds(text: str) -> float:
 def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 10_000:
         raise ValueError("must be a whole number from 1 to 10000.")
+    return int(text)
+
+
+def _calls(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
+        raise ValueError("must be a whole number from 1 to 1000000.")
     return int(text)
 
 
@@ -237,6 +247,15 @@ SETTINGS = (
         "",
         "The sites whose pages may ask, such as `https://app.example.com,http://localhost:5173`.",
         _origins,
+    ),
+    Setting(
+        "GATEWAY_COST_MAX",
+        "5000",
+        "Upstream calls an operation could take in the worst case; one that could take more is refused before it runs.",
+        _calls,
+    ),
+    Setting(
+        "GATEWAY_COST_LIMIT", "500", "Upstream calls an operation may take; what would take more is not read.", _calls
     ),
     Setting(
         "GATEWAY_DEADLINE", "10", "Seconds one operation may take; what is not back by then is an error.", _seconds

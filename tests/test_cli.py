@@ -304,3 +304,21 @@ def test_serving_openly_must_be_said() -> None:
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=10)
         server.kill()
+
+
+def test_operations_cost_is_told_offline() -> None:
+    result = CliRunner().invoke(main, ["operations", "cost", *EXAMPLES])
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.output.splitlines() if "at most" in line]
+    assert len(lines) == len(EXAMPLES)
+    assert "thread Thread: at most 22 upstream calls, 2 round trips" in result.output
+    result = CliRunner().invoke(main, ["operations", "cost", "thread", "--var", "first=50"])
+    assert "at most 62 upstream calls" in result.output
+
+
+def test_operations_cost_says_what_is_wrong_with_a_document(tmp_path: Path) -> None:
+    file = tmp_path / "q.graphql"
+    file.write_text("query A {\n  nope\n}\nquery B { services { edges { cursor } } }")
+    result = CliRunner().invoke(main, ["operations", "cost", str(file)])
+    assert result.exit_code == 1
+    assert f"{file}:2:3: Cannot query field" in result.output

@@ -48,6 +48,8 @@ def test_every_setting_is_read() -> None:
             "GATEWAY_JWT_AUDIENCE": "receipts",
             "GATEWAY_JWT_ALGORITHMS": "ES256",
             "GATEWAY_JWT_SERVICES_CLAIM": "services",
+            "GATEWAY_COST_MAX": "100",
+            "GATEWAY_COST_LIMIT": "50",
             "GATEWAY_DEADLINE": "2.5",
             "GATEWAY_UPSTREAM_TIMEOUT": "1",
             "GATEWAY_UPSTREAM_CONCURRENCY": "5",
@@ -67,6 +69,8 @@ def test_every_setting_is_read() -> None:
         jwt=JwtSettings(
             "https://issuer.example.com/keys", None, "https://issuer.example.com", "receipts", ("ES256",), "services"
         ),
+        cost_max=100,
+        cost_limit=50,
         deadline=2.5,
         upstream_timeout=1.0,
         upstream_concurrency=5,

@@ -63,7 +63,7 @@ class Run:
         """The data and the failures; raises `Unplannable` when null would stand where the schema does not let it."""
         data = self._plan.root.blank.copy()
         ahead = self.forecast.ahead
-        if len(ahead) > 1 and self._context.affords(len(ahead)):  # A single one is fetched as it is met.
+        if len(ahead) > 1 and self._context.affords(ahead):  # A single one is fetched as it is met.
             await self._context.fetch(ahead)
         level = [_Batch(self._plan.root, [None], [data], [1])]
         while level:
@@ -182,7 +182,7 @@ class Run:
                     self._fail(place.step, place.answer, place.key, error)
             if missing:
                 try:
-                    self._context.afford(len(missing))
+                    self._context.afford(missing)
                 except GatewayError as error:
                     for place in still:
                         self._fail(place.step, place.answer, place.key, error)

@@ -19,6 +19,7 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from strawberry.types.info import Info
 
 from gateway.errors import GatewayError
+from gateway.execution.price import Price
 from gateway.execution.selection import selects
 
 __all__ = ["Edge", "Property", "Read", "edge"]
@@ -174,22 +175,25 @@ async def _follow_all(reads: list[Read | Exception | None], info: GraphQLResolve
 def edge(
     returns: str,
     description: str,
+    price: Price,
     *,
     needs_row: bool = False,
     unread: Callable[[Any], Read | None] | None = None,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
-    `returns` is the field's type, to be found in the function's module; with `needs_row` the record's own properties
-    are used, so that it is looked up first, and `unread` tells what will be read as far as the record's path does.
+    `returns` is the field's type, to be found in the function's module, and `price` what it costs upstream. With
+    `needs_row` the record's own properties are used, so that it is looked up first, and `unread` tells what will be read
+    as far as the record's path does.
     """
 
     def decorate(function: Callable[..., Any]) -> Edge:
         field = Edge(
             python_name=None,
             type_annotation=StrawberryAnnotation(returns, namespace=sys.modules[function.__module__].__dict__),
-            description=description,
+            description=f"{description} {price.sentence()}",
             base_resolver=StrawberryResolver(function),
+            directives=[price.directive()],
         )
         field.needs_row = needs_row
         field.unread = unread or _nothing

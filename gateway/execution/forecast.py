@@ -79,6 +79,23 @@ class Forecast:
                 dearest[each.key] = each
         return list(dearest.values())
 
+    def as_json(self) -> dict[str, Any]:
+        """The forecast as a dry run shows it, edge by edge in the order of the query."""
+        return {
+            "requested": self.requested,
+            "roundTrips": self.round_trips,
+            "edges": [
+                {
+                    "field": ".".join(each.field),
+                    "upstream": self.context.shown(each.key),
+                    "calls": each.calls * each.times,
+                    "roundTrip": each.round_trip,
+                    "isAhead": each.is_ahead,
+                }
+                for each in self.foreseen
+            ],
+        }
+
     def refusal(self, limit: int) -> dict[str, Any]:
         """Why it is too dear: what costs most, and one change that would fit."""
         priced = sorted(self.priced(), key=lambda each: -each.calls * each.times)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from typing import Any
 
@@ -24,10 +24,18 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_variable_values
 from strawberry import Schema
 
-from gateway.errors import BadUserInput, GatewayError, OperationUnresolved, ParseFailed, ValidationFailed
+from gateway.errors import (
+    BadUserInput,
+    CostLimitExceeded,
+    GatewayError,
+    OperationUnresolved,
+    ParseFailed,
+    ValidationFailed,
+)
 from gateway.execution.bounds import Bounds, check_document
 from gateway.execution.engine import Run
 from gateway.execution.failures import Failure, failure_of
+from gateway.execution.forecast import Forecast
 from gateway.execution.plan import Plan, Unplannable, condition_variables
 
 __all__ = ["Executor", "Outcome"]
@@ -49,6 +57,9 @@ class Outcome:
     """The operation's name, where it has one."""
     calls: int = 0
     """The upstream reads it took."""
+    requested: int = 0
+    """The upstream reads it could have taken, in the worst case."""
+    extensions: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -92,28 +103,53 @@ class Executor:
         variables: dict[str, Any] | None = None,
         operation_name: str | None = None,
         engine: bool = True,
+        dry_run: bool = False,
     ) -> Outcome:
         """Carry out one operation of the document `text`. Every failure is in the outcome; nothing is raised for one.
 
-        Without `engine`, graphql-core does: the reference that the engine is held to.
+        Without `engine`, graphql-core does: the reference that the engine is held to. A `dry_run` reads nothing, and tells
+        what would be read.
         """
         try:
             operation = self._operation(text, operation_name)
             values = self._coerce(operation, variables or {})
         except _Invalid as invalid:
             return Outcome(None, invalid.failures, executed=False)
-        plan = self._plan(operation, values) if engine else "not asked"
-        if isinstance(plan, Plan):
+        plan = self._plan(operation, values)
+        if isinstance(plan, str):
+            self.runs[plan] += 1
+            return await self._reference(operation, context, variables or {})
+        run = Run(plan, context, values)
+        requested = run.forecast.requested
+        if requested > context.cost_max:
+            return self._too_dear(operation, run.forecast, context.cost_max)
+        if dry_run:
+            return Outcome(
+                None, operation=operation.name, requested=requested, extensions={"plan": run.forecast.as_json()}
+            )
+        reason = plan.reason if engine else "not asked"
+        if reason is None:
             try:
-                data, failures = await Run(plan, context, values).answer()
-            except Unplannable as reason:
-                plan = str(reason)
+                data, failures = await run.answer()
+            except Unplannable as unplannable:
+                reason = str(unplannable)
                 context.start_again()
             else:
                 self.runs["engine"] += 1
-                return Outcome(data, failures, operation=operation.name)
-        self.runs[plan] += 1
-        return await self._reference(operation, context, variables or {})
+                return Outcome(data, failures, operation=operation.name, requested=requested)
+        self.runs[reason] += 1
+        return replace(await self._reference(operation, context, variables or {}), requested=requested)
+
+    def _too_dear(self, operation: _Operation, forecast: Forecast, limit: int) -> Outcome:
+        details = forecast.refusal(limit)
+        hint = f" What would fit: {details['suggestion']}." if details["suggestion"] else ""
+        error = CostLimitExceeded(
+            f"The operation could take {details['requested']} upstream calls; {limit} are allowed.{hint}",
+            details=details,
+        )
+        return Outcome(
+            None, (Failure(error),), executed=False, operation=operation.name, requested=details["requested"]
+        )
 
     async def _reference(self, operation: _Operation, context: Any, variables: dict[str, Any]) -> Outcome:
         result = execute(

@@ -146,6 +146,8 @@ class Plan:
         self._converter = converter
         self._fragments = fragments
         self._conditions = conditions
+        self.reason: str | None = None
+        """Why the engine cannot run it, though what it costs can be told."""
         self.root = self.select(schema.query_type.name, [operation.selection_set])
 
     def possible_types(self, of_type: GraphQLObjectType | GraphQLInterfaceType) -> list[str]:
@@ -170,7 +172,8 @@ class Plan:
             if name == "__typename":
                 continue
             if name in _INTROSPECTION:
-                raise Unplannable("introspection")
+                self.reason = "introspection"
+                continue
             selection.steps.append(self._step(of_type.fields[name], key, nodes, selection))
         return selection
 

@@ -1,13 +1,14 @@
 """What one operation carries with it from field to field: its memory, and its caller's rights."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from gateway.errors import CostLimitExceeded, Forbidden
 from gateway.execution.fields import Read
 from gateway.loaders import Loaders, Missing
-from gateway.twilio.paths import sids_of
+from gateway.trace import Trace
+from gateway.twilio.paths import shown, sids_of
 
 __all__ = ["Context"]
 
@@ -22,8 +23,13 @@ class Context:
     loaders: Loaders
     services: frozenset[str] | None = None
     """The sids of the services that the caller may read; None for all."""
+    cost_max: int = 5000
+    """Upstream calls that one operation may ask for, in the worst case."""
     call_limit: int = 500
     """Upstream calls that one operation may make."""
+    trace: Trace | None = None
+    asked: frozenset[str] = frozenset()
+    """The keys of the reads so far."""
     records: int = 0
     """Records in the answer's lists so far. What was read once can be shown many times, at no call."""
 
@@ -34,15 +40,28 @@ class Context:
             if sids and sids[0] not in self.services:
                 raise Forbidden("This caller may not read that service.")
 
-    def affords(self, calls: int) -> bool:
-        """Whether so many more calls are within the limit."""
-        return self.loaders.calls + calls <= self.call_limit
+    def skip(self, path: str, reason: str) -> None:
+        """Note for the trace that something was not read."""
+        if self.trace is not None:
+            self.trace.skipped[path] = reason
 
-    def afford(self, calls: int) -> None:
-        """Let so many calls be made together; raises `CostLimitExceeded` when they are beyond the limit."""
-        if not self.affords(calls):
+    def shown(self, key: str) -> str:
+        """A key as people are shown it."""
+        return shown(key)
+
+    def affords(self, keys: Iterable[str]) -> bool:
+        """Whether reading these too is within the limit; if so, they are counted."""
+        asked = self.asked.union(keys)
+        if len(asked) > self.call_limit:
+            return False
+        self.asked = asked
+        return True
+
+    def afford(self, keys: Collection[str]) -> None:
+        """Let these be read together; raises `CostLimitExceeded` when they are beyond the limit."""
+        if not self.affords(keys):
             raise CostLimitExceeded(
-                f"The operation has made {self.loaders.calls} upstream calls and needs {calls} more at once; "
+                f"The operation has made {len(self.asked)} upstream calls and needs {len(keys)} more at once; "
                 f"{self.call_limit} are allowed. Ask for less at a time."
             )
 
@@ -59,7 +78,10 @@ class Context:
         if not wants_row and not self.fresh:
             reference = read.reference()
             if reference is not None:
+                self.skip(read.path, "nothing beyond ids, sids and what is known is selected")
                 return (reference,)
+        if self.trace is not None:
+            self.trace.looked[read.first_key(self) or read.path] = None
         try:
             return (read.resolve(self),)
         except Missing as missing:
@@ -78,7 +100,7 @@ class Context:
 
     async def _fetch(self, read: Read, key: str) -> Any:
         while True:
-            self.afford(1)
+            self.afford([key])
             await self.loaders.fetch([key])
             try:
                 return self._counted(read, read.resolve(self))

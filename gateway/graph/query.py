@@ -6,6 +6,7 @@ import strawberry
 
 from gateway.errors import BadUserInput, GatewayError
 from gateway.execution.fields import edge
+from gateway.execution.price import Price, Unit
 from gateway.graph.ids import decode_id
 from gateway.graph.node import Node
 from gateway.graph.reads import Item, Listing
@@ -23,15 +24,16 @@ _NAMES_OF_MODULE = (Node, Service, ServiceConnection)  # Edges name their types 
 class Query:
     @edge(
         "Node | None",
-        "The record with an id that this graph gave. Null when it is gone. Costs one upstream call, unless only ids and "
-        "sids are selected.",
+        "The record with an id that this graph gave. Null when it is gone.",
+        Price(Unit.OPERATION, skipped="only ids and sids are selected"),
     )
     def node(self, id: Annotated[strawberry.ID, strawberry.argument(description="What an `id` field gave.")]) -> Item:
         return _by_id(id)
 
     @edge(
         "list[Node | None]",
-        "The records with these ids, in their order, null in place of each that is gone. Costs one upstream call each.",
+        "The records with these ids, in their order, null in place of each that is gone.",
+        Price(Unit.ITEM, skipped="only ids and sids are selected"),
     )
     def nodes(
         self,
@@ -43,14 +45,14 @@ class Query:
             raise BadUserInput(f"`ids` must be at most {_IDS_MAX}.")
         return [_by_id_or_error(id) for id in ids]
 
-    @edge("ServiceConnection | None", "The account's services. Costs one upstream call per 100.")
+    @edge("ServiceConnection | None", "The account's services.", Price(Unit.PAGE, page_size=100))
     def services(self, first: First = 50, after: After = strawberry.UNSET) -> Listing:
         return Listing(Service.resource, "", first, after)
 
     @edge(
         "Service | None",
-        "A service by its sid. Null when there is none. Costs one upstream call, unless only ids, sids and edges are "
-        "selected: then it is not looked up.",
+        "A service by its sid. Null when there is none.",
+        Price(Unit.OPERATION, skipped="only ids, sids and what is below it are selected: then it is not looked up"),
     )
     def service(self, sid: Sid) -> Item:
         return Item(Service.resource, child("", "Services", sid_segment(sid, "IS")))

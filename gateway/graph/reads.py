@@ -215,6 +215,9 @@ class Listing:
     def resolve(self, context: Context) -> Window:
         """The window, on as many pages as it needs."""
         if self._is_nothing or (self._is_idle and not context.fresh):
+            context.skip(
+                self.path, "the message tells that there is nothing to find" if self._is_idle else "nothing matches"
+            )
             return Window([], False, self._after is not None, total_count=0)
         try:
             return self._read(context)

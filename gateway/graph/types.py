@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import strawberry
 
 from gateway.execution.fields import edge
+from gateway.execution.price import Price, Unit
 from gateway.graph.connection import Connection
 from gateway.graph.delivery import (
     DeliveryAmount,
@@ -47,11 +48,13 @@ After = Annotated[
 
 Sid = Annotated[strawberry.ID, strawberry.argument(description="Its sid.")]
 
-_LOOK_UP = "Costs one upstream call, unless only ids, sids and what is below it are selected: then it is not looked up."
-_LIST = (
-    "Null, with the error `NOT_FOUND`, when what it is a list of does not exist and was not looked up. "
-    "Costs one upstream call per 100."
-)
+_LOOK_UP = Price(Unit.PARENT, skipped="only ids, sids and what is below it are selected: then it is not looked up")
+_BY_NAME = Price(Unit.PARENT)
+_PAGES = Price(Unit.PAGE, page_size=100)
+_OWNER = Price(Unit.ITEM, skipped="only ids and sids are selected, or it is at hand")
+_PARTICIPANT = Price(Unit.CONVERSATION, page_size=100, skipped="only ids and sids are selected")
+_RECEIPTS = Price(Unit.PARENT, page_size=50, skipped="the message's own `delivery` tells that there is nothing to find")
+_NOT_FOUND = "Null, with the error `NOT_FOUND`, when what it is a list of does not exist and was not looked up."
 _TIMERS = row_type("Timers", {"date_inactive": Timestamp | None, "date_closed": Timestamp | None})
 
 
@@ -154,7 +157,8 @@ class Service(Node):
     @edge(
         "ConversationConnection | None",
         "Its conversations. With a range of times the newest come first, and a page may hold fewer than `first`, even "
-        "none, while `hasNextPage` is true. " + _LIST,
+        f"none, while `hasNextPage` is true. {_NOT_FOUND}",
+        _PAGES,
     )
     def conversations(
         self,
@@ -198,14 +202,16 @@ class Service(Node):
 
     @edge(
         "Conversation | None",
-        "One of its conversations, by sid. Null when there is none. " + _LOOK_UP,
+        "One of its conversations, by sid. Null when there is none.",
+        _LOOK_UP,
     )
     def conversation(self, sid: Sid) -> Item:
         return Item(Conversation.resource, child(self.path, "Conversations", sid_segment(sid, "CH")), self.listed)
 
     @edge(
         "Conversation | None",
-        "One of its conversations, by unique name. Null when there is none. Always costs one upstream call.",
+        "One of its conversations, by unique name. Null when there is none.",
+        _BY_NAME,
     )
     def conversation_by_unique_name(
         self, unique_name: Annotated[str, strawberry.argument(description="The conversation's unique name.")]
@@ -251,14 +257,16 @@ class Conversation(Node):
 
     @edge(
         "Service | None",
-        "The service it is part of. Costs one upstream call per service, none when only ids and sids are selected.",
+        "The service it is part of.",
+        _OWNER,
     )
     def service(self) -> Item:
         return Item(Service.resource, parent_of(self.path), self.listed)
 
     @edge(
         "MessageConnection | None",
-        "Its messages. " + _LIST,
+        f"Its messages. {_NOT_FOUND}",
+        _PAGES,
     )
     def messages(
         self,
@@ -273,28 +281,32 @@ class Conversation(Node):
 
     @edge(
         "Message | None",
-        "One of its messages, by sid. Null when there is none. " + _LOOK_UP,
+        "One of its messages, by sid. Null when there is none.",
+        _LOOK_UP,
     )
     def message(self, sid: Sid) -> Item:
         return Item(Message.resource, child(self.path, "Messages", sid_segment(sid, "IM")), self.listed)
 
     @edge(
         "ParticipantConnection | None",
-        "Who takes part now. " + _LIST,
+        f"Who takes part now. {_NOT_FOUND}",
+        _PAGES,
     )
     def participants(self, first: First = 50, after: After = strawberry.UNSET) -> Listing:
         return Listing(Participant.resource, self.path, first, after, shared=True)
 
     @edge(
         "Participant | None",
-        "One of its participants, by sid. Null when there is none. " + _LOOK_UP,
+        "One of its participants, by sid. Null when there is none.",
+        _LOOK_UP,
     )
     def participant(self, sid: Sid) -> Item:
         return Item(Participant.resource, child(self.path, "Participants", sid_segment(sid, "MB")), self.listed)
 
     @edge(
         "Participant | None",
-        "The participant with a chat identity. Null when there is none. Always costs one upstream call.",
+        "The participant with a chat identity. Null when there is none.",
+        _BY_NAME,
     )
     def participant_by_identity(
         self, identity: Annotated[str, strawberry.argument(description="The participant's chat identity.")]
@@ -336,14 +348,16 @@ class Message(Node):
 
     @edge(
         "Service | None",
-        "The service it is part of. Costs one upstream call per service, none when only ids and sids are selected.",
+        "The service it is part of.",
+        _OWNER,
     )
     def service(self) -> Item:
         return Item(Service.resource, parent_of(parent_of(self.path)), self.listed)
 
     @edge(
         "Conversation | None",
-        "The conversation it is part of. Costs one upstream call per conversation, none when only ids and sids are selected.",
+        "The conversation it is part of.",
+        _OWNER,
     )
     def conversation(self) -> Item:
         return Item(Conversation.resource, parent_of(self.path), self.listed)
@@ -351,7 +365,8 @@ class Message(Node):
     @edge(
         "Participant | None",
         "Who wrote it, when that is a participant; null when it is none, or one who has left. Below a list it comes with "
-        "the conversation's participants: one upstream call per 100 of them, for all messages together.",
+        "the conversation's participants.",
+        _PARTICIPANT,
         needs_row=True,
         unread=_unread_participant,
     )
@@ -361,8 +376,8 @@ class Message(Node):
     @edge(
         "ReceiptConnection | None",
         "Its receipts, one for each recipient outside chat. Null, with the error `NOT_FOUND`, when the message does not exist "
-        "and was not looked up. Costs one upstream call; none when the message's own "
-        "`delivery` tells that there is nothing to find.",
+        "and was not looked up.",
+        _RECEIPTS,
     )
     def receipts(
         self,
@@ -396,7 +411,8 @@ class Message(Node):
 
     @edge(
         "Receipt | None",
-        "One of its receipts, by sid. Null when there is none. " + _LOOK_UP,
+        "One of its receipts, by sid. Null when there is none.",
+        _LOOK_UP,
     )
     def receipt(self, sid: Sid) -> Item:
         return Item(Receipt.resource, child(self.path, "Receipts", sid_segment(sid, "DY")), self.listed)
@@ -447,26 +463,28 @@ class Receipt(Node):
 
     @edge(
         "Service | None",
-        "The service it is part of. Costs one upstream call per service, none when only ids and sids are selected.",
+        "The service it is part of.",
+        _OWNER,
     )
     def service(self) -> Item:
         return Item(Service.resource, parent_of(parent_of(parent_of(self.path))), self.listed)
 
     @edge(
         "Conversation | None",
-        "The conversation it is part of. Costs one upstream call per conversation, none when only ids and sids are selected.",
+        "The conversation it is part of.",
+        _OWNER,
     )
     def conversation(self) -> Item:
         return Item(Conversation.resource, parent_of(parent_of(self.path)), self.listed)
 
-    @edge("Message | None", "The message it is about. Costs one upstream call per message that is not at hand yet.")
+    @edge("Message | None", "The message it is about.", _OWNER)
     def message(self) -> Item:
         return Item(Message.resource, parent_of(self.path), self.listed)
 
     @edge(
         "Participant | None",
-        "The recipient; null when the participant has left. Below a list it comes with the conversation's participants: "
-        "one upstream call per 100 of them, for all receipts together.",
+        "The recipient; null when the participant has left. Below a list it comes with the conversation's participants.",
+        _PARTICIPANT,
         needs_row=True,
         unread=_unread_participant,
     )
@@ -507,14 +525,16 @@ class Participant(Node):
 
     @edge(
         "Service | None",
-        "The service it is part of. Costs one upstream call per service, none when only ids and sids are selected.",
+        "The service it is part of.",
+        _OWNER,
     )
     def service(self) -> Item:
         return Item(Service.resource, parent_of(parent_of(self.path)), self.listed)
 
     @edge(
         "Conversation | None",
-        "The conversation it is part of. Costs one upstream call per conversation, none when only ids and sids are selected.",
+        "The conversation it is part of.",
+        _OWNER,
     )
     def conversation(self) -> Item:
         return Item(Conversation.resource, parent_of(self.path), self.listed)

@@ -25,7 +25,7 @@ from gateway.errors import (
 from gateway.twilio.responses import Answer
 from gateway.twilio.retry import RetryPolicy
 
-__all__ = ["Client", "Credentials", "Timeouts"]
+__all__ = ["Attempt", "Client", "Credentials", "Timeouts"]
 
 T = TypeVar("T")
 
@@ -49,6 +49,19 @@ class Timeouts:
     """To get a connection, TLS included."""
     read: float = 5.0
     """From the request to the last byte of the answer; waiting for one of the slots comes before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One request as it went; moments are the event loop's."""
+
+    number: int
+    """Counted from 1 for each read."""
+    status: int | None
+    """HTTP status, where there was an answer."""
+    queued: float
+    began: float
+    ended: float
 
 
 class Client:
@@ -99,26 +112,43 @@ class Client:
         if self._session is not None:
             await self._session.close()
 
-    async def get(self, target: str, read: Callable[[Answer], T], *, deadline: float | None = None) -> T:
+    async def get(
+        self,
+        target: str,
+        read: Callable[[Answer], T],
+        *,
+        deadline: float | None = None,
+        watch: Callable[[Attempt], None] | None = None,
+    ) -> T:
         """What `read` makes of the answer to a GET of `target` (the text behind `/v1/`).
 
         Transient failures are tried again until the `deadline` (the event loop's time). Raises the `UpstreamError` or
         `NotFound` of the last attempt. When `read` finds an answer invalid, the connection it came over is dropped.
+        `watch` is told of each attempt when it has ended.
         """
         loop = asyncio.get_running_loop()
         attempt = 0
         while True:
             attempt += 1
+            queued = began = loop.time()
+            status: int | None = None
             try:
                 async with asyncio.timeout_at(deadline), self._slots:
-                    return await self._attempt(target, read)
+                    began = loop.time()
+                    value = await self._attempt(target, read)
+                status = 200
+                return value
             except TimeoutError:
                 raise UpstreamTimeout("Twilio did not answer in time.") from None
             except GatewayError as error:
+                status = error.upstream.status if error.upstream is not None else None
                 remaining = deadline - loop.time() if deadline is not None else float("inf")
                 delay = self._retries.delay(attempt, error, remaining, random.random())
                 if delay is None:
                     raise
+            finally:
+                if watch is not None:
+                    watch(Attempt(attempt, status, queued, began, loop.time()))
             await asyncio.sleep(delay)
 
     async def _attempt(self, target: str, read: Callable[[Answer], T]) -> T:

@@ -65,7 +65,9 @@ def shown(target: str) -> str:
     path, _, query = target.partition("?")
     segments = path.split("/")
     for place in range(1, len(segments), 2):
-        if not is_sid(segments[place], _NAMED.get(segments[place - 1])):
+        if segments[place].startswith("*"):  # A list's member, in a path that is foreseen.
+            segments[place] = "{sid}"
+        elif not is_sid(segments[place], _NAMED.get(segments[place - 1])):
             segments[place] = "{name}"
     if not query:
         return "/".join(segments)

@@ -63,8 +63,7 @@ class Endpoint:
                 check_host(request.headers.get("host"))
             caller = await self.callers.identify(request.headers.get("authorization"))
             asked = await self._read(request)
-            fresh = "no-cache" in request.headers.get("cache-control", "").lower()
-            outcome = await self._run(request, asked, caller, fresh)
+            outcome = await self._run(request, asked, caller)
         except GatewayError as error:
             _logger.info("refused", code=error.code, status=error.http_status)
             return error_response(error, request_id, media_type)
@@ -89,15 +88,17 @@ class Endpoint:
                 raise too_large()
         return read_post(content_type, encoding, bytes(body))
 
-    async def _run(self, request: Request, asked: GraphQLRequest, caller: Caller, fresh: bool) -> Outcome:
+    async def _run(self, request: Request, asked: GraphQLRequest, caller: Caller) -> Outcome:
         """Run the operation; if the client leaves before it is done, end it, and with it the reads it waits for."""
         operation = asyncio.create_task(
             self.operations.run(
                 asked.query,
                 variables=asked.variables,
                 operation_name=asked.operation_name,
-                fresh=fresh,
+                fresh="no-cache" in request.headers.get("cache-control", "").lower(),
                 services=caller.services,
+                trace=request.headers.get("x-gateway-trace") == "1",
+                dry_run=request.headers.get("x-gateway-dry-run") == "1",
             )
         )
         leaving = asyncio.create_task(_left(request))

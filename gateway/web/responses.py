@@ -6,6 +6,7 @@ from starlette.responses import Response
 from gateway.errors import GatewayError, Unauthenticated
 from gateway.execution.failures import Failure
 from gateway.execution.operation import Outcome
+from gateway.graph.operations import cost_of
 from gateway.web.browsers import HEADERS
 from gateway.web.protocol import GRAPHQL, JSON
 
@@ -17,8 +18,12 @@ def outcome_response(outcome: Outcome, media_type: str, request_id: str) -> Resp
     body: dict[str, object] = {"data": outcome.data} if outcome.executed else {}
     if outcome.failures:
         body["errors"] = [failure.as_json() for failure in outcome.failures]
+    if outcome.extensions:
+        body["extensions"] = outcome.extensions
     status = outcome.failures[0].error.http_status if not outcome.executed and media_type == GRAPHQL else 200
-    return _response(body, status, media_type, request_id)
+    response = _response(body, status, media_type, request_id)
+    response.headers["Gateway-Cost"] = ", ".join(f"{name}={calls}" for name, calls in cost_of(outcome).items())
+    return response
 
 
 def error_response(error: GatewayError, request_id: str, media_type: str = JSON) -> Response:

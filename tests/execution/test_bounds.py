@@ -1,13 +1,19 @@
 """Documents that are too large in some way are refused before anything is done with them; ordinary ones are not."""
 
+from typing import cast
+
 import pytest
 from graphql import get_introspection_query, parse
 
 from gateway.errors import ValidationFailed
 from gateway.execution.bounds import Bounds, check_document
 from gateway.execution.operation import Executor
+from gateway.graph.context import Context
 from gateway.graph.schema import make_schema
+from gateway.loaders import Loaders
 
+CONTEXT = Context(cast(Loaders, None))
+"""The context of operations that read nothing."""
 SMALL = Bounds(depth=3, fields=10, root_fields=4, aliases=2, directives=2, directives_each=2, overlap=6)
 CHAIN = " ".join(f"fragment F{i} on Q {{ ...F{i + 1} ...F{i + 1} }}" for i in range(30)) + " fragment F30 on Q { a }"
 
@@ -74,14 +80,14 @@ def test_fragments_cannot_multiply_a_document() -> None:
     ],
 )
 async def test_an_executor_has_bounds(document: str, words: str) -> None:
-    outcome = await Executor(make_schema()).run(document, None)
+    outcome = await Executor(make_schema()).run(document, CONTEXT)
     assert not outcome.executed
     assert words in outcome.failures[0].error.message
 
 
 async def test_the_introspection_query_passes() -> None:
     document = get_introspection_query(specified_by_url=True, schema_description=True, input_value_deprecation=True)
-    outcome = await Executor(make_schema()).run(document, None)
+    outcome = await Executor(make_schema()).run(document, CONTEXT)
     assert not outcome.failures
     assert outcome.data is not None
 
@@ -93,13 +99,13 @@ async def test_the_schema_can_be_kept_to_oneself() -> None:
         '{ __type(name: "Query") { name } }',
         "{ servics { edges { cursor } } }",
     ):
-        outcome = await executor.run(document, None)
+        outcome = await executor.run(document, CONTEXT)
         assert not outcome.executed
         assert "services" not in outcome.failures[0].error.message
-    assert (await executor.run("{ __typename }", None)).data == {"__typename": "Query"}
+    assert (await executor.run("{ __typename }", CONTEXT)).data == {"__typename": "Query"}
 
 
 async def test_introspection_does_not_go_in_circles() -> None:
     document = "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }"
-    outcome = await Executor(make_schema()).run(document, None)
+    outcome = await Executor(make_schema()).run(document, CONTEXT)
     assert not outcome.executed

@@ -34,7 +34,9 @@ class Rounds:
         self.rounds: list[list[str]] = []
         self._gate: asyncio.Future[None] | None = None
 
-    async def get(self, target: str, read: Callable[[Answer], T], *, deadline: float | None = None) -> T:
+    async def get(
+        self, target: str, read: Callable[[Answer], T], *, deadline: float | None = None, watch: Any = None
+    ) -> T:
         if self._gate is None or self._gate.done():
             self.rounds.append([])
             self._gate = asyncio.get_running_loop().create_future()

@@ -13,6 +13,7 @@ from graphql import (
 )
 
 from gateway.execution.fields import Edge, Property
+from gateway.execution.price import Upstream
 from gateway.graph.schema import make_schema, print_schema
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,9 @@ def test_what_costs_a_call_is_nullable() -> None:
             assert isinstance(definition, Edge | Property), f"{name}.{field_name} is neither"
             if isinstance(definition, Edge) and field_name != "nodes":
                 assert is_nullable_type(field.type), f"{name}.{field_name} erases its siblings when it fails"
+            if isinstance(definition, Edge):
+                (price,) = definition.directives
+                assert isinstance(price, Upstream), f"{name}.{field_name} has no price"
                 assert "call" in (field.description or ""), f"{name}.{field_name} does not say what it costs"
 
 

@@ -165,3 +165,21 @@ async def test_an_upstream_that_stops_amid_a_query_is_an_error(
     assert (status, answer["data"]) == (200, {"service": None})
     assert answer["errors"][0]["extensions"]["code"] == "UPSTREAM_UNAVAILABLE"
     assert [(line["event"], line["outcome"]) for line in log] == [("operation", "UPSTREAM_UNAVAILABLE")]
+
+
+async def test_the_cost_is_in_a_header_and_more_of_it_on_request(
+    http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox
+) -> None:
+    body = {"query": QUERY, "variables": {"sid": sandbox.landmarks["service_sid"]}}
+    _, answer, headers = await post(http, base_url, json=body)
+    assert headers["Gateway-Cost"] == "requested=1, planned=1, actual=1"
+    assert "extensions" not in answer
+    _, answer, _ = await post(http, base_url, json=body, headers={"X-Gateway-Trace": "1"})
+    assert answer["extensions"]["cost"] == {"requested": 1, "planned": 1, "actual": 1}
+    assert answer["extensions"]["upstream"]["calls"][0]["path"] == sandbox.paths[0]
+    sandbox.reset()
+    _, answer, headers = await post(http, base_url, json=body, headers={"X-Gateway-Dry-Run": "1"})
+    assert answer["data"] is None
+    assert answer["extensions"]["plan"]["requested"] == 1
+    assert headers["Gateway-Cost"] == "requested=1, planned=0, actual=0"
+    assert sandbox.calls == []
