@@ -23,6 +23,7 @@ from gateway.twilio.retry import RetryPolicy
 from gateway.web.wire import BoundedProtocol
 
 ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "gateway" / "examples").glob("*.graphql"))
 
 
 @pytest.hookimpl(wrapper=True)

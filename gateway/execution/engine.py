@@ -90,17 +90,33 @@ class Run:
                 self._ask(step, batch, places)
 
     def _write(self, step: Leaf, sources: list[Any], answers: list[dict[str, Any]]) -> None:
-        key, read, plain, write = step.key, step.read, step.plain, step.write
+        key, plain, write = step.key, step.plain, step.write
+        is_whole = True
+        try:
+            for answer, value in zip(answers, map(step.read, sources), strict=True):
+                if type(value) is plain:
+                    answer[key] = value
+                elif value is not None:
+                    answer[key] = write(value)
+                else:
+                    is_whole = False
+        except Exception:
+            is_whole = self._write_one_by_one(step, sources, answers)
+        if not is_whole and not step.is_nullable:
+            raise Unplannable("null where none may be")
+
+    def _write_one_by_one(self, step: Leaf, sources: list[Any], answers: list[dict[str, Any]]) -> bool:
+        """Write what can be written, where some value makes trouble; whether all could be."""
+        is_whole = True
         for source, answer in zip(sources, answers, strict=True):
             try:
-                value = read(source)
-                if value is not None:
-                    answer[key] = value if type(value) is plain else write(value)
-                    continue
+                value = step.read(source)
+                answer[step.key] = step.write(value) if value is not None else None
             except Exception as error:
-                self._errors.append((answer, key, error, step.nodes))
-            if not step.is_nullable:
-                raise Unplannable("null where none may be")
+                answer[step.key] = value = None
+                self._errors.append((answer, step.key, error, step.nodes))
+            is_whole = is_whole and value is not None
+        return is_whole
 
     def _write_nested(self, step: Nested, batch: _Batch, places: list[_Place]) -> None:
         key, read = step.key, step.read

@@ -17,7 +17,7 @@ from gateway.execution.fields import Property
 from gateway.graph.ids import encode_id
 from gateway.graph.scalars import DateTime, Url, in_utc
 from gateway.twilio.paths import sids_of
-from gateway.twilio.resources import Int32, Resource, Row, Timestamp, row_type
+from gateway.twilio.resources import Int32, Resource, Row, row_type
 
 __all__ = ["Node", "embedded", "from_path", "node", "prop", "sid_of", "word"]
 
@@ -29,7 +29,7 @@ _WIRE_TYPES: dict[Any, Any] = {
     int: Int32,
     float: float,
     bool: bool,
-    DateTime: Timestamp,
+    DateTime: str,
     Url: str,
 }
 
@@ -52,6 +52,8 @@ def from_path(description: str, derive: Callable[[Any], object]) -> Any:
 
 def sid_of(level: int, description: str) -> Any:
     """The sid at that level of the record's path: 0 the service's, 1 the conversation's, …, -1 the record's own."""
+    if level == -1:
+        return from_path(description, lambda record: record.path.rpartition("/")[2])
     return from_path(description, lambda record: sids_of(record.path)[level])
 
 

@@ -4,12 +4,10 @@ import re
 from datetime import UTC, datetime
 from typing import NewType
 
-import msgspec
 import strawberry
 from strawberry.types.scalar import ScalarDefinition
 
 from gateway.errors import BadUserInput, UpstreamInvalidResponse
-from gateway.twilio.resources import Timestamp
 
 __all__ = ["SCALARS", "DateTime", "Url", "in_utc", "moment"]
 
@@ -17,9 +15,23 @@ DateTime = NewType("DateTime", str)
 Url = NewType("Url", str)
 
 
+_TIMESTAMP = re.compile(
+    r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?"
+    r"(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])"
+)
+"""A date and time in RFC 3339."""
+
+
 def in_utc(text: str | None) -> str | None:
-    """A timestamp as the graph shows it: Twilio's own text where it ends in `Z`, else the same moment in UTC."""
-    if text is None or text.endswith("Z"):
+    """A timestamp as the graph shows it: Twilio's own text where it ends in `Z`, else the same moment in UTC.
+
+    Raises `UpstreamInvalidResponse` for a text that is no date and time.
+    """
+    if text is None:
+        return None
+    if not _TIMESTAMP.fullmatch(text):
+        raise UpstreamInvalidResponse("Twilio gave something that is not a date and time.")
+    if text.endswith("Z"):
         return text
     try:
         return moment(text).astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -36,13 +48,14 @@ def moment(text: str) -> datetime:
 
 
 def _parse_time(value: object) -> str:
+    text = value.upper() if isinstance(value, str) else ""
     try:
-        text = re.sub(r"[zt]", lambda match: match.group().upper(), value) if isinstance(value, str) else value
-        text = msgspec.convert(text, Timestamp)
-        datetime.fromisoformat(text).astimezone(UTC)
-    except (msgspec.ValidationError, ValueError, OverflowError):
-        raise BadUserInput("Expected a date and time with its offset, such as 2026-01-31T00:00:00Z.") from None
-    return in_utc(text) or ""
+        if _TIMESTAMP.fullmatch(text):
+            datetime.fromisoformat(text).astimezone(UTC)
+            return in_utc(text) or ""
+    except (ValueError, OverflowError):
+        pass
+    raise BadUserInput("Expected a date and time with its offset, such as 2026-01-31T00:00:00Z.")
 
 
 def _parse_address(value: object) -> str:

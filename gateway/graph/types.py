@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import strawberry
 
+from gateway.errors import UpstreamInvalidResponse
 from gateway.execution.fields import edge
 from gateway.execution.price import Price, Unit
 from gateway.graph.connection import Connection
@@ -24,8 +25,8 @@ from gateway.graph.delivery_errors import TITLES, documentation_url
 from gateway.graph.node import Node, embedded, from_path, node, prop, sid_of, word
 from gateway.graph.reads import SCAN_MAX, Item, Listing, Member
 from gateway.graph.scalars import DateTime, Url, in_utc, moment
-from gateway.twilio.paths import child, name_segment, parent_of, sid_segment
-from gateway.twilio.resources import Int32, Resource, SidText, Timestamp, row_type
+from gateway.twilio.paths import child, is_sid, name_segment, parent_of, sid_segment
+from gateway.twilio.resources import Int32, Resource, row_type
 
 __all__ = [
     "RESOURCES",
@@ -55,7 +56,7 @@ _OWNER = Price(Unit.ITEM, skipped="only ids and sids are selected, or it is at h
 _PARTICIPANT = Price(Unit.CONVERSATION, page_size=100, skipped="only ids and sids are selected")
 _RECEIPTS = Price(Unit.PARENT, page_size=50, skipped="the message's own `delivery` tells that there is nothing to find")
 _NOT_FOUND = "Null, with the error `NOT_FOUND`, when what it is a list of does not exist and was not looked up."
-_TIMERS = row_type("Timers", {"date_inactive": Timestamp | None, "date_closed": Timestamp | None})
+_TIMERS = row_type("Timers", {"date_inactive": str | None, "date_closed": str | None})
 
 
 def _unread_participant(record: Node) -> Item | Member:
@@ -330,7 +331,7 @@ class Message(Node):
     chat_service_sid: strawberry.ID = sid_of(0, "The sid of its service: `IS…`.")
     conversation_sid: strawberry.ID = sid_of(1, "The sid of its conversation: `CH…`.")
     participant_sid: strawberry.ID | None = prop(
-        "The sid of the participant who wrote it: `MB…`; null when no participant did.", wire=SidText("MB") | None
+        "The sid of the participant who wrote it: `MB…`; null when no participant did."
     )
     index: int | None = prop("Its place in the conversation, from 0. Deleted messages leave gaps.")
     author: str | None = prop("Who wrote it: a chat identity, an address, or `system`.")
@@ -435,7 +436,7 @@ class Receipt(Node):
     channel_message_sid: strawberry.ID | None = prop(
         "The sid of what was sent over the channel: `SM…`, `MM…` or `WA…`; look for it in the messaging logs."
     )
-    participant_sid: strawberry.ID | None = prop("The sid of the recipient: `MB…`.", wire=SidText("MB") | None)
+    participant_sid: strawberry.ID | None = prop("The sid of the recipient: `MB…`.")
     status: DeliveryStatus = prop("How far it got.", derive=receipt_status, of={"status": str | None})
     raw_status: str | None = prop(
         "Twilio's own word for the status; null while the message is still inside Twilio.",
@@ -570,7 +571,11 @@ def _conversation_state(word: str | None) -> ConversationState | None:
 def _participant(record: Receipt | Message) -> Item | Member | None:
     """The participant that a record names."""
     sid = record.row.participant_sid
-    return _participant_of(record, sid) if sid is not None else None
+    if sid is None:
+        return None
+    if not is_sid(sid, Participant.resource.prefix):
+        raise UpstreamInvalidResponse("Twilio named a participant by something that is not a sid.")
+    return _participant_of(record, sid)
 
 
 def _participant_of(record: Node, sid: str) -> Item | Member:

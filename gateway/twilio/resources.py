@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,27 +13,13 @@ import msgspec
 
 from gateway.twilio.paths import child
 
-__all__ = ["Int32", "Meta", "PageBody", "Resource", "Row", "SidText", "Timestamp", "row_type"]
+__all__ = ["Int32", "Meta", "PageBody", "Resource", "Row", "row_type"]
 
 Row = Any
 """One record of an answer: an instance of its resource's `row`, a struct of the properties that the graph shows."""
 
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 """A whole number that GraphQL's Int can carry; Twilio sends some as text."""
-
-Timestamp = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)"
-        r"(\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])\Z"
-    ),
-]
-"""A date and time in RFC 3339."""
-
-
-def SidText(prefix: str) -> Any:
-    """The type of a sid that begins with `prefix`."""
-    return Annotated[str, msgspec.Meta(pattern=rf"^{prefix}[0-9a-fA-F]{{32}}\Z")]
 
 
 def row_type(name: str, properties: dict[str, Any]) -> type[msgspec.Struct]:
@@ -90,6 +77,11 @@ class Resource:
         return (*self.parent.ancestors, self.parent) if self.parent is not None else ()
 
     @cached_property
+    def sids(self) -> re.Pattern[str]:
+        """Any number of its sids, one behind the other: a page's are checked in one go."""
+        return re.compile(rf"(?:{self.prefix}[0-9a-fA-F]{{32}})*")
+
+    @cached_property
     def named_owners(self) -> Callable[[Row], Any]:
         """Reads off a row the sids of those above it; for the one kind that has none above it, nothing of use."""
         return attrgetter(*(owner.sid_property for owner in self.ancestors)) if self.ancestors else attrgetter("sid")
@@ -98,7 +90,7 @@ class Resource:
     def row(self) -> type[msgspec.Struct]:
         """The struct of one row. Its own sid is required; the sids of those above it are read to be compared."""
         above = {owner.sid_property: str | None for owner in self.ancestors}
-        return row_type(self.type_name + "Row", {**above, **self.properties, "sid": SidText(self.prefix)})
+        return row_type(self.type_name + "Row", {**above, **self.properties, "sid": str})
 
     @cached_property
     def item_decoder(self) -> msgspec.json.Decoder[Row]:

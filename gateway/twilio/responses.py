@@ -73,6 +73,8 @@ def read_item(resource: Resource, target: str, answer: Answer) -> Row:
         is_it = _same(row.sid, last)
     else:
         is_it = getattr(row, resource.name_property or "", None) == unquote(last)
+    if not resource.sids.fullmatch(row.sid):
+        raise _invalid(target, answer, "answered with an unreadable body (at $.sid)")
     if not is_it or not _belongs(resource, owners, row):
         raise _invalid(target, answer, "answered with another record")
     return row
@@ -92,6 +94,8 @@ def read_page(resource: Resource, target: str, answer: Answer) -> Page:
         raise _invalid(target, answer, "answered with another list")
     if meta.url is not None and not _same(_path_behind_v1(meta.url), path):
         raise _invalid(target, answer, "answered with another list")
+    if not resource.sids.fullmatch("".join([row.sid for row in body.rows])):
+        raise _invalid(target, answer, f"answered with an unreadable body (at $.{resource.rows_key}[...].sid)")
     named, expected = resource.named_owners, owners[0] if len(owners) == 1 else tuple(owners)
     if owners and not all(named(row) == expected or _belongs(resource, owners, row) for row in body.rows):
         raise _invalid(target, answer, "answered with rows of another list")

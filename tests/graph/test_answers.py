@@ -519,3 +519,23 @@ async def test_what_is_not_back_by_the_deadline_is_an_error_and_the_rest_is_answ
     messages = outcome.data["service"]["conversation"]["messages"]["edges"]  # type: ignore[index]
     assert [edge["node"]["receipts"] is None for edge in messages] == [True] + [False] * 49
     assert [failure.error.code for failure in outcome.failures] == ["UPSTREAM_TIMEOUT"]
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (b'"date_updated":"soon","x"', ["dateUpdated"]),
+        (b'"participant_sid":"../Roles/RL1","x"', ["participant"]),
+    ],
+)
+async def test_an_unreadable_value_is_an_error_where_it_is_asked_for(
+    ask: Ask, sandbox: Sandbox, at: Paths, change: bytes, path: list[str]
+) -> None:
+    marks = sandbox.landmarks
+    body = b'{"sid":"%s",%s:1}' % (marks["receipt_sid"].encode(), change)
+    sandbox.faults.add("*/Receipts/*", Fault("body", body=body))
+    query = RECEIPT.replace("participant {", "dateUpdated participant {")
+    answer = await ask(query)
+    (error,) = answer.errors
+    assert (error["extensions"]["code"], error["path"][-1:]) == ("UPSTREAM_INVALID_RESPONSE", path)
+    assert conversation(answer.data)["message"]["receipt"]["sid"] == marks["receipt_sid"]

@@ -29,5 +29,14 @@ def test_a_date_that_is_not_in_the_calendar_is_an_error() -> None:
         moment("2026-02-30T00:00:00Z")
 
 
+@pytest.mark.parametrize(
+    "text", ["", "today", "2026-01-01", "2026-01-01T00:00:00", "2026-01-01T00:00:00Z\n", "２０２６-01-01T00:00:00Z"]
+)
+def test_what_is_no_time_is_an_error_and_not_shown(text: str) -> None:
+    with pytest.raises(UpstreamInvalidResponse) as caught:
+        in_utc(text)
+    assert not text or text not in caught.value.message
+
+
 def test_small_letters_are_taken() -> None:
     assert SCALARS[DateTime].parse_value("2026-01-01t00:00:00z") == "2026-01-01T00:00:00Z"  # type: ignore[misc]

@@ -1,0 +1,39 @@
+"""The calls of every example, as a list of paths: a change that makes one dearer is seen here."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ..conftest import EXAMPLES, Ask
+
+RECEIPTS = "Services/IS/Conversations/CH/Messages/IM/Receipts?PageSize=50"
+
+DOCUMENTS = {path.stem: path.read_text(encoding="utf-8") for path in EXAMPLES}
+
+CALLS = {
+    "conversations": [
+        "Services?PageSize=10",
+        *["Services/IS/Conversations?State=active&PageSize=20"] * 4,
+    ],
+    "failures": [
+        "Services/IS/Conversations/CH/Messages?Order=desc&PageSize=50",
+        *[RECEIPTS] * 18,
+        "Services/IS/Conversations/CH/Participants?PageSize=100",
+    ],
+    "receipt": ["Services/IS/Conversations/CH/Messages/IM/Receipts/DY"],
+    "summary": ["Services/IS/Conversations/CH/Messages?Order=desc&PageSize=50"],
+    "thread": [
+        "Services/IS/Conversations/CH",
+        "Services/IS/Conversations/CH/Messages?PageSize=10",
+        "Services/IS/Conversations/CH/Participants?PageSize=100",
+        *[RECEIPTS] * 10,
+    ],
+}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+async def test_what_an_example_calls(ask: Ask, example: Path) -> None:
+    answer = await ask(DOCUMENTS[example.stem])
+    assert not answer.errors
+    assert [re.sub(r"([A-Z]{2})[0-9a-f]{32}", r"\1", path) for path in answer.paths] == CALLS[example.stem]
