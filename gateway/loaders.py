@@ -146,15 +146,6 @@ class Loaders:
         for flight in flights:
             flight.result()
 
-    async def settle(self, resolve: Callable[[], T]) -> T:
-        """What `resolve` gives once all that it misses has been fetched."""
-        while True:
-            try:
-                return resolve()
-            except Missing as missing:
-                key = missing.key
-            await self.fetch([key])
-
     def _resource(self, list_path: str) -> Resource:
         return self._resources[list_path.rpartition("/")[2]]
 

@@ -7,14 +7,19 @@ import pytest
 
 from gateway.errors import NotFound, UpstreamUnavailable
 from gateway.graph.types import RESOURCES
-from gateway.loaders import Loaders
+from gateway.loaders import Loaders, Missing
 from gateway.sandbox import Fault, Sandbox
 from gateway.twilio.client import Client
 
 
 async def get(loaders: Loaders, what: str, *arguments: str) -> Any:
     """An item, a page or a member, fetched where it is missing."""
-    return await loaders.settle(lambda: getattr(loaders, what)(*arguments))
+    while True:
+        try:
+            return getattr(loaders, what)(*arguments)
+        except Missing as missing:
+            key = missing.key
+        await loaders.fetch([key])
 
 
 @pytest.fixture

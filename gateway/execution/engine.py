@@ -269,6 +269,6 @@ class Run:
             part, path = stack.pop()
             for key, error, nodes in failed.get(id(part), ()):
                 found.append(failure_from(error, (*path, key), nodes))
-            below = part.items() if isinstance(part, dict) else enumerate(part)
-            stack += [(value, (*path, key)) for key, value in below if isinstance(value, dict | list)]
+            below = list(part.items() if isinstance(part, dict) else enumerate(part))
+            stack += [(value, (*path, key)) for key, value in reversed(below) if isinstance(value, dict | list)]
         return tuple(found)
