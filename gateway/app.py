@@ -68,6 +68,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     app = Starlette(
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}
     )
+    app.router.redirect_slashes = False
     app.state.callers = callers
     return app
 

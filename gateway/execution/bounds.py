@@ -45,6 +45,8 @@ def check_document(document: DocumentNode, bounds: Bounds) -> None:
             count = _Count(bounds, fragments)
             count.count_directives(node.directives)
             count.add([node.selection_set.selections], 0)
+        elif isinstance(node, FragmentDefinitionNode):  # Validation looks at those too that no operation spreads.
+            _Count(bounds, fragments).add([node.selection_set.selections], 1)
 
 
 class _Count:

@@ -13,7 +13,7 @@ from typing import Any
 from graphql import FieldNode, GraphQLError
 from graphql.execution.values import VariableValues
 
-from gateway.errors import GatewayError
+from gateway.errors import CostLimitExceeded, GatewayError
 from gateway.execution.failures import Failure, failure_from
 from gateway.execution.fields import Read
 from gateway.execution.forecast import Forecast
@@ -22,6 +22,7 @@ from gateway.execution.plan import EdgeStep, Leaf, Nested, Plan, Selection, Unpl
 __all__ = ["Run"]
 
 _ABSENT = object()
+_FAILURES_MAX = 1000
 
 
 @dataclass(slots=True)
@@ -213,6 +214,11 @@ class Run:
             read, child = place.read, place.child
             if child is None or child is _ABSENT:
                 continue
+            try:
+                self._context.count(read.size_of(child) * place.weight)
+            except GatewayError as error:
+                self._fail(place.step, place.answer, place.key, error)
+                continue
             selection = place.step.selections.of(read.type_name)
             batch = level.get(id(selection))
             if batch is None:
@@ -225,12 +231,6 @@ class Run:
                     place.answer[place.key] = batch.answers[number]
                     continue
                 made[id(selection), read.path] = len(batch.sources)
-            else:
-                try:
-                    self._context.count(read.size_of(child) * place.weight)
-                except GatewayError as error:
-                    self._fail(place.step, place.answer, place.key, error)
-                    continue
             part = place.answer[place.key] = selection.blank.copy()
             batch.sources.append(child)
             batch.answers.append(part)
@@ -268,6 +268,9 @@ class Run:
         while stack:
             part, path = stack.pop()
             for key, error, nodes in failed.get(id(part), ()):
+                if len(found) == _FAILURES_MAX:
+                    found.append(Failure(CostLimitExceeded(f"There are more errors than these {_FAILURES_MAX}.")))
+                    return tuple(found)
                 found.append(failure_from(error, (*path, key), nodes))
             below = list(part.items() if isinstance(part, dict) else enumerate(part))
             stack += [(value, (*path, key)) for key, value in reversed(below) if isinstance(value, dict | list)]

@@ -48,7 +48,7 @@ class Read(Protocol):
         """The child as far as it is known without reading; None when it must be read in any case."""
 
     def size_of(self, child: Any) -> int:
-        """How many records the child brings into the answer, beside itself."""
+        """How many records the child brings into the answer."""
 
     @property
     def is_shared(self) -> bool:
@@ -58,8 +58,7 @@ class Read(Protocol):
     def is_sparse(self) -> bool:
         """Whether there is often nothing to be found, as with a filter."""
 
-    @property
-    def calls_at_most(self) -> int:
+    def calls_at_most(self, context: Any) -> int:
         """Upstream calls that it takes at most, when nothing is known yet."""
 
     def first_key(self, context: Any) -> str | None:
@@ -121,8 +120,8 @@ class Edge(StrawberryField):
     """A field that leads to another record or to a list of them. Its function does no I/O: it answers with a `Read`."""
 
     needs_row: bool
-    unread: Callable[[Any], Read | None]
-    """Of an edge that needs its record's row: what it will read, as far as the path tells."""
+    unread: Callable[[Any, str], Read | None]
+    """Of an edge that needs its record's row: what it will read as far as the path tells, a star in place of a sid."""
 
     @property
     def is_pure(self) -> bool:
@@ -178,7 +177,7 @@ def edge(
     price: Price,
     *,
     needs_row: bool = False,
-    unread: Callable[[Any], Read | None] | None = None,
+    unread: Callable[[Any, str], Read | None] | None = None,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
@@ -202,7 +201,7 @@ def edge(
     return decorate
 
 
-def _nothing(record: object) -> None:
+def _nothing(record: object, star: str) -> None:
     """An edge of which nothing can be told beforehand."""
 
 

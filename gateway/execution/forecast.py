@@ -8,6 +8,7 @@ participants, has one key with one star, and is counted once for each conversati
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from math import prod
@@ -100,19 +101,24 @@ class Forecast:
         """Why it is too dear: what costs most, and one change that would fit."""
         priced = sorted(self.priced(), key=lambda each: -each.calls * each.times)
         contributors = [{"field": ".".join(each.field), "calls": each.calls * each.times} for each in priced[:3]]
+        requested = sum(each.calls * each.times for each in priced)
         return {
-            "requested": self.requested,
+            "requested": requested,
             "limit": limit,
             "contributors": contributors,
-            "suggestion": self._suggestion(limit),
+            "suggestion": self._suggestion(limit, requested, priced),
         }
 
-    def _suggestion(self, limit: int) -> str | None:
+    def _suggestion(self, limit: int, requested: int, priced: list[Foreseen]) -> str | None:
         """The list that can stay longest when it alone is made shorter, and how long it may be."""
+        of_list: Counter[str] = Counter()
+        for each in priced:
+            for star in _STAR.findall(each.key):
+                of_list[star] += each.calls * each.times
         best: tuple[int, str] | None = None
-        for star, (place, size) in self.lists.items():
-            of_it = sum(each.calls * each.times for each in self.priced() if star in _STAR.findall(each.key))
-            others = self.requested - of_it
+        for star, of_it in of_list.items():
+            place, size = self.lists[star]
+            others = requested - of_it
             fits = (limit - others) * size // of_it if of_it and limit > others else 0
             if fits >= 1 and (best is None or fits > best[0]):
                 best = fits, f"{'.'.join(place)}(first: {fits})"
@@ -123,11 +129,16 @@ class Forecast:
             if isinstance(step, Nested):
                 self._walk_within(step, record, (*place, step.key), far)
             elif isinstance(step, EdgeStep):
-                for read in self._reads(step, record):
+                for read in self._reads(step, record, (*place, step.key)):
                     # The record, once read, may tell where the edge leads, or that there is nothing to find.
                     hangs = step.edge.needs_row or (read.may_be_idle and selection.needs_row and not self.context.fresh)
                     near = replace(far, is_certain=far.is_certain and not hangs)
                     self._foresee(step, read, (*place, step.key), near)
+
+    def _star(self, place: tuple[str, ...], size: int) -> str:
+        star = f"*{len(self.lists) + 1}"
+        self.lists[star] = place, size
+        return star
 
     def _walk_within(self, step: Nested, record: Any, place: tuple[str, ...], far: _Far) -> None:
         try:
@@ -137,9 +148,12 @@ class Forecast:
         for part in value if step.is_list else [value]:
             self._walk(step.selection, part, place, far)
 
-    def _reads(self, step: EdgeStep, record: Any) -> Iterator[Read]:
+    def _reads(self, step: EdgeStep, record: Any, place: tuple[str, ...]) -> Iterator[Read]:
         try:
-            reads = step.edge.unread(record) if step.edge.needs_row else step.function(record, **self.arguments(step))
+            if step.edge.needs_row:
+                reads = step.edge.unread(record, self._star(place, 1))
+            else:
+                reads = step.function(record, **self.arguments(step))
         except (GatewayError, GraphQLError):
             return  # It is told when its turn comes, and costs nothing.
         for read in reads if isinstance(reads, list) else [reads]:
@@ -160,9 +174,9 @@ class Forecast:
             is_ahead = not stars and (far.is_certain or (read.is_shared and done > 0 and far.is_likely))
             trip = 1 if is_ahead else done + 1
             times = prod(self.lists[star][1] for star in stars)
-            self.foreseen.append(Foreseen(place, key, read.calls_at_most, times, trip, is_ahead))
+            self.foreseen.append(Foreseen(place, key, read.calls_at_most(self.context), times, trip, is_ahead))
             done = max(done, trip)
-        star = f"*{len(self.lists) + 1}"
+        star = self._star(place, 1)
         child, size = read.outlook(star)
         if child is None:
             return

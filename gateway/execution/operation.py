@@ -10,6 +10,7 @@ from typing import Any
 from cachetools import LRUCache
 from graphql import (
     DocumentNode,
+    ExecutionResult,
     FragmentDefinitionNode,
     GraphQLError,
     GraphQLSyntaxError,
@@ -36,13 +37,13 @@ from gateway.execution.bounds import Bounds, check_document
 from gateway.execution.engine import Run
 from gateway.execution.failures import Failure, failure_of
 from gateway.execution.forecast import Forecast
-from gateway.execution.plan import Plan, Unplannable, condition_variables
+from gateway.execution.plan import Plan, Unplannable, condition_variables, only_introspection
 
 __all__ = ["Executor", "Outcome"]
 
 _CACHED_CHARACTERS = 2**19  # A parsed document takes about 80 bytes of memory for each character of its text.
 _ERRORS_MAX = 20
-_VARIANTS_MAX = 64
+_CACHED_STEPS = 40_000  # A step takes about a kilobyte.
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +72,8 @@ class _Operation:
     fragments: dict[str, FragmentDefinitionNode]
     conditions: tuple[str, ...]
     characters: int
-    plans: dict[tuple[Any, ...], Plan | str] = field(default_factory=dict)
-    """By the values of the condition variables; a text is the reason why there is no plan."""
+    introspection: DocumentNode | None = None
+    """The document with what it asks about the schema, and nothing else."""
 
     @property
     def name(self) -> str | None:
@@ -92,6 +93,10 @@ class Executor:
         self._operations: LRUCache[tuple[str, str | None], _Operation] = LRUCache(
             _CACHED_CHARACTERS, getsizeof=lambda operation: operation.characters
         )
+        self._plans: LRUCache[tuple[int, tuple[Any, ...]], Plan] = LRUCache(
+            _CACHED_STEPS, getsizeof=lambda plan: plan.steps
+        )
+        """By the operation, and the values of the variables that its conditions depend on."""
         self.runs: Counter[str] = Counter()
         """How often the engine ran an operation, and how often graphql-core did, by the reason."""
 
@@ -113,9 +118,9 @@ class Executor:
         try:
             operation = self._operation(text, operation_name)
             values = self._coerce(operation, variables or {})
+            plan = self._plan(operation, values)
         except _Invalid as invalid:
             return Outcome(None, invalid.failures, executed=False)
-        plan = self._plan(operation, values)
         if isinstance(plan, str):
             self.runs[plan] += 1
             return await self._reference(operation, context, variables or {})
@@ -127,8 +132,8 @@ class Executor:
             return Outcome(
                 None, operation=operation.name, requested=requested, extensions={"plan": run.forecast.as_json()}
             )
-        reason = plan.reason if engine else "not asked"
-        if reason is None:
+        reason = "not asked"
+        if engine:
             try:
                 data, failures = await run.answer()
             except Unplannable as unplannable:
@@ -136,9 +141,25 @@ class Executor:
                 context.start_again()
             else:
                 self.runs["engine"] += 1
+                if plan.asks_for_schema:
+                    self.runs["introspection"] += 1
+                    about_schema, more = self._introspect(operation, variables or {})
+                    data, failures = data | about_schema, failures + more
                 return Outcome(data, failures, operation=operation.name, requested=requested)
         self.runs[reason] += 1
         return replace(await self._reference(operation, context, variables or {}), requested=requested)
+
+    def _introspect(
+        self, operation: _Operation, variables: dict[str, Any]
+    ) -> tuple[dict[str, Any], tuple[Failure, ...]]:
+        """What the operation asks about the schema, and nothing else of it: no record is read, or written, for it."""
+        if operation.introspection is None:
+            operation.introspection = only_introspection(self._schema, operation.document)
+        result = execute(
+            self._schema, operation.introspection, variable_values=variables, operation_name=operation.name
+        )
+        assert isinstance(result, ExecutionResult)
+        return result.data or {}, tuple(failure_of(error) for error in result.errors or ())
 
     def _too_dear(self, operation: _Operation, forecast: Forecast, limit: int) -> Outcome:
         details = forecast.refusal(limit)
@@ -211,15 +232,22 @@ class Executor:
     def _plan(self, operation: _Operation, values: VariableValues) -> Plan | str:
         """The plan for these values of the operation's conditions, or why there is none."""
         conditions = {name: values.coerced.get(name) for name in operation.conditions}
+        for name, value in conditions.items():
+            if not isinstance(value, bool):
+                error = BadUserInput(
+                    f"The variable ${name}, on which @skip or @include depends, must be true or false."
+                )
+                raise _Invalid((Failure(error),))
         key = tuple(conditions.values())
-        plan = operation.plans.get(key)
-        if plan is None:
-            try:
-                plan = Plan(self._schema, self._converter, operation.node, operation.fragments, conditions)
-            except Unplannable as reason:
-                plan = str(reason)
-            if len(operation.plans) < _VARIANTS_MAX:
-                operation.plans[key] = plan
+        plan = self._plans.get((id(operation.node), key))
+        if plan is not None:
+            return plan
+        try:
+            plan = Plan(self._schema, self._converter, operation.node, operation.fragments, conditions)
+        except Unplannable as reason:
+            return str(reason)
+        if plan.steps <= _CACHED_STEPS // 8:
+            self._plans[id(operation.node), key] = plan
         return plan
 
 

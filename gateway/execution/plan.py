@@ -12,6 +12,8 @@ from operator import attrgetter
 from typing import Any
 
 from graphql import (
+    REMOVE,
+    DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -28,6 +30,8 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionNode,
+    TypeInfo,
+    TypeInfoVisitor,
     VariableNode,
     Visitor,
     is_abstract_type,
@@ -38,7 +42,17 @@ from strawberry.types.arguments import convert_arguments
 
 from gateway.execution.fields import Edge, Property
 
-__all__ = ["EdgeStep", "Leaf", "Nested", "Plan", "Selection", "Step", "Unplannable", "condition_variables"]
+__all__ = [
+    "EdgeStep",
+    "Leaf",
+    "Nested",
+    "Plan",
+    "Selection",
+    "Step",
+    "Unplannable",
+    "condition_variables",
+    "only_introspection",
+]
 
 _INTROSPECTION = {"__schema", "__type"}
 
@@ -146,8 +160,11 @@ class Plan:
         self._converter = converter
         self._fragments = fragments
         self._conditions = conditions
-        self.reason: str | None = None
-        """Why the engine cannot run it, though what it costs can be told."""
+        self.operation = operation
+        self.asks_for_schema = False
+        """Whether something is asked about the schema, which graphql-core answers."""
+        self.steps = 0
+        """How many steps there are, in all selections: the plan's size."""
         self.root = self.select(schema.query_type.name, [operation.selection_set])
 
     def possible_types(self, of_type: GraphQLObjectType | GraphQLInterfaceType) -> list[str]:
@@ -166,13 +183,14 @@ class Plan:
             if each is not None:
                 self._collect(of_type, each.selections, fields, visited)
         selection = Selection(type_name)
+        self.steps += 1 + len(fields)
         for key, nodes in fields.items():
             name = nodes[0].name.value
             selection.blank[key] = type_name if name == "__typename" else None
             if name == "__typename":
                 continue
             if name in _INTROSPECTION:
-                self.reason = "introspection"
+                self.asks_for_schema = True
                 continue
             selection.steps.append(self._step(of_type.fields[name], key, nodes, selection))
         return selection
@@ -279,6 +297,19 @@ def condition_variables(
 
 
 _PLAIN: dict[str, type[Any]] = {"ID": str, "String": str, "Boolean": bool, "DateTime": str, "URL": str}
+
+
+def only_introspection(schema: GraphQLSchema, document: DocumentNode) -> DocumentNode:
+    """The document without what it asks of records: of the fields at its root, those about the schema remain."""
+    info = TypeInfo(schema)
+
+    class Prune(Visitor):
+        def enter_field(self, node: FieldNode, *_: Any) -> Any:
+            parent = info.get_parent_type()
+            is_of_root = parent is not None and parent is schema.query_type
+            return REMOVE if is_of_root and node.name.value not in _INTROSPECTION else None
+
+    return visit(document, TypeInfoVisitor(info, Prune()))  # type: ignore[no-any-return]
 
 
 def _writer(output: GraphQLScalarType | GraphQLEnumType) -> tuple[type[Any], Callable[[Any], Any]]:

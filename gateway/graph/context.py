@@ -31,7 +31,7 @@ class Context:
     asked: frozenset[str] = frozenset()
     """The keys of the reads so far."""
     records: int = 0
-    """Records in the answer's lists so far. What was read once can be shown many times, at no call."""
+    """Records in the answer so far. What was read once can be shown many times, at no call."""
 
     def admit(self, read: Read) -> None:
         """Let a read pass, or raise `Forbidden`: the same for a service that exists and for one that does not."""
@@ -113,10 +113,10 @@ class Context:
         return child
 
     def count(self, records: int) -> None:
-        """Count the records of one more list; raises `CostLimitExceeded` when the answer would grow too large."""
+        """Count more records of the answer; raises `CostLimitExceeded` when the answer would grow too large."""
         if self.records + records > _RECORDS_MAX:
             raise CostLimitExceeded(
-                f"The answer would hold more than {_RECORDS_MAX} records in its lists: ask for smaller pages or fewer levels."
+                f"The answer would hold more than {_RECORDS_MAX} records: ask for smaller pages or fewer levels."
             )
         self.records += records
 

@@ -5,7 +5,8 @@ Each is a plain value that says what to read; making one costs nothing and refus
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 from urllib.parse import parse_qs, quote
@@ -42,7 +43,6 @@ class Item:
     is_shared: ClassVar[bool] = False
     is_sparse: ClassVar[bool] = False
     may_be_idle: ClassVar[bool] = False
-    calls_at_most: ClassVar[int] = 1
 
     @property
     def type_name(self) -> str:
@@ -54,8 +54,12 @@ class Item:
         return None if self.by_name else self.resource.node(path=self.path, listed=self.listed)
 
     def size_of(self, child: object) -> int:
-        """A record brings no others."""
-        return 0
+        """One record."""
+        return 1
+
+    def calls_at_most(self, context: Context) -> int:
+        """One."""
+        return 1
 
     def first_key(self, context: Context) -> str:
         """Its path."""
@@ -91,7 +95,6 @@ class Member:
     is_shared: ClassVar[bool] = True
     is_sparse: ClassVar[bool] = False
     may_be_idle: ClassVar[bool] = False
-    calls_at_most: ClassVar[int] = 10  # A conversation has at most 1,000 participants.
 
     @property
     def type_name(self) -> str:
@@ -103,8 +106,12 @@ class Member:
         return self._node(None)
 
     def size_of(self, child: object) -> int:
-        """A record brings no others."""
-        return 0
+        """One record."""
+        return 1
+
+    def calls_at_most(self, context: Context) -> int:
+        """The pages of a list of 1,000 participants, which is the most a conversation can have."""
+        return 10
 
     def first_key(self, context: Context) -> str:
         """The first page of its list."""
@@ -192,19 +199,22 @@ class Listing:
         """Whether rows are chosen, so that there may well be none."""
         return bool(self._variant)
 
-    @property
-    def calls_at_most(self) -> int:
+    def calls_at_most(self, context: Context) -> int:
         """Its pages: one for a list that is read whole, as many as the window or the rows looked at can fill else."""
         if self._whole:
             return 1
-        size = int(parse_qs(self._start.partition("?")[2])["PageSize"][0])
+        if self._is_own(context):
+            return len(context.services or ())
+        size = int(parse_qs(self._start.partition("?")[2]).get("PageSize", [str(self._resource.page_max)])[0])
         pages = -(-max(self.first, self._scan or 0, 1) // size)
         # A cursor may stand amid a page; and when rows have gone, the page before it is read again, and what follows it.
         return pages if self._after is None else 2 * pages + 2
 
     def first_key(self, context: Context) -> str | None:
         """The page to begin with, unless there is nothing to read."""
-        return None if self._is_nothing or (self._is_idle and not context.fresh) else self._start
+        if self._is_nothing or (self._is_idle and not context.fresh):
+            return None
+        return self._start if not self._is_own(context) else next(iter(self._own_paths(context)), None)
 
     def outlook(self, star: str) -> tuple[Window | None, int]:
         """A window with one member of which nothing is known but where it would be."""
@@ -229,21 +239,32 @@ class Listing:
     def _read(self, context: Context) -> Window:
         if self._whole:
             return self._read_whole(context.loaders)
-        keep, scan = self._keep, self._scan
-        if context.services is not None and not sids_of(self.path):
-            services = context.services
-            keep, scan = (lambda row: row.sid in services), SCAN_MAX
-        window = self._walk(context.loaders, self._start, keep, scan)
+        if self._is_own(context):
+            return self._window(self._own_rows(context))
+        window = self._walk(context.loaders, self._start)
         after, first = self._after, window.first_index
         if after is None or not after.own or after.index is None:
             return window
         if first is not None and abs(first - after.index) == 1:
             return window
         # Rows are missing between the cursor and this page: deleted, or moved up into the cursor's own page.
-        return self._walk(context.loaders, f"{self.path}?{after.own}", keep, scan)
+        return self._walk(context.loaders, f"{self.path}?{after.own}")
 
-    def _walk(self, loaders: Loaders, start: str, keep: Callable[[Row], bool] | None, scan: int | None) -> Window:
-        after = self._after
+    def _is_own(self, context: Context) -> bool:
+        """Whether this is the list of services, asked for by someone who may read only some of them."""
+        return context.services is not None and not sids_of(self.path)
+
+    def _own_paths(self, context: Context) -> list[str]:
+        return [child(self.path, sid) for sid in sorted(context.services or ())]
+
+    def _own_rows(self, context: Context) -> Iterator[Row]:
+        """The caller's own services, one by one: the account's list would tell of the others."""
+        for path in self._own_paths(context):
+            with suppress(NotFound):
+                yield context.loaders.item(path)
+
+    def _walk(self, loaders: Loaders, start: str) -> Window:
+        after, keep, scan = self._after, self._keep, self._scan
         resumed: Cursor | None = after
         edges: list[Spot] = []
         seen: set[str] = set()
@@ -274,10 +295,14 @@ class Listing:
         return Window(edges, has_next, after is not None, end, first_index=first_index)
 
     def _read_whole(self, loaders: Loaders) -> Window:
+        pages = loaders.pages(self._start, most=self._resource.page_max + _SPARE_PAGES)
+        return self._window(row for page in pages for row in page.rows)
+
+    def _window(self, rows: Iterable[Row]) -> Window:
+        """The window on rows that are all at hand."""
         spots: dict[str, Spot] = {}
-        for page in loaders.pages(self._start, most=self._resource.page_max + _SPARE_PAGES):
-            for row in page.rows:
-                spots.setdefault(row.sid, self._spot(None, len(spots) + 1, row))
+        for row in rows:
+            spots.setdefault(row.sid, self._spot(None, len(spots) + 1, row))
         every = list(spots.values())
         passed = self._after.place_in([spot.node.row for spot in every]) if self._after is not None else 0
         kept = [spot for spot in every if self._keep is None or self._keep(spot.node.row)]

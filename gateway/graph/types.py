@@ -59,9 +59,9 @@ _NOT_FOUND = "Null, with the error `NOT_FOUND`, when what it is a list of does n
 _TIMERS = row_type("Timers", {"date_inactive": str | None, "date_closed": str | None})
 
 
-def _unread_participant(record: Node) -> Item | Member:
+def _unread_participant(record: Node, star: str) -> Item | Member:
     """What is read for the participant of a record of which only the path is known."""
-    return _participant_of(record, "*")
+    return _participant_of(record, star)
 
 
 @strawberry.enum(description="What a conversation is doing.")

@@ -61,7 +61,7 @@ def sids_of(path: str) -> list[str]:
 
 
 def shown(target: str) -> str:
-    """A path or page key as logs, errors and traces show it: sids as they are, a name as `{name}`, a token `{token}`."""
+    """A path or page key as logs, errors and traces show it: sids as they are, a name as `{name}`, of values a page's size."""
     path, _, query = target.partition("?")
     segments = path.split("/")
     for place in range(1, len(segments), 2):
@@ -71,4 +71,4 @@ def shown(target: str) -> str:
             segments[place] = "{name}"
     if not query:
         return "/".join(segments)
-    return "/".join(segments) + "?" + re.sub(r"(PageToken=)[^&]*", r"\1{token}", query)
+    return "/".join(segments) + "?" + re.sub(r"(?<![^&])(?!PageSize=)([^&=]*=)[^&]*", r"\1{value}", query)

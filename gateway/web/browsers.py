@@ -21,7 +21,14 @@ HEADERS = {
 }
 """What every answer but a page carries."""
 
-_NOT_SIMPLE = ("authorization", "apollo-require-preflight", "graphql-require-preflight")
+_NOT_SIMPLE = (
+    "authorization",
+    "apollo-require-preflight",
+    "graphql-require-preflight",
+    "x-gateway-trace",
+    "x-gateway-dry-run",
+)
+"""Headers that only a page sends, and only after asking; a proxy adds others, such as `X-Forwarded-For`, to any request."""
 _SIMPLE_TYPES = {"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"}
 
 
@@ -33,7 +40,7 @@ def check_get(headers: Mapping[str, str], origins: Container[str]) -> None:
     if headers.get("sec-fetch-site", "none") in {"none", "same-origin"} or headers.get("origin") in origins:
         return
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    custom = any(name in _NOT_SIMPLE or name.startswith("x-") for name in headers)
+    custom = any(name in _NOT_SIMPLE for name in headers)
     if not custom and content_type in _SIMPLE_TYPES:
         raise Forbidden(
             "A GET from another site needs a header that makes the browser ask first, such as `Apollo-Require-Preflight`, "

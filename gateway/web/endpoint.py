@@ -7,7 +7,7 @@ import time
 from collections.abc import Container
 from dataclasses import dataclass, field
 from hashlib import sha256
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import structlog
@@ -20,7 +20,7 @@ from gateway.execution.failures import mask
 from gateway.execution.operation import Outcome
 from gateway.graph.operations import Operations
 from gateway.web.auth import Caller, Callers
-from gateway.web.browsers import check_get, check_host
+from gateway.web.browsers import HEADERS, check_get, check_host
 from gateway.web.protocol import (
     BODY_MAX,
     JSON,
@@ -57,7 +57,7 @@ class Endpoint:
         bind_contextvars(request_id=request_id)  # Every line that is logged below has it.
         try:
             if request.method == "GET" and self.has_graphiql and prefers_html(request.headers.get("accept")):
-                return _to_graphiql(request)
+                return _to_graphiql(request, request_id)
             media_type = response_type(request.headers.get("accept"))
             if not self.callers.are_asked and not self.any_host:
                 check_host(request.headers.get("host"))
@@ -76,7 +76,7 @@ class Endpoint:
         return outcome_response(outcome, media_type, request_id)
 
     async def _read(self, request: Request) -> GraphQLRequest:
-        if request.method == "GET":
+        if request.method != "POST":
             check_get(request.headers, self.origins)
             return read_get(request.scope["query_string"])
         content_type, encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
@@ -118,13 +118,14 @@ async def _left(request: Request) -> None:
         pass
 
 
-def _to_graphiql(request: Request) -> Response:
+def _to_graphiql(request: Request, request_id: str) -> Response:
     """A browser that was led to the endpoint is shown the page, with the query it was led to."""
     try:
         asked = read_get(request.scope["query_string"])
+        page = f"graphiql?{urlencode({'q': asked.query}, quote_via=quote)}"
     except BadRequest:
-        return RedirectResponse("graphiql", 303)
-    return RedirectResponse(f"graphiql?{urlencode({'q': asked.query})}".replace("+", "%20"), 303)
+        page = "graphiql"
+    return RedirectResponse(page, 303, {**HEADERS, "X-Request-Id": request_id})
 
 
 def _milliseconds(began: float) -> float:

@@ -22,11 +22,12 @@ __all__ = ["JwtVerifier", "KeySet"]
 _LEEWAY = 10
 _TOKEN_LENGTH_MAX = 8192
 _KEYS_MAX = 2**18
+_KEYS_AGE_MAX = 3600
 _logger = structlog.get_logger("gateway")
 
 
 class KeySet:
-    """The keys at an address, by their ids."""
+    """The keys at an address, by their ids; fetched again after an hour, so that a key that was withdrawn is forgotten."""
 
     def __init__(self, url: str, *, seconds_between_fetches: float = 30.0, timeout: float = 5.0) -> None:
         """Take the address of the key set, how often it may be fetched at most, and how long that may take."""
@@ -39,11 +40,12 @@ class KeySet:
 
     async def find(self, key_id: str | None) -> Any:
         """The key with that id; None when there is none, or it cannot be had now."""
-        if key_id not in self._keys:
+        now = asyncio.get_running_loop().time()
+        if key_id not in self._keys or now - self._fetched_at >= _KEYS_AGE_MAX:
             async with self._fetching:
-                now = asyncio.get_running_loop().time()
-                if key_id not in self._keys and now - self._fetched_at >= self._pause:
-                    self._fetched_at = now
+                age = asyncio.get_running_loop().time() - self._fetched_at
+                if age >= (self._pause if key_id not in self._keys else _KEYS_AGE_MAX):
+                    self._fetched_at = asyncio.get_running_loop().time()
                     await self._fetch()
         return self._keys.get(key_id)
 
@@ -53,7 +55,11 @@ class KeySet:
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._timeout)) as session,
                 session.get(self._url, allow_redirects=False) as response,
             ):
-                body = await response.content.read(_KEYS_MAX)
+                body = bytearray()
+                async for chunk in response.content.iter_chunked(2**14):
+                    body += chunk
+                    if response.status != 200 or len(body) > _KEYS_MAX:
+                        raise ValueError("no key set")
             keys = jwt.PyJWKSet.from_json(body.decode()).keys
             self._keys = {key.key_id: key.key for key in keys}
         except (

@@ -102,26 +102,31 @@ def read_get(query_string: bytes) -> GraphQLRequest:
 
 
 def response_type(accept: str | None) -> str:
-    """The media type to answer in: the best of the two that `Accept` takes; raises `BadRequest` if none."""
+    """The media type to answer in: the best of the two that `Accept` takes; raises `BadRequest` if none.
+
+    A type that is named goes by its own weight, and by a wildcard's only if it is not (RFC 9110, 12.5.1).
+    """
     if accept is None or not accept.strip():
         return JSON
-    best, best_weight = "", 0.0
+    weights: dict[str, float] = {}
     for entry in accept.split(","):
         media_type, parameters = _media_type(entry)
-        chosen = {GRAPHQL: GRAPHQL, JSON: JSON, "application/*": JSON, "*/*": JSON}.get(media_type)
         weight = parameters.get("q", "1")
-        if chosen is None or not _WEIGHT.fullmatch(weight):
-            continue
-        if parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8", "*"} and float(weight) > best_weight:
-            best, best_weight = chosen, float(weight)
-    if not best:
+        if _WEIGHT.fullmatch(weight) and parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8", "*"}:
+            weights.setdefault(media_type, float(weight))
+    wildcard = weights.get("application/*", weights.get("*/*", 0.0))
+    offered = [JSON, GRAPHQL]
+    offered.sort(key=lambda media_type: list(weights).index(media_type) if media_type in weights else len(weights))
+    best = max(offered, key=lambda media_type: weights.get(media_type, wildcard))
+    if not weights.get(best, wildcard):
         raise BadRequest(f"Answers are `{GRAPHQL}` or `{JSON}`, in UTF-8: name one in `Accept`.", status=406)
     return best
 
 
 def prefers_html(accept: str | None) -> bool:
     """Whether an `Accept` header is a browser's, which asks for a page."""
-    return any(_media_type(entry)[0] == "text/html" for entry in (accept or "").split(","))
+    entries = (_media_type(entry) for entry in (accept or "").split(","))
+    return any(media_type == "text/html" and parameters.get("q", "1").strip("0.") for media_type, parameters in entries)
 
 
 def _media_type(text: str) -> tuple[str, Mapping[str, str]]:

@@ -69,8 +69,8 @@ class BoundedProtocol(HttpToolsProtocol):
         lengths = names.count(b"content-length")
         if lengths > 1 or len(encodings) > 1 or (encodings and lengths) or encodings not in ([], [b"chunked"]):
             raise ValueError("ambiguous length")
-        if names.count(b"host") > 1:
-            raise ValueError("ambiguous host")
+        if names.count(b"host") > 1 or names.count(b"content-type") > 1:
+            raise ValueError("ambiguous head")
         self._wait(self.BODY_SECONDS, self._too_slow)
         super().on_headers_complete()
 
@@ -113,7 +113,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._wait(None)
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete and not cycle.more_body:
+            # What is wrong stands behind a request that is being answered: that one gets its answer, and the last word.
+            cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
+        is_answered = cycle is not None and (cycle.response_started or cycle.response_complete) and not self._in_head
+        if not is_answered:
             body = orjson.dumps({"errors": [Failure(BadRequest(words)).as_json()]})
             head = (
                 f"HTTP/1.1 {status} Refused\r\nContent-Type: application/json; charset=utf-8\r\n"

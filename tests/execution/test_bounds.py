@@ -30,6 +30,7 @@ CHAIN = " ".join(f"fragment F{i} on Q {{ ...F{i + 1} ...F{i + 1} }}" for i in ra
         "{ ...Missing }",
         "query A { a b c } query B { a b c }",
         "fragment Unused on Q { a }",
+        "{ a } fragment Unused on Q { a b c d e }",
     ],
 )
 def test_what_is_within_bounds_passes(document: str) -> None:
@@ -54,6 +55,7 @@ def test_what_is_within_bounds_passes(document: str) -> None:
         ("{ ...F } fragment F on Q { ...G } fragment G on Q { ...F }", "contains itself"),
         ("{ ...F } fragment F on Q { a { ...F } }", "contains itself|levels"),
         ("{ ...F0 } " + CHAIN, "levels"),
+        ("{ a } fragment Unused on Q { a a a a }", "pairs"),
         ("query A { a } query B { x: a y: b z: c }", "aliases"),
     ],
 )

@@ -165,3 +165,46 @@ async def test_the_trace_tells_what_was_skipped_and_why(
     }
     assert skipped["Receipts"] == "the message tells that there is nothing to find"
     assert "selected" in skipped[variables["conversationSid"]]
+
+
+async def test_participants_of_several_messages_are_each_paid_for(client: Client, sandbox: Sandbox) -> None:
+    ids = await Operations(client).run(
+        query("messages(first: 9) { edges { node { id } } }"),
+        variables=landmark_variables(query("sid"), sandbox.landmarks),
+    )
+    assert ids.data is not None
+    given = [edge["node"]["id"] for edge in ids.data["service"]["conversation"]["messages"]["edges"]]
+    document = "query N($ids: [ID!]!) { nodes(ids: $ids) { ... on Message { participant { channel } } } }"
+    outcome = await Operations(client).run(document, variables={"ids": given})
+    assert outcome.calls <= outcome.requested == 18
+
+
+async def test_a_limited_caller_pays_for_its_own_services(client: Client, sandbox: Sandbox) -> None:
+    marks = sandbox.landmarks
+    services = frozenset({marks["service_sid"], marks["other_service_sid"], "IS" + "0" * 32})
+    outcome = await Operations(client).run(
+        "{ services(first: 1) { edges { node { sid } } pageInfo { hasNextPage endCursor } } }", services=services
+    )
+    assert (outcome.requested, outcome.calls) == (3, 3)
+    assert all(path in {f"Services/{sid}" for sid in services} for path in sandbox.paths)
+    assert outcome.data is not None
+    window = outcome.data["services"]
+    assert window["pageInfo"]["hasNextPage"]
+    rest = await Operations(client).run(
+        "query S($after: String) { services(after: $after) { edges { node { sid } } pageInfo { hasNextPage } } }",
+        variables={"after": window["pageInfo"]["endCursor"]},
+        services=services,
+    )
+    assert rest.data is not None
+    seen = [edge["node"]["sid"] for edge in window["edges"] + rest.data["services"]["edges"]]
+    assert sorted(seen) == sorted(services - {"IS" + "0" * 32})
+    assert not rest.data["services"]["pageInfo"]["hasNextPage"]
+
+
+async def test_refusing_is_quick_however_many_lists_there_are(client: Client, sandbox: Sandbox) -> None:
+    ids = ["AUP_kucJF5DB0GLVh3MvjyGY0qyAd0A0H7xgsFPBArFG5g"] * 100
+    lists = " ".join(f"a{number}: {ALL % 1}" for number in range(20))
+    document = "query N($ids: [ID!]!) { nodes(ids: $ids) { ... on Conversation { %s } } }" % lists
+    outcome = await Operations(client, Limits(cost_max=5)).run(document, variables={"ids": ids})
+    assert not outcome.executed
+    assert sandbox.calls == []

@@ -150,16 +150,55 @@ async def test_arguments_are_not_remembered_from_one_run_to_the_next() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "reason"),
+    ("query", "runs"),
     [
-        ("{ __schema { queryType { name } } }", "introspection"),
-        ('{ __type(name: "Query") { name } service(sid: "x") { sid } }', "introspection"),
-        ("{ nodes(ids: [%s]) { id } }" % ('"x" ' * 101), "null where none may be"),
+        ("{ __schema { queryType { name } } }", {"engine": 1, "introspection": 1}),
+        ('{ __type(name: "Query") { name } service(sid: "x") { sid } }', {"engine": 1, "introspection": 1}),
+        ("{ nodes(ids: [%s]) { id } }" % ('"x" ' * 101), {"null where none may be": 1}),
     ],
 )
-async def test_what_is_not_for_the_engine_is_counted_by_its_reason(query: str, reason: str) -> None:
+async def test_what_is_not_for_the_engine_is_counted_by_its_reason(query: str, runs: dict[str, int]) -> None:
     _, _, executor = await run(query)
-    assert executor.runs == {reason: 1}
+    assert executor.runs == runs
+
+
+async def test_what_is_asked_about_the_schema_stands_beside_the_rest() -> None:
+    query = """
+      query Q($no: Boolean = false) { a: __typename ...F services(first: 1) { edges { node { sid } } } last: __typename }
+      fragment F on Query {
+        __schema { queryType { name } } t: __type(name: "Nope") { name } __schema @skip(if: $no) { __typename }
+      }
+    """
+    outcome, rounds, _ = await run(query)
+    assert outcome.data is not None
+    assert list(outcome.data) == ["a", "__schema", "t", "services", "last"]
+    assert outcome.data["__schema"] == {"queryType": {"name": "Query"}, "__typename": "__Schema"}
+    assert outcome.data["t"] is None
+    assert outcome.data["services"]["edges"]
+    assert rounds == [["Services?PageSize=1"]]
+
+
+async def test_a_condition_must_be_true_or_false() -> None:
+    outcome, _, _ = await run("query Q($x: Boolean = true) { a: __typename @include(if: $x) }", x=None)
+    assert not outcome.executed
+    assert [failure.error.code for failure in outcome.failures] == ["BAD_USER_INPUT"]
+
+
+async def test_errors_are_listed_up_to_a_bound() -> None:
+    aliases = " ".join(f'c{number}: conversation(sid: "x") {{ sid }}' for number in range(20))
+    query = thread("messages(first: 60) { edges { node { service { %s } } } }" % aliases)
+    outcome, _, _ = await run(query)
+    assert len(outcome.failures) == 1001
+    assert "more errors" in outcome.failures[-1].error.message
+
+
+async def test_what_is_written_once_counts_wherever_it_stands() -> None:
+    aliases = " ".join(f"s{number}: service {{ sid }}" for number in range(90))
+    query = thread(
+        "messages(first: 100) { edges { node { conversation { messages(first: 100) { edges { node { %s } } } } } } }"
+    )
+    outcome, _, _ = await run(query % aliases)
+    assert {failure.error.code for failure in outcome.failures} == {"COST_LIMIT_EXCEEDED"}
 
 
 async def test_the_same_record_is_written_once_and_stands_everywhere() -> None:

@@ -328,3 +328,11 @@ async def test_a_page_token_that_twilio_no_longer_takes_is_bad_input(ask: Ask, s
     answer = await ask(MESSAGES, after=stale)
     assert answer.codes == ["BAD_USER_INPUT"]
     assert len(answer.paths) == 1
+
+
+async def test_a_cursor_without_a_page_size_is_no_crash(ask: Ask, sandbox: Sandbox) -> None:
+    marks = sandbox.landmarks
+    path = f"Services/{marks['service_sid']}/Conversations/{marks['conversation_sid']}/Messages"
+    odd = Cursor.make(f"{path}?()", "Page=0", "IM" + "0" * 32, 0, 1).encode()
+    answer = await ask(MESSAGES, first=2, after=odd)
+    assert "INTERNAL_SERVER_ERROR" not in answer.codes

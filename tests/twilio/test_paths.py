@@ -76,7 +76,10 @@ def test_a_name_is_one_segment_and_arrives_as_it_was(name: str) -> None:
             f"Services/{IS}/Conversations/{CH}/Participants/{{name}}?PageSize=5",
         ),
         (f"Services/{IS}/Conversations/{IM}", f"Services/{IS}/Conversations/{{name}}"),
-        ("Services?PageSize=50&PageToken=PTabc&Page=1", "Services?PageSize=50&PageToken={token}&Page=1"),
+        (
+            "Services?State=a&PageSize=50&PageToken=PTabc&Page=1",
+            "Services?State={value}&PageSize=50&PageToken={value}&Page={value}",
+        ),
     ],
 )
 def test_names_and_tokens_are_not_shown(target: str, as_shown: str) -> None:

@@ -24,7 +24,7 @@ ORIGINS = {"https://app.test"}
         {"sec-fetch-site": "cross-site", "origin": "https://app.test"},
         {"sec-fetch-site": "cross-site", "authorization": "Bearer x"},
         {"sec-fetch-site": "cross-site", "apollo-require-preflight": "true"},
-        {"sec-fetch-site": "same-site", "x-anything": "1"},
+        {"sec-fetch-site": "same-site", "x-gateway-trace": "1"},
         {"sec-fetch-site": "cross-site", "content-type": "application/json"},
     ],
 )
@@ -41,6 +41,7 @@ def test_a_get_that_may_execute(headers: dict[str, str]) -> None:
         {"sec-fetch-site": "cross-site", "origin": "null", "accept": "application/json"},
         {"sec-fetch-site": "cross-site", "content-type": "text/plain; x=application/json"},
         {"sec-fetch-site": "something new"},
+        {"sec-fetch-site": "cross-site", "x-forwarded-for": "1.2.3.4"},
     ],
 )
 def test_a_get_that_another_sites_page_may_have_sent(headers: dict[str, str]) -> None:

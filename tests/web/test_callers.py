@@ -127,17 +127,19 @@ def public_key(key_id: str = "one") -> dict[str, Any]:
     return key | {"kid": key_id, "use": "sig", "alg": "RS256"}
 
 
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
 @asynccontextmanager
-async def key_server(answer: Callable[[], Any]) -> AsyncIterator[tuple[str, list[str]]]:
+async def key_server(handle: Handler) -> AsyncIterator[tuple[str, list[str]]]:
     """A server of keys, and the requests it got."""
     got: list[str] = []
 
-    async def handle(request: web.BaseRequest) -> web.Response:
+    async def note(request: web.BaseRequest) -> web.StreamResponse:
         got.append(request.path)
-        body = answer()
-        return web.json_response(body) if not isinstance(body, bytes) else web.Response(body=body)
+        return await handle(request)
 
-    runner = web.ServerRunner(web.Server(handle))
+    runner = web.ServerRunner(web.Server(note))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -147,9 +149,19 @@ async def key_server(answer: Callable[[], Any]) -> AsyncIterator[tuple[str, list
         await runner.cleanup()
 
 
+def answering(body: Callable[[], Any]) -> Handler:
+    """Answers with bytes as they are, and with anything else as JSON."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        content = body()
+        return web.Response(body=content) if isinstance(content, bytes) else web.json_response(content)
+
+    return handle
+
+
 @asynccontextmanager
 async def verifying(**options: Any) -> AsyncIterator[Callable[[str], Awaitable[Caller | None]]]:
-    async with key_server(lambda: {"keys": [public_key()]}) as (url, _):
+    async with key_server(answering(lambda: {"keys": [public_key()]})) as (url, _):
         verifier = JwtVerifier(KeySet(url), issuer="issuer", audience="audience", algorithms=["RS256"], **options)
         yield verifier.caller
 
@@ -201,7 +213,7 @@ async def test_a_public_key_does_not_pass_for_a_shared_secret() -> None:
 
 async def test_keys_are_fetched_when_one_is_new_and_no_oftener_than_allowed() -> None:
     keys = {"keys": [public_key()]}
-    async with key_server(lambda: keys) as (url, got):
+    async with key_server(answering(lambda: keys)) as (url, got):
         often = KeySet(url, seconds_between_fetches=0)
         assert await often.find("one") is not None
         assert await often.find("one") is not None
@@ -217,11 +229,27 @@ async def test_keys_are_fetched_when_one_is_new_and_no_oftener_than_allowed() ->
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"keys": 5}', b'{"keys": []}', b"\xff", b" " * 300_000])
 async def test_keys_that_cannot_be_had_leave_no_one_in(body: bytes) -> None:
-    async with key_server(lambda: body) as (url, _):
+    async with key_server(answering(lambda: body)) as (url, _):
         verifier = JwtVerifier(KeySet(url), issuer="issuer", audience="audience", algorithms=["RS256"])
         assert await verifier.caller(token()) is None
     verifier = JwtVerifier(KeySet(url), issuer="issuer", audience="audience", algorithms=["RS256"])
     assert await verifier.caller(token()) is None
+
+
+@pytest.mark.parametrize(("status", "is_found"), [(200, True), (500, False)])
+async def test_a_key_set_may_come_in_pieces_and_must_come_with_200(status: int, is_found: bool) -> None:
+    body = json.dumps({"keys": [public_key()]}).encode()
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(status=status)
+        await response.prepare(request)
+        for start in range(0, len(body), 100):
+            await response.write(body[start : start + 100])
+            await asyncio.sleep(0.01)  # So that each piece is a packet of its own.
+        return response
+
+    async with key_server(handle) as (url, _):
+        assert (await KeySet(url).find("one") is not None) is is_found
 
 
 async def test_callers_ask_the_verifier_about_unknown_tokens() -> None:

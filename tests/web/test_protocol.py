@@ -33,6 +33,9 @@ from gateway.web.protocol import GRAPHQL, JSON, GraphQLRequest, prefers_html, re
         ("text/html, application/json;q=0.001", JSON),
         ("application/graphql-response+json, application/graphql+json, application/json, text/event-stream", GRAPHQL),
         ("text/event-stream, */*;q=0.1", JSON),
+        ("application/json;q=0, */*", GRAPHQL),
+        ("application/graphql-response+json;q=0.5, */*", JSON),
+        ("*/*;q=0.5, application/graphql-response+json;q=0.4", JSON),
         ("multipart/mixed;deferSpec=20220824,application/graphql-response+json,application/json;q=0.9", GRAPHQL),
         ("application/json;q=nonsense, application/graphql-response+json;q=0.1", GRAPHQL),
     ],
@@ -56,6 +59,7 @@ def test_a_browser_asks_for_a_page() -> None:
     assert not prefers_html("application/json")
     assert not prefers_html("*/*")
     assert not prefers_html(None)
+    assert not prefers_html("application/json, text/html;q=0.0")
 
 
 @pytest.mark.parametrize(

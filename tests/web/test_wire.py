@@ -133,6 +133,7 @@ async def test_a_drip_of_bytes_does_not_win_time(hasty: str) -> None:
         b"Transfer-Encoding: xchunked\r\n",
         b"Transfer-Encoding : chunked\r\n",
         b"Host: elsewhere\r\n",
+        b"Content-Type: text/plain\r\nContent-Length: 27\r\n",
         b"Content-Length: 27\r\n Transfer-Encoding: chunked\r\n",
         b"Bad Header: x\r\n",
         b"X: a\x00b\r\n",
@@ -185,3 +186,25 @@ async def test_an_upgrade_is_not_followed(hasty: str) -> None:
     request = WHOLE.replace(b"Host", b"Connection: Upgrade, close\r\nUpgrade: websocket\r\nHost")
     received = answers(await send(hasty, request))
     assert received[0][0] in {200, 400}
+
+
+async def test_a_request_that_was_refused_early_gets_no_second_answer(hasty: str) -> None:
+    head = HEAD.replace(b"application/json", b"text/plain") + b"Content-Length: 27\r\n\r\n"
+    assert [status for status, _ in answers(await send(hasty, head))] == [415]
+
+
+async def test_garbage_behind_a_request_does_not_take_its_answer(hasty: str) -> None:
+    received = answers(await send(hasty, WHOLE + b"garbage\r\n\r\n"))
+    assert [status for status, _ in received] == [200]
+
+
+async def test_no_path_redirects_to_a_host_that_the_client_named(hasty: str) -> None:
+    request = b"GET /graphql/ HTTP/1.1\r\nHost: evil.test\r\nConnection: close\r\n\r\n"
+    received = await send(hasty, request)
+    assert answers(received)[0][0] == 404
+    assert b"evil" not in received
+
+
+async def test_head_is_get_without_a_body(hasty: str) -> None:
+    request = b"HEAD /graphql?query=%7B__typename%7D HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    assert (await send(hasty, request)).startswith(b"HTTP/1.1 200")
