@@ -54,6 +54,9 @@ class Forecast:
     lists: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     """The stars: each list's place in the answer, and how many members it can have."""
 
+    _met: set[tuple[int, str]] = field(default_factory=set)
+    _keys: set[str] = field(default_factory=set)
+
     def __post_init__(self) -> None:
         self._walk(self.plan.root, None, (), _Far())
 
@@ -166,6 +169,9 @@ class Forecast:
             yield read
 
     def _foresee(self, step: EdgeStep, read: Read, place: tuple[str, ...], far: _Far) -> None:
+        if (id(step), read.path) in self._met or len(self._keys) > self.context.cost_max:
+            return  # The same record again; or so many that the operation is refused whatever else it reads.
+        self._met.add((id(step), read.path))
         below = step.selections.of(read.type_name)
         key, done = read.first_key(self.context), far.done
         if key is not None and (self.context.fresh or below.needs_row or read.reference() is None):
@@ -174,6 +180,7 @@ class Forecast:
             is_ahead = not stars and (far.is_certain or (read.is_shared and done > 0 and far.is_likely))
             trip = 1 if is_ahead else done + 1
             times = prod(self.lists[star][1] for star in stars)
+            self._keys.add(key)
             self.foreseen.append(Foreseen(place, key, read.calls_at_most(self.context), times, trip, is_ahead))
             done = max(done, trip)
         star = self._star(place, 1)

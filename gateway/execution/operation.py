@@ -165,7 +165,7 @@ class Executor:
         details = forecast.refusal(limit)
         hint = f" What would fit: {details['suggestion']}." if details["suggestion"] else ""
         error = CostLimitExceeded(
-            f"The operation could take {details['requested']} upstream calls; {limit} are allowed.{hint}",
+            f"The operation could take {details['requested']} upstream calls or more; {limit} are allowed.{hint}",
             details=details,
         )
         return Outcome(

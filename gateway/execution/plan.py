@@ -34,13 +34,13 @@ from graphql import (
     TypeInfoVisitor,
     VariableNode,
     Visitor,
-    is_abstract_type,
     visit,
 )
 from graphql.execution.values import VariableValues, get_argument_values
 from strawberry.types.arguments import convert_arguments
 
 from gateway.execution.fields import Edge, Property
+from gateway.execution.selection import applies
 
 __all__ = [
     "EdgeStep",
@@ -209,11 +209,13 @@ class Plan:
                 fields.setdefault((selection.alias or selection.name).value, []).append(selection)
             elif isinstance(selection, InlineFragmentNode):
                 condition = selection.type_condition
-                if condition is None or self._applies(condition.name.value, of_type):
+                if condition is None or applies(self._schema, condition.name.value, of_type):
                     self._collect(of_type, selection.selection_set.selections, fields, visited)
             elif isinstance(selection, FragmentSpreadNode):
                 fragment = self._fragments[selection.name.value]
-                if fragment.name.value not in visited and self._applies(fragment.type_condition.name.value, of_type):
+                if fragment.name.value not in visited and applies(
+                    self._schema, fragment.type_condition.name.value, of_type
+                ):
                     visited.add(fragment.name.value)
                     self._collect(of_type, fragment.selection_set.selections, fields, visited)
 
@@ -228,10 +230,6 @@ class Plan:
             else:
                 raise Unplannable("directive")
         return True
-
-    def _applies(self, condition: str, of_type: GraphQLObjectType) -> bool:
-        named = self._schema.type_map[condition]
-        return named is of_type or (is_abstract_type(named) and self._schema.is_sub_type(named, of_type))
 
     def _step(self, field: GraphQLField, key: str, nodes: list[FieldNode], selection: Selection) -> Step:
         definition = field.extensions.get("strawberry-definition")

@@ -11,6 +11,7 @@ from graphql import (
     GraphQLNamedType,
     GraphQLObjectType,
     GraphQLResolveInfo,
+    GraphQLSchema,
     GraphQLSkipDirective,
     InlineFragmentNode,
     SelectionNode,
@@ -18,7 +19,7 @@ from graphql import (
     is_abstract_type,
 )
 
-__all__ = ["selects"]
+__all__ = ["applies", "selects"]
 
 
 def selects(info: GraphQLResolveInfo[Any], type_name: str, wanted: Callable[[GraphQLField], bool]) -> bool:
@@ -39,13 +40,13 @@ def selects(info: GraphQLResolveInfo[Any], type_name: str, wanted: Callable[[Gra
                     return True
             elif isinstance(selection, InlineFragmentNode):
                 condition = selection.type_condition
-                if (condition is None or _applies(info, condition.name.value, of_type)) and search(
+                if (condition is None or applies(info.schema, condition.name.value, of_type)) and search(
                     selection.selection_set.selections
                 ):
                     return True
             elif isinstance(selection, FragmentSpreadNode):
                 fragment = info.fragments[selection.name.value]
-                if _applies(info, fragment.type_condition.name.value, of_type) and search(
+                if applies(info.schema, fragment.type_condition.name.value, of_type) and search(
                     fragment.selection_set.selections
                 ):
                     return True
@@ -54,9 +55,10 @@ def selects(info: GraphQLResolveInfo[Any], type_name: str, wanted: Callable[[Gra
     return any(node.selection_set is not None and search(node.selection_set.selections) for node in info.field_nodes)
 
 
-def _applies(info: GraphQLResolveInfo[Any], condition: str, of_type: GraphQLObjectType) -> bool:
-    named: GraphQLNamedType = info.schema.type_map[condition]
-    return named is of_type or (is_abstract_type(named) and info.schema.is_sub_type(named, of_type))
+def applies(schema: GraphQLSchema, condition: str, of_type: GraphQLObjectType) -> bool:
+    """Whether a fragment on the type named `condition` applies to an object type."""
+    named: GraphQLNamedType = schema.type_map[condition]
+    return named is of_type or (is_abstract_type(named) and schema.is_sub_type(named, of_type))
 
 
 def _is_included(info: GraphQLResolveInfo[Any], selection: SelectionNode) -> bool:

@@ -7,8 +7,12 @@ from typing import Any
 import aiohttp
 import pytest
 
+from gateway.graph.ids import encode_id
+from gateway.graph.types import RESOURCES
 from gateway.sandbox import Sandbox
 
+CONVERSATIONS = RESOURCES["Conversations"]
+CONVERSATION = "Services/IS" + "0" * 32 + "/Conversations/CH%032x"
 SID = '"IS' + "0" * 32 + '"'
 FIELD = f"service(sid: {SID}) {{ sid }}"
 
@@ -31,6 +35,12 @@ BOMBS = {
     "strings": '{ service(sid: "' + "x" * 60_000 + '") { sid friendlyName } }',
     "unknown fields": "{ " + "nope " * 3_000 + "}",
     "unknown variables": "query (" + " ".join(f"$v{number}: ID" for number in range(900)) + ") { __typename }",
+    "unused fragments": "{ __typename } fragment F on Service { " + "conversations { edges { cursor } } " * 360 + "}",
+    "lists below nodes": "{ nodes(ids: ["
+    + " ".join(f'"{encode_id(CONVERSATIONS, CONVERSATION % number)}"' for number in range(100))
+    + "]) { ... on Conversation { "
+    + " ".join(f"a{n}: messages(first: 1000) {{ edges {{ node {{ receipts {{ totalCount }} }} }} }}" for n in range(50))
+    + " } } }",
     "operations": " ".join(f"query Q{number} {{ __typename }}" for number in range(800)),
     "lists": "{ nodes(ids: [" + '"x" ' * 1_500 + "]) { id } }",
     "objects": "{ services(first: " + "{a: " * 150 + "1" + "}" * 150 + ") { edges { cursor } } }",
