@@ -185,7 +185,7 @@ class Forecast:
             done = max(done, trip)
         star = self._star(place, 1)
         child, size = read.outlook(star)
-        if child is None:
+        if child is None or size == 0:
             return
         is_list = size is not None
         if size is not None:

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from gateway.ask import landmark_variables
+from gateway.graph.ids import encode_id
 from gateway.graph.operations import Limits, Operations
+from gateway.graph.types import RESOURCES
 from gateway.sandbox import Sandbox
 from gateway.twilio.client import Client
 
@@ -35,6 +37,7 @@ def variables(sandbox: Sandbox) -> dict[str, Any]:
         (query("messages(first: 50) { edges { cursor } }"), 1, 1),
         (query("messages(first: 101) { edges { cursor } }"), 2, 1),
         (query("messages(first: 0) { edges { cursor } }"), 1, 1),
+        (query(ALL % 0), 1, 1),
         (query(ALL % 50), 1 + 50 + 10, 2),
         (query("friendlyName service { friendlyName } " + ALL % 50), 2 + 1 + 50 + 10, 2),
         # An edge that many records share is paid once; two lists of one conversation pay each for its own.
@@ -208,3 +211,15 @@ async def test_refusing_is_quick_however_many_lists_there_are(client: Client, sa
     outcome = await Operations(client, Limits(cost_max=5)).run(document, variables={"ids": ids})
     assert not outcome.executed
     assert sandbox.calls == []
+
+
+async def test_what_costs_nothing_hides_nothing_that_costs(client: Client, sandbox: Sandbox) -> None:
+    """Keys below lists without members are not counted, so that they cannot end the forecast before the dear part."""
+    node_ids = [
+        encode_id(RESOURCES["Conversations"], f"Services/IS{'0' * 32}/Conversations/CH{number:032x}")
+        for number in range(9)
+    ]
+    document = "query N($ids: [ID!]!) { nodes(ids: $ids) { ... on Conversation { a: %s b: %s } } }" % (ALL % 0, ALL % 1)
+    outcome = await Operations(client, Limits(cost_max=20)).run(document, variables={"ids": node_ids}, dry_run=True)
+    assert not outcome.executed
+    assert outcome.requested > 20
