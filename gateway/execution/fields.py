@@ -150,11 +150,7 @@ def _follow(read: Read | Exception | None, info: GraphQLResolveInfo[Any]) -> Any
     """The child as a reference where the selection wants no more than ids and sids, else what its read gives."""
     if read is None or isinstance(read, Exception):
         return read
-    info.context.admit(read)
-    reference = read.reference()
-    if reference is not None and not info.context.fresh and not needs_row(info, read.type_name):
-        return reference
-    return info.context.settle(read)
+    return info.context.settle(read, needs_row(info, read.type_name))
 
 
 async def _follow_all(reads: list[Read | Exception | None], info: GraphQLResolveInfo[Any]) -> list[Any]:

@@ -91,12 +91,10 @@ class Context:
         """Fetch what is missing, together."""
         await self.loaders.fetch(keys)
 
-    def settle(self, read: Read) -> Any:
-        """What the read leads to: at once when all is known, else an awaitable of it."""
-        try:
-            return self._counted(read, read.resolve(self))
-        except Missing as missing:
-            return self._fetch(read, missing.key)
+    def settle(self, read: Read, wants_row: bool) -> Any:
+        """What the read leads to: at once when all is known, else an awaitable of it. Raises as `look` does."""
+        found = self.look(read, wants_row)
+        return self._fetch(read, found) if isinstance(found, str) else self._counted(read, found[0])
 
     async def _fetch(self, read: Read, key: str) -> Any:
         while True:
