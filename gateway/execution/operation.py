@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
+from operator import itemgetter
 from typing import Any
 
 from cachetools import LRUCache
@@ -43,7 +44,7 @@ __all__ = ["Executor", "Outcome"]
 
 _CACHED_CHARACTERS = 2**19  # A parsed document takes about 80 bytes of memory for each character of its text.
 _ERRORS_MAX = 20
-_CACHED_STEPS = 40_000  # A step takes about a kilobyte.
+_CACHED_WEIGHT = 40_000  # In steps of plans, of about a kilobyte each, and as much of their documents.
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,10 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Operation:
-    """An operation of a valid document, with the plans made for it so far."""
+    """An operation of a valid document."""
 
+    key: tuple[str, str | None]
+    """Its document's text, and the name it was asked for by."""
     document: DocumentNode
     node: OperationDefinitionNode
     fragments: dict[str, FragmentDefinitionNode]
@@ -93,10 +96,10 @@ class Executor:
         self._operations: LRUCache[tuple[str, str | None], _Operation] = LRUCache(
             _CACHED_CHARACTERS, getsizeof=lambda operation: operation.characters
         )
-        self._plans: LRUCache[tuple[int, tuple[Any, ...]], Plan] = LRUCache(
-            _CACHED_STEPS, getsizeof=lambda plan: plan.steps
+        self._plans: LRUCache[tuple[tuple[str, str | None], tuple[Any, ...]], tuple[Plan, int]] = LRUCache(
+            _CACHED_WEIGHT, getsizeof=itemgetter(1)
         )
-        """By the operation, and the values of the variables that its conditions depend on."""
+        """Plans and what they weigh, by the operation and the values of the variables that its conditions depend on."""
         self.runs: Counter[str] = Counter()
         """How often the engine ran an operation, and how often graphql-core did, by the reason."""
 
@@ -215,7 +218,7 @@ class Executor:
             raise _Invalid((Failure(_unresolved(document, name)),))
         fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
         conditions = condition_variables(node, fragments.values())
-        return _Operation(document, node, fragments, conditions, len(text))
+        return _Operation((text, name), document, node, fragments, conditions, len(text))
 
     def _coerce(self, operation: _Operation, variables: dict[str, Any]) -> VariableValues:
         values = get_variable_values(
@@ -238,16 +241,17 @@ class Executor:
                     f"The variable ${name}, on which @skip or @include depends, must be true or false."
                 )
                 raise _Invalid((Failure(error),))
-        key = tuple(conditions.values())
-        plan = self._plans.get((id(operation.node), key))
-        if plan is not None:
-            return plan
+        key = operation.key, tuple(conditions.values())
+        kept = self._plans.get(key)
+        if kept is not None:
+            return kept[0]
         try:
             plan = Plan(self._schema, self._converter, operation.node, operation.fragments, conditions)
         except Unplannable as reason:
             return str(reason)
-        if plan.steps <= _CACHED_STEPS // 8:
-            self._plans[id(operation.node), key] = plan
+        weight = plan.steps + operation.characters // 16
+        if weight <= _CACHED_WEIGHT // 8:
+            self._plans[key] = plan, weight
         return plan
 
 

@@ -160,7 +160,6 @@ class Plan:
         self._converter = converter
         self._fragments = fragments
         self._conditions = conditions
-        self.operation = operation
         self.asks_for_schema = False
         """Whether something is asked about the schema, which graphql-core answers."""
         self.steps = 0
@@ -294,9 +293,6 @@ def condition_variables(
     return tuple(sorted(found))
 
 
-_PLAIN: dict[str, type[Any]] = {"ID": str, "String": str, "Boolean": bool, "DateTime": str, "URL": str}
-
-
 def only_introspection(schema: GraphQLSchema, document: DocumentNode) -> DocumentNode:
     """The document without what it asks of records: of the fields at its root, those about the schema remain."""
     info = TypeInfo(schema)
@@ -308,6 +304,9 @@ def only_introspection(schema: GraphQLSchema, document: DocumentNode) -> Documen
             return REMOVE if is_of_root and node.name.value not in _INTROSPECTION else None
 
     return visit(document, TypeInfoVisitor(info, Prune()))  # type: ignore[no-any-return]
+
+
+_PLAIN: dict[str, type[Any]] = {"ID": str, "String": str, "Boolean": bool, "DateTime": str, "URL": str}
 
 
 def _writer(output: GraphQLScalarType | GraphQLEnumType) -> tuple[type[Any], Callable[[Any], Any]]:

@@ -52,7 +52,7 @@ class Endpoint:
     """Whether it answers, without tokens, to other names than this machine's own."""
 
     async def answer(self, request: Request) -> Response:
-        """The response to one request; whatever happens, it is JSON and has a request id."""
+        """The response to one request: JSON with a request id, whatever happens, but for a browser that is led to the page."""
         request_id, began, media_type = uuid4().hex, time.perf_counter(), JSON
         bind_contextvars(request_id=request_id)  # Every line that is logged below has it.
         try:

@@ -213,3 +213,23 @@ async def test_the_same_record_is_written_once_and_stands_everywhere() -> None:
             participant = row["node"]["participant"]
             assert found.setdefault(participant["sid"], participant) is participant
     assert len(found) > 1
+
+
+async def test_plans_are_kept_by_what_they_weigh() -> None:
+    executor = Executor(SCHEMA)
+    flags = [f"$v{number}: Boolean!" for number in range(6)]
+    nodes = " ".join(f'a{number}: node(id: "x") @include(if: $v{number}) {{ ...M }}' for number in range(6))
+    below = "... on Message { conversation { service { sid } participants { edges { node { channel } } } } }"
+    document = "query Q(%s) { %s } fragment M on Node { %s }" % (", ".join(flags), nodes, below * 20)
+    for values in range(64):
+        async with Loaders(Rounds(), RESOURCES) as loaders:  # type: ignore[arg-type]
+            given = {f"v{number}": bool(values >> number & 1) for number in range(6)}
+            outcome = await executor.run(document, Context(loaders), variables=given)
+        assert outcome.executed
+    assert executor._plans.currsize <= executor._plans.maxsize
+    assert 0 < len(executor._plans) <= 64
+    padded = "query P { __typename } #" + "x" * 60_000
+    for number in range(30):
+        async with Loaders(Rounds(), RESOURCES) as loaders:  # type: ignore[arg-type]
+            assert (await executor.run(f"{padded}{number}", Context(loaders))).data == {"__typename": "Query"}
+    assert sum(len(text) for (text, _), _ in executor._plans) < 1_000_000

@@ -15,6 +15,7 @@ from graphql import (
 from gateway.execution.fields import Edge, Property
 from gateway.execution.price import Upstream
 from gateway.graph.schema import make_schema, print_schema
+from gateway.graph.types import RESOURCES
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = make_schema()._schema
@@ -60,6 +61,19 @@ def test_what_costs_a_call_is_nullable() -> None:
                 (price,) = definition.directives
                 assert isinstance(price, Upstream), f"{name}.{field_name} has no price"
                 assert "call" in (field.description or ""), f"{name}.{field_name} does not say what it costs"
+
+
+def test_prices_name_the_pages_that_are_read() -> None:
+    largest = {f"{resource.type_name}Connection": resource.page_max for resource in RESOURCES.values()}
+    for kind in OWN.values():
+        if not isinstance(kind, GraphQLObjectType):
+            continue
+        for name, field in kind.fields.items():
+            definition = field.extensions["strawberry-definition"]
+            if isinstance(definition, Edge) and str(field.type) in largest:
+                (price,) = definition.directives
+                assert isinstance(price, Upstream)
+                assert price.page_size == largest[str(field.type)], f"{kind.name}.{name}"
 
 
 def test_arguments_are_such_as_relay_takes() -> None:
