@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -18,7 +18,10 @@ from starlette.routing import Route
 from gateway.errors import BadRequest
 from gateway.graph.operations import Limits, Operations
 from gateway.settings import JwtSettings, Settings
-from gateway.twilio.client import Client, Timeouts
+from gateway.twilio.client import Client
+from gateway.twilio.full import FullTransport
+from gateway.twilio.lean import LeanTransport
+from gateway.twilio.transport import Origin, Timeouts, Transport
 from gateway.web.auth import Callers
 from gateway.web.endpoint import Endpoint
 from gateway.web.graphiql import graphiql
@@ -30,15 +33,13 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app", "create_client"]
 
+_TRANSPORTS: dict[str, Callable[[Origin], Transport]] = {"lean": LeanTransport, "aiohttp": FullTransport}
+
 
 def create_client(settings: Settings) -> Client:
     """The client for the account that the settings name."""
-    return Client(
-        settings.upstream_url,
-        settings.credentials,
-        concurrency=settings.upstream_concurrency,
-        timeouts=Timeouts(read=settings.upstream_timeout),
-    )
+    origin = Origin(settings.upstream_url, settings.credentials, Timeouts(read=settings.upstream_timeout))
+    return Client(origin, transport=_TRANSPORTS[settings.transport], concurrency=settings.upstream_concurrency)
 
 
 def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:

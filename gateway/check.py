@@ -38,8 +38,8 @@ async def check_account(settings: Settings) -> tuple[bool, str]:
 
 
 async def _services(client: Client) -> Page:
-    def read(answer: Answer) -> Page:
-        return read_page(Service.resource, _FIRST_PAGE, answer)
+    def read(target: str, answer: Answer) -> Page:
+        return read_page(Service.resource, target, answer)
 
     return await client.get(_FIRST_PAGE, read, deadline=asyncio.get_running_loop().time() + 15)
 

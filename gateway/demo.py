@@ -13,7 +13,7 @@ from gateway.graph.types import Conversation, Message, Participant, Receipt, Ser
 from gateway.sandbox import Sandbox
 from gateway.server import Server, address, listen, unusable
 from gateway.settings import Settings
-from gateway.twilio.client import Credentials
+from gateway.twilio.transport import Credentials
 
 __all__ = ["FIRST_QUERY", "ready_facts", "run_demo", "settings_for"]
 

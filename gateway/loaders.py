@@ -2,14 +2,14 @@
 
 What is known is looked up without waiting; what is not raises `Missing`, which names the key to fetch. So whoever needs
 several things finds out what is missing, has it fetched together, and looks again. There are two loaders for the whole
-graph, one of records by their paths, one of pages by their page keys; a load gives the flight of its key, a task, so that
-the keys of one batch come back, and fail, one by one.
+graph, one of records by their paths, one of pages by their page keys; a load gives the ticket of its read, a future, so
+that the keys of one batch come back, and fail, one by one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -17,7 +17,7 @@ from aiodataloader import DataLoader
 
 from gateway.errors import GatewayError, UpstreamInvalidResponse
 from gateway.trace import Trace
-from gateway.twilio.client import Attempt, Client
+from gateway.twilio.client import Client, Ticket
 from gateway.twilio.paths import shown
 from gateway.twilio.resources import Resource, Row
 from gateway.twilio.responses import Answer, Page, read_item, read_page
@@ -60,25 +60,29 @@ class Loaders:
         self._client = client
         self._resources = resources
         self._deadline = deadline
-        self._trace = trace
+        self._watch = trace.note if trace is not None else None
         self._rows: dict[str, Row | GatewayError] = {}
         self._pages: dict[str, Page | GatewayError] = {}
         self._pages_of: dict[str, list[Page]] = {}
-        self._flights: set[asyncio.Task[None]] = set()
+        self._tickets: list[Ticket] = []
         self._closed = False
-        self._row_loader: DataLoader[str, asyncio.Task[None]] = DataLoader(self._start_rows)
-        self._page_loader: DataLoader[str, asyncio.Task[None]] = DataLoader(self._start_pages)
+        self._end: asyncio.TimerHandle | None = None
+        self._row_loader: DataLoader[str, Ticket] = DataLoader(self._start_rows)
+        self._page_loader: DataLoader[str, Ticket] = DataLoader(self._start_pages)
 
     async def __aenter__(self) -> Self:
+        if self._deadline is not None:
+            self._end = asyncio.get_running_loop().call_at(self._deadline, self._expire)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed = True
-        for flight in self._flights:
-            flight.cancel()
-        await asyncio.gather(*self._flights, return_exceptions=True)
+        if self._end is not None:
+            self._end.cancel()
+        for ticket in self._tickets:
+            ticket.cancel()
 
     def item(self, path: str) -> Row:
         """The record at `path`, by its own read or from a page that was read; raises `Missing`, or why there is none."""
@@ -101,6 +105,10 @@ class Loaders:
         if isinstance(page, GatewayError):
             raise page.with_traceback(None)
         return page
+
+    def lacks(self, key: str) -> bool:
+        """Whether it is certain that `key` is missing; what `page` and `member` find out too, at more cost."""
+        return "?" in key and key not in self._pages
 
     def pages(self, target: str, *, most: int) -> Iterator[Page]:
         """The pages of a list from `target` on; raises as `page` does.
@@ -133,67 +141,54 @@ class Loaders:
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Read what is missing, all at once, and wait until each is known or known to fail."""
+        keys = list(keys)
         waiting = [(self._page_loader if "?" in key else self._row_loader).load(key) for key in keys]
-        # Many wait for the same futures and flights. They are left alone when one of those who wait is cancelled: the
-        # futures behind a shield, the flights by `wait`. The futures of one batch are done at once.
+        # Many wait for the same futures and tickets. They are left alone when one of those who wait is cancelled: the
+        # futures behind a shield, the tickets by `wait`. The futures of one batch are done at once.
         for future in waiting:
             if not future.done():
                 await asyncio.shield(future)
-        flights = [future.result() for future in waiting]
-        in_flight = [flight for flight in flights if not flight.done()]
-        if in_flight:
-            await asyncio.wait(in_flight)
-        for flight in flights:
-            flight.result()
+        tickets = [future.result() for future in waiting]
+        under_way = [ticket for ticket in tickets if not ticket.done()]
+        if under_way:
+            await asyncio.wait(under_way)
+        for key, ticket in zip(keys, tickets, strict=True):
+            self._keep(key, ticket.result())
+
+    def _keep(self, key: str, value: Any) -> None:
+        """Remember what was read, or why it was not."""
+        if "?" not in key:
+            self._rows[key] = value
+            if not isinstance(value, GatewayError):  # A path that ends in a name leads to a sid.
+                self._rows[f"{key.rpartition('/')[0]}/{value.sid}"] = value
+        elif key not in self._pages:
+            self._pages[key] = value
+            if not isinstance(value, GatewayError):
+                self._pages_of.setdefault(key.partition("?")[0], []).append(value)
 
     def _resource(self, list_path: str) -> Resource:
         return self._resources[list_path.rpartition("/")[2]]
 
-    async def _start_rows(self, paths: list[str]) -> list[asyncio.Task[None]]:
-        return [self._start(self._read_row(path)) for path in paths]
+    async def _start_rows(self, paths: list[str]) -> list[Ticket]:
+        return [self._start(path, self._read_row) for path in paths]
 
-    async def _start_pages(self, targets: list[str]) -> list[asyncio.Task[None]]:
-        return [self._start(self._read_page(target)) for target in targets]
+    async def _start_pages(self, targets: list[str]) -> list[Ticket]:
+        return [self._start(target, self._read_page) for target in targets]
 
-    def _start(self, reading: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start(self, key: str, read: Callable[[str, Answer], Any]) -> Ticket:
         if self._closed:  # A batch that was queued when the request ended.
-            reading.close()
             raise asyncio.CancelledError
         self.calls += 1
-        flight = asyncio.create_task(reading)
-        self._flights.add(flight)
-        flight.add_done_callback(self._flights.discard)
-        return flight
+        ticket = self._client.read(key, read, deadline=self._deadline, watch=self._watch)
+        self._tickets.append(ticket)
+        return ticket
 
-    def _watch(self, key: str) -> Callable[[Attempt], None] | None:
-        trace = self._trace
-        return None if trace is None else lambda attempt: trace.attempts.append((key, attempt))
+    def _expire(self) -> None:
+        for ticket in self._tickets:
+            ticket.expire()
 
-    async def _read_row(self, path: str) -> None:
-        list_path = path.rpartition("/")[0]
-        resource = self._resource(list_path)
+    def _read_row(self, path: str, answer: Answer) -> Row:
+        return read_item(self._resource(path.rpartition("/")[0]), path, answer)
 
-        def read(answer: Answer) -> Row:
-            return read_item(resource, path, answer)
-
-        try:
-            row = await self._client.get(path, read, deadline=self._deadline, watch=self._watch(path))
-        except GatewayError as error:
-            self._rows[path] = error
-            return
-        self._rows[path] = self._rows[f"{list_path}/{row.sid}"] = row  # A path that ends in a name leads to a sid.
-
-    async def _read_page(self, target: str) -> None:
-        list_path = target.partition("?")[0]
-        resource = self._resource(list_path)
-
-        def read(answer: Answer) -> Page:
-            return read_page(resource, target, answer)
-
-        try:
-            page = await self._client.get(target, read, deadline=self._deadline, watch=self._watch(target))
-        except GatewayError as error:
-            self._pages[target] = error
-            return
-        self._pages[target] = page
-        self._pages_of.setdefault(list_path, []).append(page)
+    def _read_page(self, target: str, answer: Answer) -> Page:
+        return read_page(self._resource(target.partition("?")[0]), target, answer)

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
-from gateway.twilio.client import Credentials
 from gateway.twilio.paths import is_sid
+from gateway.twilio.transport import Credentials
 from gateway.web.auth import Token
 from gateway.web.browsers import is_loopback
 
@@ -69,6 +69,7 @@ class Settings:
     deadline: float = 10.0
     upstream_timeout: float = 5.0
     upstream_concurrency: int = 64
+    transport: str = "lean"
     introspection: bool = True
     graphiql: bool = True
     log_level: str = "info"
@@ -93,6 +94,7 @@ class Settings:
             deadline=values["GATEWAY_DEADLINE"],
             upstream_timeout=values["GATEWAY_UPSTREAM_TIMEOUT"],
             upstream_concurrency=values["GATEWAY_UPSTREAM_CONCURRENCY"],
+            transport=values["GATEWAY_TRANSPORT"],
             introspection=values["GATEWAY_INTROSPECTION"],
             graphiql=values["GATEWAY_GRAPHIQL"],
             log_level=values["GATEWAY_LOG_LEVEL"],
@@ -171,6 +173,12 @@ def _switch(text: str) -> bool:
 def _level(text: str) -> str:
     if text not in {"debug", "info", "warning", "error"}:
         raise ValueError("must be debug, info, warning or error.")
+    return text
+
+
+def _transport(text: str) -> str:
+    if text not in {"lean", "aiohttp"}:
+        raise ValueError("must be lean or aiohttp.")
     return text
 
 
@@ -262,6 +270,13 @@ SETTINGS = (
     ),
     Setting("GATEWAY_UPSTREAM_TIMEOUT", "5", "Seconds one upstream call may take.", _seconds),
     Setting("GATEWAY_UPSTREAM_CONCURRENCY", "64", "Upstream calls in flight at once, at most.", _count),
+    Setting(
+        "GATEWAY_TRANSPORT",
+        "lean",
+        "What carries upstream calls: `lean`, or `aiohttp`, which costs more and goes through the proxies that `HTTPS_PROXY` "
+        "and `NO_PROXY` name.",
+        _transport,
+    ),
     Setting(
         "GATEWAY_INTROSPECTION", "1", "Whether the schema can be asked for, and errors suggest names: 0 or 1.", _switch
     ),

@@ -22,6 +22,10 @@ class Trace:
     skipped: dict[str, str] = field(default_factory=dict)
     """What was not read, and why."""
 
+    def note(self, target: str, attempt: Attempt) -> None:
+        """Note an attempt that has ended."""
+        self.attempts.append((target, attempt))
+
     def as_json(self) -> dict[str, Any]:
         """The trace as JSON values: paths with their names and tokens left out, times in milliseconds."""
         network = sorted(self.attempts, key=lambda entry: entry[1].queued)

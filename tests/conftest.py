@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import pytest
@@ -18,8 +19,10 @@ from gateway.demo import settings_for
 from gateway.graph.operations import Operations
 from gateway.sandbox import Sandbox
 from gateway.server import Server, address, listen
-from gateway.twilio.client import Client, Credentials
+from gateway.twilio.client import Client
+from gateway.twilio.responses import Answer as UpstreamAnswer
 from gateway.twilio.retry import RetryPolicy
+from gateway.twilio.transport import Credentials, Origin
 from gateway.web.wire import BoundedProtocol
 
 ROOT = Path(__file__).parent.parent
@@ -55,9 +58,32 @@ def twilio_openapi() -> Path:
 @pytest.fixture
 async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
     """The Twilio client, on the sandbox; its retries do not wait."""
-    credentials = Credentials(sandbox.account_sid, sandbox.auth_token)
-    async with Client(sandbox.url, credentials, retries=RetryPolicy(first_delay=0.0)) as client:
+    origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
+    async with Client(origin, retries=RetryPolicy(first_delay=0.0)) as client:
         yield client
+
+
+class Answers(ABC):
+    """A transport without a wire, for tests that count calls and round trips."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    def send(self, target: str) -> asyncio.Future[UpstreamAnswer]:
+        return asyncio.ensure_future(self.answer(target))
+
+    @abstractmethod
+    async def answer(self, target: str) -> UpstreamAnswer:
+        """The answer to a GET of the target."""
+
+
+def client_over(answers: Answers) -> Client:
+    """A client that tries once, over a transport that is none."""
+    origin = Origin("http://twilio.test", Credentials("AC" + "0" * 32, "secret"))
+    return Client(origin, transport=lambda _: answers, concurrency=10_000, retries=RetryPolicy(attempts=1))
 
 
 @dataclass(frozen=True)

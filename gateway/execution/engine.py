@@ -38,12 +38,11 @@ class _Batch:
 
 @dataclass(slots=True)
 class _Place:
-    """Where the child of one edge of one record goes."""
+    """Where the child of an edge goes: into one answer, or into many when many records lead to the same one."""
 
     step: EdgeStep
     read: Read
-    answer: Any
-    key: str | int
+    targets: list[tuple[Any, str | int]]
     weight: int
     child: Any = _ABSENT
 
@@ -120,6 +119,28 @@ class Run:
         return is_whole
 
     def _write_nested(self, step: Nested, batch: _Batch, places: list[_Place]) -> None:
+        inner = None if step.is_list else self._all_nested(step, batch)
+        if inner is None:
+            inner = self._nested_one_by_one(step, batch)
+        if inner.sources:
+            self._fill(inner, places)
+
+    @staticmethod
+    def _all_nested(step: Nested, batch: _Batch) -> _Batch | None:
+        """The objects on all the sources, each in its place; None when one is null or makes trouble."""
+        try:
+            values = list(map(step.read, batch.sources))
+        except Exception:
+            return None
+        if any(value is None for value in values):
+            return None
+        key, blank = step.key, step.selection.blank
+        parts = [blank.copy() for _ in values]
+        for answer, part in zip(batch.answers, parts, strict=True):
+            answer[key] = part
+        return _Batch(step.selection, values, parts, batch.weights)
+
+    def _nested_one_by_one(self, step: Nested, batch: _Batch) -> _Batch:
         key, read = step.key, step.read
         inner, blank = _Batch(step.selection), step.selection.blank
         for source, answer, weight in zip(batch.sources, batch.answers, batch.weights, strict=True):
@@ -143,8 +164,7 @@ class Run:
                 inner.sources.append(value)
                 inner.answers.append(part)
                 inner.weights.append(weight)
-        if inner.sources:
-            self._fill(inner, places)
+        return inner
 
     # From one level to the next
 
@@ -153,15 +173,27 @@ class Run:
         try:
             arguments = self._arguments_of(step)
         except GraphQLError as error:
-            for answer in batch.answers:
-                self._fail(step, answer, step.key, error)
+            self._fail(step, [(answer, step.key) for answer in batch.answers], error)
             return
         function, key = step.function, step.key
+        shared: dict[str, _Place] = {}
+
+        def note(read: Read, answer: Any, key: str | int, weight: int) -> None:
+            place = shared.get(read.path) if read.is_single else None
+            if place is not None:
+                place.targets.append((answer, key))
+                place.weight += weight
+                return
+            place = _Place(step, read, [(answer, key)], weight)
+            places.append(place)
+            if read.is_single:
+                shared[read.path] = place
+
         for source, answer, weight in zip(batch.sources, batch.answers, batch.weights, strict=True):
             try:
                 reads = function(source, **arguments)
             except Exception as error:
-                self._fail(step, answer, key, error)
+                self._fail(step, [(answer, key)], error)
                 continue
             if step.is_list:
                 row: list[Any] = [None] * len(reads)
@@ -170,9 +202,9 @@ class Run:
                     if isinstance(read, Exception):
                         self._errors.append((row, number, read, step.nodes))
                     elif read is not None:
-                        places.append(_Place(step, read, row, number, weight))
+                        note(read, row, number, weight)
             elif reads is not None:
-                places.append(_Place(step, reads, answer, key, weight))
+                note(reads, answer, key, weight)
 
     async def _read(self, places: list[_Place]) -> None:
         """Find the children of all edges of a level: look, fetch together what is missing, and look again."""
@@ -180,36 +212,29 @@ class Run:
         while waiting:
             missing: dict[str, None] = {}
             still: list[_Place] = []
-            seen: dict[tuple[int, str], Any] = {}  # Many records lead to the same one: it is looked for once.
             for place in waiting:
-                read = place.read
                 try:
-                    found = seen.get((id(place.step), read.path)) if read.is_single else None
-                    if found is None:
-                        wants_row = place.step.selections.of(read.type_name).needs_row
-                        found = self._context.look(read, wants_row)
-                        if read.is_single:
-                            seen[id(place.step), read.path] = found
+                    wants_row = place.step.selections.of(place.read.type_name).needs_row
+                    found = self._context.look(place.read, wants_row)
                     if isinstance(found, str):
                         missing[found] = None
                         still.append(place)
                     else:
                         place.child = found[0]
                 except Exception as error:
-                    self._fail(place.step, place.answer, place.key, error)
+                    self._fail(place.step, place.targets, error)
             if missing:
                 try:
                     self._context.afford(missing)
                 except GatewayError as error:
                     for place in still:
-                        self._fail(place.step, place.answer, place.key, error)
+                        self._fail(place.step, place.targets, error)
                     return
                 await self._context.fetch(missing)
             waiting = still
 
     def _next_level(self, places: list[_Place]) -> list[_Batch]:
         level: dict[int, _Batch] = {}
-        made: dict[tuple[int, str], int] = {}
         for place in places:
             read, child = place.read, place.child
             if child is None or child is _ABSENT:
@@ -217,21 +242,15 @@ class Run:
             try:
                 self._context.count(read.size_of(child) * place.weight)
             except GatewayError as error:
-                self._fail(place.step, place.answer, place.key, error)
+                self._fail(place.step, place.targets, error)
                 continue
             selection = place.step.selections.of(read.type_name)
             batch = level.get(id(selection))
             if batch is None:
                 batch = level[id(selection)] = _Batch(selection)
-            if read.is_single:
-                # The same record at many places, as a receipt's participant, is written once.
-                number = made.get((id(selection), read.path))
-                if number is not None:
-                    batch.weights[number] += place.weight
-                    place.answer[place.key] = batch.answers[number]
-                    continue
-                made[id(selection), read.path] = len(batch.sources)
-            part = place.answer[place.key] = selection.blank.copy()
+            part = selection.blank.copy()
+            for answer, key in place.targets:  # The same record at many places, as a participant, is written once.
+                answer[key] = part
             batch.sources.append(child)
             batch.answers.append(part)
             batch.weights.append(place.weight)
@@ -251,10 +270,11 @@ class Run:
 
     # Errors
 
-    def _fail(self, step: EdgeStep, answer: Any, key: str | int, error: Exception) -> None:
-        if step.is_list and isinstance(key, str):
-            raise Unplannable("null where none may be")
-        self._errors.append((answer, key, error, step.nodes))
+    def _fail(self, step: EdgeStep, targets: list[tuple[Any, str | int]], error: Exception) -> None:
+        for answer, key in targets:
+            if step.is_list and isinstance(key, str):
+                raise Unplannable("null where none may be")
+            self._errors.append((answer, key, error, step.nodes))
 
     def _failures(self, data: dict[str, Any]) -> tuple[Failure, ...]:
         """The failures with their paths, which are found only now, and in one walk: most answers have none."""

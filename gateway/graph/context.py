@@ -80,8 +80,11 @@ class Context:
             if reference is not None:
                 self.skip(read.path, "nothing beyond ids, sids and what is known is selected")
                 return (reference,)
+        key = read.first_key(self)
         if self.trace is not None:
-            self.trace.looked[read.first_key(self) or read.path] = None
+            self.trace.looked[key or read.path] = None
+        if key is not None and self.loaders.lacks(key):
+            return key
         try:
             return (read.resolve(self),)
         except Missing as missing:

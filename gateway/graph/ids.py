@@ -5,7 +5,7 @@ lower-case hex digits into 16 bytes; version 2 keeps the digits as they are, for
 """
 
 from base64 import urlsafe_b64decode
-from binascii import b2a_base64
+from binascii import b2a_base64, unhexlify
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -22,19 +22,23 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 def encode_id(resource: Resource, path: str) -> str:
     """The id of the record at `path`."""
     list_path, _, sid = path.rpartition("/")
-    own = sid[2:]
-    head = _head(resource.type_name[0], list_path)
-    if head is not None and (own.islower() or own.isdecimal()):
-        return _to_text(head + bytes.fromhex(own))
+    own, head = sid[2:], _head(resource.type_name[0], list_path)
+    if head is not None and own == own.lower():
+        packed = b2a_base64(head[1] + unhexlify(own), newline=False)
+        return head[0] + packed.translate(_URL_SAFE, b"=\n").decode()
     digits = "".join(each[2:] for each in sids_of(path))
     return _to_text(bytes([_VERBATIM]) + resource.type_name[0].encode() + digits.encode())
 
 
 @lru_cache(maxsize=4096)
-def _head(letter: str, list_path: str) -> bytes | None:
-    """How the packed ids of all records in a list begin; None when a sid above them cannot be packed."""
+def _head(letter: str, list_path: str) -> tuple[str, bytes] | None:
+    """How the packed ids of all records in a list begin, and the bytes over; None when a sid above cannot be packed."""
     digits = "".join(sid[2:] for sid in sids_of(list_path))
-    return bytes([_PACKED]) + letter.encode() + bytes.fromhex(digits) if digits.lower() == digits else None
+    if digits.lower() != digits:
+        return None
+    data = bytes([_PACKED]) + letter.encode() + bytes.fromhex(digits)
+    over = len(data) % 3
+    return _to_text(data[: len(data) - over]), data[len(data) - over :]
 
 
 def decode_id(resources: Iterable[Resource], node_id: str) -> tuple[Resource, str]:
@@ -58,4 +62,4 @@ def decode_id(resources: Iterable[Resource], node_id: str) -> tuple[Resource, st
 
 
 def _to_text(data: bytes) -> str:
-    return b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
+    return b2a_base64(data).translate(_URL_SAFE, b"=\n").decode()

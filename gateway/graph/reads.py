@@ -300,14 +300,18 @@ class Listing:
 
     def _window(self, rows: Iterable[Row]) -> Window:
         """The window on rows that are all at hand."""
-        spots: dict[str, Spot] = {}
+        unique: dict[str, Row] = {}
         for row in rows:
-            spots.setdefault(row.sid, self._spot(None, len(spots) + 1, row))
-        every = list(spots.values())
-        passed = self._after.place_in([spot.node.row for spot in every]) if self._after is not None else 0
-        kept = [spot for spot in every if self._keep is None or self._keep(spot.node.row)]
-        ahead = [spot for spot in kept if spot.place > passed]
-        edges = ahead[: self.first]
+            unique.setdefault(row.sid, row)
+        every, keep = list(unique.values()), self._keep
+        passed = self._after.place_in(every) if self._after is not None else 0
+        kept = [each for each in enumerate(every, 1) if keep is None or keep(each[1])]
+        ahead = [each for each in kept if each[0] > passed] if passed else kept
+        make, path = self._resource.node, self.path
+        edges = [
+            Spot(make(path=f"{path}/{row.sid}", row=row, listed=True), self, "", place)
+            for place, row in ahead[: self.first]
+        ]
         return Window(edges, len(ahead) > len(edges), self._after is not None, total_count=len(kept))
 
     @property
@@ -333,10 +337,8 @@ class Listing:
             return bool(row.index >= self._after.index)
         return bool(row.index <= self._after.index)
 
-    def _spot(self, page: Page | None, place: int, row: Row) -> Spot:
+    def _spot(self, page: Page, place: int, row: Row) -> Spot:
         node = self._resource.node(path=f"{self.path}/{row.sid}", row=row, listed=True)
-        if page is None:
-            return Spot(node, self, "", place)
         if place == len(page.rows) and page.next is not None:
             return Spot(node, self, page.next.partition("?")[2], 0, own=page.target.partition("?")[2])
         return Spot(node, self, page.target.partition("?")[2], place)

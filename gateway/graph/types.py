@@ -1,6 +1,7 @@
 """The five types of record and what is embedded in them: a field is one line, an edge says where it leads."""
 
 from enum import Enum
+from functools import lru_cache
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -61,7 +62,7 @@ _TIMERS = row_type("Timers", {"date_inactive": str | None, "date_closed": str | 
 
 def _unread_participant(record: Node, star: str) -> Item | Member:
     """What is read for the participant of a record of which only the path is known."""
-    return _participant_of(record, star)
+    return _participant_of(record.path.partition("/Messages/")[0], star, record.listed)
 
 
 @strawberry.enum(description="What a conversation is doing.")
@@ -390,7 +391,6 @@ class Message(Node):
         ] = strawberry.UNSET,
     ) -> Listing:
         wanted = set(status) if isinstance(status, list) else None
-
         delivery = self.row.delivery if self.row is not None else None
 
         def keep(row: Any) -> bool:
@@ -571,15 +571,18 @@ def _conversation_state(word: str | None) -> ConversationState | None:
 def _participant(record: Receipt | Message) -> Item | Member | None:
     """The participant that a record names."""
     sid = record.row.participant_sid
-    if sid is None:
-        return None
+    return _named_participant(record.path.partition("/Messages/")[0], sid, record.listed) if sid is not None else None
+
+
+@lru_cache(maxsize=1024)  # All the receipts of a thread name the same few.
+def _named_participant(conversation_path: str, sid: str, listed: bool) -> Item | Member:
     if not is_sid(sid, Participant.resource.prefix):
         raise UpstreamInvalidResponse("Twilio named a participant by something that is not a sid.")
-    return _participant_of(record, sid)
+    return _participant_of(conversation_path, sid, listed)
 
 
-def _participant_of(record: Node, sid: str) -> Item | Member:
+def _participant_of(conversation_path: str, sid: str, listed: bool) -> Item | Member:
     """A participant: out of its conversation's list when the record came in a list, else by itself."""
-    list_path = record.path.partition("/Messages/")[0] + "/Participants"
+    list_path = f"{conversation_path}/Participants"
     path = f"{list_path}/{sid}"
-    return Member(Participant.resource, list_path, sid, path) if record.listed else Item(Participant.resource, path)
+    return Member(Participant.resource, list_path, sid, path) if listed else Item(Participant.resource, path)

@@ -1,57 +1,31 @@
-"""The client that asks Twilio: the one file that opens sockets to it. It knows HTTP and time, and no resource."""
+"""The client that reads from Twilio: which read goes out when, how often it is tried, and who waits for it.
+
+It knows HTTP's outcomes and time, and no resource; a transport carries the requests. Equal reads at one time are one: each
+request that waits holds a `Ticket`, and a read without tickets is given up.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
-import zlib
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
-import aiohttp
-from aiohttp.connector import Connection
-from yarl import URL
-
-import gateway
-from gateway.errors import (
-    GatewayError,
-    UpstreamAnswer,
-    UpstreamInvalidResponse,
-    UpstreamTimeout,
-    UpstreamUnavailable,
-)
+from gateway.errors import GatewayError, UpstreamInvalidResponse
+from gateway.twilio.lean import LeanTransport
 from gateway.twilio.responses import Answer
 from gateway.twilio.retry import RetryPolicy
+from gateway.twilio.transport import Origin, Transport, timed_out, unreachable
 
-__all__ = ["Attempt", "Client", "Credentials", "Timeouts"]
+__all__ = ["Attempt", "Client", "Ticket"]
 
 T = TypeVar("T")
 
-_BODY_MAX = 16 * 2**20
-_CHUNK = 64 * 2**10
 
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What Twilio's Basic authentication takes: an account sid and its auth token, or an API key and its secret."""
-
-    username: str
-    secret: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Bounds in seconds on one attempt; an operation's own deadline bounds them all."""
-
-    connect: float = 3.0
-    """To get a connection, TLS included."""
-    read: float = 5.0
-    """From the request to the last byte of the answer; waiting for one of the slots comes before it."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
     """One request as it went; moments are the event loop's."""
 
@@ -64,147 +38,219 @@ class Attempt:
     ended: float
 
 
-class Client:
-    """Reads from one Twilio account over one bounded pool of kept connections. Use it as an async context manager.
+Read = Callable[[str, Answer], T]
+"""Makes a value of the answer to a target, or raises the error that it is."""
+Watch = Callable[[str, Attempt], None]
+"""Is told of a target's attempt when it has ended."""
 
-    Credentials go to `origin` only; redirects are not followed; bodies are bounded, also when decompressed.
-    """
+
+class Client:
+    """Reads from one Twilio account, so many requests in flight at once. Use it as an async context manager."""
 
     def __init__(
         self,
-        origin: str,
-        credentials: Credentials,
+        origin: Origin,
         *,
+        transport: Callable[[Origin], Transport] = LeanTransport,
         concurrency: int = 64,
-        timeouts: Timeouts | None = None,
         retries: RetryPolicy | None = None,
     ) -> None:
-        """Take the `origin` (scheme, host, port; no `/v1`) and the most requests in flight at once."""
-        self._base = f"{origin.rstrip('/')}/v1/"
-        self._credentials = credentials
-        self._concurrency = concurrency
-        self._timeouts = timeouts or Timeouts()
+        """Take where Twilio is, what carries requests there, and the most of them in flight at once."""
+        self._transport = transport(origin)
         self._retries = retries or RetryPolicy()
-        self._session: aiohttp.ClientSession | None = None
-        self._slots = asyncio.Semaphore(concurrency)
+        self._slots = concurrency
+        self._queue: deque[_Reading] = deque()
+        self._readings: dict[str, _Reading] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._concurrency, limit_per_host=self._concurrency),
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={
-                "Authorization": aiohttp.encode_basic_auth(self._credentials.username, self._credentials.secret),
-                "Accept": "application/json",
-                "Accept-Encoding": "gzip",
-                "User-Agent": f"receipts-gateway/{gateway.__version__}",
-            },
-            response_class=_Response,
-            timeout=aiohttp.ClientTimeout(total=self._timeouts.read, sock_connect=self._timeouts.connect),
-        )
-        # aiohttp would send a GET again by itself when its connection breaks: attempts are counted here and nowhere else.
-        self._session._retry_connection = False
+        self._loop = asyncio.get_running_loop()
+        await self._transport.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
+        for reading in list(self._readings.values()):
+            for ticket in list(reading.tickets):
+                ticket.cancel()
+        await self._transport.__aexit__(kind, error, trace)
+        self._loop = None
 
-    async def get(
+    async def get(self, target: str, read: Read[T], *, deadline: float | None = None, watch: Watch | None = None) -> T:
+        """What `read` makes of the answer to a GET of `target`; raises the `UpstreamError` or `NotFound` that it is."""
+        ticket = self.read(target, read, deadline=deadline, watch=watch)
+        try:
+            async with asyncio.timeout_at(deadline):
+                value = await ticket
+        except TimeoutError:
+            raise timed_out() from None
+        finally:
+            ticket.cancel()
+        if isinstance(value, GatewayError):
+            raise value
+        return cast(T, value)
+
+    def read(
         self,
         target: str,
-        read: Callable[[Answer], T],
+        read: Read[Any],
         *,
         deadline: float | None = None,
-        watch: Callable[[Attempt], None] | None = None,
-    ) -> T:
-        """What `read` makes of the answer to a GET of `target` (the text behind `/v1/`).
+        watch: Watch | None = None,
+        alone: bool = False,
+    ) -> Ticket:
+        """Begin to read `target` (the text behind `/v1/`), or wait with those who read it already, unless `alone`.
 
-        Transient failures are tried again until the `deadline` (the event loop's time). Raises the `UpstreamError` or
-        `NotFound` of the last attempt. When `read` finds an answer invalid, the connection it came over is dropped.
-        `watch` is told of each attempt when it has ended.
+        Whoever reads the same target must read it in the same way.
+        Transient failures are tried again, but not beyond the `deadline` (the event loop's time); whoever holds the ticket
+        ends it when the time has come. When an answer is found invalid, the connection it came over is dropped.
         """
-        loop = asyncio.get_running_loop()
-        attempt = 0
-        while True:
-            attempt += 1
-            queued = began = loop.time()
-            status: int | None = None
-            try:
-                async with asyncio.timeout_at(deadline), self._slots:
-                    began = loop.time()
-                    value = await self._attempt(target, read)
-                status = 200
-                return value
-            except TimeoutError:
-                raise UpstreamTimeout("Twilio did not answer in time.") from None
-            except GatewayError as error:
-                status = error.upstream.status if error.upstream is not None else None
-                remaining = deadline - loop.time() if deadline is not None else float("inf")
-                delay = self._retries.delay(attempt, error, remaining, random.random())
-                if delay is None:
-                    raise
-            finally:
-                if watch is not None:
-                    watch(Attempt(attempt, status, queued, began, loop.time()))
-            await asyncio.sleep(delay)
-
-    async def _attempt(self, target: str, read: Callable[[Answer], T]) -> T:
-        if self._session is None:
+        if self._loop is None:
             raise RuntimeError("The client is not open: use it as an async context manager.")
+        reading = None if alone else self._readings.get(target)
+        is_first = reading is None
+        if reading is None:
+            reading = self._readings[target] = _Reading(self, self._loop, target, read)
+        ticket = Ticket(loop=self._loop)
+        ticket.reading, ticket.deadline, ticket.watch, ticket.is_first = reading, deadline, watch, is_first
+        reading.tickets.append(ticket)
+        if is_first:
+            reading.enter()
+        return ticket
+
+    def _give_back_slot(self) -> None:
+        """A read has landed: let the next one in the queue go out, if any is still wanted."""
+        self._slots += 1
+        while self._queue and self._slots > 0:
+            reading = self._queue.popleft()
+            if reading.tickets:
+                reading.start_waiting()
+
+
+class Ticket(asyncio.Future[Any]):
+    """One request's claim on a read. Its result is what was read, or the `GatewayError` why not.
+
+    To cancel it is to leave: the read goes on as long as others wait for it.
+    """
+
+    reading: _Reading | None
+    deadline: float | None
+    watch: Watch | None
+    is_first: bool
+    """Whether the read began for this request."""
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Leave."""
+        if not self.done() and self.reading is not None:
+            self.reading.leave(self)
+        return super().cancel(msg)
+
+    def expire(self) -> None:
+        """Leave because there is no more time."""
+        if not self.done() and self.reading is not None:
+            self.reading.leave(self)
+            self.set_result(timed_out())
+
+
+class _Reading:
+    """One read as it goes: it waits for a slot, goes out, lands, perhaps pauses and goes out again."""
+
+    __slots__ = ("_began", "_client", "_exchange", "_loop", "_number", "_pause", "_queued", "read", "target", "tickets")
+
+    def __init__(self, client: Client, loop: asyncio.AbstractEventLoop, target: str, read: Read[Any]) -> None:
+        self.target = target
+        self.read = read
+        self.tickets: list[Ticket] = []
+        self._client = client
+        self._loop = loop
+        self._number = 0
+        self._queued = self._began = 0.0
+        self._exchange: asyncio.Future[Answer] | None = None
+        self._pause: asyncio.TimerHandle | None = None
+
+    def enter(self) -> None:
+        """Go out, now or when a slot is free."""
+        self._pause = None
+        self._number += 1
+        self._queued = self._began = self._loop.time()
+        if self._client._slots > 0:
+            self._send()
+        else:
+            self._client._queue.append(self)
+
+    def leave(self, ticket: Ticket) -> None:
+        """Let one who waits go; the last one ends the read."""
+        is_under_way = self._pause is None
+        if is_under_way and ticket.watch is not None:
+            self._tell(ticket.watch, None)
+        self.tickets.remove(ticket)
+        if self.tickets:
+            return
+        if self._pause is not None:
+            self._pause.cancel()
+        if self._exchange is not None:
+            self._exchange.cancel()
+        self._forget()
+
+    def start_waiting(self) -> None:
+        """A slot is free for it."""
+        self._began = self._loop.time()
+        self._send()
+
+    def _send(self) -> None:
+        self._client._slots -= 1
+        self._exchange = self._client._transport.send(self.target)
+        self._exchange.add_done_callback(self._land)
+
+    def _land(self, exchange: asyncio.Future[Answer]) -> None:
+        self._client._give_back_slot()
+        self._exchange = None
+        if not self.tickets:
+            if not exchange.cancelled():
+                exchange.exception()  # It has been seen: nobody is left to tell.
+            return
+        value: Any
+        status: int | None = None
         try:
-            async with self._session.get(URL(self._base + target, encoded=True), allow_redirects=False) as response:
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                body = await _read_body(response)
-                try:
-                    return read(Answer(response.status, headers, body))
-                except UpstreamInvalidResponse:
-                    if isinstance(response, _Response) and response.transport is not None:
-                        response.transport.abort()
-                    raise
-        except (aiohttp.ServerTimeoutError, TimeoutError):
-            raise UpstreamTimeout("Twilio did not answer in time.") from None
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError):
-            raise UpstreamInvalidResponse("The upstream could not prove that it is Twilio (TLS).") from None
-        except aiohttp.ClientResponseError:
-            raise UpstreamInvalidResponse("The upstream's answer is not HTTP that can be read.") from None
-        except (aiohttp.ClientError, OSError):
-            raise UpstreamUnavailable("No connection to Twilio could be made or kept.") from None
+            answer = exchange.result()
+            status = answer.status
+            value = self.read(self.target, answer)
+        except GatewayError as error:
+            if isinstance(error, UpstreamInvalidResponse) and status is not None:
+                answer.drop()
+            if status is None and error.upstream is not None:
+                status = error.upstream.status
+            value = error
+        except asyncio.CancelledError:
+            value = unreachable()
+        except Exception as error:  # A fault of the gateway's own.
+            self._forget()
+            for ticket in self.tickets:
+                ticket.set_exception(error)
+            return
+        for ticket in self.tickets:
+            if ticket.watch is not None:
+                self._tell(ticket.watch, status)
+        if isinstance(value, GatewayError):
+            delay = self._client._retries.delay(self._number, value, self._remaining(), random.random())
+            if delay is not None:
+                self._pause = self._loop.call_later(delay, self.enter)
+                return
+        self._forget()
+        for ticket in self.tickets:
+            ticket.reading = None
+            ticket.set_result(value)
 
+    def _remaining(self) -> float:
+        """The time that is left to whoever can wait longest."""
+        now = self._loop.time()
+        return max((ticket.deadline - now if ticket.deadline is not None else float("inf")) for ticket in self.tickets)
 
-class _Response(aiohttp.ClientResponse):
-    """Remembers the transport it came over, which may be back in the pool by the time its body is read."""
+    def _tell(self, watch: Watch, status: int | None) -> None:
+        watch(self.target, Attempt(self._number, status, self._queued, self._began, self._loop.time()))
 
-    transport: asyncio.Transport | None = None
-
-    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
-        self.transport = connection.transport
-        return await super().start(connection)
-
-
-async def _read_body(response: aiohttp.ClientResponse) -> bytes:
-    """The answer's body, decompressed; never holds more than the bound, whatever the sender claims or compresses."""
-    encoding = response.headers.get("Content-Encoding", "identity").lower()
-    if encoding not in {"identity", "gzip", "x-gzip"}:
-        raise _unusable(response, "is encoded in a way that was not asked for")
-    inflate = zlib.decompressobj(16 + zlib.MAX_WBITS) if encoding != "identity" else None
-    body = bytearray()
-    try:
-        async for chunk in response.content.iter_chunked(_CHUNK):
-            body += inflate.decompress(chunk, _BODY_MAX + 1 - len(body)) if inflate is not None else chunk
-            if len(body) > _BODY_MAX:
-                raise _unusable(response, f"is larger than {_BODY_MAX} bytes")
-            if inflate is not None and inflate.unused_data:
-                raise _unusable(response, "goes on behind its gzip stream")
-    except zlib.error:
-        raise _unusable(response, "is not the gzip it claims to be") from None
-    if inflate is not None and not inflate.eof:
-        raise _unusable(response, "ends within its gzip stream")
-    return bytes(body)
-
-
-def _unusable(response: aiohttp.ClientResponse, what: str) -> UpstreamInvalidResponse:
-    response.close()
-    return UpstreamInvalidResponse(f"Twilio's answer {what}.", upstream=UpstreamAnswer(status=response.status))
+    def _forget(self) -> None:
+        readings = self._client._readings
+        if readings.get(self.target) is self:
+            del readings[self.target]

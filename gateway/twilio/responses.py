@@ -5,7 +5,7 @@ the list. On a connection that has gone off by one, every later answer is a good
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -27,7 +27,10 @@ from gateway.errors import (
 from gateway.twilio.paths import is_sid, shown, sids_of
 from gateway.twilio.resources import Resource, Row
 
-__all__ = ["Answer", "Page", "failure", "read_item", "read_page", "retry_after"]
+__all__ = ["KEPT_HEADERS", "Answer", "Page", "failure", "read_item", "read_page", "retry_after"]
+
+KEPT_HEADERS = frozenset({"content-encoding", "retry-after", "twilio-request-id", "twilio-concurrent-requests"})
+"""The headers that are of use here."""
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _REQUEST_ID = re.compile(r"RQ[0-9a-f]{32}")
@@ -35,16 +38,22 @@ _MISSING = re.compile(r"requested resource /(\S+) was not found")
 _WIRE_TEXT = re.compile(r"[\x21-\x22\x24-\x7e]{1,8192}")
 
 
-@dataclass(frozen=True, slots=True)
+def _keep() -> None:
+    """Nothing to drop."""
+
+
+@dataclass(slots=True)
 class Answer:
-    """One HTTP answer: its status, its headers (names in lower case), and its body, decompressed."""
+    """One HTTP answer: its status, its headers (names in lower case, at least `KEPT_HEADERS`), its body, decompressed."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    drop: Callable[[], None] = field(default=_keep, repr=False)
+    """Closes the connection that it came over, which may have gone off by one."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Page:
     """One page of a list."""
 
@@ -92,18 +101,19 @@ def read_page(resource: Resource, target: str, answer: Answer) -> Page:
     owners, meta = sids_of(path), body.meta
     if meta.key is not None and meta.key != resource.rows_key:
         raise _invalid(target, answer, "answered with another list")
-    if meta.url is not None and not _same(_path_behind_v1(meta.url), path):
+    if meta.url is not None and not _names(meta.url, path):
         raise _invalid(target, answer, "answered with another list")
     if not resource.sids.fullmatch("".join([row.sid for row in body.rows])):
         raise _invalid(target, answer, f"answered with an unreadable body (at $.{resource.rows_key}[...].sid)")
     named, expected = resource.named_owners, owners[0] if len(owners) == 1 else tuple(owners)
-    if owners and not all(named(row) == expected or _belongs(resource, owners, row) for row in body.rows):
-        raise _invalid(target, answer, "answered with rows of another list")
+    for row in body.rows:
+        if owners and named(row) != expected and not _belongs(resource, owners, row):
+            raise _invalid(target, answer, "answered with rows of another list")
     following = None
     if meta.next_page_url is not None:
         # Its path and query are followed as they are, and never its host: credentials go to the configured origin only.
         following = f"{path}?{meta.next_page_url.partition('?')[2]}"
-        if not _same(_path_behind_v1(meta.next_page_url), path) or not _WIRE_TEXT.fullmatch(following):
+        if not _names(meta.next_page_url, path) or not _WIRE_TEXT.fullmatch(following):
             raise _invalid(target, answer, "gave a next page that is not of this list")
         if following == target:
             raise _invalid(target, answer, "gave a page as its own next page")
@@ -201,5 +211,7 @@ def _same(given: str | None, asked: str) -> bool:
     return given is not None and (given == asked or given.casefold() == asked.casefold())
 
 
-def _path_behind_v1(url: str) -> str:
-    return url.partition("?")[0].partition("/v1/")[2]
+def _names(url: str, path: str) -> bool:
+    """Whether that is the path behind `/v1/` in an upstream address."""
+    given = url.partition("?")[0].partition("/v1/")[2]
+    return given == path or _same(given, path)

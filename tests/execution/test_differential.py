@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -33,8 +33,9 @@ from gateway.sandbox.api import Api
 from gateway.sandbox.world import World
 from gateway.twilio.responses import Answer
 
-T = TypeVar("T")
+from ..conftest import Answers, client_over
 
+T = TypeVar("T")
 WORLD = World(1, "small", None)
 API = Api(WORLD)
 MARKS = WORLD.landmarks()
@@ -47,7 +48,7 @@ ALLOWED = {"engine", "introspection", "null where none may be"}
 
 
 @dataclass
-class Upstream:
+class Upstream(Answers):
     """Twilio without a wire: answers from the sandbox's data, wrong for some targets when it is not sound."""
 
     trouble: int = 0
@@ -56,18 +57,16 @@ class Upstream:
     together: int = 0
     """How many calls left before the first answer was back."""
 
-    async def get(
-        self, target: str, read: Callable[[Answer], T], *, deadline: float | None = None, watch: Any = None
-    ) -> T:
+    async def answer(self, target: str) -> Answer:
         self.calls.append(target)
         await asyncio.sleep(0)
         self.together = self.together or len(self.calls)
         chance = sha256(target.encode()).digest()
         if chance[0] % 8 < self.trouble:
-            return read(FAULTS[chance[1] % len(FAULTS)])
+            return FAULTS[chance[1] % len(FAULTS)]
         path, _, query = target.partition("?")
         answer = API.answer("GET", f"/v1/{path}", query, "http://twilio.test", Switches(), b"")
-        return read(Answer(answer.status, {"twilio-request-id": "RQ" + "0" * 32}, answer.body))
+        return Answer(answer.status, {"twilio-request-id": "RQ" + "0" * 32}, answer.body)
 
 
 FAULTS = [
@@ -86,7 +85,7 @@ def run(
     upstream = Upstream(trouble)
 
     async def once() -> Outcome:
-        async with Loaders(upstream, RESOURCES, fresh=fresh) as loaders:  # type: ignore[arg-type]
+        async with client_over(upstream) as client, Loaders(client, RESOURCES, fresh=fresh) as loaders:
             return await EXECUTOR.run(document, Context(loaders), variables=variables, engine=engine)
 
     return asyncio.run(once()), upstream

@@ -1,8 +1,7 @@
 """What the engine promises beyond equal answers: round trips, what leaves together, what falls back and why."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -16,7 +15,7 @@ from gateway.sandbox.api import Api
 from gateway.sandbox.world import World
 from gateway.twilio.responses import Answer
 
-T = TypeVar("T")
+from ..conftest import Answers, client_over
 
 WORLD = World(1, "small", None)
 API = Api(WORLD)
@@ -27,16 +26,14 @@ THREAD = f"{SERVICE}/Conversations/{MARKS['conversation_sid']}"
 MESSAGE = f"{THREAD}/Messages/{MARKS['message_sid']}"
 
 
-class Rounds:
+class Rounds(Answers):
     """Twilio a round trip away: all that is asked before an answer is back belongs to one round."""
 
     def __init__(self) -> None:
         self.rounds: list[list[str]] = []
         self._gate: asyncio.Future[None] | None = None
 
-    async def get(
-        self, target: str, read: Callable[[Answer], T], *, deadline: float | None = None, watch: Any = None
-    ) -> T:
+    async def answer(self, target: str) -> Answer:
         if self._gate is None or self._gate.done():
             self.rounds.append([])
             self._gate = asyncio.get_running_loop().create_future()
@@ -45,7 +42,7 @@ class Rounds:
         await self._gate
         path, _, query = target.partition("?")
         answer = API.answer("GET", f"/v1/{path}", query, "http://twilio.test", Switches(), b"")
-        return read(Answer(answer.status, {}, answer.body))
+        return Answer(answer.status, {}, answer.body)
 
     def _open_after(self, turns: int, gate: asyncio.Future[None]) -> None:
         """Open the gate once the event loop has gone round often enough for all who would ask to have asked."""
@@ -57,7 +54,7 @@ class Rounds:
 
 async def run(query: str, *, fresh: bool = False, **variables: Any) -> tuple[Outcome, list[list[str]], Executor]:
     executor, upstream = Executor(SCHEMA), Rounds()
-    async with Loaders(upstream, RESOURCES, fresh=fresh) as loaders:  # type: ignore[arg-type]
+    async with client_over(upstream) as client, Loaders(client, RESOURCES, fresh=fresh) as loaders:
         outcome = await executor.run(query, Context(loaders), variables=variables)
     return outcome, upstream.rounds, executor
 
@@ -133,7 +130,7 @@ async def test_conditions_are_not_remembered_from_one_run_to_the_next() -> None:
     executor = Executor(SCHEMA)
     query = "query Q($yes: Boolean!) { a: __typename @include(if: $yes) b: __typename @skip(if: $yes) }"
     for value, key in ((True, "a"), (False, "b"), (True, "a")):
-        async with Loaders(Rounds(), RESOURCES) as loaders:  # type: ignore[arg-type]
+        async with client_over(Rounds()) as client, Loaders(client, RESOURCES) as loaders:
             outcome = await executor.run(query, Context(loaders), variables={"yes": value})
         assert outcome.data == {key: "Query"}
     assert executor.runs == {"engine": 3}
@@ -143,7 +140,7 @@ async def test_arguments_are_not_remembered_from_one_run_to_the_next() -> None:
     executor = Executor(SCHEMA)
     query = "query Q($n: Int = 2) { services(first: $n) { edges { node { sid } } } }"
     for variables, count in (({"n": 1}, 1), ({}, 2), ({"n": None}, 4), ({"n": 3}, 3)):
-        async with Loaders(Rounds(), RESOURCES) as loaders:  # type: ignore[arg-type]
+        async with client_over(Rounds()) as client, Loaders(client, RESOURCES) as loaders:
             outcome = await executor.run(query, Context(loaders), variables=variables)
         assert outcome.data is not None
         assert len(outcome.data["services"]["edges"]) == count
@@ -222,7 +219,7 @@ async def test_plans_are_kept_by_what_they_weigh() -> None:
     below = "... on Message { conversation { service { sid } participants { edges { node { channel } } } } }"
     document = "query Q(%s) { %s } fragment M on Node { %s }" % (", ".join(flags), nodes, below * 20)
     for values in range(64):
-        async with Loaders(Rounds(), RESOURCES) as loaders:  # type: ignore[arg-type]
+        async with client_over(Rounds()) as client, Loaders(client, RESOURCES) as loaders:
             given = {f"v{number}": bool(values >> number & 1) for number in range(6)}
             outcome = await executor.run(document, Context(loaders), variables=given)
         assert outcome.executed
@@ -230,6 +227,6 @@ async def test_plans_are_kept_by_what_they_weigh() -> None:
     assert 0 < len(executor._plans) <= 64
     padded = "query P { __typename } #" + "x" * 60_000
     for number in range(30):
-        async with Loaders(Rounds(), RESOURCES) as loaders:  # type: ignore[arg-type]
+        async with client_over(Rounds()) as client, Loaders(client, RESOURCES) as loaders:
             assert (await executor.run(f"{padded}{number}", Context(loaders))).data == {"__typename": "Query"}
     assert sum(len(text) for (text, _), _ in executor._plans) < 1_000_000
