@@ -70,7 +70,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}
     )
     app.router.redirect_slashes = False
-    app.state.callers = callers
+    app.state.callers, app.state.operations = callers, operations
     return app
 
 

@@ -1,0 +1,292 @@
+"""The benchmark: the gateway beside what else one could use, over one upstream, in interleaved rounds.
+
+    python -m tests.bench                      the rows of README's table
+    python -m tests.bench --all                every query, distance, transport and concurrency; an hour and more
+    python -m tests.bench --query Q1 --latency 20 --tls --concurrency 16
+
+Each contender is one process, pinned to one processor; the upstream and the load share the others. npm's peers are installed
+into a cache of their own on the first run; without npm they are left out, and that is said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from ssl import create_default_context
+from typing import Any
+
+import trustme
+import uvloop
+
+from .load import ask_once, run_load
+from .queries import QUERIES, variables
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+TOKEN = "a-token-for-the-benchmark"
+WARM_UP = 1.0
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to answer the queries; without a command it is a script that asks for itself."""
+
+    name: str
+    command: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is measured at a time."""
+
+    query: str
+    latency: float
+    tls: bool
+    concurrency: int
+
+    def __str__(self) -> str:
+        wire = "TLS" if self.tls else "plain"
+        return f"{self.query}, upstream {self.latency:g} ms away, {wire}, concurrency {self.concurrency}"
+
+
+@dataclass
+class Row:
+    """One contender in one cell, over the rounds."""
+
+    rates: list[float] = field(default_factory=list)
+    took: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+    calls: float = 0.0
+    mb: int = 0
+
+
+README_CELLS = [
+    Cell("Q1", 0, False, 16),
+    Cell("Q1", 0, True, 16),
+    Cell("Q1", 20, False, 1),
+    Cell("Q1", 80, True, 1),
+    Cell("Q2", 20, True, 16),
+    Cell("Q3", 0, False, 16),
+    Cell("Q4", 20, True, 1),
+]
+
+
+def contenders(peers: Path | None) -> list[Contender]:
+    """All that can be run here."""
+    found = [
+        Contender("receipts-gateway", (sys.executable, "-m", "gateway", "serve", "--port", "0")),
+        Contender("its graphql-core path", (sys.executable, "-m", "tests.bench.reference")),
+        Contender("script, aiohttp", None),
+    ]
+    if peers is not None:
+        found.append(Contender("graphql-yoga + jit", ("node", str(peers / "yoga.mjs"))))
+        found.append(Contender("Apollo Server", ("node", str(peers / "apollo.mjs"))))
+    return found
+
+
+def install_peers() -> Path | None:
+    """Where npm's peers are, installed by their lock; None, and why, when that cannot be."""
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        print("No npm here: graphql-yoga and Apollo Server are left out.")
+        return None
+    target = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "receipts-gateway-bench"
+    shutil.copytree(HERE / "peers", target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
+    done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=target, capture_output=True, text=True)
+    if done.returncode:
+        print(f"npm could not install the peers, so they are left out: {done.stderr.strip()[-300:]}")
+        return None
+    return target
+
+
+class Processes:
+    """Where processes run: contenders on the first processor, all else on the others."""
+
+    def __init__(self, directory: Path) -> None:
+        processors = sorted(os.sched_getaffinity(0))
+        self._first, self._others = {processors[0]}, set(processors[1:]) or {processors[0]}
+        self._log = directory / "log"
+        os.sched_setaffinity(0, self._others)
+
+    @contextlib.contextmanager
+    def start(self, command: tuple[str, ...], *, is_contender: bool, **environ: str) -> Iterator[tuple[int, str]]:
+        """Run a server until the end of the block; gives its process id and the address in the first line it prints."""
+        processors = self._first if is_contender else self._others
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=os.environ | environ,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                preexec_fn=lambda: os.sched_setaffinity(0, processors),
+            )
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline().decode()
+            address = next((word.rstrip(",") for word in line.split() if word.startswith("http")), "")
+            if not address and "ready" not in line:
+                raise SystemExit(f"{' '.join(command)} did not start; see {self._log.read_text()[-2000:]}")
+            yield process.pid, address.removesuffix("/graphql")
+        finally:
+            process.terminate()
+            process.wait(10)
+
+    def run(self, command: tuple[str, ...], **environ: str) -> str:
+        """Run a contender to its end; gives what it printed."""
+        return subprocess.run(
+            command,
+            cwd=ROOT,
+            env=os.environ | environ,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, self._first),
+        ).stdout
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time of a process, its threads included."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_mb(pid: int) -> int:
+    """The most memory a process has held."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
+
+class Bench:
+    """One upstream, and the contenders over it."""
+
+    def __init__(self, processes: Processes, certificate: Path, authority: Path, seconds: float) -> None:
+        self._processes = processes
+        self._certificate = certificate
+        self._authority = authority
+        self._seconds = seconds
+        self._context = create_default_context(cafile=str(authority))
+
+    def measure(self, cell: Cell, found: list[Contender], rounds: int) -> dict[str, Row]:
+        """Run all contenders in turn, so many rounds; their answers must be equal."""
+        rows = {contender.name: Row() for contender in found}
+        upstream: tuple[str, ...] = (sys.executable, "-m", "tests.bench.upstream", "--latency-ms", str(cell.latency))
+        if cell.tls:
+            upstream += ("--certificate", str(self._certificate))
+        answers: dict[str, Any] = {}
+        with self._processes.start(upstream, is_contender=False) as (_, url):
+            environ = {
+                "UPSTREAM_URL": url,
+                "GATEWAY_UPSTREAM_URL": url,
+                "GATEWAY_TOKENS": f"bench:{TOKEN}",
+                "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+                "TWILIO_AUTH_TOKEN": "0" * 32,
+                "SSL_CERT_FILE": str(self._authority),
+                "NODE_EXTRA_CA_CERTS": str(self._authority),
+                "NODE_ENV": "production",
+            }
+            for _ in range(rounds):
+                for contender in found:
+                    self._one(cell, contender, url, environ, rows[contender.name], answers)
+        if any(answer != next(iter(answers.values())) for answer in answers.values()):
+            raise SystemExit(f"The answers to {cell.query} differ: {json.dumps(answers)[:3000]}")
+        return rows
+
+    def _one(
+        self, cell: Cell, contender: Contender, url: str, environ: dict[str, str], row: Row, answers: dict[str, Any]
+    ) -> None:
+        if contender.command is None:
+            self._script(cell, url, environ, row)
+            return
+        query, given = QUERIES[cell.query], variables(cell.query)
+        with self._processes.start(contender.command, is_contender=True, **environ) as (pid, address):
+            uvloop.run(ask_once(address, query, given, TOKEN))
+            self._calls(url)
+            answers[contender.name] = uvloop.run(ask_once(address, query, given, TOKEN))["data"]
+            row.calls = self._calls(url)
+            uvloop.run(run_load(address, query, given, TOKEN, cell.concurrency, WARM_UP))
+            before, began = cpu_seconds(pid), time.perf_counter()
+            took = uvloop.run(run_load(address, query, given, TOKEN, cell.concurrency, self._seconds))
+            elapsed = time.perf_counter() - began
+            row.cpu_ms.append((cpu_seconds(pid) - before) / len(took) * 1000)
+            row.rates.append(len(took) / elapsed)
+            row.took += took
+            row.mb = max(row.mb, peak_mb(pid))
+
+    def _script(self, cell: Cell, url: str, environ: dict[str, str], row: Row) -> None:
+        command = (sys.executable, "-m", "tests.bench.script", cell.query, str(cell.concurrency))
+        self._calls(url)
+        self._processes.run((*command, "0"), **environ)
+        row.calls = self._calls(url)
+        told = json.loads(self._processes.run((*command, str(self._seconds)), **environ).splitlines()[-1])
+        row.cpu_ms.append(told["cpu"] / len(told["took"]) * 1000)
+        row.rates.append(len(told["took"]) / self._seconds)
+        row.took += told["took"]
+        row.mb = max(row.mb, told["mb"])
+
+    def _calls(self, url: str) -> int:
+        context = self._context if url.startswith("https") else None
+        with urllib.request.urlopen(f"{url}/calls", context=context) as response:
+            return int(response.read())
+
+
+def report(cell: Cell, rows: dict[str, Row]) -> None:
+    """Print a table of one cell, in Markdown; ratios are to the first row."""
+    print(f"\n**{cell}**\n")
+    print("| | requests/s | ratio | p50 ms | p99 ms | CPU ms | upstream calls | round trips | peak MB |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    first = statistics.median(next(iter(rows.values())).rates)
+    for name, row in rows.items():
+        rate, took = statistics.median(row.rates), sorted(row.took)
+        p50, p99 = (1000 * took[min(len(took) - 1, int(len(took) * part))] for part in (0.5, 0.99))
+        trips = f"{p50 / cell.latency:.1f}" if cell.latency and cell.concurrency == 1 else ""
+        print(
+            f"| {name} | {rate:,.0f} | {first / rate:.1f} | {p50:.1f} | {p99:.1f} | "
+            f"{statistics.median(row.cpu_ms):.2f} | {row.calls:.0f} | {trips} | {row.mb} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--all", action="store_true", help="measure every cell")
+    parser.add_argument("--query", choices=list(QUERIES))
+    parser.add_argument("--latency", type=float, default=0.0, help="milliseconds to the upstream")
+    parser.add_argument("--tls", action="store_true", help="speak TLS to the upstream")
+    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long each contender is asked in each round")
+    parser.add_argument("--only", help="contenders whose name holds this")
+    given = parser.parse_args()
+    if given.all:
+        cells = [Cell(*each) for each in product(QUERIES, (0.0, 20.0, 80.0), (False, True), (1, 16, 64))]
+    elif given.query:
+        cells = [Cell(given.query, given.latency, given.tls, given.concurrency)]
+    else:
+        cells = README_CELLS
+    found = [each for each in contenders(install_peers()) if given.only is None or given.only in each.name]
+    with tempfile.TemporaryDirectory() as directory:
+        authority, certificate = Path(directory) / "ca.pem", Path(directory) / "server.pem"
+        made = trustme.CA()
+        made.cert_pem.write_to_path(str(authority))
+        made.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+        bench = Bench(Processes(Path(directory)), certificate, authority, given.seconds)
+        for cell in cells:
+            report(cell, bench.measure(cell, found, given.rounds))
+
+
+if __name__ == "__main__":
+    main()

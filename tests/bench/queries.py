@@ -1,0 +1,55 @@
+"""What the benchmark asks, and the sids to ask it of."""
+
+from gateway.sandbox.world import World
+
+from .upstream import SEED, SIZE
+
+__all__ = ["QUERIES", "variables"]
+
+_THREAD = """query %s($service: ID!, $conversation: ID!) {
+  service(sid: $service) {
+    sid friendlyName dateCreated
+    conversation(sid: $conversation) {
+      sid friendlyName state
+      messages(first: %d) { edges { node {
+        sid index author body dateCreated
+        receipts { edges { node {
+          sid status errorCode dateUpdated
+          participant { sid channel messagingBinding { type address } }
+        } } }
+      } } }
+    }
+  }
+}"""
+
+QUERIES = {
+    "Q1": _THREAD % ("Q1", 50),
+    "Q2": _THREAD % ("Q2", 10),
+    "Q3": """query Q3($service: ID!, $conversation: ID!, $message: ID!, $receipt: ID!) {
+  service(sid: $service) { conversation(sid: $conversation) { message(sid: $message) { receipt(sid: $receipt) {
+    sid status errorCode channelMessageSid dateCreated dateUpdated
+  } } } }
+}""",
+    "Q4": """query Q4($service: ID!) {
+  service(sid: $service) { sid conversations(first: 20) { edges { node {
+    sid friendlyName
+    messages(first: 20) { edges { node {
+      sid index
+      receipts { edges { node { sid status errorCode participant { sid channel } } } }
+    } } }
+  } } } }
+}""",
+}
+"""Q1: a thread of 50 messages; Q2: of 10; Q3: one receipt by its sids; Q4: 20 conversations with 20 messages each."""
+
+
+def variables(name: str) -> dict[str, str]:
+    """The variables of a query, in the upstream's data."""
+    marks = World(SEED, SIZE, None).landmarks()
+    given = {
+        "service": marks["service_sid"],
+        "conversation": marks["conversation_sid"],
+        "message": marks["receipt_message_sid"],
+        "receipt": marks["receipt_sid"],
+    }
+    return {key: sid for key, sid in given.items() if f"${key}:" in QUERIES[name]}
