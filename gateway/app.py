@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from gateway.errors import BadRequest
 from gateway.graph.operations import Limits, Operations
@@ -51,7 +52,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     limits = Limits(settings.deadline, settings.cost_max, settings.cost_limit)
     operations = Operations(client, limits, introspection=settings.introspection)
     callers = Callers(settings.tokens, _verifier(settings.jwt))
-    endpoint = Endpoint(operations, callers, settings.cors_origins, settings.graphiql, any_host)
+    endpoint = Endpoint(operations, callers, settings.cors_origins, has_graphiql=settings.graphiql, any_host=any_host)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -59,19 +60,31 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
             yield
 
     routes = [
-        Route("/graphql", endpoint.answer, methods=["GET", "POST"]),
+        Route("/graphql", endpoint, methods=["GET", "POST"]),
         Route("/livez", live),
         Route("/readyz", ready),
     ]
     if settings.graphiql:
         routes.append(Route("/graphiql", graphiql))
     middleware = [Middleware(CORSMiddleware, **_cors(settings.cors_origins))] if settings.cors_origins else []
-    app = Starlette(
+    app = _Application(
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}
     )
+    app.shortcut = None if settings.cors_origins else endpoint
     app.router.redirect_slashes = False
     app.state.callers, app.state.operations = callers, operations
     return app
+
+
+class _Application(Starlette):
+    """Starlette, with a way to the endpoint that passes by what only other requests need."""
+
+    shortcut: Endpoint | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        is_plain = scope["type"] == "http" and scope["path"] == "/graphql" and scope["method"] in {"GET", "POST"}
+        await (self.shortcut if is_plain and self.shortcut is not None else super().__call__)(scope, receive, send)
 
 
 def _verifier(settings: JwtSettings | None) -> JwtVerifier | None:

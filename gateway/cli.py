@@ -98,7 +98,7 @@ def serve(host: str, port: int, insecure_no_auth: bool) -> None:
     settings = _settings()
     from gateway.app import create_app
     from gateway.log import configure_log
-    from gateway.server import AddressUnusable, Server, address, listen
+    from gateway.server import AddressUnusable, Server, address, listen, settle_memory
     from gateway.web.browsers import is_loopback
 
     is_open = not settings.tokens and settings.jwt is None
@@ -113,11 +113,12 @@ def serve(host: str, port: int, insecure_no_auth: bool) -> None:
             base = address(listener)
             pages = f", GraphiQL at {base}/graphiql" if settings.graphiql else ""
             app = create_app(settings, any_host=insecure_no_auth)
-            server = Server(
-                app,
-                lambda: click.echo(f"GraphQL at {base}/graphql{pages}"),
-                lambda: _reload_tokens(app.state.callers),
-            )
+
+            def ready() -> None:
+                settle_memory()
+                click.echo(f"GraphQL at {base}/graphql{pages}")
+
+            server = Server(app, ready, lambda: _reload_tokens(app.state.callers))
             asyncio.run(server.serve(sockets=[listener]))
     except AddressUnusable as error:
         raise _refusal(str(error)) from None

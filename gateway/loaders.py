@@ -67,8 +67,8 @@ class Loaders:
         self._tickets: list[Ticket] = []
         self._closed = False
         self._end: asyncio.TimerHandle | None = None
-        self._row_loader: DataLoader[str, Ticket] = DataLoader(self._start_rows)
-        self._page_loader: DataLoader[str, Ticket] = DataLoader(self._start_pages)
+        self._row_loader: DataLoader[str, Ticket] | None = None
+        self._page_loader: DataLoader[str, Ticket] | None = None
 
     async def __aenter__(self) -> Self:
         if self._deadline is not None:
@@ -142,7 +142,7 @@ class Loaders:
     async def fetch(self, keys: Iterable[str]) -> None:
         """Read what is missing, all at once, and wait until each is known or known to fail."""
         keys = list(keys)
-        waiting = [(self._page_loader if "?" in key else self._row_loader).load(key) for key in keys]
+        waiting = [self._loader(key).load(key) for key in keys]
         # Many wait for the same futures and tickets. They are left alone when one of those who wait is cancelled: the
         # futures behind a shield, the tickets by `wait`. The futures of one batch are done at once.
         for future in waiting:
@@ -165,6 +165,16 @@ class Loaders:
             self._pages[key] = value
             if not isinstance(value, GatewayError):
                 self._pages_of.setdefault(key.partition("?")[0], []).append(value)
+
+    def _loader(self, key: str) -> DataLoader[str, Ticket]:
+        """The loader that a key is for, made when there is one."""
+        if "?" in key:
+            if self._page_loader is None:
+                self._page_loader = DataLoader(self._start_pages)
+            return self._page_loader
+        if self._row_loader is None:
+            self._row_loader = DataLoader(self._start_rows)
+        return self._row_loader
 
     def _resource(self, list_path: str) -> Resource:
         return self._resources[list_path.rpartition("/")[2]]

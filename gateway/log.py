@@ -6,6 +6,7 @@ Lines hold names, hashes, counts, times and codes. Variables, arguments, bodies,
 import logging
 import sys
 
+import orjson
 import structlog
 
 __all__ = ["configure_log"]
@@ -18,14 +19,18 @@ def configure_log(level: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    is_terminal = sys.stderr.isatty()
     as_text: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
     )
+    as_bytes = structlog.processors.JSONRenderer(serializer=orjson.dumps)
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[*shared, as_text],
+        processors=[*shared, as_text if is_terminal else as_bytes],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=(
+            structlog.PrintLoggerFactory(sys.stderr) if is_terminal else structlog.BytesLoggerFactory(sys.stderr.buffer)
+        ),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -25,7 +25,7 @@ __all__ = ["Forecast", "Foreseen"]
 _STAR = re.compile(r"\*\d+")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Foreseen:
     """One edge's reads."""
 
@@ -135,7 +135,7 @@ class Forecast:
                 for read in self._reads(step, record, (*place, step.key)):
                     # The record, once read, may tell where the edge leads, or that there is nothing to find.
                     hangs = step.edge.needs_row or (read.may_be_idle and selection.needs_row and not self.context.fresh)
-                    near = replace(far, is_certain=far.is_certain and not hangs)
+                    near = _Far(False, far.is_likely, far.done) if hangs else far
                     self._foresee(step, read, (*place, step.key), near)
 
     def _star(self, place: tuple[str, ...], size: int) -> str:
@@ -175,7 +175,7 @@ class Forecast:
         below = step.selections.of(read.type_name)
         key, done = read.first_key(self.context), far.done
         if key is not None and (self.context.fresh or below.needs_row or read.reference() is None):
-            stars = _STAR.findall(key)
+            stars = _STAR.findall(key) if "*" in key else ()
             # Below a list there is no telling whether there is anything: only what all its members share is worth it.
             is_ahead = not stars and (far.is_certain or (read.is_shared and done > 0 and far.is_likely))
             trip = 1 if is_ahead else done + 1
@@ -195,7 +195,7 @@ class Forecast:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Far:
     """How far away a record is: what is known of it, and after how many round trips."""
 

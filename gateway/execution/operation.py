@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from operator import itemgetter
@@ -23,7 +24,7 @@ from graphql import (
     specified_rules,
     validate,
 )
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql.execution.values import VariableValues
 from strawberry import Schema
 
 from gateway.errors import (
@@ -38,6 +39,7 @@ from gateway.execution.bounds import Bounds, check_document
 from gateway.execution.engine import Run
 from gateway.execution.failures import Failure, failure_of
 from gateway.execution.forecast import Forecast
+from gateway.execution.inputs import variable_reader
 from gateway.execution.plan import Plan, Unplannable, condition_variables, only_introspection
 
 __all__ = ["Executor", "Outcome"]
@@ -47,7 +49,7 @@ _ERRORS_MAX = 20
 _CACHED_WEIGHT = 40_000  # In steps of plans, of about a kilobyte each, and as much of their documents.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
     """What came of a request: data and failures, or, when it failed before execution, failures alone."""
 
@@ -75,6 +77,7 @@ class _Operation:
     fragments: dict[str, FragmentDefinitionNode]
     conditions: tuple[str, ...]
     characters: int
+    read_variables: Callable[[dict[str, Any]], VariableValues | list[GraphQLError]]
     introspection: DocumentNode | None = None
     """The document with what it asks about the schema, and nothing else."""
 
@@ -218,16 +221,16 @@ class Executor:
             raise _Invalid((Failure(_unresolved(document, name)),))
         fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
         conditions = condition_variables(node, fragments.values())
-        return _Operation((text, name), document, node, fragments, conditions, len(text))
-
-    def _coerce(self, operation: _Operation, variables: dict[str, Any]) -> VariableValues:
-        values = get_variable_values(
+        read_variables = variable_reader(
             self._schema,
-            operation.node.variable_definitions or (),
-            variables,
+            node.variable_definitions or (),
             max_errors=_ERRORS_MAX,
             hide_suggestions=self._hide_suggestions,
         )
+        return _Operation((text, name), document, node, fragments, conditions, len(text), read_variables)
+
+    def _coerce(self, operation: _Operation, variables: dict[str, Any]) -> VariableValues:
+        values = operation.read_variables(variables)
         if isinstance(values, list):
             raise _Invalid(_failures(values, BadUserInput))
         return values

@@ -36,10 +36,10 @@ from graphql import (
     Visitor,
     visit,
 )
-from graphql.execution.values import VariableValues, get_argument_values
-from strawberry.types.arguments import convert_arguments
+from graphql.execution.values import VariableValues
 
 from gateway.execution.fields import Edge, Property
+from gateway.execution.inputs import argument_reader
 from gateway.execution.selection import applies
 
 __all__ = [
@@ -263,18 +263,8 @@ class Plan:
             raise Unplannable("shape")
         selections = Selections(self, output, nodes)
         selections.make_all()
-        return EdgeStep(key, nodes, edge, edge.function, self._arguments(field, edge, nodes[0]), is_list, selections)
-
-    def _arguments(
-        self, field: GraphQLField, edge: Edge, node: FieldNode
-    ) -> Callable[[VariableValues], dict[str, Any]]:
-        converter = self._converter
-
-        def arguments(variables: VariableValues) -> dict[str, Any]:
-            values = get_argument_values(field, node, variables)
-            return convert_arguments(values, edge.arguments, converter.scalar_registry, converter.config)
-
-        return arguments
+        arguments = argument_reader(field, nodes[0], edge.arguments, self._converter)
+        return EdgeStep(key, nodes, edge, edge.function, arguments, is_list, selections)
 
 
 def condition_variables(

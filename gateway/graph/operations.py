@@ -1,7 +1,7 @@
 """The graph of one Twilio account, ready to be asked: the schema, and the memory each operation gets."""
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gateway.execution.operation import Executor, Outcome
@@ -67,10 +67,9 @@ class Operations:
                 engine=engine,
                 dry_run=dry_run,
             )
-        outcome = replace(outcome, calls=loaders.calls)
+        outcome.calls = loaders.calls
         if notes is not None and outcome.executed:
-            told = {"cost": cost_of(outcome), "upstream": notes.as_json()}
-            outcome = replace(outcome, extensions=outcome.extensions | told)
+            outcome.extensions |= {"cost": cost_of(outcome), "upstream": notes.as_json()}
         return outcome
 
 

@@ -1,18 +1,21 @@
-"""The GraphQL endpoint: from an HTTP request to an operation, and back, with one line in the log."""
+"""The GraphQL endpoint: from an HTTP request to an operation, and back, with one line in the log.
+
+It speaks ASGI itself (https://asgi.readthedocs.io/en/latest/specs/www.html): with a framework's requests and responses in
+between, a small operation would take half as long again.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Container
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
 from hashlib import sha256
+from typing import Any
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import structlog
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from gateway.errors import BadRequest, GatewayError, InternalError, UpstreamError
@@ -20,7 +23,7 @@ from gateway.execution.failures import mask
 from gateway.execution.operation import Outcome
 from gateway.graph.operations import Operations
 from gateway.web.auth import Caller, Callers
-from gateway.web.browsers import HEADERS, check_get, check_host
+from gateway.web.browsers import check_get, check_host
 from gateway.web.protocol import (
     BODY_MAX,
     JSON,
@@ -32,100 +35,132 @@ from gateway.web.protocol import (
     response_type,
     too_large,
 )
-from gateway.web.responses import error_response, outcome_response
+from gateway.web.responses import Reply, error_reply, outcome_reply, redirect
 
 __all__ = ["Endpoint"]
 
 _logger = structlog.get_logger("gateway")
 
 
-@dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Answers GET and POST requests with GraphQL answers."""
+    """Answers GET and POST requests with GraphQL answers; an ASGI application."""
 
-    operations: Operations
-    callers: Callers
-    origins: Container[str] = field(default_factory=frozenset)
-    """The sites whose pages may ask."""
-    has_graphiql: bool = True
-    any_host: bool = False
-    """Whether it answers, without tokens, to other names than this machine's own."""
+    def __init__(
+        self,
+        operations: Operations,
+        callers: Callers,
+        origins: Container[str] = frozenset(),
+        *,
+        has_graphiql: bool = True,
+        any_host: bool = False,
+    ) -> None:
+        """Take what carries out operations, who may ask, and the sites whose pages may.
 
-    async def answer(self, request: Request) -> Response:
-        """The response to one request: JSON with a request id, whatever happens, but for a browser that is led to the page."""
-        request_id, began, media_type = uuid4().hex, time.perf_counter(), JSON
+        Without tokens it answers to this machine's own names only, unless it is meant for `any_host`.
+        """
+        self._operations = operations
+        self._callers = callers
+        self._origins = origins
+        self._has_graphiql = has_graphiql
+        self._any_host = any_host
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: JSON with a request id, whatever happens, but for a browser that is led to the page."""
+        request_id = uuid4().hex
         bind_contextvars(request_id=request_id)  # Every line that is logged below has it.
+        # Of a header that comes twice, the first counts.
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
         try:
-            if request.method == "GET" and self.has_graphiql and prefers_html(request.headers.get("accept")):
-                return _to_graphiql(request, request_id)
-            media_type = response_type(request.headers.get("accept"))
-            if not self.callers.are_asked and not self.any_host:
-                check_host(request.headers.get("host"))
-            caller = await self.callers.identify(request.headers.get("authorization"))
-            asked = await self._read(request)
-            outcome = await self._run(request, asked, caller)
+            reply = await self._reply(scope, headers, receive, request_id)
+        except _ClientLeft:
+            return
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers(request_id)})
+        await send({"type": "http.response.body", "body": reply.body})
+
+    async def _reply(self, scope: Scope, headers: Mapping[str, str], receive: Receive, request_id: str) -> Reply:
+        began, media_type = time.perf_counter(), JSON
+        is_post, accept = scope["method"] == "POST", headers.get("accept")
+        try:
+            if not is_post and self._has_graphiql and prefers_html(accept):
+                return _to_graphiql(scope["query_string"])
+            media_type = response_type(accept)
+            if not self._callers.are_asked and not self._any_host:
+                check_host(headers.get("host"))
+            caller = await self._callers.identify(headers.get("authorization"))
+            if is_post:
+                asked = await _read_post(headers, receive)
+            else:
+                check_get(headers, self._origins)
+                asked = read_get(scope["query_string"])
+            outcome = await self._run(asked, headers, caller, receive)
         except GatewayError as error:
             _logger.info("refused", code=error.code, status=error.http_status)
-            return error_response(error, request_id, media_type)
-        except ClientDisconnect:
+            return error_reply(error, media_type)
+        except _ClientLeft:
             _logger.info("client left", ms=_milliseconds(began))
-            return Response(status_code=499)
+            raise
         except Exception as error:
-            return error_response(mask(error), request_id, media_type)
+            return error_reply(mask(error), media_type)
         _log(outcome, asked, caller, _milliseconds(began))
-        return outcome_response(outcome, media_type, request_id)
+        return outcome_reply(outcome, media_type)
 
-    async def _read(self, request: Request) -> GraphQLRequest:
-        if request.method != "POST":
-            check_get(request.headers, self.origins)
-            return read_get(request.scope["query_string"])
-        content_type, encoding = request.headers.get("content-type"), request.headers.get("content-encoding")
-        check_post_head(content_type, encoding)
-        body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_MAX:
-                raise too_large()
-        return read_post(content_type, encoding, bytes(body))
-
-    async def _run(self, request: Request, asked: GraphQLRequest, caller: Caller) -> Outcome:
+    async def _run(
+        self, asked: GraphQLRequest, headers: Mapping[str, str], caller: Caller, receive: Receive
+    ) -> Outcome:
         """Run the operation; if the client leaves before it is done, end it, and with it the reads it waits for."""
-        operation = asyncio.create_task(
-            self.operations.run(
+        task = asyncio.current_task()
+        assert task is not None
+        leaving = asyncio.create_task(_cancel_when_left(receive, task))
+        try:
+            return await self._operations.run(
                 asked.query,
                 variables=asked.variables,
                 operation_name=asked.operation_name,
-                fresh="no-cache" in request.headers.get("cache-control", "").lower(),
+                fresh="no-cache" in headers.get("cache-control", "").lower(),
                 services=caller.services,
-                trace=request.headers.get("x-gateway-trace") == "1",
-                dry_run=request.headers.get("x-gateway-dry-run") == "1",
+                trace=headers.get("x-gateway-trace") == "1",
+                dry_run=headers.get("x-gateway-dry-run") == "1",
             )
-        )
-        leaving = asyncio.create_task(_left(request))
-        try:
-            await asyncio.wait({operation, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if not operation.done():
-                raise ClientDisconnect
-            return operation.result()
+        except asyncio.CancelledError:
+            if leaving.done() and task.uncancel() == 0:
+                raise _ClientLeft from None
+            raise
         finally:
-            operation.cancel()
             leaving.cancel()
-            await asyncio.gather(operation, leaving, return_exceptions=True)
 
 
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+class _ClientLeft(Exception):
+    """There is nobody to answer."""
 
 
-def _to_graphiql(request: Request, request_id: str) -> Response:
+async def _cancel_when_left(receive: Receive, task: asyncio.Task[Any]) -> None:
+    message: Message = {"type": "http.request"}
+    while message["type"] != "http.disconnect":
+        message = await receive()
+    task.cancel()
+
+
+async def _read_post(headers: Mapping[str, str], receive: Receive) -> GraphQLRequest:
+    content_type, encoding = headers.get("content-type"), headers.get("content-encoding")
+    check_post_head(content_type, encoding)
+    body, more = b"", True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _ClientLeft
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > BODY_MAX:
+            raise too_large()
+    return read_post(body)
+
+
+def _to_graphiql(query_string: bytes) -> Reply:
     """A browser that was led to the endpoint is shown the page, with the query it was led to."""
     try:
-        asked = read_get(request.scope["query_string"])
-        page = f"graphiql?{urlencode({'q': asked.query}, quote_via=quote)}"
+        return redirect(f"graphiql?{urlencode({'q': read_get(query_string).query}, quote_via=quote)}")
     except BadRequest:
-        page = "graphiql"
-    return RedirectResponse(page, 303, {**HEADERS, "X-Request-Id": request_id})
+        return redirect("graphiql")
 
 
 def _milliseconds(began: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -50,9 +51,8 @@ _request_decoder = msgspec.json.Decoder(GraphQLRequest)
 _object_decoder: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Decoder(dict[str, Any] | None)
 
 
-def read_post(content_type: str | None, content_encoding: str | None, body: bytes) -> GraphQLRequest:
-    """The request in a POST's body; raises `BadRequest`."""
-    check_post_head(content_type, content_encoding)
+def read_post(body: bytes) -> GraphQLRequest:
+    """The request in a POST's body, whose head has been checked; raises `BadRequest`."""
     if len(body) > BODY_MAX:
         raise too_large()
     check_json(body)
@@ -67,6 +67,7 @@ def read_post(content_type: str | None, content_encoding: str | None, body: byte
         raise BadRequest("The request's body is not JSON.") from None
 
 
+@lru_cache(maxsize=64)  # Of the few that there are in practice; what is refused is not kept.
 def check_post_head(content_type: str | None, content_encoding: str | None) -> None:
     """Whether a POST with these headers can be read; raises `BadRequest`, before its body has come."""
     media_type, parameters = _media_type(content_type or "")
@@ -101,6 +102,7 @@ def read_get(query_string: bytes) -> GraphQLRequest:
     )
 
 
+@lru_cache(maxsize=64)
 def response_type(accept: str | None) -> str:
     """The media type to answer in: the best of the two that `Accept` takes; raises `BadRequest` if none.
 

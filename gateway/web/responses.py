@@ -1,5 +1,9 @@
 """How an outcome, or a failure of the request itself, becomes an HTTP response; always JSON."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+
 import orjson
 from starlette.responses import Response
 
@@ -10,10 +14,34 @@ from gateway.graph.operations import cost_of
 from gateway.web.browsers import HEADERS
 from gateway.web.protocol import GRAPHQL, JSON
 
-__all__ = ["error_response", "outcome_response"]
+__all__ = ["Reply", "error_reply", "error_response", "outcome_reply", "redirect"]
+
+_Headers = list[tuple[bytes, bytes]]
 
 
-def outcome_response(outcome: Outcome, media_type: str, request_id: str) -> Response:
+def _raw(headers: dict[str, str]) -> _Headers:
+    return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+_FIXED = _raw({**HEADERS, "Vary": "Accept, Origin"})
+
+
+@dataclass(slots=True)
+class Reply:
+    """A response, ready to be sent."""
+
+    status: int
+    own: _Headers
+    """The headers that it alone has."""
+    body: bytes = b""
+
+    def headers(self, request_id: str) -> _Headers:
+        """All its headers, as ASGI takes them."""
+        length = str(len(self.body)).encode()
+        return [*_FIXED, *self.own, (b"x-request-id", request_id.encode()), (b"content-length", length)]
+
+
+def outcome_reply(outcome: Outcome, media_type: str) -> Reply:
     """The answer to a GraphQL request, with the status that its media type asks for."""
     body: dict[str, object] = {"data": outcome.data} if outcome.executed else {}
     if outcome.failures:
@@ -21,19 +49,30 @@ def outcome_response(outcome: Outcome, media_type: str, request_id: str) -> Resp
     if outcome.extensions:
         body["extensions"] = outcome.extensions
     status = outcome.failures[0].error.http_status if not outcome.executed and media_type == GRAPHQL else 200
-    response = _response(body, status, media_type, request_id)
-    response.headers["Gateway-Cost"] = ", ".join(f"{name}={calls}" for name, calls in cost_of(outcome).items())
-    return response
+    cost = ", ".join(f"{name}={calls}" for name, calls in cost_of(outcome).items())
+    return Reply(status, [_content_type(media_type), (b"gateway-cost", cost.encode())], orjson.dumps(body))
 
 
-def error_response(error: GatewayError, request_id: str, media_type: str = JSON) -> Response:
+def error_reply(error: GatewayError, media_type: str = JSON) -> Reply:
     """The answer to a request that is no GraphQL request, or that may not be made."""
-    response = _response({"errors": [Failure(error).as_json()]}, error.http_status, media_type, request_id)
+    own = [_content_type(media_type)]
     if isinstance(error, Unauthenticated):
-        response.headers["WWW-Authenticate"] = "Bearer"
+        own.append((b"www-authenticate", b"Bearer"))
+    return Reply(error.http_status, own, orjson.dumps({"errors": [Failure(error).as_json()]}))
+
+
+def error_response(error: GatewayError, request_id: str) -> Response:
+    """The same, for what is answered outside the endpoint."""
+    reply = error_reply(error)
+    response = Response(reply.body, reply.status)
+    response.raw_headers = reply.headers(request_id)
     return response
 
 
-def _response(body: dict[str, object], status: int, media_type: str, request_id: str) -> Response:
-    headers = {**HEADERS, "X-Request-Id": request_id, "Vary": "Accept, Origin"}
-    return Response(orjson.dumps(body), status, headers, media_type=f"{media_type}; charset=utf-8")
+def redirect(address: str) -> Reply:
+    """Elsewhere, by GET."""
+    return Reply(303, [(b"location", address.encode("ascii"))])
+
+
+def _content_type(media_type: str) -> tuple[bytes, bytes]:
+    return b"content-type", f"{media_type}; charset=utf-8".encode("ascii")

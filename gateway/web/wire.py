@@ -15,6 +15,36 @@ from gateway.execution.failures import Failure
 __all__ = ["BoundedProtocol"]
 
 
+class _Gathered:
+    """A transport that sends in one go what is written in one turn of the event loop: a head with its body."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+        self.is_closing = transport.is_closing
+        self.get_extra_info = transport.get_extra_info
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._send)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._parts.clear()
+        self._transport.abort()
+
+    def _send(self) -> None:
+        if self._parts:
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._transport.write(data)
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. It is closed when its peer is too slow to ask or to take the answer, or asks ambiguously."""
 
@@ -37,6 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A peer has connected; it has so long to begin."""
         super().connection_made(transport)
+        self.transport = _Gathered(transport, self.loop)  # type: ignore[assignment]
         self._wait(self.HEAD_SECONDS, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:

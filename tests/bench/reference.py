@@ -7,7 +7,7 @@ from typing import cast
 from gateway.app import create_app
 from gateway.graph.operations import Operations
 from gateway.log import configure_log
-from gateway.server import Server, address, listen
+from gateway.server import Server, address, listen, settle_memory
 from gateway.settings import Settings
 
 if __name__ == "__main__":
@@ -18,4 +18,9 @@ if __name__ == "__main__":
     operations.run = partial(operations.run, engine=False)  # type: ignore[method-assign]
     with listen("127.0.0.1", 0, "--port") as listener:
         base = address(listener)
-        asyncio.run(Server(app, lambda: print(f"listening {base}", flush=True)).serve(sockets=[listener]))
+
+        def ready() -> None:
+            settle_memory()
+            print(f"listening {base}", flush=True)
+
+        asyncio.run(Server(app, ready).serve(sockets=[listener]))

@@ -11,7 +11,22 @@ from hypothesis import strategies as st
 
 from gateway.errors import BadRequest
 from gateway.web.json_text import check_json
-from gateway.web.protocol import GRAPHQL, JSON, GraphQLRequest, prefers_html, read_get, read_post, response_type
+from gateway.web.protocol import (
+    GRAPHQL,
+    JSON,
+    GraphQLRequest,
+    check_post_head,
+    prefers_html,
+    read_get,
+    read_post,
+    response_type,
+)
+
+
+def posted(content_type: str | None, encoding: str | None, body: bytes) -> GraphQLRequest:
+    """The request in a POST, head and body."""
+    check_post_head(content_type, encoding)
+    return read_post(body)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +92,7 @@ def test_a_browser_asks_for_a_page() -> None:
 )
 def test_a_post_is_read(body: Any, wanted: GraphQLRequest) -> None:
     for content_type in ("application/json", "application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"'):
-        assert read_post(content_type, None, json.dumps(body).encode()) == wanted
+        assert posted(content_type, None, json.dumps(body).encode()) == wanted
 
 
 @pytest.mark.parametrize(
@@ -95,7 +110,7 @@ def test_a_post_is_read(body: Any, wanted: GraphQLRequest) -> None:
 )
 def test_a_post_in_another_form_is_refused(content_type: str | None, encoding: str | None, status: int) -> None:
     with pytest.raises(BadRequest) as caught:
-        read_post(content_type, encoding, b'{"query": "{a}"}')
+        posted(content_type, encoding, b'{"query": "{a}"}')
     assert caught.value.http_status == status
 
 
@@ -164,4 +179,4 @@ def test_ordinary_json_passes(text: bytes) -> None:
 @given(st.binary(max_size=3000))
 def test_no_bytes_crash_a_post(body: bytes) -> None:
     with suppress(BadRequest):
-        read_post("application/json", None, body)
+        posted("application/json", None, body)

@@ -1,0 +1,133 @@
+"""Variables and arguments, coerced: graphql-core's rules, with nothing done anew that can be done once.
+
+A variable of a built-in scalar type whose value is plainly of that type is what it is; an argument that depends on no
+variable has one value. All else, and above all what is wrong, goes through graphql-core, so that its errors are graphql-core's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from graphql import (
+    ArgumentNode,
+    FieldNode,
+    GraphQLArgument,
+    GraphQLError,
+    GraphQLField,
+    GraphQLNonNull,
+    GraphQLSchema,
+    VariableDefinitionNode,
+    VariableNode,
+    Visitor,
+    visit,
+)
+from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
+from graphql.execution.values import VariableValues, VariableValueSource, get_argument_values, get_variable_values
+from strawberry.types.arguments import StrawberryArgument, convert_arguments
+
+__all__ = ["argument_reader", "variable_reader"]
+
+_PLAIN: dict[str, type[Any]] = {"ID": str, "String": str, "Boolean": bool, "Int": int}
+_INT = range(-(2**31), 2**31)
+
+
+def variable_reader(
+    schema: GraphQLSchema,
+    definitions: Collection[VariableDefinitionNode],
+    *,
+    max_errors: int,
+    hide_suggestions: bool,
+) -> Callable[[dict[str, Any]], VariableValues | list[GraphQLError]]:
+    """A function from the variables that come with a request to their values, or to all that is wrong with them."""
+    plain = [_plain_variable(schema, definition) for definition in definitions]
+    known = [each for each in plain if each is not None]
+
+    def read_all(given: dict[str, Any]) -> VariableValues | list[GraphQLError]:
+        return get_variable_values(schema, definitions, given, max_errors, hide_suggestions)
+
+    def read(given: dict[str, Any]) -> VariableValues | list[GraphQLError]:
+        sources: dict[str, VariableValueSource] = {}
+        values: dict[str, Any] = {}
+        for signature, kind in known:
+            name = signature.name
+            value = given.get(name)
+            if type(value) is not kind or (kind is int and value not in _INT):
+                return read_all(given)
+            sources[name] = VariableValueSource(signature, value)
+            values[name] = value
+        return VariableValues(sources, values)
+
+    return read if len(known) == len(plain) else read_all
+
+
+def argument_reader(
+    field: GraphQLField, node: FieldNode, arguments: list[StrawberryArgument], converter: Any
+) -> Callable[[VariableValues], dict[str, Any]]:
+    """A function from the variables' values to the arguments of a field's function; it raises GraphQLError.
+
+    Its answers may be one and the same dictionary: they are to be read only.
+    """
+
+    def coerce(field: GraphQLField, node: FieldNode, variables: VariableValues | None) -> dict[str, Any]:
+        values = get_argument_values(field, node, variables)
+        return convert_arguments(values, arguments, converter.scalar_registry, converter.config)
+
+    def read_all(variables: VariableValues) -> dict[str, Any]:
+        return coerce(field, node, variables)
+
+    nodes = {argument.name.value: argument for argument in node.arguments or ()}
+    varying = {name: nodes[name] for name in nodes if _depends_on_variables(nodes[name])}
+    python_names = {converter.config.name_converter.from_argument(each): each.python_name for each in arguments}
+    direct: list[tuple[str, str]] = []
+    for name, argument in varying.items():
+        if not isinstance(argument.value, VariableNode) or not _is_plain(field.args[name]):
+            return read_all
+        direct.append((python_names[name], argument.value.name.value))
+    rest = GraphQLField(field.type, args={name: each for name, each in field.args.items() if name not in varying})
+    constant_nodes = tuple(argument for name, argument in nodes.items() if name not in varying)
+    try:
+        constant = coerce(rest, FieldNode(name=node.name, arguments=constant_nodes), None)
+    except GraphQLError:
+        return read_all  # To be told each time, at its place.
+    if not direct:
+        return lambda variables: constant
+
+    def read(variables: VariableValues) -> dict[str, Any]:
+        values, found = variables.coerced, constant.copy()
+        for python_name, name in direct:
+            value = values.get(name)
+            if value is None:
+                return read_all(variables)
+            found[python_name] = value
+        return found
+
+    return read
+
+
+def _plain_variable(
+    schema: GraphQLSchema, definition: VariableDefinitionNode
+) -> tuple[GraphQLVariableSignature, type[Any]] | None:
+    """A variable's signature and the Python type whose values need nothing done; None for a type that has none."""
+    signature = get_variable_signature(schema, definition)
+    if isinstance(signature, GraphQLError):
+        return None
+    kind = signature.type.of_type if isinstance(signature.type, GraphQLNonNull) else signature.type
+    plain = _PLAIN.get(getattr(kind, "name", ""))
+    return (signature, plain) if plain is not None else None
+
+
+def _is_plain(argument: GraphQLArgument) -> bool:
+    kind = argument.type.of_type if isinstance(argument.type, GraphQLNonNull) else argument.type
+    return getattr(kind, "name", "") in _PLAIN
+
+
+def _depends_on_variables(argument: ArgumentNode) -> bool:
+    found: list[VariableNode] = []
+
+    class Variables(Visitor):
+        def enter_variable(self, node: VariableNode, *_: Any) -> None:
+            found.append(node)
+
+    visit(argument, Variables())
+    return bool(found)
