@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ import click
 import gateway
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
     from gateway.settings import Settings
     from gateway.web.auth import Callers
 
@@ -93,12 +96,19 @@ def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed:
 @click.option(
     "--insecure-no-auth", is_flag=True, help="Serve others though no callers' tokens are set: anyone may ask."
 )
-def serve(host: str, port: int, insecure_no_auth: bool) -> None:
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 64),
+    help="Processes that share the port; each has its own upstream connections, and its own bound on them.",
+)
+def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
     """Serve the gateway for a Twilio account, with settings from the environment."""
     settings = _settings()
     from gateway.app import create_app
     from gateway.log import configure_log
-    from gateway.server import AddressUnusable, Server, address, listen, settle_memory
+    from gateway.server import AddressUnusable, Server, Workers, address, listen, settle_memory
     from gateway.web.browsers import is_loopback
 
     is_open = not settings.tokens and settings.jwt is None
@@ -112,12 +122,15 @@ def serve(host: str, port: int, insecure_no_auth: bool) -> None:
         with listen(host, port, "--port") as listener:
             base = address(listener)
             pages = f", GraphiQL at {base}/graphiql" if settings.graphiql else ""
-            app = create_app(settings, any_host=insecure_no_auth)
 
             def ready() -> None:
                 settle_memory()
                 click.echo(f"GraphQL at {base}/graphql{pages}")
 
+            if workers > 1:
+                Workers(partial(_worker_app, any_host=insecure_no_auth), workers, listener, ready).run()
+                return
+            app = create_app(settings, any_host=insecure_no_auth)
             server = Server(app, ready, lambda: _reload_tokens(app.state.callers))
             asyncio.run(server.serve(sockets=[listener]))
     except AddressUnusable as error:
@@ -251,6 +264,19 @@ def _refusal(*lines: str) -> click.exceptions.Exit:
     for line in lines:
         click.echo(line, err=True)
     return click.exceptions.Exit(2)
+
+
+def _worker_app(*, any_host: bool) -> Starlette:
+    """The application of one of several processes, each of which reads the settings for itself."""
+    from gateway.app import create_app
+    from gateway.log import configure_log
+    from gateway.server import settle_memory
+
+    settings = _settings()
+    configure_log(settings.log_level)
+    app = create_app(settings, any_host=any_host)
+    settle_memory()
+    return app
 
 
 def _reload_tokens(callers: Callers) -> None:

@@ -7,15 +7,18 @@ import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.supervisors import Multiprocess
 
 from gateway.web.wire import BoundedProtocol
 
-__all__ = ["AddressUnusable", "Server", "address", "listen", "settle_memory"]
+__all__ = ["AddressUnusable", "Server", "Workers", "address", "listen", "settle_memory"]
 
 _GRACE = 5
+_START = 30
 _KEEP_ALIVE = 30
 
 
@@ -55,6 +58,21 @@ def address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def _config(app: ASGIApp | Callable[[], ASGIApp], protocol: type[BoundedProtocol], **more: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=_GRACE,
+        **more,
+    )
+
+
 def settle_memory() -> None:
     """Take what start-up made out of the garbage collector's sight: it stays to the end, and looking at it takes 40 ms."""
     gc.collect()
@@ -72,18 +90,7 @@ class Server(uvicorn.Server):
         protocol: type[BoundedProtocol] = BoundedProtocol,
     ) -> None:
         """Take the application, what to do once it answers, and what to do on SIGHUP."""
-        config = uvicorn.Config(
-            app,
-            http=protocol,
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=_GRACE,
-        )
-        super().__init__(config)
+        super().__init__(_config(app, protocol))
         self._on_ready = on_ready
         self._on_reload = on_reload
 
@@ -112,3 +119,23 @@ class Server(uvicorn.Server):
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit
         self.should_exit = True
+
+
+class Workers(Multiprocess):
+    """Several processes on one socket. One that dies is replaced; SIGHUP replaces each when its successor answers."""
+
+    def __init__(
+        self, make_app: Callable[[], ASGIApp], count: int, listener: socket.socket, on_ready: Callable[[], None]
+    ) -> None:
+        """Take what makes the application in each process, how many there are, and what to do once all answer.
+
+        `make_app` must be picklable: the processes are begun anew, not forked.
+        """
+        super().__init__(_config(make_app, BoundedProtocol, factory=True, workers=count), [listener])
+        self._on_ready = on_ready
+
+    def init_processes(self) -> None:
+        """Start them, and tell."""
+        super().init_processes()
+        if all(process.wait_until_ready(_START, self.should_exit) for process in self.processes):
+            self._on_ready()

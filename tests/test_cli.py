@@ -145,6 +145,28 @@ def test_serve_serves_and_stops() -> None:
     assert json.loads(line)["event"] == "operation"
 
 
+def test_workers_share_a_port_and_shut_down_together() -> None:
+    environ = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "secret"}
+    server = start("serve", "--port", "0", "--workers", "2", **environ)
+    try:
+        assert server.stdout is not None
+        url = server.stdout.readline().split()[2].rstrip(",")
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        workers = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+        assert len(workers) == 2
+        for _ in range(4):
+            assert ask(url, "{ __typename }") == {"data": {"__typename": "Query"}}
+        server.send_signal(signal.SIGHUP)  # Each is replaced when its successor answers: someone always does.
+        for _ in range(4):
+            assert ask(url, "{ __typename }") == {"data": {"__typename": "Query"}}
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=30)
+    finally:
+        server.kill()
+    assert server.returncode == 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
 async def check(sandbox: Sandbox, **environ: str) -> tuple[int, str]:
     import asyncio
 

@@ -80,8 +80,10 @@ class Twilio:
 async def main(name: str, concurrency: int, seconds: float) -> None:
     """Run it, and print."""
     given = variables(name)
-    credentials = aiohttp.BasicAuth(os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"])
-    async with aiohttp.ClientSession(auth=credentials, connector=aiohttp.TCPConnector(limit=64)) as session:
+    credentials = aiohttp.encode_basic_auth(os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"])
+    async with aiohttp.ClientSession(
+        headers={"Authorization": credentials}, connector=aiohttp.TCPConnector(limit=64)
+    ) as session:
         twilio = Twilio(session, os.environ["UPSTREAM_URL"])
 
         async def once() -> Any:

@@ -1,11 +1,15 @@
 // Apollo Server, standalone.
 
 import { ApolloServer } from '@apollo/server';
-import { ApolloServerPluginCacheControlDisabled, ApolloServerPluginLandingPageDisabled } from '@apollo/server/plugin/disabled';
+import {
+  ApolloServerPluginCacheControlDisabled,
+  ApolloServerPluginLandingPageDisabled,
+} from '@apollo/server/plugin/disabled';
 import { startStandaloneServer } from '@apollo/server/standalone';
 
 import { createContext, resolvers, typeDefs } from './graph.mjs';
 
+// Without cache hints and persisted queries, which nothing here uses.
 const server = new ApolloServer({
   typeDefs,
   resolvers,

@@ -175,8 +175,8 @@ const toParticipant = (row) => ({
   messagingBinding: row.messaging_binding,
 });
 
-// Loaders: one for each resource, made anew for each request. The upstream has no call for several records at once, so
-// nothing is gained by waiting for a batch.
+// Loaders: one for each resource, made anew for each request. The upstream reads one record a call, so each key goes
+// out alone: in a batch, every answer would wait for the slowest.
 
 const loader = (load) => new DataLoader(async ([key]) => [await load(key)], { batch: false });
 
