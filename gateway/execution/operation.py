@@ -64,6 +64,10 @@ class Outcome:
     requested: int = 0
     """The upstream reads it could have taken, in the worst case."""
     extensions: dict[str, Any] = field(default_factory=dict)
+    shared_with: str | None = None
+    """The request that it was made for, when that is another one which asked the same."""
+    encoded: bytes | None = field(default=None, repr=False)
+    """The answer's JSON, once it has been made."""
 
 
 @dataclass(slots=True)

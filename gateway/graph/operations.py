@@ -1,8 +1,14 @@
 """The graph of one Twilio account, ready to be asked: the schema, and the memory each operation gets."""
 
+from __future__ import annotations
+
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Coroutine, Hashable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
+
+import orjson
 
 from gateway.execution.operation import Executor, Outcome
 from gateway.graph.context import Context
@@ -28,13 +34,14 @@ class Limits:
 
 
 class Operations:
-    """Carries out operations, each with its own loaders and its own deadline."""
+    """Carries out operations, each with its own loaders and its own deadline. Equal ones at one time are one."""
 
     def __init__(self, client: Client, limits: Limits | None = None, *, introspection: bool = True) -> None:
         """Take the client to read with, what an operation may take, and whether the schema may be asked for."""
         self._client = client
         self._limits = limits or Limits()
         self._executor = Executor(make_schema(), introspection=introspection)
+        self._running: dict[Hashable, _Running] = {}
 
     async def run(
         self,
@@ -47,13 +54,42 @@ class Operations:
         engine: bool = True,
         trace: bool = False,
         dry_run: bool = False,
+        request_id: str = "",
     ) -> Outcome:
         """Carry out one operation. When this is cancelled, so are the reads that only it waits for.
 
         With `fresh`, nothing is answered from what is merely known (`Cache-Control: no-cache`). With `services`, only
         those may be read. Without `engine`, graphql-core does it, more slowly. With `trace`, `extensions` tell its cost
         and its calls; a `dry_run` makes none, and tells what it would do.
+
+        Operations that are equal in all this, and run at one time, share one outcome: whoever came later has made no
+        call, and is told the `request_id` of the one who did.
         """
+        work = partial(self._carry_out, document, variables, operation_name, fresh, services, engine, trace, dry_run)
+        try:
+            given = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS) if variables else b""
+        except TypeError:  # Numbers or text that JSON can hold and this cannot write.
+            return await work()
+        if trace:
+            return await work()
+        key = document, given, operation_name, fresh, services, engine, dry_run
+        running = self._running.get(key)
+        if running is not None:
+            return replace(await running.wait(), calls=0, shared_with=running.request_id)
+        running = _Running(self._running, key, work(), request_id)
+        return await running.wait()
+
+    async def _carry_out(
+        self,
+        document: str,
+        variables: dict[str, Any] | None,
+        operation_name: str | None,
+        fresh: bool,
+        services: frozenset[str] | None,
+        engine: bool,
+        trace: bool,
+        dry_run: bool,
+    ) -> Outcome:
         now = asyncio.get_running_loop().time()
         notes = Trace(now) if trace else None
         deadline = now + self._limits.deadline
@@ -71,6 +107,36 @@ class Operations:
         if notes is not None and outcome.executed:
             outcome.extensions |= {"cost": cost_of(outcome), "upstream": notes.as_json()}
         return outcome
+
+
+class _Running:
+    """An operation under way, and how many wait for it: it goes on as long as anyone does."""
+
+    def __init__(
+        self, known: dict[Hashable, _Running], key: Hashable, work: Coroutine[Any, Any, Outcome], request_id: str
+    ) -> None:
+        """Begin it; it stands among those `known` until it is done, or about to end."""
+        known[key] = self
+        self.request_id = request_id
+        self._known, self._key = known, key
+        self._task = asyncio.create_task(work)
+        self._task.add_done_callback(self._forget)
+        self._waiting = 0
+
+    async def wait(self) -> Outcome:
+        """The outcome."""
+        self._waiting += 1
+        try:
+            return await asyncio.shield(self._task)
+        finally:
+            self._waiting -= 1
+            if not self._waiting and not self._task.done():
+                self._forget()  # Nobody joins what is about to end.
+                self._task.cancel()
+
+    def _forget(self, _: object = None) -> None:
+        if self._known.get(self._key) is self:
+            del self._known[self._key]
 
 
 def cost_of(outcome: Outcome) -> dict[str, int]:

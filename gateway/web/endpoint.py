@@ -92,7 +92,7 @@ class Endpoint:
             else:
                 check_get(headers, self._origins)
                 asked = read_get(scope["query_string"])
-            outcome = await self._run(asked, headers, caller, receive)
+            outcome = await self._run(asked, headers, caller, receive, request_id)
         except GatewayError as error:
             _logger.info("refused", code=error.code, status=error.http_status)
             return error_reply(error, media_type)
@@ -105,7 +105,7 @@ class Endpoint:
         return outcome_reply(outcome, media_type)
 
     async def _run(
-        self, asked: GraphQLRequest, headers: Mapping[str, str], caller: Caller, receive: Receive
+        self, asked: GraphQLRequest, headers: Mapping[str, str], caller: Caller, receive: Receive, request_id: str
     ) -> Outcome:
         """Run the operation; if the client leaves before it is done, end it, and with it the reads it waits for."""
         task = asyncio.current_task()
@@ -120,6 +120,7 @@ class Endpoint:
                 services=caller.services,
                 trace=headers.get("x-gateway-trace") == "1",
                 dry_run=headers.get("x-gateway-dry-run") == "1",
+                request_id=request_id,
             )
         except asyncio.CancelledError:
             if leaving.done() and task.uncancel() == 0:
@@ -179,4 +180,5 @@ def _log(outcome: Outcome, asked: GraphQLRequest, caller: Caller, ms: float) -> 
         ms=ms,
         outcome=errors[0].code if errors else "ok",
         errors=len(errors),
+        **({"shared_with": outcome.shared_with} if outcome.shared_with is not None else {}),
     )

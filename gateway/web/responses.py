@@ -43,14 +43,16 @@ class Reply:
 
 def outcome_reply(outcome: Outcome, media_type: str) -> Reply:
     """The answer to a GraphQL request, with the status that its media type asks for."""
-    body: dict[str, object] = {"data": outcome.data} if outcome.executed else {}
-    if outcome.failures:
-        body["errors"] = [failure.as_json() for failure in outcome.failures]
-    if outcome.extensions:
-        body["extensions"] = outcome.extensions
+    if outcome.encoded is None:
+        body: dict[str, object] = {"data": outcome.data} if outcome.executed else {}
+        if outcome.failures:
+            body["errors"] = [failure.as_json() for failure in outcome.failures]
+        if outcome.extensions:
+            body["extensions"] = outcome.extensions
+        outcome.encoded = orjson.dumps(body)
     status = outcome.failures[0].error.http_status if not outcome.executed and media_type == GRAPHQL else 200
     cost = ", ".join(f"{name}={calls}" for name, calls in cost_of(outcome).items())
-    return Reply(status, [_content_type(media_type), (b"gateway-cost", cost.encode())], orjson.dumps(body))
+    return Reply(status, [_content_type(media_type), (b"gateway-cost", cost.encode())], outcome.encoded)
 
 
 def error_reply(error: GatewayError, media_type: str = JSON) -> Reply:

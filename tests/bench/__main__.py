@@ -56,10 +56,13 @@ class Cell:
     latency: float
     tls: bool
     concurrency: int
+    same: bool = False
+    """Whether all ask about the same thread; else each connection asks about a thread of its own."""
 
     def __str__(self) -> str:
         wire = "TLS" if self.tls else "plain"
-        return f"{self.query}, upstream {self.latency:g} ms away, {wire}, concurrency {self.concurrency}"
+        same = ", all about one thread" if self.same else ""
+        return f"{self.query}, upstream {self.latency:g} ms away, {wire}, concurrency {self.concurrency}{same}"
 
 
 @dataclass
@@ -81,6 +84,7 @@ README_CELLS = [
     Cell("Q2", 20, True, 16),
     Cell("Q3", 0, False, 16),
     Cell("Q4", 20, True, 1),
+    Cell("Q1", 0, True, 16, same=True),
 ]
 
 
@@ -216,9 +220,10 @@ class Bench:
             self._calls(url)
             answers[contender.name] = uvloop.run(ask_once(address, query, given, TOKEN))["data"]
             row.calls = self._calls(url)
-            uvloop.run(run_load(address, query, given, TOKEN, cell.concurrency, WARM_UP))
+            every = [variables(cell.query, 0 if cell.same else copy) for copy in range(cell.concurrency)]
+            uvloop.run(run_load(address, query, every, TOKEN, WARM_UP))
             before, began = cpu_seconds(pid), time.perf_counter()
-            took = uvloop.run(run_load(address, query, given, TOKEN, cell.concurrency, self._seconds))
+            took = uvloop.run(run_load(address, query, every, TOKEN, self._seconds))
             elapsed = time.perf_counter() - began
             row.cpu_ms.append((cpu_seconds(pid) - before) / len(took) * 1000)
             row.rates.append(len(took) / elapsed)
@@ -267,6 +272,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="milliseconds to the upstream")
     parser.add_argument("--tls", action="store_true", help="speak TLS to the upstream")
     parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--same", action="store_true", help="ask about one and the same thread on all connections")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each contender is asked in each round")
     parser.add_argument("--only", help="contenders whose name holds this")
@@ -274,7 +280,7 @@ def main() -> None:
     if given.all:
         cells = [Cell(*each) for each in product(QUERIES, (0.0, 20.0, 80.0), (False, True), (1, 16, 64))]
     elif given.query:
-        cells = [Cell(given.query, given.latency, given.tls, given.concurrency)]
+        cells = [Cell(given.query, given.latency, given.tls, given.concurrency, given.same)]
     else:
         cells = README_CELLS
     found = [each for each in contenders(install_peers()) if given.only is None or given.only in each.name]

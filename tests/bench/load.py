@@ -80,22 +80,25 @@ async def ask_once(url: str, query: str, variables: dict[str, Any], token: str |
 
 
 async def run_load(
-    url: str, query: str, variables: dict[str, Any], token: str | None, concurrency: int, seconds: float
+    url: str, query: str, variables: list[dict[str, Any]], token: str | None, seconds: float
 ) -> list[float]:
-    """Ask for so long; gives the seconds that each answer took. An answer that is not 200, or holds errors, ends it."""
-    request = _request(url, query, variables, token)
-    connections = await asyncio.gather(*(_connect(url) for _ in range(concurrency)))
+    """Ask for so long, on a connection for each of the variables; gives the seconds that each answer took.
+
+    An answer that is not 200, or holds errors, ends it.
+    """
+    requests = [_request(url, query, given, token) for given in variables]
+    connections = await asyncio.gather(*(_connect(url) for _ in requests))
     took: list[float] = []
     end = time.perf_counter() + seconds
 
-    async def ask_on(connection: _Connection) -> None:
+    async def ask_on(connection: _Connection, request: bytes) -> None:
         while (began := time.perf_counter()) < end:
             await connection.ask(request)
             took.append(time.perf_counter() - began)
             if connection.status != 200 or b'"errors"' in connection.body[-200:]:
                 raise RuntimeError(f"{url} answered {connection.status}: {connection.body[:300]!r}")
 
-    await asyncio.gather(*(ask_on(connection) for connection in connections))
+    await asyncio.gather(*map(ask_on, connections, requests))
     for connection in connections:
         connection.close()
     return took

@@ -1,5 +1,7 @@
 """What the benchmark asks, and the sids to ask it of."""
 
+from functools import cache
+
 from gateway.sandbox.world import World
 
 from .upstream import SEED, SIZE
@@ -43,11 +45,17 @@ QUERIES = {
 """Q1: a thread of 50 messages; Q2: of 10; Q3: one receipt by its sids; Q4: 20 conversations with 20 messages each."""
 
 
-def variables(name: str) -> dict[str, str]:
-    """The variables of a query, in the upstream's data."""
-    marks = World(SEED, SIZE, None).landmarks()
+@cache
+def _landmarks() -> dict[str, str]:
+    return World(SEED, SIZE, None).landmarks()
+
+
+def variables(name: str, copy: int = 0) -> dict[str, str]:
+    """The variables of a query: in the upstream's data, or in the copy of it with that number, from 1 on."""
+    marks = _landmarks()
+    service = marks["service_sid"]
     given = {
-        "service": marks["service_sid"],
+        "service": f"{service[:-3]}{copy:03x}" if copy else service,
         "conversation": marks["conversation_sid"],
         "message": marks["receipt_message_sid"],
         "receipt": marks["receipt_sid"],

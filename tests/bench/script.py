@@ -79,34 +79,34 @@ class Twilio:
 
 async def main(name: str, concurrency: int, seconds: float) -> None:
     """Run it, and print."""
-    given = variables(name)
     credentials = aiohttp.encode_basic_auth(os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"])
     async with aiohttp.ClientSession(
         headers={"Authorization": credentials}, connector=aiohttp.TCPConnector(limit=64)
     ) as session:
         twilio = Twilio(session, os.environ["UPSTREAM_URL"])
 
-        async def once() -> Any:
+        async def once(copy: int) -> Any:
+            given = variables(name, copy)
             if name == "Q3":
                 return await twilio.receipt(*given.values())
             if name == "Q4":
                 return await twilio.threads(given["service"])
             return await twilio.thread(given["service"], given["conversation"], 50 if name == "Q1" else 10)
 
-        await once()
+        await once(0)
         print("ready", flush=True)
         if not seconds:
             return
         took: list[float] = []
         end = time.perf_counter() + seconds
 
-        async def ask_on() -> None:
+        async def ask_on(copy: int) -> None:
             while (began := time.perf_counter()) < end:
-                await once()
+                await once(copy)
                 took.append(time.perf_counter() - began)
 
         used = time.process_time()
-        await asyncio.gather(*(ask_on() for _ in range(concurrency)))
+        await asyncio.gather(*(ask_on(copy) for copy in range(concurrency)))
         used = time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(json.dumps({"took": took, "cpu": used, "mb": peak}), flush=True)
