@@ -16,8 +16,9 @@ Url = NewType("Url", str)
 
 
 _TIMESTAMP = re.compile(
-    r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?"
-    r"(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])"
+    r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
+    r"(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
 )
 """A date and time in RFC 3339."""
 
@@ -31,7 +32,7 @@ def in_utc(text: str | None) -> str | None:
         return None
     if not _TIMESTAMP.fullmatch(text):
         raise UpstreamInvalidResponse("Twilio gave something that is not a date and time.")
-    if text.endswith("Z"):
+    if text[-1] == "Z":
         return text
     try:
         return moment(text).astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -48,7 +48,8 @@ class LeanTransport:
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         default = 443 if origin.is_secure else 80
         headers = {"Host": host if origin.port == default else f"{host}:{origin.port}", **request_headers(origin)}
-        self._tail = "".join([" HTTP/1.1\r\n", *(f"{name}: {value}\r\n" for name, value in headers.items()), "\r\n"])
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self._tail = f" HTTP/1.1\r\n{lines}\r\n".encode("ascii")
         self._tls = (origin.tls or ssl.create_default_context()) if origin.is_secure else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[_Connection] = set()
@@ -79,7 +80,7 @@ class LeanTransport:
         if loop is None:
             raise RuntimeError("The transport is not open: use it as an async context manager.")
         exchange = _Exchange(loop=loop)
-        exchange.request = f"GET /v1/{target}{self._tail}".encode("ascii")
+        exchange.request = b"GET /v1/%b%b" % (target.encode("ascii"), self._tail)
         while self.idle:
             connection = self.idle.pop()
             if connection.is_open:
