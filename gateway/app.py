@@ -49,7 +49,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     Without callers' tokens it answers only to this machine's own names, unless it is meant for `any_host`.
     """
     client = create_client(settings)
-    limits = Limits(settings.deadline, settings.cost_max, settings.cost_limit)
+    limits = Limits(settings.deadline, settings.cost_max, settings.cost_limit, settings.queue)
     operations = Operations(client, limits, introspection=settings.introspection)
     callers = Callers(settings.tokens, _verifier(settings.jwt))
     endpoint = Endpoint(operations, callers, settings.cors_origins, has_graphiql=settings.graphiql, any_host=any_host)
@@ -110,6 +110,7 @@ def _cors(origins: frozenset[str]) -> dict[str, Any]:
             "Cache-Control",
             "Content-Type",
             "Apollo-Require-Preflight",
+            "X-Gateway-Timeout",
             "X-Gateway-Trace",
             "X-Gateway-Dry-Run",
         ],

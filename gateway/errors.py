@@ -10,6 +10,7 @@
     ├── Forbidden                 FORBIDDEN                     the caller may not ask this
     ├── CostLimitExceeded         COST_LIMIT_EXCEEDED           the operation asks for too much
     ├── NotFound                  NOT_FOUND                     Twilio has no such thing
+    ├── Overloaded                OVERLOADED                    too much is being asked at once
     ├── InternalError             INTERNAL_SERVER_ERROR         a fault of ours: masked
     └── UpstreamError
         ├── UpstreamRateLimited      UPSTREAM_RATE_LIMITED      429
@@ -36,6 +37,7 @@ __all__ = [
     "InternalError",
     "NotFound",
     "OperationUnresolved",
+    "Overloaded",
     "ParseFailed",
     "Unauthenticated",
     "UpstreamAnswer",
@@ -157,6 +159,16 @@ class NotFound(GatewayError):
     """Twilio has no such record or list."""
 
     code = "NOT_FOUND"
+
+
+class Overloaded(GatewayError):
+    """The gateway has as much to do as it can take; nothing was begun."""
+
+    code = "OVERLOADED"
+    retryable = True
+    http_status = 503
+    retry_after = 1
+    """Seconds after which to ask again."""
 
 
 class InternalError(GatewayError):

@@ -48,11 +48,12 @@ class Loaders:
         fresh: bool = False,
         deadline: float | None = None,
         trace: Trace | None = None,
+        caller: str = "",
     ) -> None:
         """Take the resources by their collection, and where to note the calls, if that is wanted.
 
         With `fresh` (`Cache-Control: no-cache`) nothing is answered from what is merely known: records are looked up and
-        no list is skipped. Reads end at `deadline`, the event loop's time.
+        no list is skipped. Reads end at `deadline`, the event loop's time, and wait for their turn among the `caller`'s.
         """
         self.fresh = fresh
         self.calls = 0
@@ -60,6 +61,7 @@ class Loaders:
         self._client = client
         self._resources = resources
         self._deadline = deadline
+        self._caller = caller
         self._watch = trace.note if trace is not None else None
         self._rows: dict[str, Row | GatewayError] = {}
         self._pages: dict[str, Page | GatewayError] = {}
@@ -81,8 +83,11 @@ class Loaders:
         self._closed = True
         if self._end is not None:
             self._end.cancel()
+            self._end = None
         for ticket in self._tickets:
             ticket.cancel()
+        # The loaders know us. What was read is to be freed now, and not when the garbage collector comes by.
+        self._row_loader = self._page_loader = None
 
     def item(self, path: str) -> Row:
         """The record at `path`, by its own read or from a page that was read; raises `Missing`, or why there is none."""
@@ -189,7 +194,9 @@ class Loaders:
         if self._closed:  # A batch that was queued when the request ended.
             raise asyncio.CancelledError
         self.calls += 1
-        ticket = self._client.read(key, read, deadline=self._deadline, watch=self._watch)
+        ticket = self._client.read(
+            key, read, deadline=self._deadline, watch=self._watch, caller=self._caller, alone=self.fresh
+        )
         self._tickets.append(ticket)
         return ticket
 

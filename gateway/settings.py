@@ -68,6 +68,7 @@ class Settings:
     cost_limit: int = 500
     deadline: float = 10.0
     upstream_timeout: float = 5.0
+    queue: int = 512
     upstream_concurrency: int = 64
     transport: str = "lean"
     introspection: bool = True
@@ -93,6 +94,7 @@ class Settings:
             cost_limit=values["GATEWAY_COST_LIMIT"],
             deadline=values["GATEWAY_DEADLINE"],
             upstream_timeout=values["GATEWAY_UPSTREAM_TIMEOUT"],
+            queue=values["GATEWAY_QUEUE"],
             upstream_concurrency=values["GATEWAY_UPSTREAM_CONCURRENCY"],
             transport=values["GATEWAY_TRANSPORT"],
             introspection=values["GATEWAY_INTROSPECTION"],
@@ -268,8 +270,14 @@ SETTINGS = (
     Setting(
         "GATEWAY_DEADLINE", "10", "Seconds one operation may take; what is not back by then is an error.", _seconds
     ),
+    Setting("GATEWAY_QUEUE", "512", "Operations under way at once, at most; more are refused with 503.", _count),
     Setting("GATEWAY_UPSTREAM_TIMEOUT", "5", "Seconds one upstream call may take.", _seconds),
-    Setting("GATEWAY_UPSTREAM_CONCURRENCY", "64", "Upstream calls in flight at once, at most.", _count),
+    Setting(
+        "GATEWAY_UPSTREAM_CONCURRENCY",
+        "64",
+        "Upstream calls in flight at once, at most; fewer when Twilio says it is too many.",
+        _count,
+    ),
     Setting(
         "GATEWAY_TRANSPORT",
         "lean",

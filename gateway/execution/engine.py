@@ -17,7 +17,7 @@ from gateway.errors import CostLimitExceeded, GatewayError
 from gateway.execution.failures import Failure, failure_from
 from gateway.execution.fields import Read
 from gateway.execution.forecast import Forecast
-from gateway.execution.plan import EdgeStep, Leaf, Nested, Plan, Selection, Unplannable
+from gateway.execution.plan import Arguments, EdgeStep, Leaf, Nested, Plan, Selection, Unplannable
 
 __all__ = ["Run"]
 
@@ -53,10 +53,9 @@ class Run:
     def __init__(self, plan: Plan, context: Any, variables: VariableValues) -> None:
         self._plan = plan
         self._context = context
-        self._variables = variables
         self._errors: list[tuple[Any, str | int, Exception, list[FieldNode]]] = []
-        self._arguments: dict[int, dict[str, Any] | Exception] = {}
-        self.forecast = Forecast(plan, context, self._arguments_of)
+        self._arguments = Arguments(variables)
+        self.forecast = Forecast(plan, context, self._arguments)
         """What it will read."""
 
     async def answer(self) -> tuple[dict[str, Any], tuple[Failure, ...]]:
@@ -171,7 +170,7 @@ class Run:
     def _ask(self, step: EdgeStep, batch: _Batch, places: list[_Place]) -> None:
         """Note what an edge reads from each record, and where its children go."""
         try:
-            arguments = self._arguments_of(step)
+            arguments = self._arguments.of(step)
         except GraphQLError as error:
             self._fail(step, [(answer, step.key) for answer in batch.answers], error)
             return
@@ -255,18 +254,6 @@ class Run:
             batch.answers.append(part)
             batch.weights.append(place.weight)
         return list(level.values())
-
-    def _arguments_of(self, step: EdgeStep) -> dict[str, Any]:
-        known = self._arguments.get(id(step))
-        if known is None:
-            try:
-                known = step.arguments(self._variables)
-            except GraphQLError as error:
-                known = error
-            self._arguments[id(step)] = known
-        if isinstance(known, Exception):
-            raise known
-        return known
 
     # Errors
 

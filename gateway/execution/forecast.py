@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -18,7 +18,7 @@ from graphql import GraphQLError
 
 from gateway.errors import GatewayError
 from gateway.execution.fields import Read
-from gateway.execution.plan import EdgeStep, Nested, Plan, Selection
+from gateway.execution.plan import Arguments, EdgeStep, Nested, Plan, Selection
 
 __all__ = ["Forecast", "Foreseen"]
 
@@ -49,7 +49,7 @@ class Forecast:
 
     plan: Plan
     context: Any
-    arguments: Callable[[EdgeStep], dict[str, Any]]
+    arguments: Arguments
     foreseen: list[Foreseen] = field(default_factory=list)
     lists: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     """The stars: each list's place in the answer, and how many members it can have."""
@@ -156,7 +156,7 @@ class Forecast:
             if step.edge.needs_row:
                 reads = step.edge.unread(record, self._star(place, 1))
             else:
-                reads = step.function(record, **self.arguments(step))
+                reads = step.function(record, **self.arguments.of(step))
         except (GatewayError, GraphQLError):
             return  # It is told when its turn comes, and costs nothing.
         for read in reads if isinstance(reads, list) else [reads]:

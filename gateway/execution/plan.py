@@ -18,6 +18,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLEnumType,
+    GraphQLError,
     GraphQLField,
     GraphQLInterfaceType,
     GraphQLList,
@@ -43,6 +44,7 @@ from gateway.execution.inputs import argument_reader
 from gateway.execution.selection import applies
 
 __all__ = [
+    "Arguments",
     "EdgeStep",
     "Leaf",
     "Nested",
@@ -106,6 +108,27 @@ class EdgeStep:
 
 
 Step = Leaf | Nested | EdgeStep
+
+
+class Arguments:
+    """The arguments of a plan's edges in one run, each edge's made when it is first met."""
+
+    def __init__(self, variables: VariableValues) -> None:
+        self._variables = variables
+        self._made: dict[int, dict[str, Any] | GraphQLError] = {}
+
+    def of(self, step: EdgeStep) -> dict[str, Any]:
+        """The arguments for the edge's function, to be read only; raises GraphQLError, each time alike."""
+        made = self._made.get(id(step))
+        if made is None:
+            try:
+                made = step.arguments(self._variables)
+            except GraphQLError as error:
+                made = error
+            self._made[id(step)] = made
+        if isinstance(made, GraphQLError):
+            raise made.with_traceback(None)
+        return made
 
 
 @dataclass(slots=True)

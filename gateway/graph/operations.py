@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from gateway.errors import Overloaded
 from gateway.execution.operation import Executor, Outcome
 from gateway.graph.context import Context
 from gateway.graph.schema import make_schema
@@ -31,6 +32,8 @@ class Limits:
     """Upstream calls in the worst case; an operation that could take more is refused before it runs."""
     call_limit: int = 500
     """Upstream calls in fact; what would take more is not read."""
+    at_once: int = 512
+    """Operations under way; one more is refused."""
 
 
 class Operations:
@@ -42,6 +45,7 @@ class Operations:
         self._limits = limits or Limits()
         self._executor = Executor(make_schema(), introspection=introspection)
         self._running: dict[Hashable, _Running] = {}
+        self._under_way = 0
 
     async def run(
         self,
@@ -54,46 +58,77 @@ class Operations:
         engine: bool = True,
         trace: bool = False,
         dry_run: bool = False,
+        seconds: float | None = None,
+        caller: str = "",
         request_id: str = "",
     ) -> Outcome:
-        """Carry out one operation. When this is cancelled, so are the reads that only it waits for.
+        """Carry out one operation; raises `Overloaded` when too many are under way.
+
+        When this is cancelled, so are the reads that only it waits for. With `fresh`, nothing is answered from what is
+        merely known (`Cache-Control: no-cache`). With `services`, only those may be read. Without `engine`, graphql-core
+        does it, more slowly. With `trace`, `extensions` tell its cost and its calls; a `dry_run` makes none, and tells what
+        it would do.
 
         With `fresh`, nothing is answered from what is merely known (`Cache-Control: no-cache`). With `services`, only
         those may be read. Without `engine`, graphql-core does it, more slowly. With `trace`, `extensions` tell its cost
         and its calls; a `dry_run` makes none, and tells what it would do.
 
+        Fewer `seconds` shorten the time it may take; its reads wait for their turn among those of its `caller`.
+
         Operations that are equal in all this, and run at one time, share one outcome: whoever came later has made no
         call, and is told the `request_id` of the one who did.
         """
-        work = partial(self._carry_out, document, variables, operation_name, fresh, services, engine, trace, dry_run)
+        if self._under_way >= self._limits.at_once:
+            raise Overloaded("The gateway has as much to do as it can take. Try again in a second.")
+        within = min(self._limits.deadline, seconds or self._limits.deadline)
+        work = partial(
+            self._carry_out,
+            document,
+            variables,
+            operation_name,
+            fresh=fresh,
+            services=services,
+            engine=engine,
+            trace=trace,
+            dry_run=dry_run,
+            within=within,
+            caller=caller,
+        )
+        self._under_way += 1
         try:
-            given = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS) if variables else b""
-        except TypeError:  # Numbers or text that JSON can hold and this cannot write.
-            return await work()
-        if trace:
-            return await work()
-        key = document, given, operation_name, fresh, services, engine, dry_run
-        running = self._running.get(key)
-        if running is not None:
-            return replace(await running.wait(), calls=0, shared_with=running.request_id)
-        running = _Running(self._running, key, work(), request_id)
-        return await running.wait()
+            if trace:
+                return await work()
+            try:
+                given = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS) if variables else b""
+            except TypeError:  # Numbers or text that JSON can hold and this cannot write.
+                return await work()
+            key = document, given, operation_name, fresh, services, engine, dry_run, within
+            running = self._running.get(key)
+            if running is not None:
+                return replace(await running.wait(), calls=0, shared_with=running.request_id)
+            return await _Running(self._running, key, work(), request_id).wait()
+        finally:
+            self._under_way -= 1
 
     async def _carry_out(
         self,
         document: str,
         variables: dict[str, Any] | None,
         operation_name: str | None,
+        *,
         fresh: bool,
         services: frozenset[str] | None,
         engine: bool,
         trace: bool,
         dry_run: bool,
+        within: float,
+        caller: str,
     ) -> Outcome:
         now = asyncio.get_running_loop().time()
         notes = Trace(now) if trace else None
-        deadline = now + self._limits.deadline
-        async with Loaders(self._client, RESOURCES, fresh=fresh, deadline=deadline, trace=notes) as loaders:
+        async with Loaders(
+            self._client, RESOURCES, fresh=fresh, deadline=now + within, trace=notes, caller=caller
+        ) as loaders:
             context = Context(loaders, services, self._limits.cost_max, self._limits.call_limit, notes)
             outcome = await self._executor.run(
                 document,

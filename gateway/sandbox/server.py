@@ -49,6 +49,8 @@ class Sandbox:
         self.calls: list[Call] = []
         self.in_flight = 0
         self.max_in_flight = 0
+        self.most_at_once: int | None = None
+        """How many calls it takes at once; more are answered 429, with the code 20429. None for any number."""
         self.url = ""
         self._host = host
         self._port = port
@@ -138,13 +140,14 @@ class Sandbox:
     async def _serve(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
         began = asyncio.get_running_loop().time()
         call = self._arrive(request, path, query)
+        is_too_many = self.most_at_once is not None and self.in_flight > self.most_at_once
         try:
             fault = self.faults.pick(call.target)
             if fault is not None:
                 call.fault = fault.kind
                 if fault.latency:
                     await asyncio.sleep(self.faults.seconds(fault))
-            answer = await self._answer(request, call, fault)
+            answer = Refusal(429).answer() if is_too_many else await self._answer(request, call, fault)
             call.status = None if call.fault in SILENT else answer.status
             headers = self._headers(answer, call, began)
             return await send(request, answer, headers, fault)

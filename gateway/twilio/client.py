@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from gateway.errors import GatewayError, UpstreamInvalidResponse
+from gateway.twilio.gate import Gate
 from gateway.twilio.lean import LeanTransport
+from gateway.twilio.paths import collection_of
 from gateway.twilio.responses import Answer
-from gateway.twilio.retry import RetryPolicy
+from gateway.twilio.retry import RetryBudget, RetryPolicy
 from gateway.twilio.transport import Origin, Transport, timed_out, unreachable
 
 __all__ = ["Attempt", "Client", "Ticket"]
@@ -56,10 +57,10 @@ class Client:
         retries: RetryPolicy | None = None,
     ) -> None:
         """Take where Twilio is, what carries requests there, and the most of them in flight at once."""
+        self.gate = Gate(concurrency)
         self._transport = transport(origin)
         self._retries = retries or RetryPolicy()
-        self._slots = concurrency
-        self._queue: deque[_Reading] = deque()
+        self._budget = RetryBudget()
         self._readings: dict[str, _Reading] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -98,34 +99,28 @@ class Client:
         *,
         deadline: float | None = None,
         watch: Watch | None = None,
+        caller: str = "",
         alone: bool = False,
     ) -> Ticket:
         """Begin to read `target` (the text behind `/v1/`), or wait with those who read it already, unless `alone`.
 
         Whoever reads the same target must read it in the same way.
-        Transient failures are tried again, but not beyond the `deadline` (the event loop's time); whoever holds the ticket
-        ends it when the time has come. When an answer is found invalid, the connection it came over is dropped.
+        The read waits for its turn among those of the same `caller`. Transient failures are tried again, but not beyond
+        the `deadline` (the event loop's time); whoever holds the ticket ends it when the time has come. When an answer is
+        found invalid, the connection it came over is dropped.
         """
         if self._loop is None:
             raise RuntimeError("The client is not open: use it as an async context manager.")
         reading = None if alone else self._readings.get(target)
         is_first = reading is None
         if reading is None:
-            reading = self._readings[target] = _Reading(self, self._loop, target, read)
+            reading = self._readings[target] = _Reading(self, self._loop, target, read, caller)
         ticket = Ticket(loop=self._loop)
         ticket.reading, ticket.deadline, ticket.watch, ticket.is_first = reading, deadline, watch, is_first
         reading.tickets.append(ticket)
         if is_first:
             reading.enter()
         return ticket
-
-    def _give_back_slot(self) -> None:
-        """A read has landed: let the next one in the queue go out, if any is still wanted."""
-        self._slots += 1
-        while self._queue and self._slots > 0:
-            reading = self._queue.popleft()
-            if reading.tickets:
-                reading.start_waiting()
 
 
 class Ticket(asyncio.Future[Any]):
@@ -154,13 +149,28 @@ class Ticket(asyncio.Future[Any]):
 
 
 class _Reading:
-    """One read as it goes: it waits for a slot, goes out, lands, perhaps pauses and goes out again."""
+    """One read as it goes: it waits for its turn, goes out, lands, perhaps pauses and goes out again."""
 
-    __slots__ = ("_began", "_client", "_exchange", "_loop", "_number", "_pause", "_queued", "read", "target", "tickets")
+    __slots__ = (
+        "_began",
+        "_client",
+        "_exchange",
+        "_loop",
+        "_number",
+        "_pause",
+        "_queued",
+        "caller",
+        "read",
+        "target",
+        "tickets",
+    )
 
-    def __init__(self, client: Client, loop: asyncio.AbstractEventLoop, target: str, read: Read[Any]) -> None:
+    def __init__(
+        self, client: Client, loop: asyncio.AbstractEventLoop, target: str, read: Read[Any], caller: str
+    ) -> None:
         self.target = target
         self.read = read
+        self.caller = caller
         self.tickets: list[Ticket] = []
         self._client = client
         self._loop = loop
@@ -169,20 +179,38 @@ class _Reading:
         self._exchange: asyncio.Future[Answer] | None = None
         self._pause: asyncio.TimerHandle | None = None
 
+    @property
+    def kind(self) -> str:
+        """The collection it reads from."""
+        return collection_of(self.target)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anyone waits."""
+        return bool(self.tickets)
+
     def enter(self) -> None:
-        """Go out, now or when a slot is free."""
+        """Go to the gate."""
         self._pause = None
         self._number += 1
+        if self._number == 1:
+            self._client._budget.earn()
         self._queued = self._began = self._loop.time()
-        if self._client._slots > 0:
-            self._send()
-        else:
-            self._client._queue.append(self)
+        self._client.gate.enter(self, self._queued)
+
+    def go(self) -> None:
+        """Go out."""
+        self._began = self._loop.time()
+        self._exchange = self._client._transport.send(self.target)
+        self._exchange.add_done_callback(self._land)
+
+    def refuse(self, error: GatewayError) -> None:
+        """Come to an end without having gone out."""
+        self._settle(error)
 
     def leave(self, ticket: Ticket) -> None:
         """Let one who waits go; the last one ends the read."""
-        is_under_way = self._pause is None
-        if is_under_way and ticket.watch is not None:
+        if self._pause is None and ticket.watch is not None:
             self._tell(ticket.watch, None)
         self.tickets.remove(ticket)
         if self.tickets:
@@ -193,58 +221,56 @@ class _Reading:
             self._exchange.cancel()
         self._forget()
 
-    def start_waiting(self) -> None:
-        """A slot is free for it."""
-        self._began = self._loop.time()
-        self._send()
-
-    def _send(self) -> None:
-        self._client._slots -= 1
-        self._exchange = self._client._transport.send(self.target)
-        self._exchange.add_done_callback(self._land)
-
     def _land(self, exchange: asyncio.Future[Answer]) -> None:
-        self._client._give_back_slot()
         self._exchange = None
+        gate, now = self._client.gate, self._loop.time()
         if not self.tickets:
             if not exchange.cancelled():
                 exchange.exception()  # It has been seen: nobody is left to tell.
+            gate.give_up(self, now)
             return
-        value: Any
-        status: int | None = None
+        value: Any = None
+        error: GatewayError | None = None
+        status = reported = None
         try:
             answer = exchange.result()
             status = answer.status
+            reported = _count(answer.headers.get("twilio-concurrent-requests"))
             value = self.read(self.target, answer)
-        except GatewayError as error:
+        except GatewayError as caught:
+            error = caught
             if isinstance(error, UpstreamInvalidResponse) and status is not None:
                 answer.drop()
             if status is None and error.upstream is not None:
                 status = error.upstream.status
-            value = error
         except asyncio.CancelledError:
-            value = unreachable()
-        except Exception as error:  # A fault of the gateway's own.
+            error = unreachable()
+        except Exception as fault:  # A fault of the gateway's own.
+            gate.give_up(self, now)
             self._forget()
             for ticket in self.tickets:
-                ticket.set_exception(error)
+                ticket.set_exception(fault)
             return
         for ticket in self.tickets:
             if ticket.watch is not None:
                 self._tell(ticket.watch, status)
-        if isinstance(value, GatewayError):
-            delay = self._client._retries.delay(self._number, value, self._remaining(), random.random())
-            if delay is not None:
+        gate.leave(self, error, self._began, now, reported)
+        if error is not None and self.tickets and not gate.breaker.is_open:
+            delay = self._client._retries.delay(self._number, error, self._remaining(now), random.random())
+            if delay is not None and self._client._budget.spend():
                 self._pause = self._loop.call_later(delay, self.enter)
                 return
+        self._settle(value if error is None else error)
+
+    def _settle(self, value: Any) -> None:
         self._forget()
         for ticket in self.tickets:
             ticket.reading = None
-            ticket.set_result(value)
+            if not ticket.done():
+                ticket.set_result(value)
 
-    def _remaining(self) -> float:
+    def _remaining(self, now: float) -> float:
         """The time that is left to whoever can wait longest."""
-        now = self._loop.time()
         return max((ticket.deadline - now if ticket.deadline is not None else float("inf")) for ticket in self.tickets)
 
     def _tell(self, watch: Watch, status: int | None) -> None:
@@ -254,3 +280,7 @@ class _Reading:
         readings = self._client._readings
         if readings.get(self.target) is self:
             del readings[self.target]
+
+
+def _count(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdecimal() and len(text) < 7 else None

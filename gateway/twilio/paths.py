@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from gateway.errors import BadUserInput
 
-__all__ = ["child", "is_sid", "name_segment", "parent_of", "shown", "sid_segment", "sids_of"]
+__all__ = ["child", "collection_of", "is_sid", "name_segment", "parent_of", "shown", "sid_segment", "sids_of"]
 
 _NAMED = {"Conversations": "CH", "Participants": "MB"}
 """The collections whose members may be named otherwise than by their sid, and what their sids begin with."""
@@ -58,6 +58,12 @@ def parent_of(path: str) -> str:
 def sids_of(path: str) -> list[str]:
     """The sids (or names) in a record's path, outermost first."""
     return path.split("/")[1::2]
+
+
+def collection_of(target: str) -> str:
+    """The collection that a path or page key leads into, such as `Receipts`."""
+    segments = target.partition("?")[0].split("/")
+    return segments[-1] if len(segments) % 2 else segments[-2]  # A list's path ends in it, a record's in a sid.
 
 
 def shown(target: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gateway.errors import GatewayError, UpstreamRateLimited, UpstreamUnavailable
 
-__all__ = ["RetryPolicy"]
+__all__ = ["RetryBudget", "RetryPolicy"]
 
 _RETRIED_STATUSES = {429, 502, 503, 504}
 
@@ -43,3 +43,27 @@ class RetryPolicy:
             return False
         # An answer without a status is a connection that could not be made or kept.
         return error.upstream is None or error.upstream.status is None or error.upstream.status in _RETRIED_STATUSES
+
+
+class RetryBudget:
+    """How many attempts may be repeated in all: a tenth of the first attempts, and a few at once.
+
+    When much fails, trying everything again only adds to what is wrong.
+    """
+
+    SHARE = 0.1
+    _AT_FIRST, _MOST = 5.0, 20.0
+
+    def __init__(self) -> None:
+        self._left = self._AT_FIRST
+
+    def earn(self) -> None:
+        """A read was attempted for the first time."""
+        self._left = min(self._MOST, self._left + self.SHARE)
+
+    def spend(self) -> bool:
+        """Whether one more attempt is within the budget; if so, it is spent."""
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

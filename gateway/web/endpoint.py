@@ -7,6 +7,7 @@ between, a small operation would take half as long again.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Container, Mapping
 from hashlib import sha256
@@ -120,6 +121,8 @@ class Endpoint:
                 services=caller.services,
                 trace=headers.get("x-gateway-trace") == "1",
                 dry_run=headers.get("x-gateway-dry-run") == "1",
+                seconds=_timeout(headers.get("x-gateway-timeout")),
+                caller=caller.name,
                 request_id=request_id,
             )
         except asyncio.CancelledError:
@@ -154,6 +157,15 @@ async def _read_post(headers: Mapping[str, str], receive: Receive) -> GraphQLReq
         if len(body) > BODY_MAX:
             raise too_large()
     return read_post(body)
+
+
+def _timeout(text: str | None) -> float | None:
+    """The seconds that a request gives its operation; more than the gateway's own deadline changes nothing."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text) or not float(text):
+        raise BadRequest("`X-Gateway-Timeout` must be a number of seconds above 0, such as 2.5.")
+    return float(text)
 
 
 def _to_graphiql(query_string: bytes) -> Reply:

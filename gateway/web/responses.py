@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 from starlette.responses import Response
 
-from gateway.errors import GatewayError, Unauthenticated
+from gateway.errors import GatewayError, Overloaded, Unauthenticated
 from gateway.execution.failures import Failure
 from gateway.execution.operation import Outcome
 from gateway.graph.operations import cost_of
@@ -58,6 +58,8 @@ def outcome_reply(outcome: Outcome, media_type: str) -> Reply:
 def error_reply(error: GatewayError, media_type: str = JSON) -> Reply:
     """The answer to a request that is no GraphQL request, or that may not be made."""
     own = [_content_type(media_type)]
+    if isinstance(error, Overloaded):
+        own.append((b"retry-after", b"%d" % error.retry_after))
     if isinstance(error, Unauthenticated):
         own.append((b"www-authenticate", b"Bearer"))
     return Reply(error.http_status, own, orjson.dumps({"errors": [Failure(error).as_json()]}))
