@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from gateway.cache.memory import MemoryCache
 from gateway.errors import BadRequest
 from gateway.graph.operations import Limits, Operations
 from gateway.settings import JwtSettings, Settings
@@ -50,7 +51,13 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     """
     client = create_client(settings)
     limits = Limits(settings.deadline, settings.cost_max, settings.cost_limit, settings.queue)
-    operations = Operations(client, limits, introspection=settings.introspection)
+    operations = Operations(
+        client,
+        limits,
+        introspection=settings.introspection,
+        cache=MemoryCache(settings.cache_bytes),
+        lifetimes=settings.lifetimes,
+    )
     callers = Callers(settings.tokens, _verifier(settings.jwt))
     endpoint = Endpoint(operations, callers, settings.cors_origins, has_graphiql=settings.graphiql, any_host=any_host)
 

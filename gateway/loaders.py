@@ -9,18 +9,18 @@ that the keys of one batch come back, and fail, one by one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aiodataloader import DataLoader
 
 from gateway.errors import GatewayError, UpstreamInvalidResponse
-from gateway.trace import Trace
-from gateway.twilio.client import Client, Ticket
+from gateway.shared import Request, Shared
+from gateway.twilio.client import Ticket
 from gateway.twilio.paths import shown
-from gateway.twilio.resources import Resource, Row
-from gateway.twilio.responses import Answer, Page, read_item, read_page
+from gateway.twilio.resources import Row
+from gateway.twilio.responses import Page
 
 __all__ = ["Loaders", "Missing"]
 
@@ -38,43 +38,37 @@ class Missing(Exception):
 
 
 class Loaders:
-    """What one request has read and is reading. Use it as an async context manager: on leaving, open reads are cancelled."""
+    """What one request has read and is reading. Use it as an async context manager: on leaving, it waits for nothing more."""
 
-    def __init__(
-        self,
-        client: Client,
-        resources: Mapping[str, Resource],
-        *,
-        fresh: bool = False,
-        deadline: float | None = None,
-        trace: Trace | None = None,
-        caller: str = "",
-    ) -> None:
-        """Take the resources by their collection, and where to note the calls, if that is wanted.
-
-        With `fresh` (`Cache-Control: no-cache`) nothing is answered from what is merely known: records are looked up and
-        no list is skipped. Reads end at `deadline`, the event loop's time, and wait for their turn among the `caller`'s.
-        """
-        self.fresh = fresh
+    def __init__(self, shared: Shared, request: Request | None = None) -> None:
+        """Take the reads of all requests, and what this one wants of them."""
+        self.request = request or Request()
         self.calls = 0
-        """Upstream reads begun, retries aside."""
-        self._client = client
-        self._resources = resources
-        self._deadline = deadline
-        self._caller = caller
-        self._watch = trace.note if trace is not None else None
+        """Upstream reads begun for this request, retries aside."""
+        self.planned = 0
+        """Reads that were decided on: with those that another request's read answers."""
+        self.stale: dict[str, None] = {}
+        """What is shown though it is old, since Twilio does not answer."""
+        self._shared = shared
         self._rows: dict[str, Row | GatewayError] = {}
         self._pages: dict[str, Page | GatewayError] = {}
         self._pages_of: dict[str, list[Page]] = {}
+        self._known: set[str] = set()
+        """Keys whose values were known from before."""
         self._tickets: list[Ticket] = []
         self._closed = False
         self._end: asyncio.TimerHandle | None = None
         self._row_loader: DataLoader[str, Ticket] | None = None
         self._page_loader: DataLoader[str, Ticket] | None = None
 
+    @property
+    def fresh(self) -> bool:
+        """Whether nothing may be answered from what is merely known: records are looked up, and no list is skipped."""
+        return self.request.fresh
+
     async def __aenter__(self) -> Self:
-        if self._deadline is not None:
-            self._end = asyncio.get_running_loop().call_at(self._deadline, self._expire)
+        if self.request.deadline is not None:
+            self._end = asyncio.get_running_loop().call_at(self.request.deadline, self._expire)
         return self
 
     async def __aexit__(
@@ -135,14 +129,20 @@ class Loaders:
 
         The list is read in pages of the largest size, no further than the row; every member sought shares those pages.
         """
+        known: list[str] = []
         for page in self.pages(self.members(list_path), most=_MEMBER_PAGES_MAX):
             if sid in page.by_sid:
                 return page.by_sid[sid]
+            if page.target in self._known:
+                known.append(page.target)
+        if known:  # It may have come since these pages were read.
+            self._renew(known)
+            raise Missing(known[0])
         return None
 
     def members(self, list_path: str) -> str:
         """The key of the first page that `member` looks into."""
-        return f"{list_path}?PageSize={self._resource(list_path).page_max}"
+        return f"{list_path}?PageSize={self._shared.resource(list_path).page_max}"
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Read what is missing, all at once, and wait until each is known or known to fail."""
@@ -160,8 +160,17 @@ class Loaders:
         for key, ticket in zip(keys, tickets, strict=True):
             self._keep(key, ticket.result())
 
+    def knows(self, key: str) -> bool:
+        """Whether the key can be had without a call."""
+        return self._shared.knows(key, self.request)
+
     def _keep(self, key: str, value: Any) -> None:
         """Remember what was read, or why it was not."""
+        if isinstance(value, GatewayError):
+            old = self._shared.in_place_of(key, value)
+            if old is not None:
+                self.stale[key] = None
+                value = old
         if "?" not in key:
             self._rows[key] = value
             if not isinstance(value, GatewayError):  # A path that ends in a name leads to a sid.
@@ -171,41 +180,41 @@ class Loaders:
             if not isinstance(value, GatewayError):
                 self._pages_of.setdefault(key.partition("?")[0], []).append(value)
 
+    def _renew(self, targets: list[str]) -> None:
+        """Forget pages that were known from before, and have them read."""
+        for target in targets:
+            self._known.discard(target)
+            self.request.renewed.add(target)
+            page = self._pages.pop(target)
+            if isinstance(page, Page):
+                self._pages_of[target.partition("?")[0]].remove(page)
+            self._loader(target).clear(target)
+
     def _loader(self, key: str) -> DataLoader[str, Ticket]:
         """The loader that a key is for, made when there is one."""
         if "?" in key:
             if self._page_loader is None:
-                self._page_loader = DataLoader(self._start_pages)
+                self._page_loader = DataLoader(self._start)
             return self._page_loader
         if self._row_loader is None:
-            self._row_loader = DataLoader(self._start_rows)
+            self._row_loader = DataLoader(self._start)
         return self._row_loader
 
-    def _resource(self, list_path: str) -> Resource:
-        return self._resources[list_path.rpartition("/")[2]]
-
-    async def _start_rows(self, paths: list[str]) -> list[Ticket]:
-        return [self._start(path, self._read_row) for path in paths]
-
-    async def _start_pages(self, targets: list[str]) -> list[Ticket]:
-        return [self._start(target, self._read_page) for target in targets]
-
-    def _start(self, key: str, read: Callable[[str, Answer], Any]) -> Ticket:
+    async def _start(self, keys: list[str]) -> list[Ticket]:
         if self._closed:  # A batch that was queued when the request ended.
             raise asyncio.CancelledError
-        self.calls += 1
-        ticket = self._client.read(
-            key, read, deadline=self._deadline, watch=self._watch, caller=self._caller, alone=self.fresh
-        )
-        self._tickets.append(ticket)
-        return ticket
+        tickets = await self._shared.begin(keys, self.request)
+        self._tickets += tickets
+        for key, ticket in zip(keys, tickets, strict=True):
+            self.calls += ticket.is_first
+            if ticket.is_known:
+                self._known.add(key)
+                continue
+            self.planned += 1
+            if not ticket.is_first and self.request.trace is not None:
+                self.request.trace.coalesced.add(key)
+        return tickets
 
     def _expire(self) -> None:
         for ticket in self._tickets:
             ticket.expire()
-
-    def _read_row(self, path: str, answer: Answer) -> Row:
-        return read_item(self._resource(path.rpartition("/")[0]), path, answer)
-
-    def _read_page(self, target: str, answer: Answer) -> Page:
-        return read_page(self._resource(target.partition("?")[0]), target, answer)

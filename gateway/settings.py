@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
+from gateway.twilio.lifetimes import Lifetimes
 from gateway.twilio.paths import is_sid
 from gateway.twilio.transport import Credentials
 from gateway.web.auth import Token
@@ -71,6 +72,8 @@ class Settings:
     queue: int = 512
     upstream_concurrency: int = 64
     transport: str = "lean"
+    cache_bytes: int = 64 * 2**20
+    lifetimes: Lifetimes = field(default_factory=Lifetimes)
     introspection: bool = True
     graphiql: bool = True
     log_level: str = "info"
@@ -97,6 +100,10 @@ class Settings:
             queue=values["GATEWAY_QUEUE"],
             upstream_concurrency=values["GATEWAY_UPSTREAM_CONCURRENCY"],
             transport=values["GATEWAY_TRANSPORT"],
+            cache_bytes=values["GATEWAY_CACHE_BYTES"],
+            lifetimes=Lifetimes(
+                **{each.name: values[f"GATEWAY_TTL_{each.name.upper()}"] for each in fields(Lifetimes)}
+            ),
             introspection=values["GATEWAY_INTROSPECTION"],
             graphiql=values["GATEWAY_GRAPHIQL"],
             log_level=values["GATEWAY_LOG_LEVEL"],
@@ -152,6 +159,18 @@ def _seconds(text: str) -> float:
     if not 0 < seconds <= 600:
         raise ValueError("must be a number of seconds, more than 0 and at most 600.")
     return seconds
+
+
+def _lifetime(text: str) -> float:
+    if not re.fullmatch(r"\d{1,7}(\.\d{1,3})?", text):
+        raise ValueError("must be a number of seconds, 0 for none.")
+    return float(text)
+
+
+def _bytes(text: str) -> int:
+    if not text.isdecimal() or len(text) > 12:
+        raise ValueError("must be a whole number of bytes, 0 for none.")
+    return int(text)
 
 
 def _count(text: str) -> int:
@@ -284,6 +303,22 @@ SETTINGS = (
         "What carries upstream calls: `lean`, or `aiohttp`, which costs more and goes through the proxies that `HTTPS_PROXY` "
         "and `NO_PROXY` name.",
         _transport,
+    ),
+    Setting(
+        "GATEWAY_CACHE_BYTES",
+        str(64 * 2**20),
+        "Bytes of memory for what was read before; 0 to read everything anew.",
+        _bytes,
+    ),
+    Setting("GATEWAY_TTL_SERVICES", "60", "Seconds for which services are good.", _lifetime),
+    Setting("GATEWAY_TTL_CONVERSATIONS", "30", "Seconds for which conversations are good.", _lifetime),
+    Setting("GATEWAY_TTL_PARTICIPANTS", "30", "Seconds for which participants are good.", _lifetime),
+    Setting(
+        "GATEWAY_TTL_MESSAGES", "2", "Seconds for which messages, and lists of conversations, are good.", _lifetime
+    ),
+    Setting("GATEWAY_TTL_RECEIPTS", "2", "Seconds for which receipts are good that may still change.", _lifetime),
+    Setting(
+        "GATEWAY_TTL_FINAL_RECEIPTS", "21600", "Seconds for which receipts are good that will not change.", _lifetime
     ),
     Setting(
         "GATEWAY_INTROSPECTION", "1", "Whether the schema can be asked for, and errors suggest names: 0 or 1.", _switch

@@ -19,6 +19,10 @@ class Trace:
     attempts: list[tuple[str, Attempt]] = field(default_factory=list)
     looked: dict[str, None] = field(default_factory=dict)
     """What was looked for, by its keys."""
+    shared: dict[str, str | None] = field(default_factory=dict)
+    """What was known from before, with a word on it where there is one."""
+    coalesced: set[str] = field(default_factory=set)
+    """What another request was reading already."""
     skipped: dict[str, str] = field(default_factory=dict)
     """What was not read, and why."""
 
@@ -37,16 +41,18 @@ class Trace:
                 "waitMs": round((attempt.began - attempt.queued) * 1000, 1),
                 "durationMs": round((attempt.ended - attempt.began) * 1000, 1),
                 "attempt": attempt.number,
-                "source": "network",
+                "source": "coalesced" if target in self.coalesced else "network",
                 "reason": None,
             }
             for target, attempt in network
         ]
         read = {target for target, _ in network}
-        calls += [_not_called(key, "memo", None) for key in self.looked if key not in read and key not in self.skipped]
+        calls += [_not_called(key, "shared", reason) for key, reason in self.shared.items() if key not in read]
+        told = read | self.shared.keys() | self.skipped.keys()
+        calls += [_not_called(key, "memo", None) for key in self.looked if key not in told]
         calls += [_not_called(key, "skipped", reason) for key, reason in self.skipped.items() if key not in read]
         return {
-            "count": len(network),
+            "count": sum(target not in self.coalesced for target, _ in network),
             "totalMs": self._ms(max((attempt.ended for _, attempt in network), default=self.began)),
             "roundTrips": self._round_trips(),
             "calls": calls,

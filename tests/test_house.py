@@ -25,8 +25,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 FLOORS = [
     {"errors"},
-    {"twilio", "execution"},
+    {"twilio", "execution", "cache"},
     {"trace"},
+    {"shared"},
     {"loaders"},
     {"graph"},
     {"web"},
@@ -79,9 +80,9 @@ def test_imports_go_down(module: str) -> None:
         assert above == below or height[below] < height[above], f"{module} imports {imported}"
 
 
-@pytest.mark.parametrize("room", ["sandbox", "twilio", "execution"])
+@pytest.mark.parametrize("room", ["sandbox", "twilio", "execution", "cache"])
 def test_rooms_that_stand_apart(room: str) -> None:
-    allowed = {"sandbox": {"sandbox"}, "twilio": {"twilio", "errors"}, "execution": {"execution", "errors"}}[room]
+    allowed = {room} if room in {"sandbox", "cache"} else {room, "errors"}
     for module in MODULES:
         if room_of(module) == room:
             assert {room_of(name) for name in imports_of(module)} <= allowed, module

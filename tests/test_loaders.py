@@ -9,6 +9,7 @@ from gateway.errors import NotFound, UpstreamUnavailable
 from gateway.graph.types import RESOURCES
 from gateway.loaders import Loaders, Missing
 from gateway.sandbox import Fault, Sandbox
+from gateway.shared import Shared
 from gateway.twilio.client import Client
 
 
@@ -28,7 +29,7 @@ def service(sandbox: Sandbox) -> str:
 
 
 async def test_equal_reads_are_one_call(sandbox: Sandbox, client: Client, service: str) -> None:
-    async with Loaders(client, RESOURCES) as loaders:
+    async with Loaders(Shared(client, RESOURCES)) as loaders:
         rows = await asyncio.gather(*(get(loaders, "item", service) for _ in range(5)))
         assert all(row is rows[0] for row in rows)
         pages = await asyncio.gather(*(get(loaders, "page", "Services?PageSize=2") for _ in range(5)))
@@ -38,14 +39,14 @@ async def test_equal_reads_are_one_call(sandbox: Sandbox, client: Client, servic
 
 
 async def test_a_pages_rows_are_not_read_again(sandbox: Sandbox, client: Client, service: str) -> None:
-    async with Loaders(client, RESOURCES) as loaders:
+    async with Loaders(Shared(client, RESOURCES)) as loaders:
         await get(loaders, "page", "Services?PageSize=2")
         assert (await get(loaders, "item", service)).sid == sandbox.landmarks["service_sid"]
     assert sandbox.paths == ["Services?PageSize=2"]
 
 
 async def test_a_record_read_by_name_is_known_by_its_sid(sandbox: Sandbox, client: Client, service: str) -> None:
-    async with Loaders(client, RESOURCES) as loaders:
+    async with Loaders(Shared(client, RESOURCES)) as loaders:
         row = await get(loaders, "item", f"{service}/Conversations/case-0-0000")
         assert await get(loaders, "item", f"{service}/Conversations/{row.sid}") is row
     assert len(sandbox.calls) == 1
@@ -55,7 +56,7 @@ async def test_keys_of_one_batch_fail_and_arrive_one_by_one(sandbox: Sandbox, cl
     missing, away, slow = (f"Services/IS{digit * 32}" for digit in "012")
     sandbox.faults.add(away, Fault("status", status=500))
     sandbox.faults.add(slow, Fault("hang"))
-    async with Loaders(client, RESOURCES) as loaders:
+    async with Loaders(Shared(client, RESOURCES)) as loaders:
         waiting = asyncio.create_task(get(loaders, "item", slow))
         results = await asyncio.gather(
             get(loaders, "item", service),
@@ -72,7 +73,7 @@ async def test_keys_of_one_batch_fail_and_arrive_one_by_one(sandbox: Sandbox, cl
 
 async def test_a_waiter_that_leaves_harms_no_other(sandbox: Sandbox, client: Client, service: str) -> None:
     gate = sandbox.faults.add("*", Fault("hang", times=1))
-    async with Loaders(client, RESOURCES) as loaders:
+    async with Loaders(Shared(client, RESOURCES)) as loaders:
         leaving, staying = (asyncio.create_task(get(loaders, "item", service)) for _ in range(2))
         await sandbox.until(lambda: len(sandbox.calls) == 1)
         leaving.cancel()
@@ -91,7 +92,7 @@ async def test_a_waiter_that_leaves_harms_no_other(sandbox: Sandbox, client: Cli
 
 
 async def test_a_waiter_may_leave_before_its_batch_is_sent(sandbox: Sandbox, client: Client, service: str) -> None:
-    async with Loaders(client, RESOURCES) as loaders:
+    async with Loaders(Shared(client, RESOURCES)) as loaders:
         leaving = asyncio.create_task(get(loaders, "item", service))
         staying = asyncio.create_task(get(loaders, "item", service))
         await asyncio.wait({leaving}, timeout=0)
@@ -101,7 +102,7 @@ async def test_a_waiter_may_leave_before_its_batch_is_sent(sandbox: Sandbox, cli
 
 async def test_leaving_ends_what_is_in_flight(sandbox: Sandbox, client: Client, service: str) -> None:
     sandbox.faults.add("*", Fault("hang"))
-    async with Loaders(client, RESOURCES) as loaders:
+    async with Loaders(Shared(client, RESOURCES)) as loaders:
         waiting = asyncio.create_task(get(loaders, "item", service))
         await sandbox.until(lambda: len(sandbox.calls) == 1)
     await sandbox.until(lambda: sandbox.calls[0].client_left)
@@ -111,7 +112,7 @@ async def test_leaving_ends_what_is_in_flight(sandbox: Sandbox, client: Client, 
 
 async def test_a_member_is_looked_for_no_further_than_it_is(sandbox: Sandbox, client: Client, service: str) -> None:
     crowd = f"{service}/Conversations/{sandbox.landmarks['crowded_conversation_sid']}/Participants"
-    async with Loaders(client, RESOURCES) as loaders:
+    async with Loaders(Shared(client, RESOURCES)) as loaders:
         first = (await get(loaders, "page", f"{crowd}?PageSize=100")).rows[0]
         assert await get(loaders, "member", crowd, first.sid) is first
         assert len(sandbox.calls) == 1

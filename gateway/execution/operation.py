@@ -60,7 +60,9 @@ class Outcome:
     operation: str | None = None
     """The operation's name, where it has one."""
     calls: int = 0
-    """The upstream reads it took."""
+    """The upstream reads that were made for it."""
+    planned: int = 0
+    """The upstream reads that it needed."""
     requested: int = 0
     """The upstream reads it could have taken, in the worst case."""
     extensions: dict[str, Any] = field(default_factory=dict)

@@ -51,7 +51,7 @@ class Context:
 
     def affords(self, keys: Iterable[str]) -> bool:
         """Whether reading these too is within the limit; if so, they are counted."""
-        asked = self.asked.union(keys)
+        asked = self.asked.union(key for key in keys if not self.loaders.knows(key))
         if len(asked) > self.call_limit:
             return False
         self.asked = asked

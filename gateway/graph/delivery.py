@@ -14,7 +14,6 @@ __all__ = [
     "amount",
     "cannot_match",
     "has_no_receipts",
-    "is_final",
     "message_delivery_status",
     "receipt_status",
 ]
@@ -66,13 +65,6 @@ _WORDS = {status: word for word, status in _STATUSES.items() if word is not None
 def receipt_status(row: Any) -> DeliveryStatus:
     """The status of a receipt's row. Twilio's null means that the message is still inside Twilio."""
     return _STATUSES.get(row.status, DeliveryStatus.UNKNOWN)
-
-
-def is_final(row: Any) -> bool:
-    """Whether a receipt can no longer change. Over other channels than SMS and MMS, delivered may still become read."""
-    if row.status == "delivered":
-        return (row.channel_message_sid or "")[:2] in {"SM", "MM"}
-    return row.status in {"read", "failed", "undelivered"}
 
 
 def amount(word: str | None) -> DeliveryAmount:

@@ -10,14 +10,18 @@ from typing import Any
 
 import orjson
 
+from gateway.cache.memory import MemoryCache
 from gateway.errors import Overloaded
 from gateway.execution.operation import Executor, Outcome
 from gateway.graph.context import Context
 from gateway.graph.schema import make_schema
 from gateway.graph.types import RESOURCES
 from gateway.loaders import Loaders
+from gateway.shared import Request, Shared
 from gateway.trace import Trace
 from gateway.twilio.client import Client
+from gateway.twilio.lifetimes import Lifetimes
+from gateway.twilio.paths import shown
 
 __all__ = ["Limits", "Operations", "cost_of"]
 
@@ -39,9 +43,20 @@ class Limits:
 class Operations:
     """Carries out operations, each with its own loaders and its own deadline. Equal ones at one time are one."""
 
-    def __init__(self, client: Client, limits: Limits | None = None, *, introspection: bool = True) -> None:
-        """Take the client to read with, what an operation may take, and whether the schema may be asked for."""
-        self._client = client
+    def __init__(
+        self,
+        client: Client,
+        limits: Limits | None = None,
+        *,
+        introspection: bool = True,
+        cache: MemoryCache | None = None,
+        lifetimes: Lifetimes | None = None,
+    ) -> None:
+        """Take the client to read with, what an operation may take, and whether the schema may be asked for.
+
+        What was read is kept in `cache` and shown again for its lifetime; without a cache nothing is kept.
+        """
+        self._shared = Shared(client, RESOURCES, cache, lifetimes)
         self._limits = limits or Limits()
         self._executor = Executor(make_schema(), introspection=introspection)
         self._running: dict[Hashable, _Running] = {}
@@ -126,9 +141,7 @@ class Operations:
     ) -> Outcome:
         now = asyncio.get_running_loop().time()
         notes = Trace(now) if trace else None
-        async with Loaders(
-            self._client, RESOURCES, fresh=fresh, deadline=now + within, trace=notes, caller=caller
-        ) as loaders:
+        async with Loaders(self._shared, Request(caller, fresh, now + within, notes)) as loaders:
             context = Context(loaders, services, self._limits.cost_max, self._limits.call_limit, notes)
             outcome = await self._executor.run(
                 document,
@@ -138,7 +151,9 @@ class Operations:
                 engine=engine,
                 dry_run=dry_run,
             )
-        outcome.calls = loaders.calls
+        outcome.calls, outcome.planned = loaders.calls, loaders.planned
+        if loaders.stale:
+            outcome.extensions["stale"] = [shown(key) for key in loaders.stale]
         if notes is not None and outcome.executed:
             outcome.extensions |= {"cost": cost_of(outcome), "upstream": notes.as_json()}
         return outcome
@@ -176,4 +191,4 @@ class _Running:
 
 def cost_of(outcome: Outcome) -> dict[str, int]:
     """The three numbers: calls in the worst case, calls decided on, calls made; retries aside."""
-    return {"requested": outcome.requested, "planned": outcome.calls, "actual": outcome.calls}
+    return {"requested": outcome.requested, "planned": outcome.planned, "actual": outcome.calls}

@@ -161,7 +161,7 @@ class Listing:
         `filters` are upstream's own parameters. `keep` chooses among the rows that come, `variant` names that choice for
         cursors, and `scan` bounds the rows looked at. `whole` reads the list to its end, so that its rows can be counted;
         `shared` reads pages of the largest size, which others in the request read too. `nothing` can match; with `idle` it
-        is already known that there is nothing, and `total` how many rows there are, unless a fresh answer is asked for.
+        is already known that there is nothing, and `total` how many rows the list holds, unless a fresh answer is asked for.
         """
         self.first = FIRST_DEFAULT if first is None else first
         if not 0 <= self.first <= FIRST_MAX:
@@ -183,7 +183,9 @@ class Listing:
 
     def reference(self) -> Window | None:
         """What is known of the list without reading it: how many rows it has, where that is known."""
-        return Window([], False, False, total_count=self._total) if self._total is not None else None
+        if self._total is None or self._variant or self._is_nothing:
+            return None
+        return Window([], False, False, total_count=self._total)
 
     @property
     def may_be_idle(self) -> bool:
@@ -214,6 +216,8 @@ class Listing:
         """The page to begin with, unless there is nothing to read."""
         if self._is_nothing or (self._is_idle and not context.fresh):
             return None
+        if self._total is not None:
+            context.loaders.request.totals[self._start] = self._total
         return self._start if not self._is_own(context) else next(iter(self._own_paths(context)), None)
 
     def outlook(self, star: str) -> tuple[Window | None, int]:

@@ -18,7 +18,6 @@ from gateway.graph.delivery import (
     amount,
     cannot_match,
     has_no_receipts,
-    is_final,
     message_delivery_status,
     receipt_status,
 )
@@ -26,6 +25,7 @@ from gateway.graph.delivery_errors import TITLES, documentation_url
 from gateway.graph.node import Node, embedded, from_path, node, prop, sid_of, word
 from gateway.graph.reads import SCAN_MAX, Item, Listing, Member
 from gateway.graph.scalars import DateTime, Url, in_utc, moment
+from gateway.twilio.lifetimes import is_terminal
 from gateway.twilio.paths import child, is_sid, name_segment, parent_of, sid_segment
 from gateway.twilio.resources import Int32, Resource, row_type
 
@@ -407,7 +407,7 @@ class Message(Node):
             nothing=wanted is not None and not wanted,
             idle=self.row is not None
             and (has_no_receipts(self.row) or (wanted is not None and cannot_match(self.row, wanted))),
-            total=delivery.total if delivery is not None and wanted is None else None,
+            total=delivery.total if delivery is not None else None,
         )
 
     @edge(
@@ -445,7 +445,7 @@ class Receipt(Node):
     )
     is_final: bool = prop(
         "Whether no further change is expected: read, failed or undelivered, or delivered over SMS or MMS.",
-        derive=is_final,
+        derive=is_terminal,
         of={},
     )
     error_code: int | None = prop(

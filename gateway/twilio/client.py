@@ -134,6 +134,8 @@ class Ticket(asyncio.Future[Any]):
     watch: Watch | None
     is_first: bool
     """Whether the read began for this request."""
+    is_known: bool = False
+    """Whether there was no read at all, since its result was known from before."""
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Leave."""

@@ -31,6 +31,7 @@ from gateway.loaders import Loaders
 from gateway.sandbox import Switches
 from gateway.sandbox.api import Api
 from gateway.sandbox.world import World
+from gateway.shared import Request, Shared
 from gateway.twilio.responses import Answer
 
 from ..conftest import Answers, client_over
@@ -85,7 +86,7 @@ def run(
     upstream = Upstream(trouble)
 
     async def once() -> Outcome:
-        async with client_over(upstream) as client, Loaders(client, RESOURCES, fresh=fresh) as loaders:
+        async with client_over(upstream) as client, Loaders(Shared(client, RESOURCES), Request(fresh=fresh)) as loaders:
             return await EXECUTOR.run(document, Context(loaders), variables=variables, engine=engine)
 
     return asyncio.run(once()), upstream

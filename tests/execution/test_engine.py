@@ -13,6 +13,7 @@ from gateway.loaders import Loaders
 from gateway.sandbox import Switches
 from gateway.sandbox.api import Api
 from gateway.sandbox.world import World
+from gateway.shared import Request, Shared
 from gateway.twilio.responses import Answer
 
 from ..conftest import Answers, client_over
@@ -54,7 +55,7 @@ class Rounds(Answers):
 
 async def run(query: str, *, fresh: bool = False, **variables: Any) -> tuple[Outcome, list[list[str]], Executor]:
     executor, upstream = Executor(SCHEMA), Rounds()
-    async with client_over(upstream) as client, Loaders(client, RESOURCES, fresh=fresh) as loaders:
+    async with client_over(upstream) as client, Loaders(Shared(client, RESOURCES), Request(fresh=fresh)) as loaders:
         outcome = await executor.run(query, Context(loaders), variables=variables)
     return outcome, upstream.rounds, executor
 
@@ -130,7 +131,7 @@ async def test_conditions_are_not_remembered_from_one_run_to_the_next() -> None:
     executor = Executor(SCHEMA)
     query = "query Q($yes: Boolean!) { a: __typename @include(if: $yes) b: __typename @skip(if: $yes) }"
     for value, key in ((True, "a"), (False, "b"), (True, "a")):
-        async with client_over(Rounds()) as client, Loaders(client, RESOURCES) as loaders:
+        async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
             outcome = await executor.run(query, Context(loaders), variables={"yes": value})
         assert outcome.data == {key: "Query"}
     assert executor.runs == {"engine": 3}
@@ -140,7 +141,7 @@ async def test_arguments_are_not_remembered_from_one_run_to_the_next() -> None:
     executor = Executor(SCHEMA)
     query = "query Q($n: Int = 2) { services(first: $n) { edges { node { sid } } } }"
     for variables, count in (({"n": 1}, 1), ({}, 2), ({"n": None}, 4), ({"n": 3}, 3)):
-        async with client_over(Rounds()) as client, Loaders(client, RESOURCES) as loaders:
+        async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
             outcome = await executor.run(query, Context(loaders), variables=variables)
         assert outcome.data is not None
         assert len(outcome.data["services"]["edges"]) == count
@@ -219,7 +220,7 @@ async def test_plans_are_kept_by_what_they_weigh() -> None:
     below = "... on Message { conversation { service { sid } participants { edges { node { channel } } } } }"
     document = "query Q(%s) { %s } fragment M on Node { %s }" % (", ".join(flags), nodes, below * 20)
     for values in range(64):
-        async with client_over(Rounds()) as client, Loaders(client, RESOURCES) as loaders:
+        async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
             given = {f"v{number}": bool(values >> number & 1) for number in range(6)}
             outcome = await executor.run(document, Context(loaders), variables=given)
         assert outcome.executed
@@ -227,6 +228,6 @@ async def test_plans_are_kept_by_what_they_weigh() -> None:
     assert 0 < len(executor._plans) <= 64
     padded = "query P { __typename } #" + "x" * 60_000
     for number in range(30):
-        async with client_over(Rounds()) as client, Loaders(client, RESOURCES) as loaders:
+        async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
             assert (await executor.run(f"{padded}{number}", Context(loaders))).data == {"__typename": "Query"}
     assert sum(len(text) for (text, _), _ in executor._plans) < 1_000_000

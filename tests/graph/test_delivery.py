@@ -10,11 +10,11 @@ from gateway.graph.delivery import (
     amount,
     cannot_match,
     has_no_receipts,
-    is_final,
     message_delivery_status,
     receipt_status,
 )
 from gateway.graph.delivery_errors import TITLES, documentation_url
+from gateway.twilio.lifetimes import is_terminal
 
 
 def message(total: int | None, **amounts: Any) -> Any:
@@ -96,7 +96,7 @@ def test_a_message_in_one_word(row: Any, name: str) -> None:
     ],
 )
 def test_what_can_no_longer_change(status: str | None, channel_sid: str | None, final: bool) -> None:
-    assert is_final(SimpleNamespace(status=status, channel_message_sid=channel_sid)) is final
+    assert is_terminal(SimpleNamespace(status=status, channel_message_sid=channel_sid)) is final
 
 
 def test_what_a_summary_rules_out() -> None:

@@ -1,0 +1,53 @@
+"""A cache in this process's memory: the entries used last, up to a number of bytes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Entry", "MemoryCache"]
+
+
+@dataclass(slots=True)
+class Entry:
+    """Something that was read, and when."""
+
+    value: Any = field(repr=False)
+    read_at: float
+    """Seconds since the epoch, so that machines can agree on its age."""
+    size: int
+    """About how many bytes it takes."""
+
+
+class MemoryCache:
+    """Entries by key; the ones not used for longest go when there is no room."""
+
+    def __init__(self, most_bytes: int) -> None:
+        """Take how many bytes all entries may take together; with 0 it keeps nothing."""
+        self.most_bytes = most_bytes
+        self.bytes = 0
+        self._entries: OrderedDict[str, Entry] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: str) -> Entry | None:
+        """The entry, which has now been used."""
+        entry = self._entries.get(key)
+        if entry is not None:
+            self._entries.move_to_end(key)
+        return entry
+
+    def put(self, key: str, entry: Entry) -> None:
+        """Keep it in place of what the key had. One that would take more than an eighth of the room is not kept."""
+        old = self._entries.pop(key, None)
+        if old is not None:
+            self.bytes -= old.size
+        if entry.size > self.most_bytes // 8:
+            return
+        self._entries[key] = entry
+        self.bytes += entry.size
+        while self.bytes > self.most_bytes:
+            _, gone = self._entries.popitem(last=False)
+            self.bytes -= gone.size

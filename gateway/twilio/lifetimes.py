@@ -1,0 +1,65 @@
+"""How long what was read is good: told by what it is, and by what is in it. Decisions without I/O; times in seconds.
+
+A receipt holds its latest status only, and some statuses are the last
+(https://www.twilio.com/docs/conversations/delivery-receipts). A message's summary says how many receipts it has, so that a
+list of that many, all at their last status, does not change any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gateway.twilio.paths import collection_of
+from gateway.twilio.responses import Page
+
+__all__ = ["Lifetimes", "is_final", "is_terminal"]
+
+
+def is_terminal(row: Any) -> bool:
+    """Whether a receipt can no longer change. Over other channels than SMS and MMS, delivered may still become read."""
+    if row.status == "delivered":
+        return (row.channel_message_sid or "")[:2] in {"SM", "MM"}
+    return row.status in {"read", "failed", "undelivered"}
+
+
+def is_final(target: str, value: Any) -> bool:
+    """Whether these are receipts, all at their last status, with none on a further page."""
+    if collection_of(target) != "Receipts":
+        return False
+    if isinstance(value, Page):
+        return value.next is None and all(is_terminal(row) for row in value.rows)
+    return is_terminal(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """Seconds for which each kind of record is good; 0 for not at all."""
+
+    services: float = 60.0
+    conversations: float = 30.0
+    participants: float = 30.0
+    messages: float = 2.0
+    """Messages, whose summaries follow their receipts; and lists of conversations, to which new ones come."""
+    receipts: float = 2.0
+    final_receipts: float = 21_600.0
+    """Receipts that will not change any more."""
+
+    def of(self, target: str, value: Any, total: int | None) -> float:
+        """How long the value read at `target` is good; `total` is how many receipts the message is known to have."""
+        kind, is_list = collection_of(target), isinstance(value, Page)
+        if kind == "Receipts":
+            is_all = not is_list or (total is not None and len(value.rows) == total)
+            return self.final_receipts if is_all and is_final(target, value) else self.receipts
+        if kind == "Services":
+            return self.services
+        if kind == "Participants":
+            return self.participants
+        return self.conversations if kind == "Conversations" and not is_list else self.messages
+
+    def stale_for(self, target: str, value: Any) -> float:
+        """How much longer it may be shown while it is read again: as long once more, for what changes seldom."""
+        kind, is_list = collection_of(target), isinstance(value, Page)
+        if kind in {"Services", "Participants"} or (kind == "Conversations" and not is_list):
+            return self.of(target, value, None)
+        return 0.0
