@@ -21,10 +21,10 @@ from gateway.twilio.paths import child, sids_of
 from gateway.twilio.resources import Resource, Row
 from gateway.twilio.responses import Page
 
-__all__ = ["SCAN_MAX", "Item", "Listing", "Member"]
+__all__ = ["SCAN_DEFAULT", "SCAN_MAX", "Item", "Listing", "Member"]
 
 FIRST_DEFAULT, FIRST_MAX = 50, 1000
-SCAN_MAX = 1000  # Rows looked at for one window, when it shows only some of them.
+SCAN_DEFAULT, SCAN_MAX = 500, 1000  # Rows looked at for one window, when it shows only some of them.
 _SPARE_PAGES = 10  # Pages that may bring nothing new, however small the pages that Twilio gives.
 _SPARE_PAGES_BEHIND_CURSOR = 100  # The same, where new rows may have come before the cursor since.
 _INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
@@ -208,7 +208,7 @@ class Listing:
         if self._is_own(context):
             return len(context.services or ())
         size = int(parse_qs(self._start.partition("?")[2]).get("PageSize", [str(self._resource.page_max)])[0])
-        pages = -(-max(self.first, self._scan or 0, 1) // size)
+        pages = -(-max(self.first if self._scan is None else self._scan, 1) // size)
         # A cursor may stand amid a page; and when rows have gone, the page before it is read again, and what follows it.
         return pages if self._after is None else 2 * pages + 2
 
@@ -224,6 +224,8 @@ class Listing:
         """A window with one member of which nothing is known but where it would be."""
         node = self._resource.node(path=child(self.path, star), listed=True)
         most = min(self.first, self._resource.page_max) if self._whole else self.first
+        if self._scan is not None:
+            most = min(most, self._scan)
         return Window([Spot(node, self, "", 0)], False, False), most
 
     def resolve(self, context: Context) -> Window:

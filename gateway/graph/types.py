@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from gateway.errors import UpstreamInvalidResponse
+from gateway.errors import BadUserInput, UpstreamInvalidResponse
 from gateway.execution.fields import edge
 from gateway.execution.price import Price, Unit
 from gateway.graph.connection import Connection
@@ -23,7 +23,7 @@ from gateway.graph.delivery import (
 )
 from gateway.graph.delivery_errors import TITLES, documentation_url
 from gateway.graph.node import Node, embedded, from_path, node, prop, sid_of, word
-from gateway.graph.reads import SCAN_MAX, Item, Listing, Member
+from gateway.graph.reads import SCAN_DEFAULT, SCAN_MAX, Item, Listing, Member
 from gateway.graph.scalars import DateTime, Url, in_utc, moment
 from gateway.twilio.lifetimes import is_terminal
 from gateway.twilio.paths import child, is_sid, name_segment, parent_of, sid_segment
@@ -267,7 +267,9 @@ class Conversation(Node):
 
     @edge(
         "MessageConnection | None",
-        f"Its messages. {_NOT_FOUND}",
+        "Its messages. With `deliveryStatus`, `first` counts those that match and `scan` bounds those that are looked at: a "
+        "page may hold fewer than `first`, even none, while `hasNextPage` is true; its `endCursor` goes on behind what was "
+        f"looked at. What is chosen this way has come with the page: receipts are read of matches only. {_NOT_FOUND}",
         _PAGES,
     )
     def messages(
@@ -277,9 +279,36 @@ class Conversation(Node):
         order: Annotated[
             MessageOrder | None, strawberry.argument(description="Oldest or newest first; null means the default.")
         ] = MessageOrder.ASC,
+        delivery_status: Annotated[
+            list[MessageDeliveryStatus] | None,
+            strawberry.argument(description="Only those with one of these; null for all, `[]` for none."),
+        ] = strawberry.UNSET,
+        scan: Annotated[
+            int | None,
+            strawberry.argument(
+                description="How many to look at, at most, for `deliveryStatus`: 0 to 1000. Null means the default."
+            ),
+        ] = SCAN_DEFAULT,
     ) -> Listing:
-        filters = (("Order", "desc"),) if order is MessageOrder.DESC else ()
-        return Listing(Message.resource, self.path, first, after, filters=filters)
+        wanted = set(delivery_status) if isinstance(delivery_status, list) else None
+
+        def keep(row: Any) -> bool:
+            return wanted is None or message_delivery_status(row) in wanted
+
+        scan = SCAN_DEFAULT if scan is None else scan
+        if not 0 <= scan <= SCAN_MAX:
+            raise BadUserInput(f"`scan` must be from 0 to {SCAN_MAX}.")
+        return Listing(
+            Message.resource,
+            self.path,
+            first,
+            after,
+            filters=(("Order", "desc"),) if order is MessageOrder.DESC else (),
+            keep=keep if wanted is not None else None,
+            variant=",".join(sorted(word.value for word in wanted)) if wanted is not None else "",
+            scan=scan if wanted is not None else None,
+            nothing=wanted is not None and not wanted,
+        )
 
     @edge(
         "Message | None",

@@ -129,6 +129,7 @@ VALUES: dict[str, list[Any]] = {
     "uniqueName": [MARKS["unique_name"]] * 4 + ["nobody", ""],
     "identity": [MARKS["identity"]] * 4 + ["nobody", ".."],
     "first": [1, 2, 3, 4, 5, 6, 3, 4, 5, 0, 60, 101, -1],
+    "scan": [0, 3, 60, 200, None, 1001],
     "after": [None, None, None, "nonsense"],
     "createdFrom": [None, "2025-09-01T00:00:00Z"],
     "createdTo": [None, "2026-01-01T00:00:00Z"],

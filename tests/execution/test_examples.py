@@ -17,8 +17,9 @@ CALLS = {
         *["Services/IS/Conversations?State=active&PageSize=20"] * 4,
     ],
     "failures": [
-        "Services/IS/Conversations/CH/Messages?Order=desc&PageSize=50",
-        *[RECEIPTS] * 18,
+        "Services/IS/Conversations/CH/Messages?Order=desc&PageSize=100",
+        "Services/IS/Conversations/CH/Messages?Order=desc&PageSize=100&Page=1&PageToken=…",
+        *[RECEIPTS] * 50,
         "Services/IS/Conversations/CH/Participants?PageSize=100",
     ],
     "receipt": ["Services/IS/Conversations/CH/Messages/IM/Receipts/DY"],
@@ -36,4 +37,5 @@ CALLS = {
 async def test_what_an_example_calls(ask: Ask, example: Path) -> None:
     answer = await ask(DOCUMENTS[example.stem])
     assert not answer.errors
-    assert [re.sub(r"([A-Z]{2})[0-9a-f]{32}", r"\1", path) for path in answer.paths] == CALLS[example.stem]
+    paths = [re.sub(r"([A-Z]{2})[0-9a-f]{32}", r"\1", path) for path in answer.paths]
+    assert [re.sub(r"PageToken=.*", "PageToken=…", path) for path in paths] == CALLS[example.stem]

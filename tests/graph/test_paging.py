@@ -336,3 +336,59 @@ async def test_a_cursor_without_a_page_size_is_no_crash(ask: Ask, sandbox: Sandb
     odd = Cursor.make(f"{path}?()", "Page=0", "IM" + "0" * 32, 0, 1).encode()
     answer = await ask(MESSAGES, first=2, after=odd)
     assert "INTERNAL_SERVER_ERROR" not in answer.codes
+
+
+# Chosen messages
+
+CHOSEN = """
+query C($serviceSid: ID!, $conversationSid: ID!, $first: Int, $after: String, $status: [MessageDeliveryStatus!], $scan: Int) {
+  service(sid: $serviceSid) { conversation(sid: $conversationSid) {
+    messages(first: $first, after: $after, deliveryStatus: $status, scan: $scan) {
+      edges { node { index deliveryStatus receipts(status: [FAILED, UNDELIVERED]) { edges { node { status } } } } }
+      pageInfo { hasNextPage endCursor }
+    }
+  } }
+}
+"""
+BAD = ["FAILED", "PARTLY_FAILED"]
+
+
+async def test_of_chosen_messages_only_the_matches_are_opened(ask: Ask) -> None:
+    every = await ask(CHOSEN, first=1000)
+    wanted = [edge["node"]["index"] for edge in window(every.data)["edges"] if edge["node"]["deliveryStatus"] in BAD]
+    some = await ask(CHOSEN, first=1000, status=BAD, scan=1000)
+    assert indices(some.data) == wanted
+    assert 0 < len(wanted) < len(indices(every.data)) / 2
+    lists = [path for path in some.paths if "/Receipts?" not in path]
+    assert sizes(lists) == ["100"] * len(lists)
+    assert len(some.paths) == len(lists) + len(wanted)
+    assert all(
+        receipt["node"]["status"] in {"FAILED", "UNDELIVERED"}
+        for edge in window(some.data)["edges"]
+        for receipt in edge["node"]["receipts"]["edges"]
+    )
+
+
+@pytest.mark.parametrize(("first", "scan"), [(1, 7), (2, 30), (3, 1000), (50, 11)])
+async def test_chosen_messages_are_walked_to_the_end(ask: Ask, first: int, scan: int) -> None:
+    every = await ask(CHOSEN, first=1000, status=BAD, scan=1000)
+    found: list[int] = []
+    after = None
+    for _ in range(200):
+        page = window((await ask(CHOSEN, first=first, scan=scan, status=BAD, after=after)).data)
+        found += [edge["node"]["index"] for edge in page["edges"]]
+        assert len(page["edges"]) <= min(first, scan)
+        after = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+    assert found == indices(every.data)
+
+
+async def test_arguments_that_choose_messages(ask: Ask) -> None:
+    nothing = await ask(CHOSEN, status=[])
+    assert (window(nothing.data)["edges"], nothing.paths) == ([], [])
+    assert indices((await ask(CHOSEN, first=5, status=None, scan=0)).data) == indices((await ask(CHOSEN, first=5)).data)
+    default = await ask(CHOSEN, first=1000, status=BAD, scan=None)
+    assert indices(default.data) == indices((await ask(CHOSEN, first=1000, status=BAD, scan=500)).data)
+    for scan in (-1, 1001):
+        assert (await ask(CHOSEN, scan=scan)).codes == ["BAD_USER_INPUT"]
