@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -20,6 +22,7 @@ from gateway.cache.memory import MemoryCache
 from gateway.errors import BadRequest
 from gateway.graph.operations import Limits, Operations
 from gateway.settings import JwtSettings, Settings
+from gateway.shared import share_slots
 from gateway.twilio.client import Client
 from gateway.twilio.full import FullTransport
 from gateway.twilio.lean import LeanTransport
@@ -31,6 +34,7 @@ from gateway.web.health import live, ready
 from gateway.web.responses import error_response
 
 if TYPE_CHECKING:
+    from gateway.cache.redis import RedisCache
     from gateway.web.jwt import JwtVerifier
 
 __all__ = ["create_app", "create_client"]
@@ -51,12 +55,14 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     """
     client = create_client(settings)
     limits = Limits(settings.deadline, settings.cost_max, settings.cost_limit, settings.queue)
+    distant = _distant_cache(settings)
     operations = Operations(
         client,
         limits,
         introspection=settings.introspection,
         cache=MemoryCache(settings.cache_bytes),
         lifetimes=settings.lifetimes,
+        distant=distant,
     )
     callers = Callers(settings.tokens, _verifier(settings.jwt))
     endpoint = Endpoint(operations, callers, settings.cors_origins, has_graphiql=settings.graphiql, any_host=any_host)
@@ -64,7 +70,13 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with client:
-            yield
+            if distant is None:
+                yield
+                return
+            async with distant:
+                sharing = asyncio.create_task(share_slots(client.gate, distant))
+                yield
+                sharing.cancel()
 
     routes = [
         Route("/graphql", endpoint, methods=["GET", "POST"]),
@@ -81,6 +93,17 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     app.router.redirect_slashes = False
     app.state.callers, app.state.operations = callers, operations
     return app
+
+
+def _distant_cache(settings: Settings) -> RedisCache | None:
+    """The cache that is shared with other processes, if any. Its keys begin with what tells the account and its rights."""
+    if settings.cache_url == "memory://":
+        return None
+    from gateway.cache.redis import RedisCache  # redis is an extra.
+
+    credentials = settings.credentials
+    tenant = f"{settings.upstream_url} {credentials.username} {credentials.secret}"
+    return RedisCache(settings.cache_url, sha256(tenant.encode()).hexdigest()[:32])
 
 
 class _Application(Starlette):

@@ -43,8 +43,6 @@ class Loaders:
     def __init__(self, shared: Shared, request: Request | None = None) -> None:
         """Take the reads of all requests, and what this one wants of them."""
         self.request = request or Request()
-        self.calls = 0
-        """Upstream reads begun for this request, retries aside."""
         self.planned = 0
         """Reads that were decided on: with those that another request's read answers."""
         self.stale: dict[str, None] = {}
@@ -65,6 +63,11 @@ class Loaders:
     def fresh(self) -> bool:
         """Whether nothing may be answered from what is merely known: records are looked up, and no list is skipped."""
         return self.request.fresh
+
+    @property
+    def calls(self) -> int:
+        """Upstream reads begun for this request, retries aside."""
+        return sum(ticket.is_first for ticket in self._tickets)
 
     async def __aenter__(self) -> Self:
         if self.request.deadline is not None:
@@ -206,7 +209,6 @@ class Loaders:
         tickets = await self._shared.begin(keys, self.request)
         self._tickets += tickets
         for key, ticket in zip(keys, tickets, strict=True):
-            self.calls += ticket.is_first
             if ticket.is_known:
                 self._known.add(key)
                 continue

@@ -72,6 +72,7 @@ class Settings:
     queue: int = 512
     upstream_concurrency: int = 64
     transport: str = "lean"
+    cache_url: str = field(default="memory://", repr=False)
     cache_bytes: int = 64 * 2**20
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     introspection: bool = True
@@ -100,6 +101,7 @@ class Settings:
             queue=values["GATEWAY_QUEUE"],
             upstream_concurrency=values["GATEWAY_UPSTREAM_CONCURRENCY"],
             transport=values["GATEWAY_TRANSPORT"],
+            cache_url=values["GATEWAY_CACHE_URL"],
             cache_bytes=values["GATEWAY_CACHE_BYTES"],
             lifetimes=Lifetimes(
                 **{each.name: values[f"GATEWAY_TTL_{each.name.upper()}"] for each in fields(Lifetimes)}
@@ -165,6 +167,15 @@ def _lifetime(text: str) -> float:
     if not re.fullmatch(r"\d{1,7}(\.\d{1,3})?", text):
         raise ValueError("must be a number of seconds, 0 for none.")
     return float(text)
+
+
+def _cache(text: str) -> str:
+    scheme, _, rest = text.partition("://")
+    if text != "memory://" and (scheme not in {"redis", "rediss", "unix"} or not rest):
+        raise ValueError("must be memory://, or the address of a Redis or Valkey, such as redis://127.0.0.1:6379.")
+    if text != "memory://" and find_spec("redis") is None:
+        raise ValueError("a Redis needs the extra: pip install 'receipts-gateway[redis]'.")
+    return text
 
 
 def _bytes(text: str) -> int:
@@ -303,6 +314,14 @@ SETTINGS = (
         "What carries upstream calls: `lean`, or `aiohttp`, which costs more and goes through the proxies that `HTTPS_PROXY` "
         "and `NO_PROXY` name.",
         _transport,
+    ),
+    Setting(
+        "GATEWAY_CACHE_URL",
+        "memory://",
+        "Where else to keep what was read: `redis://…` (or `rediss://…`), to share it between processes; `memory://` for this "
+        "one alone.",
+        _cache,
+        in_file=True,
     ),
     Setting(
         "GATEWAY_CACHE_BYTES",

@@ -9,19 +9,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from gateway.cache.memory import Entry, MemoryCache
 from gateway.errors import GatewayError, UpstreamError
 from gateway.trace import Trace
 from gateway.twilio.client import Client, Ticket
+from gateway.twilio.gate import Gate
 from gateway.twilio.lifetimes import Lifetimes, is_final
 from gateway.twilio.resources import Resource
-from gateway.twilio.responses import Answer, read_item, read_page
+from gateway.twilio.responses import Answer, Page, read_item, read_page
 
-__all__ = ["Request", "Shared"]
+__all__ = ["DistantCache", "Request", "Shared", "share_slots"]
+
+_BLOCK = 8  # Slots are shared by so many.
+_LOOK_FOR_SLOTS, _IDLE_ROUNDS, _HELD_FOR = (
+    0.05,
+    10,
+    3.0,
+)  # Seconds; every round when reads wait, else every tenth; seconds.
+_LOOK_AGAIN = 0.01  # Seconds between looks at what another process is reading.
 
 
 @dataclass(slots=True)
@@ -40,6 +50,22 @@ class Request:
     """Keys that are to be read anew, because what was known of them was found wanting."""
 
 
+class DistantCache(Protocol):
+    """What is shared with other processes: see `gateway.cache.redis`."""
+
+    async def take(self, keys: Sequence[str]) -> Any:
+        """What is there, and for the rest whose it is to read."""
+
+    def put(self, key: str, read_at: float, body: bytes, seconds: float) -> None:
+        """Keep a body for so long."""
+
+    def give_back(self, key: str) -> None:
+        """Leave it to others to read this."""
+
+    async def share(self, total: int, wanted: int, now: float, seconds: float) -> int | None:
+        """How many of so many slots this process may use for the next seconds; None when nobody tells."""
+
+
 class Shared:
     """The reads of one account, over its client."""
 
@@ -49,15 +75,21 @@ class Shared:
         resources: Mapping[str, Resource],
         cache: MemoryCache | None = None,
         lifetimes: Lifetimes | None = None,
+        distant: DistantCache | None = None,
     ) -> None:
-        """Take the client, the resources by their collection, where to keep what was read, and for how long it is good."""
+        """Take the client, the resources by their collection, where to keep what was read, and for how long it is good.
+
+        With a `distant` cache it is shared with other processes.
+        """
         self.lookups: Counter[str] = Counter()
         """How often a key was found fresh, found stale, kept for an outage, or missed."""
         self._client = client
         self._resources = resources
         self._cache = cache if cache is not None else MemoryCache(0)
         self._lifetimes = lifetimes or Lifetimes()
+        self._distant = distant
         self._refreshing: dict[str, Ticket] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def resource(self, list_path: str) -> Resource:
         """What the list at that path is a list of."""
@@ -69,7 +101,12 @@ class Shared:
 
     async def begin(self, keys: Iterable[str], request: Request) -> list[Ticket]:
         """A ticket for each key: its value is at hand, or on its way."""
-        return [self._begin(key, request) for key in keys]
+        keys = list(keys)
+        unknown = [key for key in keys if not self.knows(key, request)]
+        others: dict[str, Ticket] = {}
+        if unknown and self._distant is not None and not request.fresh:
+            others = await self._take(unknown, request)
+        return [others.get(key) or self._begin(key, request) for key in keys]
 
     def _begin(self, key: str, request: Request) -> Ticket:
         entry = self._known(key, request)
@@ -86,6 +123,58 @@ class Shared:
             caller=request.caller,
             alone=request.fresh,
         )
+
+    # With other processes
+
+    async def _take(self, keys: list[str], request: Request) -> dict[str, Ticket]:
+        """Learn what other processes know; gives the tickets of what is theirs, or now ours, to read."""
+        assert self._distant is not None
+        found = await self._distant.take(keys)
+        for key, (read_at, body) in found.bodies.items():
+            self._learn(key, read_at, body)
+        tickets = {key: self._begin(key, request) for key in found.leased}
+        for key, ticket in tickets.items():
+            ticket.add_done_callback(partial(self._release, key))
+        if found.awaited:
+            waiting = {key: Ticket(loop=asyncio.get_running_loop()) for key in found.awaited}
+            for ticket in waiting.values():
+                ticket.reading, ticket.is_first = None, False
+            task = asyncio.create_task(self._await_others(waiting, request))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            tickets |= waiting
+        return tickets
+
+    async def _await_others(self, waiting: dict[str, Ticket], request: Request) -> None:
+        """Look now and then whether another process has read them; what it has left is read here."""
+        assert self._distant is not None
+        while waiting := {key: ticket for key, ticket in waiting.items() if not ticket.done()}:
+            await asyncio.sleep(_LOOK_AGAIN)
+            found = await self._distant.take(list(waiting))
+            for key, (read_at, body) in found.bodies.items():
+                self._learn(key, read_at, body)
+            for key in waiting.keys() - found.awaited:
+                outer = waiting[key]
+                if outer.done():
+                    continue
+                inner = self._begin(key, request)
+                outer.is_first, outer.is_known = inner.is_first, inner.is_known
+                outer.follow(inner)
+                if key in found.leased:
+                    inner.add_done_callback(partial(self._release, key))
+            waiting = {key: waiting[key] for key in found.awaited & waiting.keys()}
+
+    def _release(self, key: str, ticket: asyncio.Future[Any]) -> None:
+        if self._distant is not None and (ticket.cancelled() or isinstance(ticket.result(), GatewayError)):
+            self._distant.give_back(key)
+
+    def _learn(self, key: str, read_at: float, body: bytes) -> None:
+        """Keep what another process has read; what cannot be read here is left alone."""
+        try:
+            value = self._value(key, Answer(200, {}, body))
+        except GatewayError:
+            return
+        self._cache.put(key, Entry(value, read_at, _size(body)))
 
     def in_place_of(self, key: str, error: GatewayError) -> Any | None:
         """What may be shown in place of an error while Twilio does not answer: receipts that had come to their end."""
@@ -117,13 +206,40 @@ class Shared:
             request.trace.shared[key] = "shown while it is read again" if is_stale else None
 
     def _read(self, target: str, answer: Answer) -> Any:
+        value, now = self._value(target, answer), time.time()
+        self._cache.put(target, Entry(value, now, _size(answer.body)))
+        if self._distant is not None:
+            # Others may know how many receipts there should be.
+            total = len(value.rows) if isinstance(value, Page) else None
+            good = self._lifetimes.of(target, value, total) + self._lifetimes.stale_for(target, value)
+            self._distant.put(target, now, answer.body, good)
+        return value
+
+    def _value(self, target: str, answer: Answer) -> Any:
         list_path, is_page, _ = target.partition("?")
         if is_page:
-            value: Any = read_page(self.resource(list_path), target, answer)
-        else:
-            value = read_item(self.resource(target.rpartition("/")[0]), target, answer)
-        self._cache.put(target, Entry(value, time.time(), 2 * len(answer.body) + 1000))
-        return value
+            return read_page(self.resource(list_path), target, answer)
+        return read_item(self.resource(target.rpartition("/")[0]), target, answer)
+
+
+async def share_slots(gate: Gate, distant: DistantCache) -> None:
+    """Share the account's slots with other processes, for as long as this runs.
+
+    Each has what it wants and the others leave, in blocks, and one slot at least.
+    While nobody tells, all are used; the window gives way when Twilio says that it is too many.
+    """
+    total, rounds = gate.window.most, 0
+    while True:
+        if gate.waiting or rounds % _IDLE_ROUNDS == 0:
+            wanted = -(-(gate.in_flight + gate.waiting + 1) // _BLOCK) * _BLOCK
+            share = await distant.share(total, min(total, wanted), time.time(), _HELD_FOR)
+            gate.allow(total if share is None else share)
+        rounds += 1
+        await asyncio.sleep(_LOOK_FOR_SLOTS)
+
+
+def _size(body: bytes) -> int:
+    return 2 * len(body) + 1000
 
 
 def _age(entry: Entry) -> float:

@@ -17,7 +17,7 @@ from gateway.graph.context import Context
 from gateway.graph.schema import make_schema
 from gateway.graph.types import RESOURCES
 from gateway.loaders import Loaders
-from gateway.shared import Request, Shared
+from gateway.shared import DistantCache, Request, Shared
 from gateway.trace import Trace
 from gateway.twilio.client import Client
 from gateway.twilio.lifetimes import Lifetimes
@@ -51,12 +51,14 @@ class Operations:
         introspection: bool = True,
         cache: MemoryCache | None = None,
         lifetimes: Lifetimes | None = None,
+        distant: DistantCache | None = None,
     ) -> None:
         """Take the client to read with, what an operation may take, and whether the schema may be asked for.
 
         What was read is kept in `cache` and shown again for its lifetime; without a cache nothing is kept.
+        A `distant` cache shares it with other processes.
         """
-        self._shared = Shared(client, RESOURCES, cache, lifetimes)
+        self._shared = Shared(client, RESOURCES, cache, lifetimes, distant)
         self._limits = limits or Limits()
         self._executor = Executor(make_schema(), introspection=introspection)
         self._running: dict[Hashable, _Running] = {}

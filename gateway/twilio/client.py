@@ -145,9 +145,28 @@ class Ticket(asyncio.Future[Any]):
 
     def expire(self) -> None:
         """Leave because there is no more time."""
-        if not self.done() and self.reading is not None:
-            self.reading.leave(self)
+        if not self.done():
+            if self.reading is not None:
+                self.reading.leave(self)
             self.set_result(timed_out())
+
+    def follow(self, other: Ticket) -> None:
+        """Come to the end that another ticket comes to; to leave is to leave that one."""
+        if other.done():
+            self._end_as(other)
+            return
+        other.add_done_callback(self._end_as)
+        self.add_done_callback(lambda _: other.cancel())
+
+    def _end_as(self, other: asyncio.Future[Any]) -> None:
+        if self.done():
+            return
+        if other.cancelled():
+            super().cancel()
+        elif (error := other.exception()) is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(other.result())
 
 
 class _Reading:

@@ -36,6 +36,11 @@ class Window:
         """How many there may be; at least 1."""
         return int(self._size)
 
+    def limit(self, most: int) -> None:
+        """Take another `most`; a window that had its full size has it again."""
+        self._size = float(most) if self._size >= self.most else min(self._size, float(most))
+        self.most = most
+
     def answered(self, in_flight: int, reported: int | None) -> None:
         """Twilio answered, with so many requests of ours in flight, and so many of the account's by its own report.
 
@@ -159,6 +164,12 @@ class Gate:
     def waiting(self) -> int:
         """How many reads wait."""
         return len(self._turns)
+
+    def allow(self, most: int) -> None:
+        """From now on there may be at most so many at once."""
+        if most != self.window.most:
+            self.window.limit(most)
+            self._let_through()
 
     def enter(self, entrant: Entrant, now: float) -> None:
         """Let it go now, or when there is room, or refuse it."""
