@@ -3,7 +3,7 @@ WORKDIR /src
 COPY .ci/constraints.txt pyproject.toml README.md ./
 COPY gateway ./gateway
 RUN python -m venv /opt/gateway \
-    && /opt/gateway/bin/pip install --no-cache-dir --no-compile -c constraints.txt '.[jwt]'
+    && /opt/gateway/bin/pip install --no-cache-dir --no-compile -c constraints.txt '.[jwt,redis]'
 
 FROM python:3.13-slim
 RUN useradd --system --no-create-home --uid 10001 gateway

@@ -31,6 +31,7 @@ from gateway.web.auth import Callers
 from gateway.web.endpoint import Endpoint
 from gateway.web.graphiql import graphiql
 from gateway.web.health import live, ready
+from gateway.web.metrics import Metrics, MetricsPage
 from gateway.web.responses import error_response
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     Without callers' tokens it answers only to this machine's own names, unless it is meant for `any_host`.
     """
     client = create_client(settings)
-    limits = Limits(settings.deadline, settings.cost_max, settings.cost_limit, settings.queue)
+    limits = Limits(settings.deadline, settings.cost_max, settings.cost_limit, settings.queue, settings.caller_budget)
     distant = _distant_cache(settings)
     operations = Operations(
         client,
@@ -65,7 +66,15 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         distant=distant,
     )
     callers = Callers(settings.tokens, _verifier(settings.jwt))
-    endpoint = Endpoint(operations, callers, settings.cors_origins, has_graphiql=settings.graphiql, any_host=any_host)
+    metrics = Metrics(operations, client)
+    endpoint = Endpoint(
+        operations,
+        callers,
+        settings.cors_origins,
+        has_graphiql=settings.graphiql,
+        any_host=any_host,
+        metrics=metrics,
+    )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -82,6 +91,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         Route("/graphql", endpoint, methods=["GET", "POST"]),
         Route("/livez", live),
         Route("/readyz", ready),
+        Route("/metrics", MetricsPage(metrics, callers, any_host=any_host).answer),
     ]
     if settings.graphiql:
         routes.append(Route("/graphiql", graphiql))
@@ -144,7 +154,7 @@ def _cors(origins: frozenset[str]) -> dict[str, Any]:
             "X-Gateway-Trace",
             "X-Gateway-Dry-Run",
         ],
-        "expose_headers": ["Gateway-Cost", "X-Request-Id", "Retry-After"],
+        "expose_headers": ["Gateway-Budget", "Gateway-Cost", "X-Request-Id", "Retry-After"],
         "max_age": 600,
     }
 

@@ -127,11 +127,18 @@ def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
                 settle_memory()
                 click.echo(f"GraphQL at {base}/graphql{pages}")
 
+            grace = settings.deadline + 1
             if workers > 1:
-                Workers(partial(_worker_app, any_host=insecure_no_auth), workers, listener, ready).run()
+                Workers(partial(_worker_app, any_host=insecure_no_auth), workers, listener, ready, grace).run()
                 return
             app = create_app(settings, any_host=insecure_no_auth)
-            server = Server(app, ready, lambda: _reload_tokens(app.state.callers))
+            server = Server(
+                app,
+                ready,
+                lambda: _reload_tokens(app.state.callers),
+                on_stop=lambda: setattr(app.state, "is_stopping", True),
+                grace=grace,
+            )
             asyncio.run(server.serve(sockets=[listener]))
     except AddressUnusable as error:
         raise _refusal(str(error)) from None
@@ -205,6 +212,12 @@ def query(source: str, pairs: tuple[str, ...], operation: str | None, url: str |
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     if answer.get("errors"):
         sys.exit(1)
+
+
+@main.command()
+def dashboard() -> None:
+    """Print a Grafana dashboard of the metrics at /metrics, as JSON."""
+    click.echo(files("gateway").joinpath("dashboard.json").read_text(encoding="utf-8"), nl=False)
 
 
 @main.group()

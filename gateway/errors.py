@@ -73,6 +73,8 @@ class GatewayError(Exception):
     """Whether the same request may well succeed later."""
     http_status: int = 200
     """HTTP status when the whole request fails with it, before execution."""
+    retry_after: int | None = None
+    """Seconds after which to ask again, as `Retry-After` says them."""
 
     def __init__(
         self, message: str, *, upstream: UpstreamAnswer | None = None, details: dict[str, Any] | None = None
@@ -168,7 +170,6 @@ class Overloaded(GatewayError):
     retryable = True
     http_status = 503
     retry_after = 1
-    """Seconds after which to ask again."""
 
 
 class InternalError(GatewayError):

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from math import ceil
 from types import FrameType
 from typing import Any
 
@@ -58,7 +59,9 @@ def address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _config(app: ASGIApp | Callable[[], ASGIApp], protocol: type[BoundedProtocol], **more: Any) -> uvicorn.Config:
+def _config(
+    app: ASGIApp | Callable[[], ASGIApp], protocol: type[BoundedProtocol], grace: int, **more: Any
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=protocol,
@@ -68,7 +71,7 @@ def _config(app: ASGIApp | Callable[[], ASGIApp], protocol: type[BoundedProtocol
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=_KEEP_ALIVE,
-        timeout_graceful_shutdown=_GRACE,
+        timeout_graceful_shutdown=grace,
         **more,
     )
 
@@ -92,9 +95,16 @@ class Server(uvicorn.Server):
         on_ready: Callable[[], None],
         on_reload: Callable[[], None] | None = None,
         protocol: type[BoundedProtocol] = BoundedProtocol,
+        *,
+        on_stop: Callable[[], None] | None = None,
+        grace: float = _GRACE,
     ) -> None:
-        """Take the application, what to do once it answers, and what to do on SIGHUP."""
-        super().__init__(_config(app, protocol))
+        """Take the application, what to do once it answers, on SIGHUP, and when it is told to stop.
+
+        What is under way then may take `grace` seconds more; nothing else is begun.
+        """
+        super().__init__(_config(app, protocol, ceil(grace)))
+        self._on_stop = on_stop
         self._on_ready = on_ready
         self._on_reload = on_reload
 
@@ -123,19 +133,26 @@ class Server(uvicorn.Server):
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit
         self.should_exit = True
+        if self._on_stop is not None:
+            self._on_stop()
 
 
 class Workers(Multiprocess):
     """Several processes on one socket. One that dies is replaced; SIGHUP replaces each when its successor answers."""
 
     def __init__(
-        self, make_app: Callable[[], ASGIApp], count: int, listener: socket.socket, on_ready: Callable[[], None]
+        self,
+        make_app: Callable[[], ASGIApp],
+        count: int,
+        listener: socket.socket,
+        on_ready: Callable[[], None],
+        grace: float = _GRACE,
     ) -> None:
         """Take what makes the application in each process, how many there are, and what to do once all answer.
 
         `make_app` must be picklable: the processes are begun anew, not forked.
         """
-        super().__init__(_config(make_app, BoundedProtocol, factory=True, workers=count), [listener])
+        super().__init__(_config(make_app, BoundedProtocol, ceil(grace), factory=True, workers=count), [listener])
         self._on_ready = on_ready
 
     def init_processes(self) -> None:

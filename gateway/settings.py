@@ -70,6 +70,7 @@ class Settings:
     deadline: float = 10.0
     upstream_timeout: float = 5.0
     queue: int = 512
+    caller_budget: int = 0
     upstream_concurrency: int = 64
     transport: str = "lean"
     cache_url: str = field(default="memory://", repr=False)
@@ -99,6 +100,7 @@ class Settings:
             deadline=values["GATEWAY_DEADLINE"],
             upstream_timeout=values["GATEWAY_UPSTREAM_TIMEOUT"],
             queue=values["GATEWAY_QUEUE"],
+            caller_budget=values["GATEWAY_CALLER_BUDGET"],
             upstream_concurrency=values["GATEWAY_UPSTREAM_CONCURRENCY"],
             transport=values["GATEWAY_TRANSPORT"],
             cache_url=values["GATEWAY_CACHE_URL"],
@@ -187,6 +189,12 @@ def _bytes(text: str) -> int:
 def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 10_000:
         raise ValueError("must be a whole number from 1 to 10000.")
+    return int(text)
+
+
+def _budget(text: str) -> int:
+    if not text.isdecimal() or int(text[:9]) > 1_000_000:
+        raise ValueError("must be a whole number up to 1000000, 0 for none.")
     return int(text)
 
 
@@ -301,6 +309,13 @@ SETTINGS = (
         "GATEWAY_DEADLINE", "10", "Seconds one operation may take; what is not back by then is an error.", _seconds
     ),
     Setting("GATEWAY_QUEUE", "512", "Operations under way at once, at most; more are refused with 503.", _count),
+    Setting(
+        "GATEWAY_CALLER_BUDGET",
+        "0",
+        "Upstream calls a minute that each caller may cause; what could take more than is left is refused with 429. 0 for any "
+        "number.",
+        _budget,
+    ),
     Setting("GATEWAY_UPSTREAM_TIMEOUT", "5", "Seconds one upstream call may take.", _seconds),
     Setting(
         "GATEWAY_UPSTREAM_CONCURRENCY",

@@ -53,6 +53,9 @@ class Request:
 class DistantCache(Protocol):
     """What is shared with other processes: see `gateway.cache.redis`."""
 
+    counts: Counter[str]
+    """How often it answered."""
+
     async def take(self, keys: Sequence[str]) -> Any:
         """What is there, and for the rest whose it is to read."""
 
@@ -90,6 +93,16 @@ class Shared:
         self._distant = distant
         self._refreshing: dict[str, Ticket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def cached_bytes(self) -> int:
+        """About how many bytes the memory takes."""
+        return self._cache.bytes
+
+    @property
+    def distant_counts(self) -> Counter[str]:
+        """How often the distant cache answered."""
+        return self._distant.counts if self._distant is not None else Counter()
 
     def resource(self, list_path: str) -> Resource:
         """What the list at that path is a list of."""

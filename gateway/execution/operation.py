@@ -68,6 +68,8 @@ class Outcome:
     extensions: dict[str, Any] = field(default_factory=dict)
     shared_with: str | None = None
     """The request that it was made for, when that is another one which asked the same."""
+    budget: dict[str, int] | None = None
+    """How the caller's budget stands after it, where there is one."""
     encoded: bytes | None = field(default=None, repr=False)
     """The answer's JSON, once it has been made."""
 
@@ -144,6 +146,7 @@ class Executor:
             return Outcome(
                 None, operation=operation.name, requested=requested, extensions={"plan": run.forecast.as_json()}
             )
+        context.reserve(requested)
         reason = "not asked"
         if engine:
             try:

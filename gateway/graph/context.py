@@ -1,11 +1,14 @@
 """What one operation carries with it from field to field: its memory, and its caller's rights."""
 
+import time
+from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.errors import CostLimitExceeded, Forbidden
 from gateway.execution.fields import Read
+from gateway.graph.budget import Budgets
 from gateway.loaders import Loaders, Missing
 from gateway.trace import Trace
 from gateway.twilio.paths import shown, sids_of
@@ -30,8 +33,19 @@ class Context:
     trace: Trace | None = None
     asked: frozenset[str] = frozenset()
     """The keys of the reads so far."""
+    skips: Counter[str] = field(default_factory=Counter)
+    """How often something was not read, by the reason."""
+    budgets: Budgets | None = None
+    """What each caller may cause."""
+    reserved: int = 0
+    """Calls that were taken from the caller's budget beforehand."""
     records: int = 0
     """Records in the answer so far. What was read once can be shown many times, at no call."""
+
+    def reserve(self, calls: int) -> None:
+        """Let an operation begin that could take so many calls; raises `CostLimitExceeded` when its caller has too few left."""
+        if self.budgets is not None:
+            self.reserved = self.budgets.reserve(self.loaders.request.caller, calls, time.monotonic())
 
     def admit(self, read: Read) -> None:
         """Let a read pass, or raise `Forbidden`: the same for a service that exists and for one that does not."""
@@ -41,7 +55,8 @@ class Context:
                 raise Forbidden("This caller may not read that service.")
 
     def skip(self, path: str, reason: str) -> None:
-        """Note for the trace that something was not read."""
+        """Note that something was not read."""
+        self.skips[reason] += 1
         if self.trace is not None:
             self.trace.skipped[path] = reason
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Coroutine, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +15,7 @@ import orjson
 from gateway.cache.memory import MemoryCache
 from gateway.errors import Overloaded
 from gateway.execution.operation import Executor, Outcome
+from gateway.graph.budget import Budgets
 from gateway.graph.context import Context
 from gateway.graph.schema import make_schema
 from gateway.graph.types import RESOURCES
@@ -38,6 +41,8 @@ class Limits:
     """Upstream calls in fact; what would take more is not read."""
     at_once: int = 512
     """Operations under way; one more is refused."""
+    caller_budget: int = 0
+    """Upstream calls a minute that each caller may cause; 0 for any number."""
 
 
 class Operations:
@@ -62,7 +67,31 @@ class Operations:
         self._limits = limits or Limits()
         self._executor = Executor(make_schema(), introspection=introspection)
         self._running: dict[Hashable, _Running] = {}
-        self._under_way = 0
+        self._budgets = Budgets(self._limits.caller_budget) if self._limits.caller_budget else None
+        self.under_way = 0
+        """Operations that have begun and not ended."""
+        self.skips: Counter[str] = Counter()
+        """How often something was not read, by the reason."""
+
+    @property
+    def runs(self) -> Counter[str]:
+        """How often the engine ran an operation, and how often graphql-core did, by the reason."""
+        return self._executor.runs
+
+    @property
+    def lookups(self) -> Counter[str]:
+        """What was found of what was looked for in the memory of all requests."""
+        return self._shared.lookups
+
+    @property
+    def cached_bytes(self) -> int:
+        """About how many bytes that memory takes."""
+        return self._shared.cached_bytes
+
+    @property
+    def distant_counts(self) -> Counter[str]:
+        """How often the memory that is shared with other processes answered."""
+        return self._shared.distant_counts
 
     async def run(
         self,
@@ -79,7 +108,8 @@ class Operations:
         caller: str = "",
         request_id: str = "",
     ) -> Outcome:
-        """Carry out one operation; raises `Overloaded` when too many are under way.
+        """Carry out one operation; raises `Overloaded` when too many are under way, and
+        `CostLimitExceeded` when it could take more calls than its caller has left.
 
         When this is cancelled, so are the reads that only it waits for. With `fresh`, nothing is answered from what is
         merely known (`Cache-Control: no-cache`). With `services`, only those may be read. Without `engine`, graphql-core
@@ -95,7 +125,7 @@ class Operations:
         Operations that are equal in all this, and run at one time, share one outcome: whoever came later has made no
         call, and is told the `request_id` of the one who did.
         """
-        if self._under_way >= self._limits.at_once:
+        if self.under_way >= self._limits.at_once:
             raise Overloaded("The gateway has as much to do as it can take. Try again in a second.")
         within = min(self._limits.deadline, seconds or self._limits.deadline)
         work = partial(
@@ -111,7 +141,7 @@ class Operations:
             within=within,
             caller=caller,
         )
-        self._under_way += 1
+        self.under_way += 1
         try:
             if trace:
                 return await work()
@@ -119,13 +149,15 @@ class Operations:
                 given = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS) if variables else b""
             except TypeError:  # Numbers or text that JSON can hold and this cannot write.
                 return await work()
-            key = document, given, operation_name, fresh, services, engine, dry_run, within
+            # Where callers have budgets, each pays for itself.
+            payer = caller if self._budgets is not None else None
+            key = document, given, operation_name, fresh, services, engine, dry_run, within, payer
             running = self._running.get(key)
             if running is not None:
                 return replace(await running.wait(), calls=0, shared_with=running.request_id)
             return await _Running(self._running, key, work(), request_id).wait()
         finally:
-            self._under_way -= 1
+            self.under_way -= 1
 
     async def _carry_out(
         self,
@@ -144,20 +176,37 @@ class Operations:
         now = asyncio.get_running_loop().time()
         notes = Trace(now) if trace else None
         async with Loaders(self._shared, Request(caller, fresh, now + within, notes)) as loaders:
-            context = Context(loaders, services, self._limits.cost_max, self._limits.call_limit, notes)
-            outcome = await self._executor.run(
-                document,
-                context,
-                variables=variables,
-                operation_name=operation_name,
-                engine=engine,
-                dry_run=dry_run,
+            context = Context(
+                loaders,
+                services,
+                self._limits.cost_max,
+                self._limits.call_limit,
+                notes,
+                skips=self.skips,
+                budgets=self._budgets,
             )
+            try:
+                outcome = await self._executor.run(
+                    document,
+                    context,
+                    variables=variables,
+                    operation_name=operation_name,
+                    engine=engine,
+                    dry_run=dry_run,
+                )
+            finally:
+                if self._budgets is not None:
+                    self._budgets.settle(caller, context.reserved, loaders.calls, time.monotonic())
         outcome.calls, outcome.planned = loaders.calls, loaders.planned
+        if self._budgets is not None:
+            outcome.budget = asdict(self._budgets.standing(caller, time.monotonic()))
         if loaders.stale:
             outcome.extensions["stale"] = [shown(key) for key in loaders.stale]
         if notes is not None and outcome.executed:
-            outcome.extensions |= {"cost": cost_of(outcome), "upstream": notes.as_json()}
+            cost: dict[str, Any] = cost_of(outcome)
+            if outcome.budget is not None:
+                cost["budget"] = outcome.budget
+            outcome.extensions |= {"cost": cost, "upstream": notes.as_json()}
         return outcome
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -58,6 +59,10 @@ class Client:
     ) -> None:
         """Take where Twilio is, what carries requests there, and the most of them in flight at once."""
         self.gate = Gate(concurrency)
+        self.attempts: Counter[tuple[str, str]] = Counter()
+        """Requests by the collection they read from, and their status, or `none`."""
+        self.retries = 0
+        """Requests that were sent again."""
         self._transport = transport(origin)
         self._retries = retries or RetryPolicy()
         self._budget = RetryBudget()
@@ -275,10 +280,12 @@ class _Reading:
         for ticket in self.tickets:
             if ticket.watch is not None:
                 self._tell(ticket.watch, status)
+        self._client.attempts[self.kind, str(status) if status is not None else "none"] += 1
         gate.leave(self, error, self._began, now, reported)
         if error is not None and self.tickets and not gate.breaker.is_open:
             delay = self._client._retries.delay(self._number, error, self._remaining(now), random.random())
             if delay is not None and self._client._budget.spend():
+                self._client.retries += 1
                 self._pause = self._loop.call_later(delay, self.enter)
                 return
         self._settle(value if error is None else error)

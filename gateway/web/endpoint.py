@@ -25,6 +25,7 @@ from gateway.execution.operation import Outcome
 from gateway.graph.operations import Operations
 from gateway.web.auth import Caller, Callers
 from gateway.web.browsers import check_get, check_host
+from gateway.web.metrics import Metrics
 from gateway.web.protocol import (
     BODY_MAX,
     JSON,
@@ -54,16 +55,19 @@ class Endpoint:
         *,
         has_graphiql: bool = True,
         any_host: bool = False,
+        metrics: Metrics | None = None,
     ) -> None:
         """Take what carries out operations, who may ask, and the sites whose pages may.
 
-        Without tokens it answers to this machine's own names only, unless it is meant for `any_host`.
+        Without tokens it answers to this machine's own names only, unless it is meant for `any_host`. What it does is told to
+        `metrics`.
         """
         self._operations = operations
         self._callers = callers
         self._origins = origins
         self._has_graphiql = has_graphiql
         self._any_host = any_host
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: JSON with a request id, whatever happens, but for a browser that is led to the page."""
@@ -96,6 +100,8 @@ class Endpoint:
             outcome = await self._run(asked, headers, caller, receive, request_id)
         except GatewayError as error:
             _logger.info("refused", code=error.code, status=error.http_status)
+            if self._metrics is not None:
+                self._metrics.refused(error.code)
             return error_reply(error, media_type)
         except _ClientLeft:
             _logger.info("client left", ms=_milliseconds(began))
@@ -103,6 +109,9 @@ class Endpoint:
         except Exception as error:
             return error_reply(mask(error), media_type)
         _log(outcome, asked, caller, _milliseconds(began))
+        if self._metrics is not None:
+            code = outcome.failures[0].error.code if outcome.failures else "ok"
+            self._metrics.answered(outcome.operation, code, time.perf_counter() - began)
         return outcome_reply(outcome, media_type)
 
     async def _run(

@@ -14,5 +14,7 @@ async def live(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """It takes requests. Twilio being away is no reason to take this process away too."""
+    """It takes requests, until it is told to stop. Twilio being away is no reason to take this process away too."""
+    if getattr(request.app.state, "is_stopping", False):
+        return PlainTextResponse("stopping\n", 503, headers=HEADERS)
     return PlainTextResponse("ok\n", headers=HEADERS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 from starlette.responses import Response
 
-from gateway.errors import GatewayError, Overloaded, Unauthenticated
+from gateway.errors import GatewayError, Unauthenticated
 from gateway.execution.failures import Failure
 from gateway.execution.operation import Outcome
 from gateway.graph.operations import cost_of
@@ -52,13 +52,16 @@ def outcome_reply(outcome: Outcome, media_type: str) -> Reply:
         outcome.encoded = orjson.dumps(body)
     status = outcome.failures[0].error.http_status if not outcome.executed and media_type == GRAPHQL else 200
     cost = ", ".join(f"{name}={calls}" for name, calls in cost_of(outcome).items())
-    return Reply(status, [_content_type(media_type), (b"gateway-cost", cost.encode())], outcome.encoded)
+    own = [_content_type(media_type), (b"gateway-cost", cost.encode())]
+    if outcome.budget is not None:
+        own.append((b"gateway-budget", ", ".join(f"{name}={n}" for name, n in outcome.budget.items()).encode()))
+    return Reply(status, own, outcome.encoded)
 
 
 def error_reply(error: GatewayError, media_type: str = JSON) -> Reply:
     """The answer to a request that is no GraphQL request, or that may not be made."""
     own = [_content_type(media_type)]
-    if isinstance(error, Overloaded):
+    if error.retry_after is not None:
         own.append((b"retry-after", b"%d" % error.retry_after))
     if isinstance(error, Unauthenticated):
         own.append((b"www-authenticate", b"Bearer"))

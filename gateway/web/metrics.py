@@ -1,0 +1,129 @@
+"""Metrics for Prometheus: most are counted where things happen anyway, and read off when somebody asks.
+
+Labels are bounded: what comes from outside, an operation's name, is told apart up to a number of names and is `other` beyond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.errors import GatewayError
+from gateway.graph.operations import Operations
+from gateway.twilio.client import Client
+from gateway.web.auth import Callers
+from gateway.web.browsers import HEADERS, check_host
+from gateway.web.responses import error_response
+
+__all__ = ["Metrics", "MetricsPage"]
+
+_NAMES_MAX = 100
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """What one process counts."""
+
+    def __init__(self, operations: Operations, client: Client) -> None:
+        """Take what to tell about."""
+        self._registry = CollectorRegistry()
+        self._operations = Counter(
+            "gateway_operations", "Operations answered.", ("name", "outcome"), registry=self._registry
+        )
+        self._seconds = Histogram(
+            "gateway_operation_seconds", "How long operations took.", buckets=_BUCKETS, registry=self._registry
+        )
+        self._refused = Counter("gateway_refused", "Requests refused.", ("code",), registry=self._registry)
+        self._names: set[str] = set()
+        self._registry.register(_Counts(operations, client))
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._registry)
+
+    def answered(self, name: str | None, outcome: str, seconds: float) -> None:
+        """An operation was answered: `ok`, or with the code of its first error."""
+        name = name or "anonymous"
+        if name not in self._names:
+            if len(self._names) >= _NAMES_MAX:
+                name = "other"
+            else:
+                self._names.add(name)
+        self._operations.labels(name, outcome).inc()
+        self._seconds.observe(seconds)
+
+    def refused(self, code: str) -> None:
+        """A request was refused before any operation began."""
+        self._refused.labels(code).inc()
+
+    def page(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Counts:
+    """What is counted elsewhere, read off."""
+
+    def __init__(self, operations: Operations, client: Client) -> None:
+        self._operations = operations
+        self._client = client
+
+    def collect(self) -> Iterator[Metric]:
+        """Read it off."""
+        gate, operations = self._client.gate, self._operations
+        calls = CounterMetricFamily(
+            "gateway_upstream_calls",
+            "Upstream calls by what they read and how they ended.",
+            labels=("resource", "status"),
+        )
+        for (kind, status), count in sorted(self._client.attempts.items()):
+            calls.add_metric((kind, status), count)
+        yield calls
+        yield CounterMetricFamily("gateway_upstream_retries", "Upstream calls tried again.", value=self._client.retries)
+        yield _by("gateway_cache_lookups", "Looks into the shared cache, by what was found.", operations.lookups)
+        yield _by("gateway_skips", "Reads that were not needed, by the reason.", operations.skips)
+        yield _by(
+            "gateway_runs", "Operations by who ran them: the engine, or graphql-core for a reason.", operations.runs
+        )
+        yield _by(
+            "gateway_redis_questions", "Questions to the cache that is shared with others.", operations.distant_counts
+        )
+        for name, help_, value in (
+            ("gateway_upstream_in_flight", "Upstream calls in flight.", gate.in_flight),
+            ("gateway_upstream_waiting", "Reads that wait for their turn.", gate.waiting),
+            ("gateway_upstream_window", "Upstream calls that may be in flight.", gate.window.size),
+            ("gateway_upstream_breaker_open", "Whether Twilio does not answer (1).", int(gate.breaker.is_open)),
+            ("gateway_cache_bytes", "Bytes in the shared cache.", operations.cached_bytes),
+            ("gateway_operations_under_way", "Operations under way.", operations.under_way),
+        ):
+            yield GaugeMetricFamily(name, help_, value=value)
+
+
+def _by(name: str, help_: str, counts: Mapping[str, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, help_, labels=("kind",))
+    for kind, count in sorted(counts.items()):
+        family.add_metric((kind,), count)
+    return family
+
+
+class MetricsPage:
+    """The page: for whoever may ask at all."""
+
+    def __init__(self, metrics: Metrics, callers: Callers, *, any_host: bool) -> None:
+        """Take the metrics, and who may see them."""
+        self._metrics = metrics
+        self._callers = callers
+        self._any_host = any_host
+
+    async def answer(self, request: Request) -> Response:
+        """The metrics, for a known caller; where no tokens are asked for, for this machine."""
+        try:
+            if not self._callers.are_asked and not self._any_host:
+                check_host(request.headers.get("host"))
+            await self._callers.identify(request.headers.get("authorization"))
+        except GatewayError as error:
+            return error_response(error, "")
+        return Response(self._metrics.page(), headers=HEADERS, media_type=CONTENT_TYPE_LATEST)

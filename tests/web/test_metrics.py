@@ -1,0 +1,91 @@
+"""Metrics: what happened is counted, for whoever may ask; the dashboard asks for what there is."""
+
+import json
+import re
+from importlib.resources import files
+
+import aiohttp
+from click.testing import CliRunner
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.app import create_app
+from gateway.cli import main
+from gateway.demo import settings_for
+from gateway.sandbox import Fault, Sandbox
+from gateway.settings import Settings
+from gateway.web.auth import Token
+from gateway.web.metrics import Metrics
+
+from ..conftest import Ask, serving
+
+QUERY = "query Named($sid: ID!) { service(sid: $sid) { friendlyName } }"
+
+
+async def samples(http: aiohttp.ClientSession, url: str) -> dict[tuple[str, str], float]:
+    """The metrics' values, by their names and labels."""
+    async with http.get(f"{url}/metrics") as response:
+        assert response.status == 200
+        assert response.content_type == "text/plain"
+        text = await response.text()
+    return {
+        (sample.name, ",".join(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+async def test_what_happens_is_counted(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
+    sandbox.faults.add("*", Fault("status", status=503, times=1))
+    body = {"query": QUERY, "variables": {"sid": sandbox.landmarks["service_sid"]}}
+    for sent in (body, body, {"query": "{"}, {"query": 1}):
+        async with http.post(f"{base_url}/graphql", json=sent) as response:
+            await response.read()
+    told = await samples(http, base_url)
+    expected = {
+        ("gateway_operations_total", "Named,ok"): 2,
+        ("gateway_operations_total", "anonymous,GRAPHQL_PARSE_FAILED"): 1,
+        ("gateway_refused_total", "BAD_REQUEST"): 1,
+        ("gateway_operation_seconds_count", ""): 3,
+        ("gateway_upstream_calls_total", "Services,503"): 1,
+        ("gateway_upstream_calls_total", "Services,200"): 1,
+        ("gateway_upstream_retries_total", ""): 1,
+        ("gateway_cache_lookups_total", "miss"): 1,
+        ("gateway_cache_lookups_total", "hit"): 1,
+        ("gateway_runs_total", "engine"): 2,
+        ("gateway_upstream_in_flight", ""): 0,
+        ("gateway_upstream_window", ""): 64,
+        ("gateway_upstream_breaker_open", ""): 0,
+        ("gateway_operations_under_way", ""): 0,
+    }
+    assert {key: told.get(key) for key in expected} == expected
+    assert told["gateway_cache_bytes", ""] > 0
+
+
+async def test_names_from_outside_are_bounded(ask: Ask) -> None:
+    metrics = Metrics(ask.operations, ask.operations._shared._client)
+    for number in range(500):
+        metrics.answered(f"Name{number}", "ok", 0.1)
+    page = metrics.page().decode()
+    assert page.count("gateway_operations_total{") == 101
+    assert 'name="other",outcome="ok"} 400.0' in page
+
+
+async def test_the_metrics_are_for_known_callers(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+    base = settings_for(sandbox)
+    tokens = {"ann": Token("ann-has-a-long-token")}
+    app = create_app(Settings(credentials=base.credentials, upstream_url=base.upstream_url, tokens=tokens))
+    async with serving(app) as url:
+        for token, status in (("ann-has-a-long-token", 200), ("nope", 401)):
+            async with http.get(f"{url}/metrics", headers={"Authorization": f"Bearer {token}"}) as response:
+                assert response.status == status
+
+
+async def test_the_dashboard_asks_for_what_there_is(http: aiohttp.ClientSession, base_url: str) -> None:
+    printed = CliRunner().invoke(main, ["dashboard"]).output
+    assert printed == files("gateway").joinpath("dashboard.json").read_text(encoding="utf-8")
+    expressions = [target["expr"] for panel in json.loads(printed)["panels"] for target in panel["targets"]]
+    async with http.get(f"{base_url}/metrics") as response:
+        families = set(re.findall(r"^# TYPE (\w+) ", await response.text(), re.MULTILINE))
+    asked = {name for expression in expressions for name in re.findall(r"\b(?:gateway|process)_\w+", expression)}
+    assert asked
+    assert {re.sub(r"_(bucket)$", "", name) for name in asked} <= families
