@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -37,6 +37,7 @@ from gateway.web.responses import error_response
 if TYPE_CHECKING:
     from gateway.cache.redis import RedisCache
     from gateway.web.jwt import JwtVerifier
+    from gateway.web.telemetry import Telemetry
 
 __all__ = ["create_app", "create_client"]
 
@@ -67,6 +68,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     )
     callers = Callers(settings.tokens, _verifier(settings.jwt))
     metrics = Metrics(operations, client)
+    telemetry = _telemetry(settings)
     endpoint = Endpoint(
         operations,
         callers,
@@ -74,18 +76,19 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         has_graphiql=settings.graphiql,
         any_host=any_host,
         metrics=metrics,
+        telemetry=telemetry,
     )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with client:
-            if distant is None:
-                yield
-                return
-            async with distant:
-                sharing = asyncio.create_task(share_slots(client.gate, distant))
-                yield
-                sharing.cancel()
+        async with AsyncExitStack() as stack:
+            if telemetry is not None:
+                stack.callback(telemetry.close)
+            await stack.enter_async_context(client)
+            if distant is not None:
+                await stack.enter_async_context(distant)
+                stack.callback(asyncio.create_task(share_slots(client.gate, distant)).cancel)
+            yield
 
     routes = [
         Route("/graphql", endpoint, methods=["GET", "POST"]),
@@ -103,6 +106,14 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
     app.router.redirect_slashes = False
     app.state.callers, app.state.operations = callers, operations
     return app
+
+
+def _telemetry(settings: Settings) -> Telemetry | None:
+    if not settings.traces:
+        return None
+    from gateway.web.telemetry import Telemetry  # OpenTelemetry is an extra.
+
+    return Telemetry()
 
 
 def _distant_cache(settings: Settings) -> RedisCache | None:

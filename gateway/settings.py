@@ -76,6 +76,8 @@ class Settings:
     cache_url: str = field(default="memory://", repr=False)
     cache_bytes: int = 64 * 2**20
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
+    traces: bool = False
+    """Whether OpenTelemetry's variables say where traces go."""
     introspection: bool = True
     graphiql: bool = True
     log_level: str = "info"
@@ -108,6 +110,7 @@ class Settings:
             lifetimes=Lifetimes(
                 **{each.name: values[f"GATEWAY_TTL_{each.name.upper()}"] for each in fields(Lifetimes)}
             ),
+            traces=values["OTEL_EXPORTER_OTLP_ENDPOINT"] is not None,
             introspection=values["GATEWAY_INTROSPECTION"],
             graphiql=values["GATEWAY_GRAPHIQL"],
             log_level=values["GATEWAY_LOG_LEVEL"],
@@ -177,6 +180,14 @@ def _cache(text: str) -> str:
         raise ValueError("must be memory://, or the address of a Redis or Valkey, such as redis://127.0.0.1:6379.")
     if text != "memory://" and find_spec("redis") is None:
         raise ValueError("a Redis needs the extra: pip install 'receipts-gateway[redis]'.")
+    return text
+
+
+def _traces(text: str) -> str:
+    if urlsplit(text).scheme not in {"http", "https"} or not urlsplit(text).netloc:
+        raise ValueError("must be an address, such as http://127.0.0.1:4318.")
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.exporter") is None:
+        raise ValueError("traces need the extra: pip install 'receipts-gateway[otel]'.")
     return text
 
 
@@ -358,6 +369,12 @@ SETTINGS = (
         "GATEWAY_INTROSPECTION", "1", "Whether the schema can be asked for, and errors suggest names: 0 or 1.", _switch
     ),
     Setting("GATEWAY_GRAPHIQL", "1", "Whether GraphiQL is served at /graphiql: 0 or 1.", _switch),
+    Setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        "Where traces go, by OTLP over HTTP, such as `http://127.0.0.1:4318`; OpenTelemetry's other variables hold too.",
+        _traces,
+    ),
     Setting("GATEWAY_LOG_LEVEL", "info", "debug, info, warning or error.", _level),
 )
 

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from gateway.cache.memory import Entry, MemoryCache
 from gateway.errors import GatewayError, UpstreamError
 from gateway.trace import Trace
-from gateway.twilio.client import Client, Ticket
+from gateway.twilio.client import Attempt, Client, Ticket, Watch
 from gateway.twilio.gate import Gate
 from gateway.twilio.lifetimes import Lifetimes, is_final
 from gateway.twilio.resources import Resource
@@ -44,10 +44,24 @@ class Request:
     deadline: float | None = None
     """The event loop's time after which it waits no longer."""
     trace: Trace | None = None
+    watch: Watch | None = None
+    """Is told of every call that is made for it."""
     totals: dict[str, int] = field(default_factory=dict)
     """How many receipts there are to be found, by the key of their list, where the message has told."""
     renewed: set[str] = field(default_factory=set)
     """Keys that are to be read anew, because what was known of them was found wanting."""
+
+    @property
+    def told(self) -> Watch | None:
+        """Who is told of its calls."""
+        if self.trace is None or self.watch is None:
+            return self.watch if self.trace is None else self.trace.note
+        return self._tell_both
+
+    def _tell_both(self, target: str, attempt: Attempt) -> None:
+        if self.trace is not None and self.watch is not None:
+            self.trace.note(target, attempt)
+            self.watch(target, attempt)
 
 
 class DistantCache(Protocol):
@@ -127,12 +141,11 @@ class Shared:
             self._note_hit(key, entry, request)
             return _done(entry.value)
         self.lookups["miss"] += 1
-        trace = request.trace
         return self._client.read(
             key,
             self._read,
             deadline=request.deadline,
-            watch=trace.note if trace is not None else None,
+            watch=request.told,
             caller=request.caller,
             alone=request.fresh,
         )

@@ -73,6 +73,11 @@ class Outcome:
     encoded: bytes | None = field(default=None, repr=False)
     """The answer's JSON, once it has been made."""
 
+    @property
+    def code(self) -> str:
+        """`ok`, or the code of the first failure."""
+        return self.failures[0].error.code if self.failures else "ok"
+
 
 @dataclass(slots=True)
 class _Operation:

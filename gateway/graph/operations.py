@@ -22,7 +22,7 @@ from gateway.graph.types import RESOURCES
 from gateway.loaders import Loaders
 from gateway.shared import DistantCache, Request, Shared
 from gateway.trace import Trace
-from gateway.twilio.client import Client
+from gateway.twilio.client import Client, Watch
 from gateway.twilio.lifetimes import Lifetimes
 from gateway.twilio.paths import shown
 
@@ -107,6 +107,7 @@ class Operations:
         seconds: float | None = None,
         caller: str = "",
         request_id: str = "",
+        watch: Watch | None = None,
     ) -> Outcome:
         """Carry out one operation; raises `Overloaded` when too many are under way, and
         `CostLimitExceeded` when it could take more calls than its caller has left.
@@ -121,6 +122,8 @@ class Operations:
         and its calls; a `dry_run` makes none, and tells what it would do.
 
         Fewer `seconds` shorten the time it may take; its reads wait for their turn among those of its `caller`.
+
+        `watch` is told of every upstream call that is made for it.
 
         Operations that are equal in all this, and run at one time, share one outcome: whoever came later has made no
         call, and is told the `request_id` of the one who did.
@@ -140,6 +143,7 @@ class Operations:
             dry_run=dry_run,
             within=within,
             caller=caller,
+            watch=watch,
         )
         self.under_way += 1
         try:
@@ -172,10 +176,11 @@ class Operations:
         dry_run: bool,
         within: float,
         caller: str,
+        watch: Watch | None,
     ) -> Outcome:
         now = asyncio.get_running_loop().time()
         notes = Trace(now) if trace else None
-        async with Loaders(self._shared, Request(caller, fresh, now + within, notes)) as loaders:
+        async with Loaders(self._shared, Request(caller, fresh, now + within, notes, watch)) as loaders:
             context = Context(
                 loaders,
                 services,

@@ -22,7 +22,7 @@ from gateway.twilio.responses import Answer
 from gateway.twilio.retry import RetryBudget, RetryPolicy
 from gateway.twilio.transport import Origin, Transport, timed_out, unreachable
 
-__all__ = ["Attempt", "Client", "Ticket"]
+__all__ = ["Attempt", "Client", "Ticket", "Watch"]
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Container, Mapping
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
@@ -39,6 +39,9 @@ from gateway.web.protocol import (
 )
 from gateway.web.responses import Reply, error_reply, outcome_reply, redirect
 
+if TYPE_CHECKING:
+    from gateway.web.telemetry import Recording, Telemetry
+
 __all__ = ["Endpoint"]
 
 _logger = structlog.get_logger("gateway")
@@ -56,11 +59,12 @@ class Endpoint:
         has_graphiql: bool = True,
         any_host: bool = False,
         metrics: Metrics | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         """Take what carries out operations, who may ask, and the sites whose pages may.
 
         Without tokens it answers to this machine's own names only, unless it is meant for `any_host`. What it does is told to
-        `metrics`.
+        `metrics`, and to `telemetry`.
         """
         self._operations = operations
         self._callers = callers
@@ -68,6 +72,7 @@ class Endpoint:
         self._has_graphiql = has_graphiql
         self._any_host = any_host
         self._metrics = metrics
+        self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: JSON with a request id, whatever happens, but for a browser that is led to the page."""
@@ -84,6 +89,8 @@ class Endpoint:
 
     async def _reply(self, scope: Scope, headers: Mapping[str, str], receive: Receive, request_id: str) -> Reply:
         began, media_type = time.perf_counter(), JSON
+        recording = self._telemetry.begin(headers) if self._telemetry is not None else None
+        code, name, calls = "CLIENT_LEFT", None, 0
         is_post, accept = scope["method"] == "POST", headers.get("accept")
         try:
             if not is_post and self._has_graphiql and prefers_html(accept):
@@ -97,8 +104,10 @@ class Endpoint:
             else:
                 check_get(headers, self._origins)
                 asked = read_get(scope["query_string"])
-            outcome = await self._run(asked, headers, caller, receive, request_id)
+            outcome = await self._run(asked, headers, caller, receive, request_id, recording)
+            code, name, calls = outcome.code, outcome.operation, outcome.calls
         except GatewayError as error:
+            code = error.code
             _logger.info("refused", code=error.code, status=error.http_status)
             if self._metrics is not None:
                 self._metrics.refused(error.code)
@@ -107,15 +116,25 @@ class Endpoint:
             _logger.info("client left", ms=_milliseconds(began))
             raise
         except Exception as error:
-            return error_reply(mask(error), media_type)
+            masked = mask(error)
+            code = masked.code
+            return error_reply(masked, media_type)
+        finally:
+            if recording is not None:
+                recording.end(name, code, calls)
         _log(outcome, asked, caller, _milliseconds(began))
         if self._metrics is not None:
-            code = outcome.failures[0].error.code if outcome.failures else "ok"
-            self._metrics.answered(outcome.operation, code, time.perf_counter() - began)
+            self._metrics.answered(name, code, time.perf_counter() - began)
         return outcome_reply(outcome, media_type)
 
     async def _run(
-        self, asked: GraphQLRequest, headers: Mapping[str, str], caller: Caller, receive: Receive, request_id: str
+        self,
+        asked: GraphQLRequest,
+        headers: Mapping[str, str],
+        caller: Caller,
+        receive: Receive,
+        request_id: str,
+        recording: Recording | None,
     ) -> Outcome:
         """Run the operation; if the client leaves before it is done, end it, and with it the reads it waits for."""
         task = asyncio.current_task()
@@ -133,6 +152,7 @@ class Endpoint:
                 seconds=_timeout(headers.get("x-gateway-timeout")),
                 caller=caller.name,
                 request_id=request_id,
+                watch=recording.call if recording is not None else None,
             )
         except asyncio.CancelledError:
             if leaving.done() and task.uncancel() == 0:
@@ -199,7 +219,7 @@ def _log(outcome: Outcome, asked: GraphQLRequest, caller: Caller, ms: float) -> 
         document=sha256(asked.query.encode("utf-8", "surrogatepass")).hexdigest()[:16],
         calls=outcome.calls,
         ms=ms,
-        outcome=errors[0].code if errors else "ok",
+        outcome=outcome.code,
         errors=len(errors),
         **({"shared_with": outcome.shared_with} if outcome.shared_with is not None else {}),
     )

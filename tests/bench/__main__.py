@@ -58,11 +58,14 @@ class Cell:
     concurrency: int
     same: bool = False
     """Whether all ask about the same thread; else each connection asks about a thread of its own."""
+    warm: bool = False
+    """Whether the gateway may answer from what it read before; else it has no shared cache."""
 
     def __str__(self) -> str:
         wire = "TLS" if self.tls else "plain"
         same = ", all about one thread" if self.same else ""
-        return f"{self.query}, upstream {self.latency:g} ms away, {wire}, concurrency {self.concurrency}{same}"
+        warm = ", what was read before kept" if self.warm else ""
+        return f"{self.query}, upstream {self.latency:g} ms away, {wire}, concurrency {self.concurrency}{same}{warm}"
 
 
 @dataclass
@@ -85,6 +88,7 @@ README_CELLS = [
     Cell("Q3", 0, False, 16),
     Cell("Q4", 20, True, 1),
     Cell("Q1", 0, True, 16, same=True),
+    Cell("Q1", 20, True, 16, warm=True),
 ]
 
 
@@ -195,6 +199,7 @@ class Bench:
                 "UPSTREAM_URL": url,
                 "GATEWAY_UPSTREAM_URL": url,
                 "GATEWAY_TOKENS": f"bench:{TOKEN}",
+                **({} if cell.warm else {"GATEWAY_CACHE_BYTES": "0"}),
                 "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
                 "TWILIO_AUTH_TOKEN": "0" * 32,
                 "SSL_CERT_FILE": str(self._authority),
@@ -272,6 +277,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="milliseconds to the upstream")
     parser.add_argument("--tls", action="store_true", help="speak TLS to the upstream")
     parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--warm", action="store_true", help="let the gateway keep what it read")
     parser.add_argument("--same", action="store_true", help="ask about one and the same thread on all connections")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each contender is asked in each round")
@@ -280,7 +286,7 @@ def main() -> None:
     if given.all:
         cells = [Cell(*each) for each in product(QUERIES, (0.0, 20.0, 80.0), (False, True), (1, 16, 64))]
     elif given.query:
-        cells = [Cell(given.query, given.latency, given.tls, given.concurrency, given.same)]
+        cells = [Cell(given.query, given.latency, given.tls, given.concurrency, given.same, given.warm)]
     else:
         cells = README_CELLS
     found = [each for each in contenders(install_peers()) if given.only is None or given.only in each.name]

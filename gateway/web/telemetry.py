@@ -1,0 +1,86 @@
+"""Traces for OpenTelemetry, an extra: a span for each operation, a span for each upstream call, and none for a field.
+
+The W3C trace context of a request is carried on (https://www.w3.org/TR/trace-context/). Names follow the semantic conventions
+for GraphQL servers and HTTP clients (https://opentelemetry.io/docs/specs/semconv/). No span holds a variable, a name or a token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+import gateway
+from gateway.twilio.client import Attempt
+from gateway.twilio.paths import shown
+
+__all__ = ["Recording", "Telemetry"]
+
+
+class Telemetry:
+    """Records operations, and sends what it recorded where `OTEL_EXPORTER_OTLP_ENDPOINT` says."""
+
+    def __init__(self, provider: TracerProvider | None = None) -> None:
+        """Take where spans go; by default what the environment's `OTEL_…` variables say."""
+        if provider is None:
+            provider = TracerProvider(resource=Resource.create({"service.name": "receipts-gateway"}))
+            provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._provider = provider
+        self._tracer = provider.get_tracer("receipts-gateway", gateway.__version__)
+        self._propagator = TraceContextTextMapPropagator()
+
+    def begin(self, headers: Mapping[str, str]) -> Recording:
+        """Begin to record an operation that came with these headers (names in lower case)."""
+        context = self._propagator.extract(headers)
+        return Recording(self._tracer, self._tracer.start_span("query", context, SpanKind.SERVER))
+
+    def close(self) -> None:
+        """Send what has not been sent."""
+        self._provider.shutdown()
+
+
+class Recording:
+    """One operation's span, and below it those of its upstream calls."""
+
+    def __init__(self, tracer: Tracer, span: Span) -> None:
+        self._tracer = tracer
+        self._span = span
+        self._below = set_span_in_context(span)
+        self._epoch = time.time() - asyncio.get_running_loop().time()
+
+    def call(self, target: str, attempt: Attempt) -> None:
+        """Record an upstream call that has ended."""
+        began, ended = (int((self._epoch + moment) * 1e9) for moment in (attempt.began, attempt.ended))
+        span = self._tracer.start_span(
+            "GET",
+            self._below,
+            SpanKind.CLIENT,
+            attributes={
+                "http.request.method": "GET",
+                "url.path": f"/v1/{shown(target)}",
+                "http.request.resend_count": attempt.number - 1,
+                "gateway.wait_ms": round((attempt.began - attempt.queued) * 1000, 1),
+            },
+            start_time=began,
+        )
+        if attempt.status is not None:
+            span.set_attribute("http.response.status_code", attempt.status)
+        if attempt.status is None or attempt.status >= 400:
+            span.set_status(StatusCode.ERROR)
+        span.end(ended)
+
+    def end(self, name: str | None, code: str, calls: int) -> None:
+        """The operation was answered: `ok`, or with that code."""
+        self._span.set_attributes({"graphql.operation.type": "query", "gateway.outcome": code, "gateway.calls": calls})
+        if name is not None:
+            self._span.set_attribute("graphql.operation.name", name)
+        if code != "ok":
+            self._span.set_status(StatusCode.ERROR)
+        self._span.end()
