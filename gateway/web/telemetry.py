@@ -1,7 +1,7 @@
 """Traces for OpenTelemetry, an extra: a span for each operation, a span for each upstream call, and none for a field.
 
 The W3C trace context of a request is carried on (https://www.w3.org/TR/trace-context/). Names follow the semantic conventions
-for GraphQL servers and HTTP clients (https://opentelemetry.io/docs/specs/semconv/). No span holds a variable, a name or a token.
+for GraphQL servers and HTTP clients (https://opentelemetry.io/docs/specs/semconv/). No span holds a variable or a token.
 """
 
 from __future__ import annotations
