@@ -123,10 +123,7 @@ class Member:
 
     def resolve(self, context: Context) -> Node | None:
         """The record, found in its list."""
-        try:
-            row = context.loaders.member(self.list_path, self.sid)
-        except NotFound:
-            return None
+        row = context.loaders.member(self.list_path, self.sid)  # That there is no such list is no word on the record.
         return self._node(row) if row is not None else None
 
     def _node(self, row: Row) -> Node:

@@ -539,3 +539,15 @@ async def test_an_unreadable_value_is_an_error_where_it_is_asked_for(
     (error,) = answer.errors
     assert (error["extensions"]["code"], error["path"][-1:]) == ("UPSTREAM_INVALID_RESPONSE", path)
     assert conversation(answer.data)["message"]["receipt"]["sid"] == marks["receipt_sid"]
+
+
+async def test_a_list_of_participants_that_is_not_there_is_no_word_on_a_participant(ask: Ask, sandbox: Sandbox) -> None:
+    sandbox.faults.add("*/Participants*", Fault("status", status=404))
+    answer = await ask(Q1)
+    receipts = [
+        edge["node"]
+        for message in conversation(answer.data)["messages"]["edges"]
+        for edge in message["node"]["receipts"]["edges"]
+    ]
+    assert all(receipt["status"] and receipt["participant"] is None for receipt in receipts)
+    assert answer.codes == ["NOT_FOUND"] * len(receipts)
