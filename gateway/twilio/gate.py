@@ -96,7 +96,7 @@ class Breaker:
     """
 
     PAUSE = 0.1
-    _FAILURES, _KINDS = 5, 2
+    _FAILURES, _KINDS = 3, 2
 
     def __init__(self) -> None:
         self.is_open = False

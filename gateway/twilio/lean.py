@@ -34,6 +34,8 @@ _HEADERS_MAX = 128
 _FRAMING_MAX = 2**20  # What an answer may take beyond its body: header, chunk sizes and their extensions.
 _IDLE_MAX = 15.0  # Seconds; common servers and balancers close after 20 to 60.
 _TLS_CHUNK = 2**16
+_HELD_MAX = 64 * 2**20  # Bytes of all unfinished answers together; beyond it the large ones among them are given up.
+_LARGE = 2**20
 _KEPT = {name.encode(): name for name in KEPT_HEADERS}
 
 
@@ -45,6 +47,8 @@ class LeanTransport:
         self.origin = origin
         self.idle: list[_Connection] = []
         """Kept connections, the one used last at the end."""
+        self.held = 0
+        """Bytes of all unfinished answers."""
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         default = 443 if origin.is_secure else 80
         headers = {"Host": host if origin.port == default else f"{host}:{origin.port}", **request_headers(origin)}
@@ -196,6 +200,7 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once."""
         self.is_open = False
+        self._let_go()
         if self._timer is not None:
             self._timer.cancel()
         if self._transport is not None:
@@ -238,7 +243,7 @@ class _Connection(asyncio.Protocol):
         if self._exchange is not None:
             if self._ends_with_connection and error is None and self._tls is None:
                 self._deliver()
-            elif self._is_reused and self._received == 0:
+            elif self._is_reused and self._received == 0 and not self._exchange.done():
                 # It was closed as the request went out: a kept connection's own hazard, and no attempt of the client's.
                 exchange, self._exchange = self._exchange, None
                 self.abort()
@@ -313,6 +318,7 @@ class _Connection(asyncio.Protocol):
             self.abort()  # Nobody asked.
             return
         self._received += len(data)
+        self._pool.held += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
@@ -321,6 +327,8 @@ class _Connection(asyncio.Protocol):
             self._trouble = self._trouble or "has too long a header"
         elif self._received > BODY_MAX + _FRAMING_MAX:
             self._trouble = self._trouble or f"is larger than {BODY_MAX} bytes"
+        elif self._received > _LARGE and self._pool.held > _HELD_MAX:
+            self._trouble = self._trouble or "is too large to be held with all the others"
         if self._is_whole:
             self._deliver()
         elif self._trouble is not None:
@@ -330,6 +338,7 @@ class _Connection(asyncio.Protocol):
     def _deliver(self) -> None:
         """Hand over the answer, and keep the connection if all is well with it."""
         exchange, self._exchange = self._exchange, None
+        self._let_go()
         if self._timer is not None:
             self._timer.cancel()
         keep = self._keep and self._trouble is None
@@ -347,11 +356,15 @@ class _Connection(asyncio.Protocol):
             return
         exchange.set_result(Answer(self._status, self._headers, body, self.abort))
 
+    def _let_go(self) -> None:
+        self._pool.held -= self._received
+        self._received = 0
+
     def _expire(self) -> None:
         self._fail(timed_out())
 
     def _fail(self, error: GatewayError) -> None:
-        exchange, self._exchange = self._exchange, None
+        exchange, self._exchange, self._body = self._exchange, None, []
         self.abort()
         if exchange is not None:
             exchange.fail(error)
