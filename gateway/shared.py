@@ -129,10 +129,10 @@ class Shared:
     async def begin(self, keys: Iterable[str], request: Request) -> list[Ticket]:
         """A ticket for each key: its value is at hand, or on its way."""
         keys = list(keys)
-        unknown = [key for key in keys if not self.knows(key, request)]
         others: dict[str, Ticket] = {}
-        if unknown and self._distant is not None and not request.fresh:
-            others = await self._take(unknown, request)
+        if self._distant is not None and not request.fresh:
+            unknown = [key for key in keys if not self.knows(key, request)]
+            others = await self._take(unknown, request) if unknown else {}
         return [others.get(key) or self._begin(key, request) for key in keys]
 
     def _begin(self, key: str, request: Request) -> Ticket:

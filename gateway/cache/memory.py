@@ -41,6 +41,8 @@ class MemoryCache:
 
     def put(self, key: str, entry: Entry) -> None:
         """Keep it in place of what the key had. One that would take more than an eighth of the room is not kept."""
+        if not self.most_bytes:
+            return
         old = self._entries.pop(key, None)
         if old is not None:
             self.bytes -= old.size

@@ -430,7 +430,7 @@ class Message(Node):
             self.path,
             first,
             after,
-            keep=keep,
+            keep=keep if wanted is not None else None,
             variant=",".join(sorted(word.value for word in wanted)) if wanted is not None else "",
             whole=True,
             nothing=wanted is not None and not wanted,

@@ -186,6 +186,7 @@ class _Reading:
         "_pause",
         "_queued",
         "caller",
+        "kind",
         "read",
         "target",
         "tickets",
@@ -195,6 +196,8 @@ class _Reading:
         self, client: Client, loop: asyncio.AbstractEventLoop, target: str, read: Read[Any], caller: str
     ) -> None:
         self.target = target
+        self.kind = collection_of(target)
+        """The collection it reads from."""
         self.read = read
         self.caller = caller
         self.tickets: list[Ticket] = []
@@ -204,11 +207,6 @@ class _Reading:
         self._queued = self._began = 0.0
         self._exchange: asyncio.Future[Answer] | None = None
         self._pause: asyncio.TimerHandle | None = None
-
-    @property
-    def kind(self) -> str:
-        """The collection it reads from."""
-        return collection_of(self.target)
 
     @property
     def is_wanted(self) -> bool:

@@ -111,9 +111,10 @@ class Breaker:
 
     def answered(self) -> None:
         """Twilio has answered something."""
-        self.is_open = False
-        self._failures = 0
-        self.failing.clear()
+        if self._failures:
+            self.is_open = False
+            self._failures = 0
+            self.failing.clear()
 
     def failed(self, kind: str, now: float) -> None:
         """A read of that kind of record got no answer, or one that says Twilio is down."""
@@ -128,10 +129,8 @@ class Entrant(Protocol):
 
     caller: str
     """For whom it is."""
-
-    @property
-    def kind(self) -> str:
-        """What kind of record it reads."""
+    kind: str
+    """What kind of record it reads."""
 
     @property
     def is_wanted(self) -> bool:

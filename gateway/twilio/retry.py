@@ -59,7 +59,8 @@ class RetryBudget:
 
     def earn(self) -> None:
         """A read was attempted for the first time."""
-        self._left = min(self._MOST, self._left + self.SHARE)
+        if self._left < self._MOST:
+            self._left += self.SHARE
 
     def spend(self) -> bool:
         """Whether one more attempt is within the budget; if so, it is spent."""
