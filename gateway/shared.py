@@ -26,11 +26,8 @@ from gateway.twilio.responses import Answer, Page, read_item, read_page
 __all__ = ["DistantCache", "Request", "Shared", "share_slots"]
 
 _BLOCK = 8  # Slots are shared by so many.
-_LOOK_FOR_SLOTS, _IDLE_ROUNDS, _HELD_FOR = (
-    0.05,
-    10,
-    3.0,
-)  # Seconds; every round when reads wait, else every tenth; seconds.
+_LOOK_FOR_SLOTS = 0.05  # Seconds between questions for slots, while reads wait; ten times that else.
+_HELD_FOR = 3.0  # Seconds after which the slots of a process that is not heard of are free again.
 _LOOK_AGAIN = 0.01  # Seconds between looks at what another process is reading.
 
 
@@ -131,7 +128,7 @@ class Shared:
         keys = list(keys)
         others: dict[str, Ticket] = {}
         if self._distant is not None and not request.fresh:
-            unknown = [key for key in keys if not self.knows(key, request)]
+            unknown = [key for key in keys if not self.knows(key, request) and not self._client.is_reading(key)]
             others = await self._take(unknown, request) if unknown else {}
         return [others.get(key) or self._begin(key, request) for key in keys]
 
@@ -191,7 +188,9 @@ class Shared:
             waiting = {key: waiting[key] for key in found.awaited & waiting.keys()}
 
     def _release(self, key: str, ticket: asyncio.Future[Any]) -> None:
-        if self._distant is not None and (ticket.cancelled() or isinstance(ticket.result(), GatewayError)):
+        """What was not read here may be read elsewhere."""
+        has_failed = ticket.cancelled() or ticket.exception() is not None or isinstance(ticket.result(), GatewayError)
+        if self._distant is not None and has_failed:
             self._distant.give_back(key)
 
     def _learn(self, key: str, read_at: float, body: bytes) -> None:
@@ -256,7 +255,7 @@ async def share_slots(gate: Gate, distant: DistantCache) -> None:
     """
     total, rounds = gate.window.most, 0
     while True:
-        if gate.waiting or rounds % _IDLE_ROUNDS == 0:
+        if gate.waiting or rounds % 10 == 0:
             wanted = -(-(gate.in_flight + gate.waiting + 1) // _BLOCK) * _BLOCK
             share = await distant.share(total, min(total, wanted), time.time(), _HELD_FOR)
             gate.allow(total if share is None else share)

@@ -117,6 +117,16 @@ async def test_a_lost_lease_costs_a_call_and_no_answer(sandbox: Sandbox, server:
     assert (outcome.failures, outcome.calls, len(sandbox.calls)) == ((), 1, 2)
 
 
+async def test_what_is_not_kept_is_not_waited_for(sandbox: Sandbox, server: Server) -> None:
+    """Nobody waits for a lease to run out: not where nothing is kept, nor when what was kept has become too old."""
+    for lifetimes in (Lifetimes(0, 0, 0, 0, 0, 0), Lifetimes(0.05, 0.05, 0.05, 0.05, 0.05, 0.05)):
+        async with replicas(sandbox, server, lifetimes=lifetimes) as (one, other):
+            for each in (one, other, one, other):
+                began = asyncio.get_running_loop().time()
+                assert (await ask(each, sandbox)).failures == ()
+                assert asyncio.get_running_loop().time() - began < 1.0
+
+
 async def test_an_error_is_everyones_own(sandbox: Sandbox, server: Server) -> None:
     sandbox.faults.add("*", Fault("status", status=403))
     async with replicas(sandbox, server) as both:

@@ -126,10 +126,12 @@ class RedisCache:
         return found
 
     def put(self, key: str, read_at: float, body: bytes, seconds: float) -> None:
-        """Keep a body for so long, in the background; whoever awaits it will find it."""
-        if seconds > 0:
-            self._later()
-            self._to_put.append((self._prefix + key, struct.pack(">d", read_at) + body, max(1, int(seconds * 1000))))
+        """Keep a body for so long, in the background; whoever awaits it will find it, or read it when it is not kept."""
+        if seconds <= 0:
+            self.give_back(key)
+            return
+        self._later()
+        self._to_put.append((self._prefix + key, struct.pack(">d", read_at) + body, max(1, int(seconds * 1000))))
 
     def give_back(self, key: str) -> None:
         """Leave it to others to read this, in the background."""
@@ -179,6 +181,7 @@ class RedisCache:
             pipeline = self._redis.pipeline(transaction=False)
             for name, value, milliseconds in puts:
                 pipeline.set(name, value, px=milliseconds)
+                pipeline.delete(f"{name}?lease")
             await self._ask(pipeline.execute)
         if given_back:
             await self._ask(lambda: self._give_back(keys=given_back, args=[self._name]))

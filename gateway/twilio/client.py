@@ -97,6 +97,10 @@ class Client:
             raise value
         return cast(T, value)
 
+    def is_reading(self, target: str) -> bool:
+        """Whether `target` is being read."""
+        return target in self._readings
+
     def read(
         self,
         target: str,
