@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -83,7 +84,8 @@ async def run_demo(
                     _write_whole(ready_file, json.dumps(facts, indent=2) + "\n")
                 say(_greeting(facts))
 
-            server = Server(create_app(settings_for(sandbox)), tell)
+            # Nothing is kept between requests, so that whatever is done to the sandbox shows at once.
+            server = Server(create_app(replace(settings_for(sandbox), cache_bytes=0)), tell)
             await server.serve(sockets=[listener])
         finally:
             await sandbox.stop()
