@@ -142,7 +142,7 @@ class Ticket(asyncio.Future[Any]):
     deadline: float | None
     watch: Watch | None
     is_first: bool
-    """Whether the read began for this request."""
+    """Whether the read went out for this request."""
     is_known: bool = False
     """Whether there was no read at all, since its result was known from before."""
 
@@ -234,6 +234,8 @@ class _Reading:
 
     def refuse(self, error: GatewayError) -> None:
         """Come to an end without having gone out."""
+        for ticket in self.tickets:
+            ticket.is_first = False
         self._settle(error)
 
     def leave(self, ticket: Ticket) -> None:
