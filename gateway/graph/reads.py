@@ -303,12 +303,16 @@ class Listing:
 
     def _window(self, rows: Iterable[Row]) -> Window:
         """The window on rows that are all at hand."""
-        unique: dict[str, Row] = {}
-        for row in rows:
-            unique.setdefault(row.sid, row)
-        every, keep = list(unique.values()), self._keep
+        every, keep = list(rows), self._keep
+        if len({row.sid for row in every}) < len(every):  # Rows that came twice, as others came and went between pages.
+            first: dict[str, Row] = {}
+            for row in every:
+                first.setdefault(row.sid, row)
+            every = list(first.values())
         passed = self._after.place_in(every) if self._after is not None else 0
-        kept = [each for each in enumerate(every, 1) if keep is None or keep(each[1])]
+        kept = list(enumerate(every, 1))
+        if keep is not None:
+            kept = [each for each in kept if keep(each[1])]
         ahead = [each for each in kept if each[0] > passed] if passed else kept
         make, path = self._resource.node, self.path
         edges = [
