@@ -5,7 +5,7 @@ Each is a plain value that says what to read; making one costs nothing and refus
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
@@ -243,7 +243,7 @@ class Listing:
         if self._whole:
             return self._read_whole(context.loaders)
         if self._is_own(context):
-            return self._window(self._own_rows(context))
+            return self._window(list(self._own_rows(context)))
         window = self._walk(context.loaders, self._start)
         after, first = self._after, window.first_index
         if after is None or not after.own or after.index is None:
@@ -298,12 +298,14 @@ class Listing:
         return Window(edges, has_next, after is not None, end, first_index=first_index)
 
     def _read_whole(self, loaders: Loaders) -> Window:
-        pages = loaders.pages(self._start, most=self._resource.page_max + _SPARE_PAGES)
-        return self._window(row for page in pages for row in page.rows)
+        rows: list[Row] = []
+        for page in loaders.pages(self._start, most=self._resource.page_max + _SPARE_PAGES):
+            rows += page.rows
+        return self._window(rows)
 
-    def _window(self, rows: Iterable[Row]) -> Window:
+    def _window(self, rows: list[Row]) -> Window:
         """The window on rows that are all at hand."""
-        every, keep = list(rows), self._keep
+        every, keep = rows, self._keep
         if len({row.sid for row in every}) < len(every):  # Rows that came twice, as others came and went between pages.
             first: dict[str, Row] = {}
             for row in every:
