@@ -124,7 +124,7 @@ async def test_what_is_not_kept_is_not_waited_for(sandbox: Sandbox, server: Serv
             for each in (one, other, one, other):
                 began = asyncio.get_running_loop().time()
                 assert (await ask(each, sandbox)).failures == ()
-                assert asyncio.get_running_loop().time() - began < 1.0
+                assert asyncio.get_running_loop().time() - began < 2.5
 
 
 async def test_an_error_is_everyones_own(sandbox: Sandbox, server: Server) -> None:
@@ -142,7 +142,7 @@ async def test_without_the_server_everyone_goes_on_alone(sandbox: Sandbox, serve
             for _ in range(3):
                 began = asyncio.get_running_loop().time()
                 assert (await ask(one, sandbox)).failures == ()
-                assert asyncio.get_running_loop().time() - began < 1.0
+                assert asyncio.get_running_loop().time() - began < 2.5
             server.start()
             await asyncio.sleep(1.1)  # The pause before it is asked again is what is looked at here.
             assert (await ask(one, sandbox)).failures == ()
@@ -158,7 +158,7 @@ async def test_a_server_that_hangs_costs_a_moment(sandbox: Sandbox, server: Serv
             began = asyncio.get_running_loop().time()
             outcome = await ask(other, sandbox)
             assert outcome.failures == ()
-            assert asyncio.get_running_loop().time() - began < 2.0
+            assert asyncio.get_running_loop().time() - began < 2.5
         finally:
             os.kill(server.process.pid, 18)  # SIGCONT
 

@@ -181,7 +181,6 @@ class _Connection(asyncio.Protocol):
         """Send a request; its answer must have come within so many seconds."""
         exchange.connection = self
         self._exchange = exchange
-        self._is_reused = self._is_whole
         self._start()
         self._timer = self._loop.call_later(seconds, self._expire)
         if self._tls is None:
@@ -194,6 +193,7 @@ class _Connection(asyncio.Protocol):
     def park(self) -> None:
         """Keep the connection for the next request."""
         if self.is_open:
+            self._is_reused = True
             self.idle_since = self._loop.time()
             self._pool.idle.append(self)
 

@@ -513,7 +513,7 @@ async def test_what_is_not_back_by_the_deadline_is_an_error_and_the_rest_is_answ
 ) -> None:
     sandbox.faults.add(f"{at.message}/Receipts*", Fault("hang"))
     marks = sandbox.landmarks
-    outcome = await Operations(client, Limits(deadline=0.5)).run(
+    outcome = await Operations(client, Limits(deadline=2.0)).run(
         Q1, variables={"serviceSid": marks["service_sid"], "conversationSid": marks["conversation_sid"]}
     )
     messages = outcome.data["service"]["conversation"]["messages"]["edges"]  # type: ignore[index]

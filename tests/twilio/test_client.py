@@ -87,8 +87,8 @@ async def test_reads_in_flight_are_bounded(sandbox: Sandbox) -> None:
 
 
 async def test_waiting_for_a_slot_is_not_twilios_delay(sandbox: Sandbox) -> None:
-    sandbox.faults.add("*", Fault(latency=0.15))
-    async with client_of(sandbox, 1, read=0.4) as client:
+    sandbox.faults.add("*", Fault(latency=0.12))
+    async with client_of(sandbox, 1, read=0.6) as client:
         answers = await asyncio.gather(*(client.get(f"Services?PageSize={n + 1}", whole) for n in range(6)))
     assert [answer.status for answer in answers] == [200] * 6
 

@@ -17,7 +17,7 @@ from gateway.twilio.transport import Credentials, Origin, Timeouts
 
 @asynccontextmanager
 async def client_of(sandbox: Sandbox, concurrency: int = 64) -> AsyncIterator[Client]:
-    origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token), Timeouts(read=0.3))
+    origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token), Timeouts(read=1.0))
     async with Client(origin, concurrency=concurrency, retries=RetryPolicy(first_delay=0.0)) as client:
         yield client
 
