@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -26,7 +27,7 @@ from gateway.twilio.responses import Answer, Page, read_item, read_page
 __all__ = ["DistantCache", "Request", "Shared", "share_slots"]
 
 _BLOCK = 8  # Slots are shared by so many.
-_LOOK_FOR_SLOTS = 0.05  # Seconds between questions for slots, while reads wait; ten times that else.
+_LOOK_FOR_SLOTS = 0.05  # Seconds between questions for more slots, while reads wait; ten times that while none does.
 _HELD_FOR = 3.0  # Seconds after which the slots of a process that is not heard of are free again.
 _LOOK_AGAIN = 0.01  # Seconds between looks at what another process is reading.
 
@@ -253,14 +254,17 @@ async def share_slots(gate: Gate, distant: DistantCache) -> None:
     Each has what it wants and the others leave, in blocks, and one slot at least.
     While nobody tells, all are used; the window gives way when Twilio says that it is too many.
     """
-    total, rounds = gate.window.most, 0
+    total = gate.window.most
     while True:
-        if gate.waiting or rounds % 10 == 0:
-            wanted = -(-(gate.in_flight + gate.waiting + 1) // _BLOCK) * _BLOCK
-            share = await distant.share(total, min(total, wanted), time.time(), _HELD_FOR)
-            gate.allow(total if share is None else share)
-        rounds += 1
-        await asyncio.sleep(_LOOK_FOR_SLOTS)
+        wanted = -(-(gate.in_flight + gate.waiting + 1) // _BLOCK) * _BLOCK
+        share = await distant.share(total, min(total, wanted), time.time(), _HELD_FOR)
+        gate.allow(total if share is None else share)
+        gate.is_crowded.clear()
+        if gate.waiting:
+            await asyncio.sleep(_LOOK_FOR_SLOTS)
+        else:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(gate.is_crowded.wait(), 10 * _LOOK_FOR_SLOTS)
 
 
 def _size(body: bytes) -> int:

@@ -154,6 +154,8 @@ class Gate:
         self.window = Window(most)
         self.breaker = Breaker()
         self.in_flight = 0
+        self.is_crowded = asyncio.Event()
+        """Set when a read has to wait for room; whoever can make room clears it."""
         self._turns: Turns[Entrant] = Turns()
         self._probe: Entrant | None = None
         self._hold: asyncio.TimerHandle | None = None
@@ -184,6 +186,7 @@ class Gate:
             entrant.go()
         else:
             self._turns.add(entrant.caller, entrant)
+            self.is_crowded.set()
 
     def leave(
         self, entrant: Entrant, error: GatewayError | None, began: float, now: float, reported: int | None
