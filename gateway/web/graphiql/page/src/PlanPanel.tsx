@@ -18,7 +18,7 @@ export function PlanPanel() {
         </>
       )}
       {outlook.kind === "plan" && <Foreseen plan={outlook.plan} />}
-      {outlook.kind === "refused" && <Refused message={outlook.message} refusal={outlook.refusal} />}
+      {outlook.kind === "refused" && <Refused refusal={outlook.refusal} />}
     </section>
   );
 }
@@ -77,16 +77,17 @@ function CallsBar({ share, kind }: { share: number; kind: string }) {
   );
 }
 
-function Refused({ message, refusal }: { message: string; refusal: Refusal }) {
+function Refused({ refusal }: { refusal: Refusal }) {
   const [dearest] = refusal.contributors;
+  const [requested, limit] = [refusal.requested, refusal.limit].map((calls) => calls.toLocaleString("en"));
   return (
     <>
       <p className="figures">
-        <Figure value={refusal.requested.toLocaleString("en")} unit="calls at most" name="requested" />
-        <Figure value={refusal.limit.toLocaleString("en")} unit="allowed" name="limit" />
+        <Figure value={requested ?? ""} unit="calls at most" name="requested" />
+        <Figure value={limit ?? ""} unit="allowed" name="limit" />
       </p>
       <p className="refused" role="status">
-        {message}
+        Refused before its first call: {requested} are more than {limit}.
       </p>
       {dearest && (
         <p className="dearest" data-testid="dearest">

@@ -6,7 +6,7 @@ import { useEffect } from "react";
 import type { Failure } from "./answers";
 import { foresee } from "./ask";
 import { many, ms } from "./calls";
-import { sessionHeaders } from "./memory";
+import { keepHeaders, sessionHeaders } from "./memory";
 import { type Outlook, tell, useLive } from "./live";
 
 export const CALLS = "Upstream calls";
@@ -59,7 +59,7 @@ function told(errors: Failure[]): string {
   return `${first.message}${place}${more}`;
 }
 
-/** Keep the plan that of what is written: a dry run when nothing has changed for a moment. */
+/** Keep the plan up with what is written: a dry run when nothing has changed for a moment. */
 function usePlan(): void {
   const { queryEditor, variableEditor, headerEditor, operationName } = useGraphiQL(
     pick("queryEditor", "variableEditor", "headerEditor", "operationName"),
@@ -104,6 +104,14 @@ function usePlan(): void {
 function useSessionHeaders(): void {
   const { headerEditor, tabs, activeTabIndex } = useGraphiQL(pick("headerEditor", "tabs", "activeTabIndex"));
   const tab = tabs[activeTabIndex]?.id;
+  useEffect(() => {
+    const watch = headerEditor?.onDidChangeModelContent(() => {
+      const text = headerEditor.getValue();
+      // Emptied by a change of tabs it says nothing; by its reader, that there are none any more.
+      if (text.trim() || headerEditor.hasTextFocus()) keepHeaders(text);
+    });
+    return () => watch?.dispose();
+  }, [headerEditor]);
   useEffect(() => {
     if (headerEditor && !headerEditor.getValue().trim()) headerEditor.setValue(sessionHeaders());
   }, [headerEditor, tab]);

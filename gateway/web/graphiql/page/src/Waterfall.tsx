@@ -91,9 +91,11 @@ export function Waterfall({ drawing, chosen, onChoose }: Props) {
         {ticks(end).map((time) => (
           <g key={time} className="tick">
             <line x1={x(time)} x2={x(time)} y1={29} y2={height} />
-            <text x={x(time) + 2} y={27}>
-              {ms(time).replace(".0", "")}
-            </text>
+            {x(time) < width - 40 && (
+              <text x={x(time) + 2} y={27}>
+                {ms(time).replace(".0", "")}
+              </text>
+            )}
           </g>
         ))}
         {lots.map(({ lot, top, bar, step }) => (

@@ -1,6 +1,7 @@
 // How the page asks the endpoint beside it: runs, which are traced, and dry runs.
 
 import type { Fetcher, FetcherParams } from "@graphiql/toolkit";
+import { Kind, parse } from "graphql";
 import type { Answer, Refusal } from "./answers";
 import { type Outlook, tell } from "./live";
 
@@ -12,7 +13,7 @@ async function ask(params: FetcherParams, headers: Headers, signal?: AbortSignal
   const response = await fetch(ENDPOINT, {
     method: "POST",
     headers: { Accept: "application/json", "Content-Type": "application/json", ...headers },
-    body: JSON.stringify(params),
+    body: JSON.stringify({ ...params, operationName: nameIn(params) }),
     credentials: "same-origin",
     signal,
   });
@@ -21,6 +22,19 @@ async function ask(params: FetcherParams, headers: Headers, signal?: AbortSignal
     return JSON.parse(text) as Answer;
   } catch {
     throw new Error(`The gateway, or a proxy before it, answered ${response.status} with something that is no JSON.`);
+  }
+}
+
+/** The operation's name, if the document has it: just after a change of tabs GraphiQL still gives the other tab's. */
+function nameIn({ query, operationName }: FetcherParams): string | null {
+  if (!operationName) return null;
+  try {
+    const has = parse(query, { noLocation: true }).definitions.some(
+      (definition) => definition.kind === Kind.OPERATION_DEFINITION && definition.name?.value === operationName,
+    );
+    return has ? operationName : null;
+  } catch {
+    return operationName;
   }
 }
 
@@ -77,7 +91,7 @@ export async function foresee(params: FetcherParams, headers: Headers, signal: A
   const { requested, limit, contributors, suggestion = null } = failure?.extensions ?? {};
   if (failure && requested !== undefined && limit !== undefined && contributors) {
     const refusal: Refusal = { requested, limit, contributors, suggestion };
-    return { kind: "refused", message: failure.message, refusal };
+    return { kind: "refused", refusal };
   }
   if (failure) return { kind: "unclear", message: failure.message };
   return { kind: "plan", plan: { requested: 0, roundTrips: 0, edges: [] } };

@@ -144,7 +144,7 @@ export const many = (count: number, noun: string): string =>
   `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
 export const ms = (value: number): string =>
-  value >= 1000 ? `${(value / 1000).toFixed(2)} s` : `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+  value >= 1000 ? `${(value / 1000).toFixed(2)}\u00a0s` : `${value < 10 ? value.toFixed(1) : Math.round(value)}\u00a0ms`;
 
 /** A command that makes the call, with the reader's own credentials from the environment. */
 export function asCurl(path: string, upstream: string): string {

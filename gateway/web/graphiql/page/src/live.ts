@@ -15,7 +15,7 @@ export interface Run {
 export type Outlook =
   | { kind: "none" }
   | { kind: "plan"; plan: Plan }
-  | { kind: "refused"; message: string; refusal: Refusal }
+  | { kind: "refused"; refusal: Refusal }
   | { kind: "unclear"; message: string };
 
 export interface Live {

@@ -16,7 +16,7 @@ import { PlanPanel } from "./PlanPanel";
 import { CALLS, PLAN, StatusLine } from "./StatusLine";
 import { fetcher } from "./ask";
 import { FACTS } from "./facts";
-import { STORAGE, hasTabs, keepHeaders, sessionHeaders } from "./memory";
+import { STORAGE, hasTabs, sessionHeaders } from "./memory";
 
 const EXPLORER = explorerPlugin({ showAttribution: false });
 const CALLS_PLUGIN = { title: CALLS, icon: CallsIcon, content: CallsPanel };
@@ -64,7 +64,6 @@ createRoot(document.getElementById("root") as HTMLElement).render(
     shouldPersistHeaders={false}
     showPersistHeadersSettings={false}
     inputValueDeprecation
-    onEditHeaders={keepHeaders}
   >
     <GraphiQL.Logo>
       <span className="logo">
