@@ -34,7 +34,7 @@ export function CallsPanel() {
       <p className="figures">
         <Figure value={upstream.count.toLocaleString("en")} unit={upstream.count === 1 ? "call" : "calls"} name="calls" />
         <Figure value={String(upstream.roundTrips)} unit={upstream.roundTrips === 1 ? "round trip" : "round trips"} name="trips" />
-        <Figure value={ms(upstream.totalMs)} unit="until the last was back" name="time" />
+        {drawing.lots.length > 0 && <Figure value={ms(upstream.totalMs)} unit="until the last was back" name="time" />}
       </p>
       {run.cost && <CostBars cost={run.cost} />}
       <ul className="reasons">

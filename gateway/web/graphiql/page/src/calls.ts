@@ -113,7 +113,7 @@ function roundTrips(calls: Timed[], count: number): number[] {
 /** Why it took as long as it did, in sentences; the first is what to change first. */
 export function reasons(upstream: Upstream, waterfall: Waterfall): string[] {
   const calls = waterfall.lots.flatMap((lot) => lot.lanes.flatMap((lane) => lane.attempts));
-  if (!calls.length) return ["Nothing was called: all of it was known, or told by what was."];
+  if (!calls.length) return ["Nothing was called: all was known from before. The header Cache-Control: no-cache has it read."];
   const told: string[] = [];
   const bad = calls.filter((call) => isBad(call));
   const again = calls.filter((call) => call.attempt > 1);
