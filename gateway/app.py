@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from gateway.twilio.lean import LeanTransport
 from gateway.twilio.transport import Origin, Timeouts, Transport
 from gateway.web.auth import Callers
 from gateway.web.endpoint import Endpoint
-from gateway.web.graphiql import graphiql
+from gateway.web.graphiql import Graphiql
 from gateway.web.health import live, ready
 from gateway.web.metrics import Metrics, MetricsPage
 from gateway.web.responses import error_response
@@ -50,10 +50,11 @@ def create_client(settings: Settings) -> Client:
     return Client(origin, transport=_TRANSPORTS[settings.transport], concurrency=settings.upstream_concurrency)
 
 
-def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
+def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str, str] | None = None) -> Starlette:
     """The gateway as an ASGI application.
 
-    Without callers' tokens it answers only to this machine's own names, unless it is meant for `any_host`.
+    Without callers' tokens it answers only to this machine's own names, unless it is meant for `any_host`. GraphiQL's
+    opening tabs use the values of variables that are `known`, as those of the demo's sandbox.
     """
     client = create_client(settings)
     limits = Limits(settings.deadline, settings.cost_max, settings.cost_limit, settings.queue, settings.caller_budget)
@@ -97,7 +98,7 @@ def create_app(settings: Settings, *, any_host: bool = False) -> Starlette:
         Route("/metrics", MetricsPage(metrics, callers, any_host=any_host).answer),
     ]
     if settings.graphiql:
-        routes.append(Route("/graphiql", graphiql))
+        routes += Graphiql(known, settings.upstream_url if known else None).routes
     middleware = [Middleware(CORSMiddleware, **_cors(settings.cors_origins))] if settings.cors_origins else []
     app = _Application(
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}

@@ -3,9 +3,9 @@
 from typing import Any
 
 import aiohttp
-from graphql import GraphQLError, OperationDefinitionNode, parse
 
-from gateway.demo import settings_for
+from gateway.demo import known_variables, settings_for
+from gateway.execution.inputs import declared_variables
 from gateway.sandbox import Sandbox
 
 __all__ = ["ask_sandbox", "ask_url", "landmark_variables"]
@@ -48,20 +48,5 @@ async def ask_url(
 
 def landmark_variables(document: str, landmarks: dict[str, str]) -> dict[str, str]:
     """The document's variables that the sandbox has values for: `$serviceSid` is its `service_sid`."""
-    try:
-        definitions = parse(document, no_location=True).definitions
-    except (GraphQLError, RecursionError):
-        return {}  # What is wrong with it is for the gateway to say.
-    names = {
-        variable.variable.name.value
-        for definition in definitions
-        if isinstance(definition, OperationDefinitionNode)
-        for variable in definition.variable_definitions or ()
-    }
-    values = {_camel(name): value for name, value in landmarks.items()}
-    return {name: values[name] for name in names & values.keys()}
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(part.capitalize() for part in others)
+    values = known_variables(landmarks)
+    return {name: values[name] for name in declared_variables(document) if name in values}

@@ -16,7 +16,7 @@ from gateway.server import Server, address, listen, unusable
 from gateway.settings import Settings
 from gateway.twilio.transport import Credentials
 
-__all__ = ["FIRST_QUERY", "ready_facts", "run_demo", "settings_for"]
+__all__ = ["FIRST_QUERY", "known_variables", "ready_facts", "run_demo", "settings_for"]
 
 FIRST_QUERY = """\
 {
@@ -40,6 +40,16 @@ def settings_for(sandbox: Sandbox) -> Settings:
     return Settings(
         credentials=Credentials(sandbox.account_sid, sandbox.auth_token), upstream_url=sandbox.url, log_level="warning"
     )
+
+
+def known_variables(landmarks: dict[str, str]) -> dict[str, str]:
+    """The sandbox's landmarks by the names that variables have: its `service_sid` is `$serviceSid`."""
+
+    def camel(name: str) -> str:
+        first, *others = name.split("_")
+        return first + "".join(part.capitalize() for part in others)
+
+    return {camel(name): value for name, value in landmarks.items()}
 
 
 def ready_facts(sandbox: Sandbox, base: str) -> dict[str, str]:
@@ -85,7 +95,8 @@ async def run_demo(
                 say(_greeting(facts))
 
             # Nothing is kept between requests, so that whatever is done to the sandbox shows at once.
-            server = Server(create_app(replace(settings_for(sandbox), cache_bytes=0)), tell)
+            settings = replace(settings_for(sandbox), cache_bytes=0)
+            server = Server(create_app(settings, known=known_variables(sandbox.landmarks)), tell)
             await server.serve(sockets=[listener])
         finally:
             await sandbox.stop()

@@ -195,7 +195,11 @@ def test_the_wheel_runs_by_itself(tmp_path: Path) -> None:
         path.relative_to(unpacked) for path in unpacked.glob("gateway/**/*") if path.suffix in {".py", ".graphql"}
     }
     here = {path.relative_to(ROOT) for path in ROOT.glob("gateway/**/*") if path.suffix in {".py", ".graphql"}}
-    assert packed == here
+    assert packed == {path for path in here if "page" not in path.parts}  # What GraphiQL is built from stays here.
+    bundle = {path.name for path in unpacked.glob("gateway/web/graphiql/dist/*")}
+    assert bundle in ({"why-not.txt"}, {"index.html", "graphiql", "NOTICES.txt", "built-from.txt"})
+    assert not (unpacked / "gateway/web/graphiql/page").exists()
+    assert wheel.stat().st_size <= 3_000_000
 
 
 async def test_readme_s_query_has_the_answer_that_readme_gives(ask: Ask) -> None:

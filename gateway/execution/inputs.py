@@ -17,19 +17,36 @@ from graphql import (
     GraphQLField,
     GraphQLNonNull,
     GraphQLSchema,
+    NonNullTypeNode,
+    OperationDefinitionNode,
     VariableDefinitionNode,
     VariableNode,
     Visitor,
+    parse,
     visit,
 )
 from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource, get_argument_values, get_variable_values
 from strawberry.types.arguments import StrawberryArgument, convert_arguments
 
-__all__ = ["argument_reader", "variable_reader"]
+__all__ = ["argument_reader", "declared_variables", "variable_reader"]
 
 _PLAIN: dict[str, type[Any]] = {"ID": str, "String": str, "Boolean": bool, "Int": int}
 _INT = range(-(2**31), 2**31)
+
+
+def declared_variables(document: str) -> dict[str, bool]:
+    """The variables that a document's operations declare, and whether each must be given."""
+    try:
+        definitions = parse(document, no_location=True).definitions
+    except (GraphQLError, RecursionError):
+        return {}  # What is wrong with it is told when it is run.
+    return {
+        variable.variable.name.value: isinstance(variable.type, NonNullTypeNode) and variable.default_value is None
+        for definition in definitions
+        if isinstance(definition, OperationDefinitionNode)
+        for variable in definition.variable_definitions or ()
+    }
 
 
 def variable_reader(

@@ -1,0 +1,114 @@
+"""GraphiQL, the page for exploring the graph: its bundle, served from the package, and what is written into it.
+
+The bundle is built from `page/` when the package is; see `page/hatch_build.py`. Nothing is asked of other hosts.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from anyio import to_thread
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from gateway.execution.inputs import declared_variables
+from gateway.web.browsers import HEADERS
+
+__all__ = ["BUNDLE", "Graphiql", "opening_tabs"]
+
+BUNDLE = Path(__file__).parent / "dist"
+"""Where the build leaves it."""
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
+    "img-src 'self' data:; worker-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_PAGE_HEADERS = {**HEADERS, "Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
+_ASSET_HEADERS = {
+    **_PAGE_HEADERS,  # A worker goes by the policy that its own file came with.
+    "Cache-Control": "public, max-age=31536000, immutable",
+    "Vary": "Accept-Encoding",
+}
+_MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".ttf": "font/ttf"}
+_FACTS = '<script id="facts" type="application/json">{}</script>'
+_TWILIO = "https://conversations.twilio.com/v1"
+
+
+class Graphiql:
+    """The page and its files."""
+
+    def __init__(
+        self, values: Mapping[str, str] | None = None, upstream: str | None = None, bundle: Path = BUNDLE
+    ) -> None:
+        """Take the values of variables that the opening tabs may use, where calls that are copied go, and the bundle."""
+        self._assets = {path.name.removesuffix(".gz"): path for path in bundle.glob("graphiql/*.gz")}
+        index = bundle / "index.html"
+        if index.is_file() and self._assets:
+            facts = json.dumps({"tabs": opening_tabs(values or {}), "upstream": upstream or _TWILIO})
+            facts = facts.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+            page = index.read_text(encoding="utf-8").replace(_FACTS, _FACTS.replace("{}", facts))
+        else:
+            page = _not_built(bundle)
+        self._page = page
+
+    @property
+    def routes(self) -> list[Route]:
+        """Where they are served. The page names its files relative to itself, so that any prefix will do."""
+        return [Route("/graphiql", self.page), Route("/graphiql/{name}", self.asset)]
+
+    async def page(self, request: Request) -> Response:
+        """The page, or, where there is no bundle, how to get it."""
+        return HTMLResponse(self._page, headers=_PAGE_HEADERS)
+
+    async def asset(self, request: Request) -> Response:
+        """One of its files, whose name changes with its content."""
+        path = self._assets.get(request.path_params["name"])
+        if path is None:
+            raise HTTPException(404)
+        content, headers = await to_thread.run_sync(path.read_bytes), _ASSET_HEADERS
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers = {**headers, "Content-Encoding": "gzip"}
+        else:
+            content = await to_thread.run_sync(gzip.decompress, content)
+        return Response(content, headers=headers, media_type=_MEDIA_TYPES.get(path.with_suffix("").suffix))
+
+
+def opening_tabs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    """The examples as the page opens them; a variable that must be given has its value, or an empty one to fill in."""
+    examples = [file for file in files("gateway.examples").iterdir() if file.name.endswith(".graphql")]
+    tabs = []
+    for example in sorted(examples, key=lambda file: (file.name != "thread.graphql", file.name)):
+        document = example.read_text(encoding="utf-8")
+        given = {name: values.get(name, "") for name, needed in declared_variables(document).items() if needed}
+        tabs.append({"query": document, "variables": json.dumps(given, indent=2) if given else ""})
+    return tabs
+
+
+def _not_built(bundle: Path) -> str:
+    try:
+        reason = (bundle / "why-not.txt").read_text(encoding="utf-8").strip()
+    except OSError:
+        reason = "The package was built without it."
+    return f"""\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="color-scheme" content="light dark">
+<title>GraphiQL is not here</title>
+<style>body {{ font: 16px/1.5 system-ui, sans-serif; margin: 4rem auto; max-width: 40rem; padding: 0 1rem }}</style>
+<h1>GraphiQL is not here</h1>
+<p>{escape(reason)}</p>
+<p>It is built when the package is installed from its sources, with Node.js 20.19 or later and a way to the npm registry,
+or a mirror of it. Install again where both are at hand:</p>
+<pre>pip install --force-reinstall --no-deps .</pre>
+<p>or install a wheel that was built there. GraphQL itself is served, at <code>graphql</code> beside this page: any GraphQL
+client will do, and <code>receipts-gateway query</code>.</p>
+</html>
+"""

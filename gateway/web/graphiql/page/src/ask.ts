@@ -1,0 +1,98 @@
+// How the page asks the endpoint beside it: runs, which are traced, and dry runs.
+
+import type { Fetcher, FetcherParams } from "@graphiql/toolkit";
+import { Kind, parse } from "graphql";
+import type { Answer, Refusal } from "./answers";
+import { type Outlook, tell } from "./live";
+
+type Headers = Record<string, string>;
+
+const ENDPOINT = new URL("graphql", window.location.href.replace(/[?#].*/, "")).href;
+
+async function ask(params: FetcherParams, headers: Headers, signal?: AbortSignal): Promise<Answer> {
+  const response = await fetch(ENDPOINT, {
+    method: "POST",
+    headers: { Accept: "application/json", "Content-Type": "application/json", ...headers },
+    body: JSON.stringify({ ...params, operationName: nameIn(params) }),
+    credentials: "same-origin",
+    signal,
+  });
+  const text = await response.text();
+  try {
+    return JSON.parse(text) as Answer;
+  } catch {
+    throw new Error(`The gateway, or a proxy before it, answered ${response.status} with something that is no JSON.`);
+  }
+}
+
+/** The operation's name, if the document has it: just after a change of tabs GraphiQL still gives the other tab's. */
+function nameIn({ query, operationName }: FetcherParams): string | null {
+  if (!operationName) return null;
+  try {
+    const has = parse(query, { noLocation: true }).definitions.some(
+      (definition) => definition.kind === Kind.OPERATION_DEFINITION && definition.name?.value === operationName,
+    );
+    return has ? operationName : null;
+  } catch {
+    return operationName;
+  }
+}
+
+const asks = (headers: Headers, name: string): boolean => Object.keys(headers).some((key) => key.toLowerCase() === name);
+
+async function run(params: FetcherParams, headers: Headers, signal: AbortSignal): Promise<Answer> {
+  const began = performance.now();
+  tell({ isRunning: true });
+  try {
+    const answer = await ask(params, { "X-Gateway-Trace": "1", ...headers }, signal);
+    const { upstream = null, cost = null, ...rest } = answer.extensions ?? {};
+    const milliseconds = performance.now() - began;
+    const operation = params.operationName ?? null;
+    tell({ isRunning: false, run: { operation, upstream, cost, errors: answer.errors ?? [], milliseconds } });
+    if (asks(headers, "x-gateway-trace")) return answer;
+    // The panel shows them; whoever wants to read them asks for them.
+    const { extensions: _, ...shown } = answer;
+    return Object.keys(rest).length ? { ...shown, extensions: rest } : shown;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const errors = signal.aborted ? [] : [{ message: error instanceof TypeError ? "The gateway cannot be reached." : message }];
+    tell({ isRunning: false, run: { operation: null, upstream: null, cost: null, errors, milliseconds: 0 } });
+    throw errors[0] ? new Error(errors[0].message) : error;
+  }
+}
+
+/** GraphiQL's way to the endpoint. A run can be stopped, and then the gateway stops reading. */
+export const fetcher: Fetcher = (params, options) => {
+  const headers = (options?.headers ?? {}) as Headers;
+  if (params.operationName === "IntrospectionQuery") return ask(params, headers) as never;
+  return {
+    subscribe(observer: { next(value: Answer): void; error(error: unknown): void; complete(): void }) {
+      const stopping = new AbortController();
+      run(params, headers, stopping.signal).then(
+        (answer) => {
+          observer.next(answer);
+          observer.complete();
+        },
+        (error: unknown) => {
+          if (!stopping.signal.aborted) observer.error(error);
+        },
+      );
+      return { unsubscribe: () => stopping.abort() };
+    },
+  } as never;
+};
+
+/** What an operation would cost. */
+export async function foresee(params: FetcherParams, headers: Headers, signal: AbortSignal): Promise<Outlook> {
+  const answer = await ask(params, { ...headers, "X-Gateway-Dry-Run": "1" }, signal);
+  const plan = answer.extensions?.plan;
+  if (plan) return { kind: "plan", plan };
+  const [failure] = answer.errors ?? [];
+  const { requested, limit, contributors, suggestion = null } = failure?.extensions ?? {};
+  if (failure && requested !== undefined && limit !== undefined && contributors) {
+    const refusal: Refusal = { requested, limit, contributors, suggestion };
+    return { kind: "refused", refusal };
+  }
+  if (failure) return { kind: "unclear", message: failure.message };
+  return { kind: "plan", plan: { requested: 0, roundTrips: 0, edges: [] } };
+}

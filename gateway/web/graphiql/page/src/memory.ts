@@ -1,0 +1,34 @@
+// What the page remembers: everything but request headers in the browser's storage, and those for the session only.
+
+import type { Storage } from "@graphiql/toolkit";
+
+const HEADERS = "graphiql:session-headers";
+
+/** The browser's storage without headers: GraphiQL's history would keep a caller's token for ever. */
+export const STORAGE: Storage = {
+  getItem: (key) => localStorage.getItem(key),
+  setItem: (key, value) => localStorage.setItem(key, withoutHeaders(value)),
+  removeItem: (key) => localStorage.removeItem(key),
+  clear: () => localStorage.clear(),
+  get length() {
+    return localStorage.length;
+  },
+};
+
+export const hasTabs = (): boolean => localStorage.getItem("graphiql:tabState") !== null;
+
+export const sessionHeaders = (): string => sessionStorage.getItem(HEADERS) ?? "";
+
+export function keepHeaders(text: string): void {
+  if (text.trim()) sessionStorage.setItem(HEADERS, text);
+  else sessionStorage.removeItem(HEADERS);
+}
+
+function withoutHeaders(value: string): string {
+  if (!value.includes('"headers"')) return value;
+  try {
+    return JSON.stringify(JSON.parse(value), (key, inner: unknown) => (key === "headers" ? null : inner));
+  } catch {
+    return value;
+  }
+}

@@ -1,0 +1,364 @@
+"""GraphiQL in a real browser, cut off from all but the gateway, and how its files are served."""
+
+import gzip
+import json
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+from playwright.async_api import Browser, Page, Request, async_playwright, expect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.app import create_app
+from gateway.demo import known_variables, settings_for
+from gateway.sandbox import Fault, Sandbox
+from gateway.settings import Settings
+from gateway.web.auth import Token
+from gateway.web.graphiql import BUNDLE, Graphiql
+
+from ..conftest import serving
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+Q1 = """query Q1 {
+  service(sid: "%(service_sid)s") {
+    friendlyName
+    conversation(sid: "%(conversation_sid)s") {
+      friendlyName
+      messages(first: 50) {
+        edges { node { index body receipts { edges { node { status errorCode participant { identity channel } } } } } }
+      }
+    }
+  }
+}
+"""
+RUN = ".graphiql-execute-button"
+NOTE_VIOLATIONS = """
+globalThis.violations = [];
+addEventListener("securitypolicyviolation", (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+"""
+PICTURE = os.environ.get("RECEIPTS_GATEWAY_PICTURE")
+"""Where to write README's picture of the page, when it is to be made anew."""
+
+
+@pytest.fixture
+def bundle() -> Path:
+    """The built page. It needs npm when the package is built, so it may be absent."""
+    if not (BUNDLE / "index.html").is_file():
+        pytest.skip("GraphiQL's bundle is not there: install again with Node.js 20.19 or later and the npm registry")
+    return BUNDLE
+
+
+@pytest.fixture
+async def browser(bundle: Path) -> AsyncIterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium: install Debian's package of that name to try GraphiQL in it")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@dataclass
+class Visit:
+    """A page that is looked at, what it asked for, and what it complained of."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    async def open(self, url: str) -> None:
+        await self.page.goto(url)
+        await expect(self.page.locator(".graphiql-query-editor .view-line").first).to_be_visible()
+
+    async def run(self) -> None:
+        await self.page.locator(RUN).click()
+        await expect(self.page.get_by_test_id("status")).to_contain_text(re.compile(r"Last run (?!none|running)"))
+
+    async def figure(self, panel: str, name: str) -> str:
+        return await self.page.get_by_test_id(panel).locator(f"[data-figure={name}]").inner_text()
+
+    async def show(self, panel: str) -> None:
+        await self.page.get_by_test_id("status").get_by_role("button", name=re.compile(panel)).click()
+
+    async def write(self, editor: str, text: str) -> None:
+        await self.page.locator(f"{editor} .monaco-editor >> visible=true").first.click()
+        await self.page.evaluate("text => navigator.clipboard.writeText(text)", text)
+        await self.page.keyboard.press("Control+A")
+        await self.page.keyboard.press("Control+V")  # Typed, each bracket would bring its other half.
+
+
+@asynccontextmanager
+async def looking(browser: Browser, base: str, *, scheme: str = "light") -> AsyncIterator[Visit]:
+    """A visit that ends well: nothing asked of others, no breach of the policy, no error in the console."""
+    context = await browser.new_context(
+        viewport={"width": 1366, "height": 768},
+        color_scheme=scheme,  # type: ignore[arg-type]
+        permissions=["clipboard-read", "clipboard-write"],
+    )
+    await context.add_init_script(NOTE_VIOLATIONS)
+    visit = Visit(await context.new_page())
+
+    async def finished(request: Request) -> None:
+        visit.sizes[request.url] = (await request.sizes())["responseBodySize"]
+
+    context.on("request", lambda request: visit.requests.append(request.url))
+    context.on("requestfinished", finished)
+    context.on(
+        "console",
+        lambda said: visit.complaints.append(said.text) if said.type in {"error", "warning"} else None,
+    )
+    context.on("weberror", lambda error: visit.complaints.append(str(error.error)))
+    try:
+        yield visit
+        assert await visit.page.evaluate("violations") == []
+        assert visit.complaints == []
+        assert [url for url in visit.requests if not url.startswith((f"{base}/", "data:", "blob:"))] == []
+    finally:
+        await context.close()
+
+
+def demo(sandbox: Sandbox) -> ASGIApp:
+    return create_app(settings_for(sandbox), known=known_variables(sandbox.landmarks))
+
+
+def below(prefix: str, app: ASGIApp) -> ASGIApp:
+    """The application as behind a proxy that serves it below a prefix, and nothing else."""
+
+    async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            inside = scope["path"].startswith(prefix + "/")
+            path = scope["path"][len(prefix) :] if inside else "/outside"
+            scope = {**scope, "path": path, "raw_path": path.encode()}
+        await app(scope, receive, send)
+
+    return proxy
+
+
+@pytest.mark.parametrize("prefix", ["", "/tools/twilio"])
+async def test_the_page_works_alone_and_below_any_prefix(browser: Browser, sandbox: Sandbox, prefix: str) -> None:
+    async with serving(below(prefix, demo(sandbox)) if prefix else demo(sandbox)) as url:
+        base = url + prefix
+        async with looking(browser, base) as visit:
+            page = visit.page
+            await visit.open(f"{base}/graphiql")
+            tabs = page.locator(".graphiql-tab button[role=tab], .graphiql-tab-button")
+            assert await tabs.all_inner_texts() == ["Thread", "Conversations", "Failures", "Receipt", "Summary"]
+            await expect(page.locator("[aria-label='Variables']")).to_contain_text(sandbox.landmarks["service_sid"])
+            await visit.run()
+            await expect(page.locator(".result-window")).to_contain_text("Boiler inspection")
+            assert sum(size for name, size in visit.sizes.items() if "/graphiql" in name) <= 2_000_000
+            for plugin in ("Documentation Explorer", "GraphiQL Explorer", "History"):
+                await page.get_by_label(re.compile(f"Show {plugin}")).click()
+                await expect(page.locator(".graphiql-plugin")).to_contain_text(
+                    {"History": "Thread", "GraphiQL Explorer": "conversation"}.get(plugin, "Docs")
+                )
+            await visit.write(".graphiql-query-editor", "{services{edges{node{sid}}}}")
+            await page.get_by_label(re.compile("Prettify")).click()
+            await expect(page.locator(".graphiql-query-editor .view-line").nth(1)).to_have_text(re.compile("services"))
+            await page.locator(".graphiql-query-editor .monaco-editor").click()
+            await page.keyboard.press("Control+Enter")
+            await expect(page.locator(".result-window")).to_contain_text(sandbox.landmarks["other_service_sid"][:10])
+            workers = {worker.url.rpartition("/")[2].partition("-")[0] for worker in page.workers}
+            assert workers == {"editor.worker", "graphql.worker", "json.worker"}
+
+
+async def test_the_panels_have_the_figures_of_the_reference_query(browser: Browser, sandbox: Sandbox) -> None:
+    async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
+        await visit.open(f"{base}/graphiql?q={quote(Q1 % sandbox.landmarks)}")
+        await visit.show("Plan")
+        plan = visit.page.get_by_test_id("plan")
+        await expect(plan).to_contain_text("Round trip 2")
+        assert (await visit.figure("plan", "requested"), await visit.figure("plan", "trips")) == ("63", "2")
+        await expect(plan.get_by_test_id("dearest")).to_have_text(
+            "Dearest: service.conversation.messages.receipts, 50 calls of 63."
+        )
+        assert sandbox.paths == []
+        if PICTURE:
+            sandbox.faults.add("*", Fault(latency=(0.05, 0.14)))
+        await visit.show("Last run")
+        await visit.run()
+        figures = {
+            name: await visit.figure("calls", name) for name in ("calls", "trips", "requested", "planned", "actual")
+        }
+        assert figures == {"calls": "54", "trips": "2", "requested": "63", "planned": "54", "actual": "54"}
+        assert len(sandbox.paths) == 54
+        bars = visit.page.get_by_test_id("calls").locator(".call")
+        assert await bars.count() == 54
+        assert await visit.page.locator(".trip").count() == 2
+        await expect(visit.page.locator(".result-window")).not_to_contain_text("extensions")
+        if PICTURE:
+            await visit.page.screenshot(path=PICTURE)
+        await bars.last.locator(".bar").click()
+        details = visit.page.get_by_test_id("details")
+        await expect(details).to_contain_text("Round trip 2")
+        await details.get_by_role("button", name="Copy as curl").click()
+        await expect(details).to_contain_text("Copied")
+        command = await visit.page.evaluate("navigator.clipboard.readText()")
+        assert command.startswith(
+            f'curl --globoff -u "$TWILIO_ACCOUNT_SID:$TWILIO_AUTH_TOKEN" \'{sandbox.url}/Services/IS'
+        )
+        assert sandbox.auth_token not in command
+
+
+async def test_what_was_spared_stands_in_grey_with_its_reason(browser: Browser, sandbox: Sandbox) -> None:
+    async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
+        await visit.open(f"{base}/graphiql")
+        await visit.run()
+        await visit.run()
+        spared = visit.page.get_by_test_id("spared")
+        await expect(spared).to_contain_text("Service · skipped: nothing beyond ids")
+        await expect(spared).to_contain_text(re.compile(r"Receipts · shared"))
+
+
+async def test_retries_and_waiting_are_drawn(browser: Browser, sandbox: Sandbox) -> None:
+    base_settings = settings_for(sandbox)
+    settings = Settings(
+        credentials=base_settings.credentials, upstream_url=base_settings.upstream_url, upstream_concurrency=2
+    )
+    sandbox.faults.add("*/Conversations/CH*", Fault("status", status=503, times=1))
+    sandbox.faults.add("*", Fault(latency=0.01))
+    app = create_app(settings, known=known_variables(sandbox.landmarks))
+    async with serving(app) as base, looking(browser, base) as visit:
+        await visit.open(f"{base}/graphiql")
+        await visit.run()
+        calls = visit.page.get_by_test_id("calls")
+        await expect(calls).to_contain_text("1 call failed (503), 1 call had to be made again.")
+        await expect(calls).to_contain_text(re.compile(r"calls waited for a slot, up to \d+"))
+        assert await calls.locator(".bar.bad").count() == 2  # One in the legend.
+        assert await calls.locator(".call .wait").count() > 0
+
+
+async def test_an_operation_that_is_too_dear_is_told_how_it_would_fit(browser: Browser, sandbox: Sandbox) -> None:
+    base_settings = settings_for(sandbox)
+    settings = Settings(credentials=base_settings.credentials, upstream_url=base_settings.upstream_url, cost_max=40)
+    async with serving(create_app(settings)) as base, looking(browser, base) as visit:
+        await visit.open(f"{base}/graphiql?q={quote(Q1 % sandbox.landmarks)}")
+        await visit.show("Plan")
+        plan = visit.page.get_by_test_id("plan")
+        await expect(plan).to_contain_text("Refused before its first call: 63 are more than 40.")
+        await expect(plan.get_by_test_id("dearest")).to_contain_text("service.conversation.messages.receipts, 50 calls")
+        suggestion = plan.get_by_test_id("suggestion")
+        await expect(suggestion).to_have_text("It would fit with service.conversation.messages(first: 27)")
+        await visit.write(".graphiql-query-editor", (Q1 % sandbox.landmarks).replace("first: 50", "first: 27"))
+        await expect(plan).to_contain_text("40 calls at most")
+        await visit.write(".graphiql-query-editor", "{ nothing }")
+        await expect(plan).to_contain_text("Cannot query field 'nothing' on type 'Query'.")
+
+
+async def test_errors_are_told_in_words(browser: Browser, sandbox: Sandbox) -> None:
+    query = """{ service(sid: "%s") { conversation(sid: "CH%032d") { messages { edges { node { body } } } } } }"""
+    async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
+        await visit.open(f"{base}/graphiql?q={quote(query % (sandbox.landmarks['service_sid'], 7))}")
+        await visit.run()
+        status = visit.page.get_by_test_id("status")
+        await expect(status).to_contain_text(re.compile(r"Last run [A-Z].*\. \(at service\.conversation\.messages\)"))
+        await expect(visit.page.locator(".result-window")).to_contain_text("NOT_FOUND")
+        await visit.write(".graphiql-query-editor", "{ service(sid: }")
+        await visit.page.locator(RUN).click()
+        await expect(status).to_contain_text(re.compile(r"Last run Syntax Error.*\(line 1\)"))
+
+
+async def test_a_callers_token_is_kept_for_the_session_only(browser: Browser, sandbox: Sandbox) -> None:
+    base_settings = settings_for(sandbox)
+    settings = Settings(
+        credentials=base_settings.credentials,
+        upstream_url=base_settings.upstream_url,
+        tokens={"ann": Token("ann-has-a-long-token")},
+    )
+    async with serving(create_app(settings)) as base, looking(browser, base) as visit:
+        page = visit.page
+        await visit.open(f"{base}/graphiql?q={quote(Q1 % sandbox.landmarks)}")
+        await visit.run()
+        await expect(page.get_by_test_id("status")).to_contain_text("token")
+        visit.complaints.clear()  # A browser notes each 401.
+        await page.get_by_role("button", name="Headers").click()
+        await visit.write(".graphiql-editor-tool", '{"Authorization": "Bearer ann-has-a-long-token"}')
+        await page.locator(RUN).click()
+        await expect(page.locator(".result-window")).to_contain_text("Boiler inspection")
+        await page.get_by_label("New tab").click()
+        await visit.write(".graphiql-query-editor", "{ services { edges { node { sid } } } }")
+        await page.locator(RUN).click()
+        await expect(page.locator(".result-window")).to_contain_text(sandbox.landmarks["service_sid"][:10])
+        await page.wait_for_timeout(700)  # The page stores its tabs half a second after a change.
+        stored = json.loads(await page.evaluate("JSON.stringify(localStorage)"))
+        assert "queries" in "".join(stored)
+        assert "ann-has-a-long-token" not in json.dumps(stored)
+        await visit.open(f"{base}/graphiql")
+        await page.locator(RUN).click()
+        await expect(page.locator(".result-window")).to_contain_text(sandbox.landmarks["service_sid"][:10])
+        assert [complaint for complaint in visit.complaints if "401" not in complaint] == []
+        visit.complaints.clear()
+
+
+async def test_the_dark_page(browser: Browser, sandbox: Sandbox, tmp_path: Path) -> None:
+    async with serving(demo(sandbox)) as base, looking(browser, base, scheme="dark") as visit:
+        await visit.open(f"{base}/graphql?query={quote('{ services { edges { node { sid } } } }')}")
+        await visit.run()
+        assert await visit.figure("calls", "calls") == "1"
+        colour = await visit.page.evaluate(
+            "getComputedStyle(document.querySelector('.graphiql-container')).backgroundColor"
+        )
+        assert max(map(int, re.findall(r"\d+", colour))) < 90
+        await visit.page.screenshot(path=tmp_path / "dark.png")
+
+
+async def test_its_files_are_kept_for_ever_and_under_the_policy(
+    bundle: Path, http: aiohttp.ClientSession, base_url: str
+) -> None:
+    async with http.get(f"{base_url}/graphiql") as response:
+        page, policy = await response.text(), response.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src")
+    assert "unsafe-eval" not in policy
+    addresses = re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page)
+    assert addresses
+    for address in addresses:
+        assert re.fullmatch(r"\./graphiql/[\w.-]+-[\w-]{8}\.(js|css)", address)
+        async with http.get(f"{base_url}/{address}", headers={"Accept-Encoding": "gzip"}) as response:
+            content = await response.read()
+            assert response.headers["Content-Encoding"] == "gzip"
+            assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+            assert response.headers["Content-Security-Policy"] == policy
+        async with http.get(f"{base_url}/{address}", headers={"Accept-Encoding": "identity"}) as response:
+            assert "Content-Encoding" not in response.headers
+            assert await response.read() == content
+    for path in ("graphiql/none.js", "graphiql/..%2fpage%2fpackage.json", "graphiql/"):
+        async with http.get(f"{base_url}/{path}") as response:
+            assert response.status == 404
+    notices = (bundle / "NOTICES.txt").read_text(encoding="utf-8")
+    for package in ("graphiql ", "monaco-editor ", "react ", "graphql "):
+        assert f"\n{package}" in notices
+
+
+def test_without_its_bundle_the_page_tells_how_to_get_it(tmp_path: Path) -> None:
+    (tmp_path / "why-not.txt").write_text("There was no <npm>.\n", encoding="utf-8")
+    page = Graphiql(bundle=tmp_path)._page
+    assert "There was no &lt;npm&gt;." in page
+    assert "pip install" in page
+
+
+def test_what_is_written_into_the_page_cannot_end_its_element(tmp_path: Path) -> None:
+    (tmp_path / "graphiql").mkdir()
+    (tmp_path / "graphiql" / "a.js.gz").write_bytes(gzip.compress(b""))
+    (tmp_path / "index.html").write_text('<script id="facts" type="application/json">{}</script>', encoding="utf-8")
+    page = Graphiql({"serviceSid": "</script><b>"}, bundle=tmp_path)._page
+    assert page.count("<") == 2
+    facts = json.loads(page.partition(">")[2].rpartition("<")[0])
+    assert json.loads(facts["tabs"][0]["variables"]) == {"serviceSid": "</script><b>", "conversationSid": ""}
