@@ -21,6 +21,7 @@ from gateway.twilio.client import Ticket
 from gateway.twilio.paths import shown
 from gateway.twilio.resources import Row
 from gateway.twilio.responses import Page
+from gateway.twilio.transport import timed_out
 
 __all__ = ["Loaders", "Missing"]
 
@@ -68,6 +69,11 @@ class Loaders:
     def calls(self) -> int:
         """Upstream reads begun for this request, retries aside."""
         return sum(ticket.is_first for ticket in self._tickets)
+
+    @property
+    def _is_late(self) -> bool:
+        deadline = self.request.deadline
+        return deadline is not None and asyncio.get_running_loop().time() >= deadline
 
     async def __aenter__(self) -> Self:
         if self.request.deadline is not None:
@@ -161,7 +167,8 @@ class Loaders:
         if under_way:
             await asyncio.wait(under_way)
         for key, ticket in zip(keys, tickets, strict=True):
-            self._keep(key, ticket.result())
+            if not (ticket.is_known and key in self.request.renewed):  # Found wanting by another who waited for it.
+                self._keep(key, ticket.result())
 
     def knows(self, key: str) -> bool:
         """Whether the key can be had without a call."""
@@ -206,8 +213,15 @@ class Loaders:
     async def _start(self, keys: list[str]) -> list[Ticket]:
         if self._closed:  # A batch that was queued when the request ended.
             raise asyncio.CancelledError
+        if self._is_late:
+            return [Ticket.ended(timed_out()) for _ in keys]
         tickets = await self._shared.begin(keys, self.request)
         self._tickets += tickets
+        if self._closed:  # The request has ended meanwhile.
+            for ticket in tickets:
+                ticket.cancel()
+        elif self._is_late:
+            self._expire()
         for key, ticket in zip(keys, tickets, strict=True):
             if ticket.is_known:
                 self._known.add(key)

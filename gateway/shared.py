@@ -29,6 +29,7 @@ __all__ = ["DistantCache", "Request", "Shared", "share_slots"]
 _BLOCK = 8  # Slots are shared by so many.
 _LOOK_FOR_SLOTS = 0.05  # Seconds between questions for more slots, while reads wait; ten times that while none does.
 _HELD_FOR = 3.0  # Seconds after which the slots of a process that is not heard of are free again.
+_REFRESH = 10.0  # Seconds for which it is tried to read again what is a little old.
 _LOOK_AGAIN = 0.01  # Seconds between looks at what another process is reading.
 
 
@@ -137,7 +138,7 @@ class Shared:
         entry = self._known(key, request)
         if entry is not None:
             self._note_hit(key, entry, request)
-            return _done(entry.value)
+            return Ticket.ended(entry.value, is_known=True)
         self.lookups["miss"] += 1
         return self._client.read(
             key,
@@ -156,9 +157,7 @@ class Shared:
         found = await self._distant.take(keys)
         for key, (read_at, body) in found.bodies.items():
             self._learn(key, read_at, body)
-        tickets = {key: self._begin(key, request) for key in found.leased}
-        for key, ticket in tickets.items():
-            ticket.add_done_callback(partial(self._release, key))
+        tickets = {key: self._begin_leased(key, request) for key in found.leased}
         if found.awaited:
             waiting = {key: Ticket(loop=asyncio.get_running_loop()) for key in found.awaited}
             for ticket in waiting.values():
@@ -181,17 +180,21 @@ class Shared:
                 outer = waiting[key]
                 if outer.done():
                     continue
-                inner = self._begin(key, request)
+                inner = (self._begin_leased if key in found.leased else self._begin)(key, request)
                 outer.is_first, outer.is_known = inner.is_first, inner.is_known
                 outer.follow(inner)
-                if key in found.leased:
-                    inner.add_done_callback(partial(self._release, key))
             waiting = {key: waiting[key] for key in found.awaited & waiting.keys()}
 
-    def _release(self, key: str, ticket: asyncio.Future[Any]) -> None:
-        """What was not read here may be read elsewhere."""
+    def _begin_leased(self, key: str, request: Request) -> Ticket:
+        """Begin what is ours to read; see to it that the lease does not outlast it."""
+        ticket = self._begin(key, request)
+        ticket.add_done_callback(partial(self._release, key))
+        return ticket
+
+    def _release(self, key: str, ticket: Ticket) -> None:
+        """What was not read here, or need not be, may be read elsewhere; what was read has been put, and its lease is gone."""
         has_failed = ticket.cancelled() or ticket.exception() is not None or isinstance(ticket.result(), GatewayError)
-        if self._distant is not None and has_failed:
+        if self._distant is not None and (has_failed or ticket.is_known):
             self._distant.give_back(key)
 
     def _learn(self, key: str, read_at: float, body: bytes) -> None:
@@ -226,7 +229,10 @@ class Shared:
         is_stale = _age(entry) >= self._lifetimes.of(key, entry.value, request.totals.get(key))
         self.lookups["stale" if is_stale else "hit"] += 1
         if is_stale and key not in self._refreshing:
-            ticket = self._refreshing[key] = self._client.read(key, self._read, caller=request.caller)
+            deadline = asyncio.get_running_loop().time() + _REFRESH
+            ticket = self._refreshing[key] = self._client.read(
+                key, self._read, deadline=deadline, caller=request.caller
+            )
             ticket.add_done_callback(lambda _: self._refreshing.pop(key, None))
         if request.trace is not None:
             request.trace.shared[key] = "shown while it is read again" if is_stale else None
@@ -273,10 +279,3 @@ def _size(body: bytes) -> int:
 
 def _age(entry: Entry) -> float:
     return max(0.0, time.time() - entry.read_at)
-
-
-def _done(value: Any) -> Ticket:
-    ticket = Ticket(loop=asyncio.get_running_loop())
-    ticket.reading, ticket.is_first, ticket.is_known = None, False, True
-    ticket.set_result(value)
-    return ticket

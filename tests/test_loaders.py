@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import NotFound, UpstreamUnavailable
+from gateway.cache.memory import MemoryCache
+from gateway.errors import NotFound, UpstreamTimeout, UpstreamUnavailable
 from gateway.graph.types import RESOURCES
 from gateway.loaders import Loaders, Missing
 from gateway.sandbox import Fault, Sandbox
-from gateway.shared import Shared
+from gateway.shared import Request, Shared
 from gateway.twilio.client import Client
 
 
@@ -118,3 +119,27 @@ async def test_a_member_is_looked_for_no_further_than_it_is(sandbox: Sandbox, cl
         assert len(sandbox.calls) == 1
         assert await get(loaders, "member", crowd, "MB" + "0" * 32) is None
         assert len(sandbox.calls) == 2
+
+
+async def test_nothing_is_asked_after_the_deadline(sandbox: Sandbox, client: Client, service: str) -> None:
+    now = asyncio.get_running_loop().time()
+    async with Loaders(Shared(client, RESOURCES), Request(deadline=now)) as loaders:
+        with pytest.raises(UpstreamTimeout):
+            await get(loaders, "item", service)
+    assert sandbox.calls == []
+
+
+async def test_two_who_look_for_newcomers_both_find_them(sandbox: Sandbox, client: Client, service: str) -> None:
+    """Each finds the kept list wanting; the one that comes second does not put it back."""
+    thread = f"{service}/Conversations/{sandbox.landmarks['conversation_sid']}/Participants"
+    cache = MemoryCache(2**20)
+    shared = Shared(client, RESOURCES, cache)
+    async with Loaders(shared) as loaders:
+        whole = [row.sid for row in (await get(loaders, "page", f"{thread}?PageSize=100")).rows]
+    page = cache._entries[f"{thread}?PageSize=100"].value
+    del page.rows[-2:]
+    page.__dict__.pop("by_sid", None)
+    async with Loaders(shared) as loaders:
+        found = await asyncio.gather(*(get(loaders, "member", thread, sid) for sid in whole[-2:]))
+    assert [row.sid for row in found] == whole[-2:]
+    assert len(sandbox.calls) == 2

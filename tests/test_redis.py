@@ -174,6 +174,14 @@ async def test_what_cannot_be_read_is_read_from_twilio(sandbox: Sandbox, server:
         assert (second.data, second.calls) == (first.data, 1)
 
 
+async def test_a_lease_of_ones_own_is_not_waited_for(server: Server) -> None:
+    """Its answer may have been lost on the way."""
+    async with RedisCache(server.url, "lease") as one, RedisCache(server.url, "lease") as other:
+        assert (await one.take(["key"])).leased == {"key"}
+        assert (await one.take(["key"])).leased == {"key"}
+        assert (await other.take(["key"])).awaited == {"key"}
+
+
 async def test_slots_are_shared(sandbox: Sandbox, server: Server) -> None:
     """Each has what it wants, in blocks; together they stay within the account's."""
     async with (

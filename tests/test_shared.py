@@ -148,6 +148,20 @@ async def test_what_is_a_little_old_is_shown_while_it_is_read_again(asked: Asked
     assert len((await asked(query))[1]) == 1  # Too old to be shown.
 
 
+async def test_reading_again_in_the_background_blocks_nobody(asked: Asked) -> None:
+    """However long Twilio asks to wait."""
+    query = "query Q($serviceSid: ID!) { service(sid: $serviceSid) { friendlyName } }"
+    await asked(query)
+    asked.age(70)
+    asked.sandbox.faults.add("*", Fault("status", status=429, retry_after="3600", times=1))
+    await asked(query)
+    await asked.sandbox.until(lambda: len(asked.sandbox.calls) == 1 and asked.sandbox.in_flight == 0)
+    asked.age(200)
+    data, calls, _ = await asked(query)
+    assert data["service"]["friendlyName"]
+    assert len(calls) == 1
+
+
 async def test_while_twilio_is_away_receipts_that_cannot_change_are_shown_and_marked(asked: Asked) -> None:
     await asked(THREAD)
     key = next(key for key, entry in asked.cache._entries.items() if is_final(key, entry.value) and entry.value.rows)

@@ -17,6 +17,8 @@ from typing import Self, TypeVar, cast
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 __all__ = ["Found", "RedisCache"]
@@ -35,7 +37,7 @@ local found = redis.call('MGET', unpack(KEYS))
 for place, key in ipairs(KEYS) do
   if not found[place] then
     local ours = redis.call('SET', key .. '?lease', ARGV[1], 'NX', 'PX', ARGV[2])
-    found[place] = ours and '+' or '-'
+    found[place] = (ours or redis.call('GET', key .. '?lease') == ARGV[1]) and '+' or '-'
   end
 end
 return found
@@ -86,7 +88,12 @@ class RedisCache:
         self.counts: Counter[str] = Counter()
         """How often the server answered, and how often it did not."""
         pool = BlockingConnectionPool.from_url(
-            url, max_connections=8, timeout=_WAIT, socket_connect_timeout=_WAIT, socket_timeout=1.0
+            url,
+            max_connections=8,
+            timeout=_WAIT,
+            socket_connect_timeout=_WAIT,
+            socket_timeout=1.0,
+            retry=Retry(NoBackoff(), 1),  # Of connections that a restart has broken, each tells so once.
         )
         self._redis: Redis = Redis.from_pool(pool)
         self._prefix = f"receipts-gateway:{prefix}:"

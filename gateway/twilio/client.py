@@ -146,6 +146,14 @@ class Ticket(asyncio.Future[Any]):
     is_known: bool = False
     """Whether there was no read at all, since its result was known from before."""
 
+    @classmethod
+    def ended(cls, value: Any, *, is_known: bool = False) -> Ticket:
+        """A ticket of no read, whose result is there."""
+        ticket = cls(loop=asyncio.get_running_loop())
+        ticket.reading, ticket.is_first, ticket.is_known = None, False, is_known
+        ticket.set_result(value)
+        return ticket
+
     def cancel(self, msg: Any | None = None) -> bool:
         """Leave."""
         if not self.done() and self.reading is not None:

@@ -24,12 +24,16 @@ T = TypeVar("T")
 class Window:
     """How many requests may be in flight at once: halved when Twilio says too many, one more after each full window."""
 
+    CEILING_HOLDS = 10.0
+    """Seconds for which it is remembered how many were too many."""
+
     def __init__(self, most: int) -> None:
         """Begin at `most`, which is never exceeded."""
         self.most = most
         self._size = float(most)
         self._cut_at = float("-inf")
         self._ceiling: int | None = None
+        self._ceiling_until = 0.0
 
     @property
     def size(self) -> int:
@@ -41,19 +45,25 @@ class Window:
         self._size = float(most) if self._size >= self.most else min(self._size, float(most))
         self.most = most
 
-    def answered(self, in_flight: int, reported: int | None) -> None:
+    def answered(self, in_flight: int, reported: int | None, now: float) -> None:
         """Twilio answered, with so many requests of ours in flight, and so many of the account's by its own report.
 
-        The window does not grow while the account as a whole, others included, stands where it was last too many.
+        The window does not grow while the account as a whole, others included, stands where it was too many a moment ago.
         """
-        if self._ceiling is not None and reported is not None and reported >= self._ceiling:
+        if (
+            self._ceiling is not None
+            and reported is not None
+            and reported >= self._ceiling
+            and now < self._ceiling_until
+        ):
             return
         if in_flight + 1 >= self.size:
             self._size = min(float(self.most), self._size + 1 / self._size)
 
     def refused(self, began: float, now: float, in_flight: int, reported: int | None) -> None:
         """Twilio said too many (429) to a request that began then; those that were sent together count once."""
-        self._ceiling = reported or self._ceiling
+        if reported is not None:
+            self._ceiling, self._ceiling_until = reported, now + self.CEILING_HOLDS
         if began < self._cut_at:
             return
         self._cut_at = now
@@ -207,7 +217,7 @@ class Gate:
             if isinstance(error, UpstreamRateLimited):
                 self.window.refused(began, now, self.in_flight, reported)
             else:
-                self.window.answered(self.in_flight, reported)
+                self.window.answered(self.in_flight, reported, now)
         self._let_through()
 
     def give_up(self, entrant: Entrant, now: float) -> None:

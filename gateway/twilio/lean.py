@@ -98,7 +98,7 @@ class LeanTransport:
         if self._loop is None:
             exchange.fail(unreachable())
             return
-        task = self._loop.create_task(self._connect(exchange))
+        task = exchange.opening = self._loop.create_task(self._connect(exchange))
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
 
@@ -116,7 +116,10 @@ class LeanTransport:
             exchange.fail(timed_out())
         except ssl.SSLError:
             exchange.fail(unproven())
-        except OSError:
+        except asyncio.CancelledError:
+            exchange.fail(unreachable())
+            raise
+        except Exception:  # Whatever stands in the way: nobody is to wait for nothing.
             exchange.fail(unreachable())
         else:
             if exchange.done():
@@ -127,6 +130,12 @@ class LeanTransport:
         finally:
             if not connection.ready.done() or connection.ready.cancelled() or connection.ready.exception() is not None:
                 connection.abort()
+
+    def drop_idle(self) -> None:
+        """Close all connections that are kept."""
+        idle, self.idle = self.idle, []
+        for connection in idle:
+            connection.abort()
 
     def _close_idle(self) -> None:
         assert self._loop is not None
@@ -142,11 +151,15 @@ class _Exchange(asyncio.Future[Answer]):
 
     request: bytes
     connection: _Connection | None = None
+    opening: asyncio.Task[None] | None = None
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Give up: the answer may still be on its way, so the connection goes too."""
-        if not self.done() and self.connection is not None:
-            self.connection.abort()
+        """Give up: the answer may still be on its way, so the connection goes too, or is not made."""
+        if not self.done():
+            if self.connection is not None:
+                self.connection.abort()
+            elif self.opening is not None:
+                self.opening.cancel()
         return super().cancel(msg)
 
     def fail(self, error: GatewayError) -> None:
@@ -348,6 +361,11 @@ class _Connection(asyncio.Protocol):
             self.abort()
         if exchange is None or exchange.done():
             return
+        if self._is_reused and self._status == 408 and not keep:
+            # Some servers say this of an idle connection as they close it: it is no answer to what has just gone out.
+            exchange.connection = None
+            self._pool.send_anew(exchange)
+            return
         encoding = self._headers.get("content-encoding", "")
         try:
             body = unpacked(self._status, self._body[0] if len(self._body) == 1 else b"".join(self._body), encoding)
@@ -361,6 +379,8 @@ class _Connection(asyncio.Protocol):
         self._received = 0
 
     def _expire(self) -> None:
+        if self._is_reused and self._received == 0:
+            self._pool.drop_idle()  # What became of this one may have become of the others: the next is made anew.
         self._fail(timed_out())
 
     def _fail(self, error: GatewayError) -> None:

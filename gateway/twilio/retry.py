@@ -22,6 +22,8 @@ class RetryPolicy:
     first_delay: float = 0.1
     """The longest wait before the second attempt; it doubles with each further one."""
     longest_delay: float = 5.0
+    longest_asked: float = 30.0
+    """The longest `Retry-After` that is waited for, however much time there is: others may be waiting with us."""
 
     def delay(self, attempt: int, error: GatewayError, remaining: float, chance: float) -> float | None:
         """Seconds to wait before the next attempt, or None to give up.
@@ -34,6 +36,8 @@ class RetryPolicy:
         asked = error.upstream.retry_after if error.upstream is not None else None
         wait = chance * min(self.longest_delay, self.first_delay * 2 ** (attempt - 1))
         if asked is not None:
+            if asked > self.longest_asked:
+                return None
             wait += asked
         return wait if wait < remaining else None
 

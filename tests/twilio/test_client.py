@@ -158,7 +158,7 @@ async def test_the_last_one_to_leave_ends_the_read(sandbox: Sandbox) -> None:
 
 async def test_a_pause_between_attempts_ends_with_its_last_waiter(sandbox: Sandbox) -> None:
     def later(target: str, answer: Answer) -> None:
-        raise errors.UpstreamUnavailable("busy", upstream=errors.UpstreamAnswer(503, retry_after=60.0))
+        raise errors.UpstreamUnavailable("busy", upstream=errors.UpstreamAnswer(503, retry_after=20.0))
 
     attempted = asyncio.Event()
     async with client_of(sandbox) as client:

@@ -53,10 +53,10 @@ def test_the_window_is_halved_once_for_those_sent_together_and_grows_by_one_a_ro
     window.refused(began=3.0, now=4.0, in_flight=31, reported=None)
     assert window.size == 16
     for _ in range(17):
-        window.answered(15, None)
+        window.answered(15, None, 5.0)
     assert window.size == 17
     for _ in range(10_000):
-        window.answered(63, None)
+        window.answered(63, None, 5.0)
     assert window.size == 64
 
 
@@ -68,7 +68,7 @@ def test_the_window_is_never_below_one_and_grows_only_when_it_is_full() -> None:
     window = Window(10)
     window.refused(began=0, now=0, in_flight=9, reported=None)
     for _ in range(100):
-        window.answered(1, None)
+        window.answered(1, None, 5.0)
     assert window.size == 5
 
 
@@ -76,10 +76,10 @@ def test_the_window_stays_while_the_account_stands_where_it_was_too_many() -> No
     window = Window(64)
     window.refused(began=0, now=1, in_flight=63, reported=100)
     for _ in range(1000):
-        window.answered(31, 100)
+        window.answered(31, 100, 5.0)
     assert window.size == 32
     for _ in range(40):
-        window.answered(31, 60)
+        window.answered(31, 60, 5.0)
     assert window.size == 33
 
 
@@ -209,3 +209,14 @@ async def test_few_transient_failures_are_made_good(sandbox: Sandbox) -> None:
     async with client_of(sandbox) as client:
         found = [answer for _ in range(10) for answer in await outcomes(client, paths(sandbox))]
     assert found.count(200) >= 0.99 * len(found)
+
+
+def test_what_was_too_many_is_forgotten_after_a_while() -> None:
+    window = Window(64)
+    window.refused(began=0, now=1, in_flight=0, reported=3)
+    for _ in range(100):
+        window.answered(0, 10, 1 + Window.CEILING_HOLDS / 2)
+    assert window.size == 1
+    for _ in range(100):
+        window.answered(63, 10, 2 + Window.CEILING_HOLDS)
+    assert window.size > 5

@@ -32,6 +32,7 @@ LIMITED = errors.UpstreamRateLimited("slow down", upstream=UpstreamAnswer(status
         (1, unavailable(500), 10.0, 0.5, None),
         (1, unavailable(503, retry_after=2.0), 10.0, 0.5, 2.05),
         (1, unavailable(503, retry_after=86400.0), 10.0, 0.5, None),
+        (1, unavailable(503, retry_after=31.0), float("inf"), 0.5, None),
         (1, LIMITED, 0.01, 0.5, None),
         (1, errors.UpstreamTimeout("late"), 10.0, 0.5, None),
         (1, errors.UpstreamRejected("no"), 10.0, 0.5, None),

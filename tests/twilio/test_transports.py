@@ -448,5 +448,59 @@ async def test_the_proxy_that_the_environment_names_is_gone_through(monkeypatch:
     assert proxy.requests[0].startswith(b"GET http://twilio.invalid/v1/Services HTTP/1.1\r\n")
 
 
+async def test_kept_connections_that_have_gone_dead_are_not_tried_one_by_one() -> None:
+    """A balancer that drops its flows tells nobody: after one that stays silent, the others are made anew."""
+    is_dead = False
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if is_dead and writer in old:
+            await reader.read()
+        old.append(writer)
+        await asyncio.sleep(0.02)  # Long enough for all five to need a connection each.
+        writer.write(response(b"{}"))
+        await writer.drain()
+
+    old: list[asyncio.StreamWriter] = []
+    async with wire(answer) as served, opened(LeanTransport, served.url, read=0.3) as transport:
+        await asyncio.gather(*(transport.send("Services") for _ in range(5)))
+        is_dead = True
+        with pytest.raises(UpstreamTimeout):
+            await transport.send("Services")
+        assert (await transport.send("Services")).body == b"{}"
+    assert served.connections == 6
+
+
+async def test_a_request_given_up_while_connecting_leaves_nothing_opening() -> None:
+    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silence, "127.0.0.1", 0)
+    async with server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with opened(LeanTransport, url, client_context()) as transport:
+            sent = [transport.send("Services") for _ in range(20)]
+            await asyncio.wait(sent, timeout=0.05)
+            for exchange in sent:
+                exchange.cancel()
+            await asyncio.gather(*transport._opening, return_exceptions=True)
+            assert len(transport._open) == 0
+
+
+async def test_a_farewell_is_not_the_answer_to_the_next_request() -> None:
+    """Some servers say 408 as they close an idle connection, and a request may be on its way by then."""
+    farewell = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    replies = iter([response(b"{}"), farewell, response(b"{}")])
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(next(replies))
+        await writer.drain()
+
+    async with wire(answer) as served, opened(LeanTransport, served.url) as transport:
+        for _ in range(2):
+            assert (await transport.send("Services")).status == 200
+    assert served.connections == 2
+
+
 def test_the_secret_is_in_no_repr() -> None:
     assert "very-secret-token" not in repr(Origin("http://x", CREDENTIALS))
