@@ -456,11 +456,14 @@ async def test_kept_connections_that_have_gone_dead_are_not_tried_one_by_one() -
         if is_dead and writer in old:
             await reader.read()
         old.append(writer)
-        await asyncio.sleep(0.02)  # Long enough for all five to need a connection each.
+        if len(old) == 5:
+            all_here.set()
+        await all_here.wait()  # So that each of the five needs a connection of its own.
         writer.write(response(b"{}"))
         await writer.drain()
 
     old: list[asyncio.StreamWriter] = []
+    all_here = asyncio.Event()
     async with wire(answer) as served, opened(LeanTransport, served.url, read=0.3) as transport:
         await asyncio.gather(*(transport.send("Services") for _ in range(5)))
         is_dead = True
