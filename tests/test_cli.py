@@ -167,6 +167,30 @@ def test_workers_share_a_port_and_shut_down_together() -> None:
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
+async def test_what_is_under_way_is_finished_before_the_end(sandbox: Sandbox) -> None:
+    import asyncio
+
+    sandbox.faults.add("*", Fault(latency=0.8))
+    environ = {
+        "TWILIO_ACCOUNT_SID": sandbox.account_sid,
+        "TWILIO_AUTH_TOKEN": sandbox.auth_token,
+        "GATEWAY_UPSTREAM_URL": sandbox.url,
+    }
+    server = start("serve", "--port", "0", **environ)
+    try:
+        assert server.stdout is not None
+        line = await asyncio.to_thread(server.stdout.readline)
+        query = '{ service(sid: "%s") { friendlyName } }' % sandbox.landmarks["service_sid"]
+        asking = asyncio.create_task(asyncio.to_thread(ask, line.split()[2].rstrip(","), query))
+        await sandbox.until(lambda: len(sandbox.calls) == 1)
+        server.send_signal(signal.SIGTERM)
+        assert (await asking)["data"]["service"]["friendlyName"]
+        await asyncio.to_thread(server.communicate, timeout=20)
+    finally:
+        server.kill()
+    assert server.returncode == 0
+
+
 async def check(sandbox: Sandbox, **environ: str) -> tuple[int, str]:
     import asyncio
 

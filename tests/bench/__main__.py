@@ -31,7 +31,7 @@ from typing import Any
 import trustme
 import uvloop
 
-from .load import ask_once, run_load
+from .load import ask_once, graphql_request, run_load
 from .queries import QUERIES, variables
 
 HERE = Path(__file__).parent
@@ -225,10 +225,11 @@ class Bench:
             self._calls(url)
             answers[contender.name] = uvloop.run(ask_once(address, query, given, TOKEN))["data"]
             row.calls = self._calls(url)
-            every = [variables(cell.query, 0 if cell.same else copy) for copy in range(cell.concurrency)]
-            uvloop.run(run_load(address, query, every, TOKEN, WARM_UP))
+            copies = [0 if cell.same else copy for copy in range(cell.concurrency)]
+            every = [graphql_request(address, query, variables(cell.query, copy), TOKEN) for copy in copies]
+            uvloop.run(run_load(address, every, WARM_UP))
             before, began = cpu_seconds(pid), time.perf_counter()
-            took = uvloop.run(run_load(address, query, every, TOKEN, self._seconds))
+            took = uvloop.run(run_load(address, every, self._seconds))
             elapsed = time.perf_counter() - began
             row.cpu_ms.append((cpu_seconds(pid) - before) / len(took) * 1000)
             row.rates.append(len(took) / elapsed)
@@ -245,6 +246,12 @@ class Bench:
         row.rates.append(len(told["took"]) / self._seconds)
         row.took += told["took"]
         row.mb = max(row.mb, told["mb"])
+
+    def own_limit(self) -> float:
+        """How many calls a second the upstream itself answers, to sixteen bare connections."""
+        with self._processes.start((sys.executable, "-m", "tests.bench.upstream"), is_contender=True) as (_, url):
+            request = b"GET /v1/Services?PageSize=1 HTTP/1.1\r\nHost: x\r\n\r\n"
+            return len(uvloop.run(run_load(url, [request] * 16, self._seconds))) / self._seconds
 
     def _calls(self, url: str) -> int:
         context = self._context if url.startswith("https") else None
@@ -296,6 +303,7 @@ def main() -> None:
         made.cert_pem.write_to_path(str(authority))
         made.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
         bench = Bench(Processes(Path(directory)), certificate, authority, given.seconds)
+        print(f"The upstream itself answers {bench.own_limit():,.0f} calls a second.")
         for cell in cells:
             report(cell, bench.measure(cell, found, given.rounds))
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-__all__ = ["ask_once", "run_load"]
+__all__ = ["ask_once", "graphql_request", "run_load"]
 
 
 class _Connection(asyncio.Protocol):
@@ -53,7 +53,8 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
 
-def _request(url: str, query: str, variables: dict[str, Any], token: str | None) -> bytes:
+def graphql_request(url: str, query: str, variables: dict[str, Any], token: str | None) -> bytes:
+    """The bytes of a GraphQL request."""
     body = json.dumps({"query": query, "variables": variables}).encode()
     authorization = f"Authorization: Bearer {token}\r\n" if token else ""
     head = (
@@ -74,19 +75,16 @@ async def _connect(url: str) -> _Connection:
 async def ask_once(url: str, query: str, variables: dict[str, Any], token: str | None) -> dict[str, Any]:
     """One answer."""
     connection = await _connect(url)
-    await connection.ask(_request(url, query, variables, token))
+    await connection.ask(graphql_request(url, query, variables, token))
     connection.close()
     return cast(dict[str, Any], json.loads(connection.body))
 
 
-async def run_load(
-    url: str, query: str, variables: list[dict[str, Any]], token: str | None, seconds: float
-) -> list[float]:
-    """Ask for so long, on a connection for each of the variables; gives the seconds that each answer took.
+async def run_load(url: str, requests: list[bytes], seconds: float) -> list[float]:
+    """Ask for so long, on a connection for each of the requests; gives the seconds that each answer took.
 
     An answer that is not 200, or holds errors, ends it.
     """
-    requests = [_request(url, query, given, token) for given in variables]
     connections = await asyncio.gather(*(_connect(url) for _ in requests))
     took: list[float] = []
     end = time.perf_counter() + seconds

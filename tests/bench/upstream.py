@@ -44,7 +44,7 @@ class Answers:
         made = self._made.get(target)
         if made is None:
             # Services whose sids differ from the first one's in their last digits alone are copies of it.
-            given, first = target.split(b"/", 4)[3][:34], self._first
+            given, first = target.partition(b"/Services/")[2][:34], self._first
             is_copy = given[:-3] == first[:-3]
             path, _, query = (target.replace(given, first) if is_copy else target).decode().partition("?")
             answer = self._api.answer("GET", path, query, "http://127.0.0.1", Switches(), b"")
