@@ -12,7 +12,8 @@ also tell, before it runs, what it will read: from the sids in the query follow 
 From these statements an operation takes four steps:
 
 1. `plan`: parsed, bounded (`bounds`), validated, and turned into steps for each type that a selection can meet; once for a
-   document, and once more for each outcome of its `@skip` and `@include`. All other variables stay parameters.
+   document, and once more for each outcome of its `@skip` and `@include`. All other variables stay parameters; `inputs`
+   coerces them, and the arguments they go into.
 2. `forecast`: the plan is walked with records of which only the path is known; a list's members stand in it as a star.
    That gives the keys that are certain and leave in the first round trip, the worst case in upstream calls (`requested`), and
    the dry run. What could cost too much is refused here.
@@ -26,6 +27,6 @@ What the engine cannot do faithfully, it does not do: introspection, null where 
 is neither a property nor an edge go to graphql-core, over the same memory, so that nothing is read twice (`operation`).
 `tests/execution/test_differential.py` holds the two equal, on thousands of random operations, over failing upstreams too.
 
-The room asks its context for six things: `look` (a read's child, or the key that is missing), `fetch` (keys, together),
+The room asks its context for seven things: `reserve` (may so many calls be caused now), `look` (a read's child, or the key that is missing), `fetch` (keys, together),
 `admit` (may this caller read that), `affords` and `afford` (is it within the limit), `count` (records in the answer).
 """
