@@ -27,6 +27,7 @@ What the engine cannot do faithfully, it does not do: introspection, null where 
 is neither a property nor an edge go to graphql-core, over the same memory, so that nothing is read twice (`operation`).
 `tests/execution/test_differential.py` holds the two equal, on thousands of random operations, over failing upstreams too.
 
-The room asks its context for seven things: `reserve` (may so many calls be caused now), `look` (a read's child, or the key that is missing), `fetch` (keys, together),
-`admit` (may this caller read that), `affords` and `afford` (is it within the limit), `count` (records in the answer).
+The room asks its context for seven things: `reserve` (may so many calls be caused now), `look` (a read's child, or the key that
+is missing), `fetch` (keys, together), `admit` (may this caller read that), `affords` and `afford` (is it within the limit),
+`count` (records in the answer).
 """
