@@ -109,24 +109,18 @@ class Operations:
         request_id: str = "",
         watch: Watch | None = None,
     ) -> Outcome:
-        """Carry out one operation; raises `Overloaded` when too many are under way, and
-        `CostLimitExceeded` when it could take more calls than its caller has left.
+        """Carry out one operation.
 
-        When this is cancelled, so are the reads that only it waits for. With `fresh`, nothing is answered from what is
-        merely known (`Cache-Control: no-cache`). With `services`, only those may be read. Without `engine`, graphql-core
-        does it, more slowly. With `trace`, `extensions` tell its cost and its calls; a `dry_run` makes none, and tells what
-        it would do.
+        Raises `Overloaded` when too many are under way, and `CostLimitExceeded` when it could take more calls than its
+        caller has left. When this is cancelled, so are the reads that only it waits for.
 
         With `fresh`, nothing is answered from what is merely known (`Cache-Control: no-cache`). With `services`, only
         those may be read. Without `engine`, graphql-core does it, more slowly. With `trace`, `extensions` tell its cost
-        and its calls; a `dry_run` makes none, and tells what it would do.
+        and its calls; a `dry_run` makes none, and tells what it would do. Fewer `seconds` shorten the time it may take; its
+        reads wait for their turn among those of its `caller`; `watch` is told of every upstream call made for it.
 
-        Fewer `seconds` shorten the time it may take; its reads wait for their turn among those of its `caller`.
-
-        `watch` is told of every upstream call that is made for it.
-
-        Operations that are equal in all this, and run at one time, share one outcome: whoever came later has made no
-        call, and is told the `request_id` of the one who did.
+        Operations that are equal in what they ask, in rights and in time, and run at one time, share one outcome: whoever
+        came later has made no call, and is told the `request_id` of the one who did.
         """
         if self.under_way >= self._limits.at_once:
             raise Overloaded("The gateway has as much to do as it can take. Try again in a second.")
