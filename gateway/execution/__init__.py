@@ -12,15 +12,15 @@ also tell, before it runs, what it will read: from the sids in the query follow 
 From these statements an operation takes four steps:
 
 1. `plan`: parsed, bounded (`bounds`), validated, and turned into steps for each type that a selection can meet; once for a
-   document, and once more for each outcome of its `@skip` and `@include`. All other variables stay parameters; `inputs`
-   coerces them, and the arguments they go into.
+   document, and once more for each outcome of its `@skip`, `@include` and `@defer`. All other variables stay parameters;
+   `inputs` coerces them, and the arguments they go into.
 2. `forecast`: the plan is walked with records of which only the path is known; a list's members stand in it as a star.
    That gives the keys that are certain and leave in the first round trip, the worst case in upstream calls (`requested`), and
    the dry run. What could cost too much is refused here.
 3. `engine`: the answer is filled breadth first. What the records of a level hold is written for all of them together; their
    edges are asked, all parents at once, what they read; what is missing is fetched in one go; the children are the next
    level. So batching does not depend on timing, a failed edge is null with an error at its path, and a record that stands at
-   many places is written once.
+   many places is written once. What stands in a fragment with `@defer` is filled likewise, once the answer is there.
 4. `failures`: what of an error is shown is decided in one place.
 
 What the engine cannot do faithfully, it does not do: introspection, null where the schema lets none be, and any resolver that

@@ -3,26 +3,61 @@
 What the records hold is written straight into the answer. The edges of a level are asked, all parents at once, what they
 read; what is missing is fetched together; and their children are the next level. A failed edge is null with an error at
 its path. What certain reads need is known from the query's sids alone, and is fetched before anything else.
+
+What stands in a fragment with `@defer` is filled in the same way afterwards, for all the records that it was met on together.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import FieldNode, GraphQLError
 from graphql.execution.values import VariableValues
 
-from gateway.errors import CostLimitExceeded, GatewayError
+from gateway.errors import CostLimitExceeded, GatewayError, NotFound
 from gateway.execution.failures import Failure, failure_from
 from gateway.execution.fields import Read
 from gateway.execution.forecast import Forecast
-from gateway.execution.plan import Arguments, EdgeStep, Leaf, Nested, Plan, Selection, Unplannable
+from gateway.execution.plan import Arguments, Deferred, EdgeStep, Leaf, Nested, Plan, Selection, Unplannable
 
-__all__ = ["Run"]
+__all__ = ["Frame", "Later", "Part", "Run"]
 
 _ABSENT = object()
 _FAILURES_MAX = 1000
+
+_Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A place in the answer where a fragment with `@defer` stands, whose data is to come."""
+
+    path: _Path
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What has come of a deferred fragment at one place: its data, and what went wrong in it."""
+
+    at: Later
+    data: dict[str, Any] | None
+    """None when null would stand where the schema does not let it."""
+    failures: tuple[Failure, ...]
+
+
+@dataclass(slots=True)
+class Frame:
+    """What has come at one time of what was deferred."""
+
+    parts: list[Part]
+    later: list[Later]
+    """What is to come because of them: fragments with `@defer` within them."""
+    is_last: bool
+    extensions: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -34,17 +69,36 @@ class _Batch:
     answers: list[dict[str, Any]] = field(default_factory=list)
     weights: list[int] = field(default_factory=list)
     """At how many places of the answer each stands: what is the same at many is written once."""
+    reads: list[Read] = field(default_factory=list)
+    """Where each can be looked up, where something of it is deferred."""
 
 
 @dataclass(slots=True)
 class _Place:
     """Where the child of an edge goes: into one answer, or into many when many records lead to the same one."""
 
-    step: EdgeStep
+    step: EdgeStep | Deferred
+    selection: Selection
     read: Read
     targets: list[tuple[Any, str | int]]
     weight: int
     child: Any = _ABSENT
+
+
+@dataclass(slots=True)
+class _Group:
+    """The records that one deferred fragment was met on, each with the places in the answer where it stands."""
+
+    deferred: Deferred
+    sources: list[Any]
+    weights: list[int]
+    reads: list[Read]
+    places: list[list[Later]]
+
+    def only(self, number: int) -> _Group:
+        """The same for one of its records."""
+        one = slice(number, number + 1)
+        return _Group(self.deferred, self.sources[one], self.weights[one], self.reads[one], self.places[one])
 
 
 class Run:
@@ -53,8 +107,8 @@ class Run:
     def __init__(self, plan: Plan, context: Any, variables: VariableValues) -> None:
         self._plan = plan
         self._context = context
-        self._errors: list[tuple[Any, str | int, Exception, list[FieldNode]]] = []
         self._arguments = Arguments(variables)
+        self._groups: list[_Group] = []
         self.forecast = Forecast(plan, context, self._arguments)
         """What it will read."""
 
@@ -64,14 +118,96 @@ class Run:
         ahead = self.forecast.ahead
         if len(ahead) > 1 and self._context.affords(ahead):  # A single one is fetched as it is met.
             await self._context.fetch(ahead)
-        level = [_Batch(self._plan.root, [None], [data], [1])]
+        filling = _Filling(self._context, self._arguments)
+        await filling.fill([_Batch(self._plan.root, [None], [data], [1])])
+        self._groups = filling.put_off([(data, ())])
+        return data, filling.failures(data)
+
+    @property
+    def deferred(self) -> list[Later]:
+        """What is to come after the answer."""
+        return [place for group in self._groups for places in group.places for place in places]
+
+    async def rest(self) -> AsyncGenerator[Frame, None]:
+        """What was deferred, frame by frame.
+
+        A fragment that was met on many records comes for all of them in one frame; fragments do not wait for one another.
+        Whoever stops listening closes the iterator, and with it what is under way.
+        """
+        under_way = {asyncio.create_task(self._defer(group)) for group in self._groups}
+        ahead = self.forecast.ahead_of_deferred
+        fetching = None
+        if ahead and self._context.affords(ahead):
+            fetching = asyncio.create_task(self._context.fetch(ahead))
+        try:
+            while under_way:
+                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                parts: list[Part] = []
+                new: list[Later] = []
+                for task in done:
+                    its_parts, groups = task.result()
+                    parts += its_parts
+                    new += [place for group in groups for places in group.places for place in places]
+                    under_way |= {asyncio.create_task(self._defer(group)) for group in groups}
+                yield Frame(parts, new, is_last=not under_way)
+        finally:
+            left = [*under_way, *([fetching] if fetching is not None else [])]
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    async def _defer(self, group: _Group) -> tuple[list[Part], list[_Group]]:
+        """Fill a deferred fragment on all its records; a record on which null may not stand spoils it for itself alone."""
+        try:
+            return await self._fill_deferred(group)
+        except Exception as error:
+            if not isinstance(error, Unplannable) or len(group.sources) == 1:
+                places = [place for its_places in group.places for place in its_places]
+                nodes = group.deferred.nodes
+                return [Part(place, None, (failure_from(error, place.path, nodes),)) for place in places], []
+        parts: list[Part] = []
+        below: list[_Group] = []
+        for number in range(len(group.sources)):
+            its_parts, its_groups = await self._defer(group.only(number))
+            parts += its_parts
+            below += its_groups
+        return parts, below
+
+    async def _fill_deferred(self, group: _Group) -> tuple[list[Part], list[_Group]]:
+        filling = _Filling(self._context, self._arguments)
+        answers: list[Any] = [None] * len(group.sources)
+        selection = group.deferred.selection
+        if group.reads and selection.needs_row:  # They may be known by their paths alone until now.
+            level = await filling.look_up(group, answers)
+        else:
+            answers = [selection.blank.copy() for _ in group.sources]
+            level = [_Batch(selection, group.sources, list(answers), group.weights, group.reads)]
+        await filling.fill(level)
+        places = [(place, number) for number, its_places in enumerate(group.places) for place in its_places]
+        parts = [
+            Part(place, answers[number], filling.failures(answers[number], place.path, (answers, number)))
+            for place, number in places
+        ]
+        return parts, filling.put_off((answers[number], place.path) for place, number in places)
+
+
+class _Filling:
+    """An answer, or the deferred parts of one, as it is filled; with what goes wrong, and what is put off."""
+
+    def __init__(self, context: Any, arguments: Arguments) -> None:
+        self._context = context
+        self._arguments = arguments
+        self._errors: list[tuple[Any, str | int, Exception, list[FieldNode]]] = []
+        self._put_off: list[tuple[Deferred, _Batch]] = []
+
+    async def fill(self, level: list[_Batch]) -> None:
+        """Fill the batches, and what is below them."""
         while level:
             places: list[_Place] = []
             for batch in level:
                 self._fill(batch, places)
             await self._read(places)
             level = self._next_level(places)
-        return data, self._failures(data)
 
     # One level
 
@@ -87,6 +223,8 @@ class Run:
                 self._write_nested(step, batch, places)
             else:
                 self._ask(step, batch, places)
+        for deferred in batch.selection.deferred:
+            self._put_off.append((deferred, batch))
 
     def _write(self, step: Leaf, sources: list[Any], answers: list[dict[str, Any]]) -> None:
         key, plain, write = step.key, step.plain, step.write
@@ -183,7 +321,7 @@ class Run:
                 place.targets.append((answer, key))
                 place.weight += weight
                 return
-            place = _Place(step, read, [(answer, key)], weight)
+            place = _Place(step, step.selections.of(read.type_name), read, [(answer, key)], weight)
             places.append(place)
             if read.is_single:
                 shared[read.path] = place
@@ -213,8 +351,7 @@ class Run:
             still: list[_Place] = []
             for place in waiting:
                 try:
-                    wants_row = place.step.selections.of(place.read.type_name).needs_row
-                    found = self._context.look(place.read, wants_row)
+                    found = self._context.look(place.read, place.selection.needs_row)
                     if isinstance(found, str):
                         missing[found] = None
                         still.append(place)
@@ -243,7 +380,7 @@ class Run:
             except GatewayError as error:
                 self._fail(place.step, place.targets, error)
                 continue
-            selection = place.step.selections.of(read.type_name)
+            selection = place.selection
             batch = level.get(id(selection))
             if batch is None:
                 batch = level[id(selection)] = _Batch(selection)
@@ -253,32 +390,81 @@ class Run:
             batch.sources.append(child)
             batch.answers.append(part)
             batch.weights.append(place.weight)
+            if selection.deferred:
+                batch.reads.append(read)
         return list(level.values())
+
+    # What is put off
+
+    async def look_up(self, group: _Group, answers: list[Any]) -> list[_Batch]:
+        """The records that a deferred fragment was met on, looked up, to be filled into `answers`, each at its place."""
+        deferred = group.deferred
+        places = [
+            _Place(deferred, deferred.selection, read, [(answers, number)], weight)
+            for number, (read, weight) in enumerate(zip(group.reads, group.weights, strict=True))
+        ]
+        await self._read(places)
+        for place in places:
+            if place.child is None:
+                self._fail(deferred, place.targets, NotFound("There is no such record, of which this was deferred."))
+        return self._next_level(places)
+
+    def put_off(self, roots: Iterable[tuple[Any, _Path]]) -> list[_Group]:
+        """What was deferred in the answers, or parts of them, that stand at those paths."""
+        if not self._put_off:
+            return []
+        paths: dict[int, list[_Path]] = {id(part): [] for _, batch in self._put_off for part in batch.answers}
+        for root, path in roots:
+            for part, its_path in _walk(root, path):
+                if id(part) in paths:
+                    paths[id(part)].append(its_path)
+        groups: dict[int, _Group] = {}
+        for deferred, batch in self._put_off:
+            group = groups.setdefault(id(deferred), _Group(deferred, [], [], [], []))
+            group.sources += batch.sources
+            group.weights += batch.weights
+            group.reads += batch.reads
+            group.places += [[Later(path, deferred.label) for path in paths[id(part)]] for part in batch.answers]
+        return list(groups.values())
 
     # Errors
 
-    def _fail(self, step: EdgeStep, targets: list[tuple[Any, str | int]], error: Exception) -> None:
+    def _fail(self, step: EdgeStep | Deferred, targets: list[tuple[Any, str | int]], error: Exception) -> None:
         for answer, key in targets:
-            if step.is_list and isinstance(key, str):
+            if isinstance(key, str) and isinstance(step, EdgeStep) and step.is_list:
                 raise Unplannable("null where none may be")
             self._errors.append((answer, key, error, step.nodes))
 
-    def _failures(self, data: dict[str, Any]) -> tuple[Failure, ...]:
-        """The failures with their paths, which are found only now, and in one walk: most answers have none."""
+    def failures(self, root: Any, path: _Path = (), place: tuple[Any, int] | None = None) -> tuple[Failure, ...]:
+        """The failures in the answer, or the part of one, that stands at that path; and at its own `place` in a list.
+
+        Their paths are found only now, and in one walk: most answers have none.
+        """
         if not self._errors:
             return ()
         failed: dict[int, list[tuple[str | int, Exception, list[FieldNode]]]] = {}
         for part, key, error, nodes in self._errors:
             failed.setdefault(id(part), []).append((key, error, nodes))
         found: list[Failure] = []
-        stack: list[tuple[Any, tuple[str | int, ...]]] = [(data, ())]
-        while stack:
-            part, path = stack.pop()
+        if place is not None:
+            whole, number = place
+            found += [
+                failure_from(error, path, nodes) for key, error, nodes in failed.get(id(whole), ()) if key == number
+            ]
+        for part, its_path in _walk(root, path):
             for key, error, nodes in failed.get(id(part), ()):
                 if len(found) == _FAILURES_MAX:
                     found.append(Failure(CostLimitExceeded(f"There are more errors than these {_FAILURES_MAX}.")))
                     return tuple(found)
-                found.append(failure_from(error, (*path, key), nodes))
-            below = list(part.items() if isinstance(part, dict) else enumerate(part))
-            stack += [(value, (*path, key)) for key, value in reversed(below) if isinstance(value, dict | list)]
+                found.append(failure_from(error, (*its_path, key), nodes))
         return tuple(found)
+
+
+def _walk(root: Any, path: _Path) -> Iterator[tuple[Any, _Path]]:
+    """The objects and lists in an answer, in its order, with their paths."""
+    stack: list[tuple[Any, _Path]] = [(root, path)] if root is not None else []
+    while stack:
+        part, at = stack.pop()
+        yield part, at
+        below = list(part.items() if isinstance(part, dict) else enumerate(part))
+        stack += [(value, (*at, key)) for key, value in reversed(below) if isinstance(value, dict | list)]

@@ -41,6 +41,8 @@ class Foreseen:
     """In which round trip it is read, at the earliest."""
     is_ahead: bool
     """Whether it is fetched before anything is known."""
+    is_deferred: bool = False
+    """Whether it is for a fragment with `@defer`, so that it is not read before the answer."""
 
 
 @dataclass(slots=True)
@@ -63,7 +65,12 @@ class Forecast:
     @property
     def ahead(self) -> dict[str, None]:
         """The keys to fetch before anything else, in the order of the query."""
-        return dict.fromkeys(each.key for each in self.foreseen if each.is_ahead)
+        return dict.fromkeys(each.key for each in self.foreseen if each.is_ahead and not each.is_deferred)
+
+    @property
+    def ahead_of_deferred(self) -> dict[str, None]:
+        """The keys to fetch once the answer is there, for what was deferred."""
+        return dict.fromkeys(each.key for each in self.foreseen if each.is_ahead and each.is_deferred)
 
     @property
     def requested(self) -> int:
@@ -135,8 +142,10 @@ class Forecast:
                 for read in self._reads(step, record, (*place, step.key)):
                     # The record, once read, may tell where the edge leads, or that there is nothing to find.
                     hangs = step.edge.needs_row or (read.may_be_idle and selection.needs_row and not self.context.fresh)
-                    near = _Far(False, far.is_likely, far.done) if hangs else far
+                    near = _Far(False, far.is_likely, far.done, far.is_deferred) if hangs else far
                     self._foresee(step, read, (*place, step.key), near)
+        for deferred in selection.deferred:
+            self._walk(deferred.selection, record, place, _Far(far.is_certain, far.is_likely, far.done, True))
 
     def _star(self, place: tuple[str, ...], size: int) -> str:
         star = f"*{len(self.lists) + 1}"
@@ -174,14 +183,18 @@ class Forecast:
         self._met.add((id(step), read.path))
         below = step.selections.of(read.type_name)
         key, done = read.first_key(self.context), far.done
-        if key is not None and (self.context.fresh or below.needs_row or read.reference() is None):
+        is_read = key is not None and (self.context.fresh or below.needs_row or read.reference() is None)
+        is_read_later = not is_read and below.needs_row_later
+        if key is not None and (is_read or is_read_later):
             stars = _STAR.findall(key) if "*" in key else ()
             # Below a list there is no telling whether there is anything: only what all its members share is worth it.
             is_ahead = not stars and (far.is_certain or (read.is_shared and done > 0 and far.is_likely))
-            trip = 1 if is_ahead else done + 1
+            is_deferred = far.is_deferred or is_read_later
+            trip = 1 if is_ahead and not is_deferred else done + 1
             times = prod(self.lists[star][1] for star in stars)
             self._keys.add(key)
-            self.foreseen.append(Foreseen(place, key, read.calls_at_most(self.context), times, trip, is_ahead))
+            calls = read.calls_at_most(self.context)
+            self.foreseen.append(Foreseen(place, key, calls, times, trip, is_ahead, is_deferred))
             done = max(done, trip)
         star = self._star(place, 1)
         child, size = read.outlook(star)
@@ -191,7 +204,10 @@ class Forecast:
         if size is not None:
             self.lists[star] = place, size
         self._walk(
-            below, child, place, _Far(far.is_certain and not is_list, far.is_likely and not read.is_sparse, done)
+            below,
+            child,
+            place,
+            _Far(far.is_certain and not is_list, far.is_likely and not read.is_sparse, done, far.is_deferred),
         )
 
 
@@ -205,3 +221,5 @@ class _Far:
     """Whether nearly always there is one."""
     done: int = 0
     """The round trip that brings it."""
+    is_deferred: bool = False
+    """Whether it stands in a fragment with `@defer`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 from inspect import isawaitable
 from operator import itemgetter
@@ -18,12 +18,12 @@ from graphql import (
     GraphQLSyntaxError,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
-    execute,
     get_operation_ast,
     parse,
     specified_rules,
     validate,
 )
+from graphql.execution import experimental_execute_incrementally
 from graphql.execution.values import VariableValues
 from strawberry import Schema
 
@@ -36,11 +36,11 @@ from gateway.errors import (
     ValidationFailed,
 )
 from gateway.execution.bounds import Bounds, check_document
-from gateway.execution.engine import Run
+from gateway.execution.engine import Frame, Later, Run
 from gateway.execution.failures import Failure, failure_of
 from gateway.execution.forecast import Forecast
 from gateway.execution.inputs import variable_reader
-from gateway.execution.plan import Plan, Unplannable, condition_variables, only_introspection
+from gateway.execution.plan import Plan, Unplannable, condition_variables, only_introspection, without_defer
 
 __all__ = ["Executor", "Outcome"]
 
@@ -72,6 +72,10 @@ class Outcome:
     """How the caller's budget stands after it, where there is one."""
     encoded: bytes | None = field(default=None, repr=False)
     """The answer's JSON, once it has been made."""
+    later: list[Later] = field(default_factory=list)
+    """The places where something was deferred, which `rest` brings."""
+    rest: AsyncGenerator[Frame, None] | None = field(default=None, repr=False)
+    """What was deferred, frame by frame."""
 
     @property
     def code(self) -> str:
@@ -88,11 +92,13 @@ class _Operation:
     document: DocumentNode
     node: OperationDefinitionNode
     fragments: dict[str, FragmentDefinitionNode]
-    conditions: tuple[str, ...]
+    conditions: dict[str, bool | None]
     characters: int
     read_variables: Callable[[dict[str, Any]], VariableValues | list[GraphQLError]]
     introspection: DocumentNode | None = None
     """The document with what it asks about the schema, and nothing else."""
+    whole: DocumentNode | None = None
+    """The document without `@defer`."""
 
     @property
     def name(self) -> str | None:
@@ -112,7 +118,7 @@ class Executor:
         self._operations: LRUCache[tuple[str, str | None], _Operation] = LRUCache(
             _CACHED_CHARACTERS, getsizeof=lambda operation: operation.characters
         )
-        self._plans: LRUCache[tuple[tuple[str, str | None], tuple[Any, ...]], tuple[Plan, int]] = LRUCache(
+        self._plans: LRUCache[tuple[tuple[str, str | None], bool, tuple[Any, ...]], tuple[Plan, int]] = LRUCache(
             _CACHED_WEIGHT, getsizeof=itemgetter(1)
         )
         """Plans and what they weigh, by the operation and the values of the variables that its conditions depend on."""
@@ -128,16 +134,18 @@ class Executor:
         operation_name: str | None = None,
         engine: bool = True,
         dry_run: bool = False,
+        defer: bool = False,
     ) -> Outcome:
         """Carry out one operation of the document `text`. Every failure is in the outcome; nothing is raised for one.
 
         Without `engine`, graphql-core does: the reference that the engine is held to. A `dry_run` reads nothing, and tells
-        what would be read.
+        what would be read. With `defer`, what stands in fragments with `@defer` is left to the outcome's `rest`, which is to
+        be listened to, or closed, while the context is open; else `@defer` means nothing.
         """
         try:
             operation = self._operation(text, operation_name)
             values = self._coerce(operation, variables or {})
-            plan = self._plan(operation, values)
+            plan = self._plan(operation, values, defer)
         except _Invalid as invalid:
             return Outcome(None, invalid.failures, executed=False)
         if isinstance(plan, str):
@@ -165,7 +173,10 @@ class Executor:
                     self.runs["introspection"] += 1
                     about_schema, more = self._introspect(operation, variables or {})
                     data, failures = data | about_schema, failures + more
-                return Outcome(data, failures, operation=operation.name, requested=requested)
+                outcome = Outcome(data, failures, operation=operation.name, requested=requested)
+                if run.deferred:
+                    outcome.later, outcome.rest = run.deferred, run.rest()
+                return outcome
         self.runs[reason] += 1
         return replace(await self._reference(operation, context, variables or {}), requested=requested)
 
@@ -175,7 +186,7 @@ class Executor:
         """What the operation asks about the schema, and nothing else of it: no record is read, or written, for it."""
         if operation.introspection is None:
             operation.introspection = only_introspection(self._schema, operation.document)
-        result = execute(
+        result = experimental_execute_incrementally(
             self._schema, operation.introspection, variable_values=variables, operation_name=operation.name
         )
         assert isinstance(result, ExecutionResult)
@@ -193,9 +204,11 @@ class Executor:
         )
 
     async def _reference(self, operation: _Operation, context: Any, variables: dict[str, Any]) -> Outcome:
-        result = execute(
+        if operation.whole is None:
+            operation.whole = without_defer(operation.document)
+        result = experimental_execute_incrementally(
             self._schema,
-            operation.document,
+            operation.whole,
             context_value=context,
             variable_values=variables,
             operation_name=operation.name,
@@ -203,6 +216,7 @@ class Executor:
         )
         if isawaitable(result):
             result = await result
+        assert isinstance(result, ExecutionResult)  # A schema with `@defer` is executed so; nothing is deferred here.
         return Outcome(result.data, tuple(failure_of(error) for error in result.errors or ()), operation=operation.name)
 
     def _operation(self, text: str, name: str | None) -> _Operation:
@@ -249,21 +263,21 @@ class Executor:
             raise _Invalid(_failures(values, BadUserInput))
         return values
 
-    def _plan(self, operation: _Operation, values: VariableValues) -> Plan | str:
+    def _plan(self, operation: _Operation, values: VariableValues, defer: bool) -> Plan | str:
         """The plan for these values of the operation's conditions, or why there is none."""
-        conditions = {name: values.coerced.get(name) for name in operation.conditions}
+        conditions = {name: values.coerced.get(name, absent) for name, absent in operation.conditions.items()}
         for name, value in conditions.items():
             if not isinstance(value, bool):
                 error = BadUserInput(
-                    f"The variable ${name}, on which @skip or @include depends, must be true or false."
+                    f"The variable ${name}, on which @skip, @include or @defer depends, must be true or false."
                 )
                 raise _Invalid((Failure(error),))
-        key = operation.key, tuple(conditions.values())
+        key = operation.key, defer, tuple(conditions.values())
         kept = self._plans.get(key)
         if kept is not None:
             return kept[0]
         try:
-            plan = Plan(self._schema, self._converter, operation.node, operation.fragments, conditions)
+            plan = Plan(self._schema, self._converter, operation.node, operation.fragments, conditions, may_defer=defer)
         except Unplannable as reason:
             return str(reason)
         weight = plan.steps + operation.characters // 16

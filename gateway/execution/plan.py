@@ -1,7 +1,8 @@
 """An operation made ready to run: for each type a selection can meet, the steps that fill its answer.
 
-A plan is made once for a document and the values of the variables in its `@skip` and `@include`; all other variables stay
-parameters. What cannot be planned faithfully, above all a resolver that is neither a property nor an edge, is `Unplannable`.
+A plan is made once for a document and the values of the variables in its `@skip`, `@include` and `@defer`; all other
+variables stay parameters. What cannot be planned faithfully, above all a resolver that is neither a property nor an edge,
+is `Unplannable`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from graphql import (
     REMOVE,
+    DirectiveNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -31,6 +33,7 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     SelectionNode,
+    StringValueNode,
     TypeInfo,
     TypeInfoVisitor,
     VariableNode,
@@ -45,6 +48,7 @@ from gateway.execution.selection import applies
 
 __all__ = [
     "Arguments",
+    "Deferred",
     "EdgeStep",
     "Leaf",
     "Nested",
@@ -54,6 +58,7 @@ __all__ = [
     "Unplannable",
     "condition_variables",
     "only_introspection",
+    "without_defer",
 ]
 
 _INTROSPECTION = {"__schema", "__type"}
@@ -141,6 +146,25 @@ class Selection:
     steps: list[Step] = field(default_factory=list)
     needs_row: bool = False
     """Whether a record must be looked up for it."""
+    deferred: list[Deferred] = field(default_factory=list)
+    """What is selected of it in fragments with `@defer`."""
+
+    @property
+    def needs_row_later(self) -> bool:
+        """Whether a record must be looked up for what is deferred."""
+        return any(each.selection.needs_row or each.selection.needs_row_later for each in self.deferred)
+
+
+@dataclass(slots=True)
+class Deferred:
+    """What a fragment with `@defer` selects of one object type: it comes after the answer, in a frame of its own.
+
+    All of it comes, also what the answer had already: clients that store a fragment's data expect it whole.
+    """
+
+    label: str | None
+    nodes: list[FieldNode]
+    selection: Selection
 
 
 class Selections:
@@ -175,14 +199,20 @@ class Plan:
         operation: OperationDefinitionNode,
         fragments: Mapping[str, FragmentDefinitionNode],
         conditions: Mapping[str, Any],
+        *,
+        may_defer: bool = False,
     ) -> None:
-        """Take the schema, Strawberry's converter for it, and the operation; raises `Unplannable`."""
+        """Take the schema, Strawberry's converter for it, and the operation; raises `Unplannable`.
+
+        Unless it `may_defer`, `@defer` means nothing.
+        """
         if operation.operation is not OperationType.QUERY or schema.query_type is None:
             raise Unplannable("operation type")
         self._schema = schema
         self._converter = converter
         self._fragments = fragments
         self._conditions = conditions
+        self._may_defer = may_defer
         self.asks_for_schema = False
         """Whether something is asked about the schema, which graphql-core answers."""
         self.steps = 0
@@ -199,58 +229,80 @@ class Plan:
         """The steps for an object type, from the selection sets that stand at one place."""
         of_type = self._schema.type_map[type_name]
         assert isinstance(of_type, GraphQLObjectType)
-        fields: dict[str, list[FieldNode]] = {}
-        visited: set[str] = set()
+        found = _Collected()
         for each in sets:
             if each is not None:
-                self._collect(of_type, each.selections, fields, visited)
-        selection = Selection(type_name)
-        self.steps += 1 + len(fields)
-        for key, nodes in fields.items():
+                self._collect(of_type, each.selections, found)
+        return self._selection(of_type, found)
+
+    def _selection(self, of_type: GraphQLObjectType, found: _Collected) -> Selection:
+        selection = Selection(of_type.name)
+        self.steps += 1 + len(found.fields)
+        for key, nodes in found.fields.items():
             name = nodes[0].name.value
-            selection.blank[key] = type_name if name == "__typename" else None
+            selection.blank[key] = of_type.name if name == "__typename" else None
             if name == "__typename":
                 continue
             if name in _INTROSPECTION:
                 self.asks_for_schema = True
                 continue
             selection.steps.append(self._step(of_type.fields[name], key, nodes, selection))
+        for label, later in found.deferred:
+            nodes = next(iter(later.fields.values()), [])
+            selection.deferred.append(Deferred(label, nodes[:1], self._selection(of_type, later)))
         return selection
 
-    def _collect(
-        self,
-        of_type: GraphQLObjectType,
-        selections: Iterable[SelectionNode],
-        fields: dict[str, list[FieldNode]],
-        visited: set[str],
-    ) -> None:
+    def _collect(self, of_type: GraphQLObjectType, selections: Iterable[SelectionNode], found: _Collected) -> None:
         for selection in selections:
             if not self._is_included(selection):
                 continue
             if isinstance(selection, FieldNode):
-                fields.setdefault((selection.alias or selection.name).value, []).append(selection)
-            elif isinstance(selection, InlineFragmentNode):
-                condition = selection.type_condition
-                if condition is None or applies(self._schema, condition.name.value, of_type):
-                    self._collect(of_type, selection.selection_set.selections, fields, visited)
-            elif isinstance(selection, FragmentSpreadNode):
-                fragment = self._fragments[selection.name.value]
-                if fragment.name.value not in visited and applies(
-                    self._schema, fragment.type_condition.name.value, of_type
-                ):
-                    visited.add(fragment.name.value)
-                    self._collect(of_type, fragment.selection_set.selections, fields, visited)
+                found.fields.setdefault((selection.alias or selection.name).value, []).append(selection)
+                continue
+            if isinstance(selection, FragmentSpreadNode):
+                fragment: InlineFragmentNode | FragmentDefinitionNode = self._fragments[selection.name.value]
+            else:
+                assert isinstance(selection, InlineFragmentNode)
+                fragment = selection
+            condition = fragment.type_condition
+            if condition is not None and not applies(self._schema, condition.name.value, of_type):
+                continue
+            defer = self._defer_of(selection)
+            label = _label(defer) if defer is not None else None
+            if isinstance(selection, FragmentSpreadNode):
+                spread = selection.name.value, defer is not None, label
+                if spread in found.visited:
+                    continue
+                found.visited.add(spread)
+            into = found
+            if defer is not None:
+                into = _Collected()
+                found.deferred.append((label, into))
+            self._collect(of_type, fragment.selection_set.selections, into)
 
     def _is_included(self, selection: SelectionNode) -> bool:
         for directive in selection.directives or ():
             name = directive.name.value
             if name in {"skip", "include"}:
-                value: Any = directive.arguments[0].value if directive.arguments else None
-                holds = self._conditions[value.name.value] if isinstance(value, VariableNode) else value.value
-                if holds is (name == "skip"):
+                if self._holds(directive) is (name == "skip"):
                     return False
-            else:
+            elif name != "defer":
                 raise Unplannable("directive")
+        return True
+
+    def _defer_of(self, selection: SelectionNode) -> DirectiveNode | None:
+        """The `@defer` of a fragment, where it holds."""
+        for directive in selection.directives or ():
+            if directive.name.value == "defer" and self._may_defer and self._holds(directive):
+                return directive
+        return None
+
+    def _holds(self, directive: DirectiveNode) -> bool:
+        """The value of a directive's `if`."""
+        for argument in directive.arguments or ():
+            if argument.name.value == "if":
+                value: Any = argument.value
+                return bool(self._conditions[value.name.value] if isinstance(value, VariableNode) else value.value)
         return True
 
     def _step(self, field: GraphQLField, key: str, nodes: list[FieldNode], selection: Selection) -> Step:
@@ -290,20 +342,56 @@ class Plan:
         return EdgeStep(key, nodes, edge, edge.function, arguments, is_list, selections)
 
 
+@dataclass(slots=True)
+class _Collected:
+    """The fields of one object type that are selected at one place."""
+
+    fields: dict[str, list[FieldNode]] = field(default_factory=dict)
+    deferred: list[tuple[str | None, _Collected]] = field(default_factory=list)
+    """What is selected in fragments with `@defer`, by their labels."""
+    visited: set[tuple[str, bool, str | None]] = field(default_factory=set)
+
+
+def _label(defer: DirectiveNode) -> str | None:
+    for argument in defer.arguments or ():
+        if argument.name.value == "label" and isinstance(argument.value, StringValueNode):
+            return argument.value.value
+    return None
+
+
 def condition_variables(
     operation: OperationDefinitionNode, fragments: Iterable[FragmentDefinitionNode]
-) -> tuple[str, ...]:
-    """The names of the variables on which `@skip` and `@include` depend, anywhere in the document's parts."""
-    found: set[str] = set()
+) -> dict[str, bool | None]:
+    """The variables on which `@skip`, `@include` and `@defer` depend, anywhere in the document's parts.
+
+    Each has the value that it has when it is not given: true for `@defer` alone, none for the others.
+    """
+    found: dict[str, bool | None] = {}
 
     class Conditions(Visitor):
-        def enter_directive(self, node: Any, *_: Any) -> None:
-            if node.name.value in {"skip", "include"}:
-                found.update(a.value.name.value for a in node.arguments if isinstance(a.value, VariableNode))
+        def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+            name = node.name.value
+            for argument in node.arguments or ():
+                if isinstance(argument.value, VariableNode) and argument.name.value == "if":
+                    variable = argument.value.name.value
+                    if name == "defer":
+                        found.setdefault(variable, True)
+                    elif name in {"skip", "include"}:
+                        found[variable] = None
 
     for part in (operation, *fragments):
         visit(part, Conditions())
-    return tuple(sorted(found))
+    return dict(sorted(found.items()))
+
+
+def without_defer(document: DocumentNode) -> DocumentNode:
+    """The document without its `@defer`, for an executor that answers all at once."""
+
+    class Drop(Visitor):
+        def enter_directive(self, node: DirectiveNode, *_: Any) -> Any:
+            return REMOVE if node.name.value == "defer" else None
+
+    return visit(document, Drop())  # type: ignore[no-any-return]
 
 
 def only_introspection(schema: GraphQLSchema, document: DocumentNode) -> DocumentNode:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Coroutine, Hashable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable
+from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ import orjson
 
 from gateway.cache.memory import MemoryCache
 from gateway.errors import Overloaded
+from gateway.execution.engine import Frame
 from gateway.execution.operation import Executor, Outcome
 from gateway.graph.budget import Budgets
 from gateway.graph.context import Context
@@ -26,7 +28,10 @@ from gateway.twilio.client import Client, Watch
 from gateway.twilio.lifetimes import Lifetimes
 from gateway.twilio.paths import shown
 
-__all__ = ["Limits", "Operations", "cost_of"]
+__all__ = ["Deliver", "Limits", "Operations", "cost_of"]
+
+Deliver = Callable[[Outcome | Frame], Awaitable[None]]
+"""Is given the parts of an answer as they come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ class Operations:
         caller: str = "",
         request_id: str = "",
         watch: Watch | None = None,
+        deliver: Deliver | None = None,
     ) -> Outcome:
         """Carry out one operation.
 
@@ -121,6 +127,10 @@ class Operations:
 
         Operations that are equal in what they ask, in rights and in time, and run at one time, share one outcome: whoever
         came later has made no call, and is told the `request_id` of the one who did.
+
+        With `deliver`, what the operation defers is not waited for: `deliver` is given the outcome first, then a frame
+        whenever some of the rest has come, and is waited for each time. What is given back then tells of the whole, its
+        data aside. Where nothing is deferred, `deliver` is given nothing.
         """
         if self.under_way >= self._limits.at_once:
             raise Overloaded("The gateway has as much to do as it can take. Try again in a second.")
@@ -138,10 +148,11 @@ class Operations:
             within=within,
             caller=caller,
             watch=watch,
+            deliver=deliver,
         )
         self.under_way += 1
         try:
-            if trace:
+            if trace or deliver is not None:
                 return await work()
             try:
                 given = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS) if variables else b""
@@ -171,6 +182,7 @@ class Operations:
         within: float,
         caller: str,
         watch: Watch | None,
+        deliver: Deliver | None,
     ) -> Outcome:
         now = asyncio.get_running_loop().time()
         notes = Trace(now) if trace else None
@@ -192,21 +204,29 @@ class Operations:
                     operation_name=operation_name,
                     engine=engine,
                     dry_run=dry_run,
+                    defer=deliver is not None,
                 )
+                if outcome.rest is not None and deliver is not None:
+                    await self._deliver(outcome, outcome.rest, loaders, deliver)
             finally:
                 if self._budgets is not None:
                     self._budgets.settle(caller, context.reserved, loaders.calls, time.monotonic())
-        outcome.calls, outcome.planned = loaders.calls, loaders.planned
         if self._budgets is not None:
             outcome.budget = asdict(self._budgets.standing(caller, time.monotonic()))
-        if loaders.stale:
-            outcome.extensions["stale"] = [shown(key) for key in loaders.stale]
-        if notes is not None and outcome.executed:
-            cost: dict[str, Any] = cost_of(outcome)
-            if outcome.budget is not None:
-                cost["budget"] = outcome.budget
-            outcome.extensions |= {"cost": cost, "upstream": notes.as_json()}
+        _conclude(outcome, loaders)
         return outcome
+
+    async def _deliver(
+        self, outcome: Outcome, rest: AsyncGenerator[Frame, None], loaders: Loaders, deliver: Deliver
+    ) -> None:
+        async with aclosing(rest):
+            await deliver(outcome)
+            async for frame in rest:
+                outcome.failures += tuple(failure for part in frame.parts for failure in part.failures)
+                if frame.is_last:
+                    _conclude(outcome, loaders)
+                    frame.extensions = outcome.extensions
+                await deliver(frame)
 
 
 class _Running:
@@ -237,6 +257,18 @@ class _Running:
     def _forget(self, _: object = None) -> None:
         if self._known.get(self._key) is self:
             del self._known[self._key]
+
+
+def _conclude(outcome: Outcome, loaders: Loaders) -> None:
+    """Tell in the outcome what it took."""
+    outcome.calls, outcome.planned = loaders.calls, loaders.planned
+    if loaders.stale:
+        outcome.extensions["stale"] = [shown(key) for key in loaders.stale]
+    if loaders.request.trace is not None and outcome.executed:
+        cost: dict[str, Any] = cost_of(outcome)
+        if outcome.budget is not None:
+            cost["budget"] = outcome.budget
+        outcome.extensions |= {"cost": cost, "upstream": loaders.request.trace.as_json()}
 
 
 def cost_of(outcome: Outcome) -> dict[str, int]:

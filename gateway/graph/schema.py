@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import strawberry
-from graphql import Node, Visitor, parse, print_ast, visit
+from graphql import GraphQLDeferDirective, Node, Visitor, parse, print_ast, visit
 from strawberry.schema.config import StrawberryConfig
 
 from gateway.graph.query import Query
@@ -15,12 +15,14 @@ __all__ = ["make_schema", "print_schema"]
 
 
 def make_schema() -> strawberry.Schema:
-    """The gateway's schema."""
-    return strawberry.Schema(
+    """The gateway's schema. It has `@defer`, and not the `@stream` that Strawberry would add with it."""
+    schema = strawberry.Schema(
         query=Query,
         types=[resource.node for resource in RESOURCES.values()],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
+    schema._schema.directives = (*schema._schema.directives, GraphQLDeferDirective)
+    return schema
 
 
 def print_schema() -> str:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from graphql import (
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from gateway.execution.engine import Later, Part
 from gateway.execution.operation import Executor, Outcome
 from gateway.graph.context import Context
 from gateway.graph.ids import encode_id
@@ -90,6 +92,42 @@ def run(
             return await EXECUTOR.run(document, Context(loaders), variables=variables, engine=engine)
 
     return asyncio.run(once()), upstream
+
+
+@dataclass
+class Frames:
+    """What came of an operation in parts."""
+
+    first: Outcome
+    announced: list[Later]
+    parts: list[Part] = field(default_factory=list)
+
+
+def run_in_parts(document: str, variables: dict[str, Any], trouble: int, fresh: bool) -> tuple[Frames, Upstream]:
+    upstream = Upstream(trouble)
+
+    async def once() -> Frames:
+        async with client_over(upstream) as client, Loaders(Shared(client, RESOURCES), Request(fresh=fresh)) as loaders:
+            first = await EXECUTOR.run(document, Context(loaders), variables=variables, defer=True)
+            first.data = deepcopy(first.data)  # What stands at many places is one; it is about to be written into.
+            frames = Frames(first, list(first.later))
+            if first.rest is not None:
+                async for frame in first.rest:
+                    frames.parts += frame.parts
+                    frames.announced += frame.later
+                    assert frame.is_last is (len(frames.parts) == len(frames.announced))
+            return frames
+
+    return asyncio.run(once()), upstream
+
+
+def merge(into: Any, more: Any) -> None:
+    """What a client does with a part."""
+    for key, value in more.items() if isinstance(more, dict) else enumerate(more):
+        if isinstance(value, dict | list) and (into[key] if isinstance(into, list) else into.get(key)) is not None:
+            merge(into[key], value)
+        else:
+            into[key] = value
 
 
 # Random operations
@@ -243,10 +281,20 @@ class Writer:
         body = self.selection(on, depth - 1)
         if self.chance(2):
             condition = "" if on is of_type and self.chance(2) and not is_node else f" on {on.name}"
-            return f"...{condition}{self.directive()} {body}"
+            return f"...{condition}{self.directive()}{self.defer()} {body}"
         name = f"F{next(self.names)}"
         self.fragments.append(f"fragment {name} on {on.name} {body}")
-        return f"...{name}{self.directive()}"
+        return f"...{name}{self.directive()}{self.defer()}"
+
+    def defer(self) -> str:
+        if not self.chance(2):
+            return ""
+        arguments = [f'label: "l{next(self.names)}"'] if self.chance(2) else []
+        if self.chance(4):
+            variable = f"d{next(self.names)}"
+            self.variables[variable] = self.pick([("Boolean!", True), ("Boolean! = false", True), ("Boolean!", False)])
+            arguments.append(f"if: ${variable}")
+        return f" @defer({', '.join(arguments)})" if arguments else " @defer"
 
 
 @st.composite
@@ -283,3 +331,36 @@ def test_the_engine_answers_as_graphql_core_does(
     assert upstream.calls == [] or engine.requested >= len(upstream.calls), "the estimate is below the actual"
     beyond = set(upstream.calls) - set(expected.calls) - set(upstream.calls[: upstream.together])
     assert not beyond
+
+
+@given(operations(), st.sampled_from([0, 0, 0, 1, 3]), st.booleans())
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_parts_of_an_answer_make_the_whole(
+    operation: tuple[str, dict[str, Any]], trouble: int, fresh: bool
+) -> None:
+    """Takes a quarter of a minute, like the other."""
+    document, variables = operation
+    frames, upstream = run_in_parts(document, variables, trouble, fresh)
+    whole, expected = run(document, variables, engine=True, trouble=trouble, fresh=fresh)
+    parts = frames.parts
+    assert Counter((part.at.path, part.at.label) for part in parts) == Counter(
+        (later.path, later.label) for later in frames.announced
+    ), "each place that was announced gets its part, once"
+    assert len(upstream.calls) == len(set(upstream.calls)), "a path was read twice"
+    assert upstream.calls == [] or frames.first.requested >= len(upstream.calls), "the estimate is below the actual"
+    if any(part.data is None for part in parts):
+        # Here the whole may be another: a record that proves not to be there is null in it, and all that is in it.
+        assert all(part.failures for part in parts if part.data is None)
+        event("a part came to nothing")
+        return
+    for part in sorted(parts, key=lambda part: len(part.at.path)):
+        place = frames.first.data
+        for step in part.at.path:
+            assert place is not None
+            place = place[step]  # type: ignore[index]
+        merge(place, part.data)
+    event(f"{min(len(parts), 5)} parts")
+    assert frames.first.data == whole.data
+    failures = [*frames.first.failures, *(failure for part in parts for failure in part.failures)]
+    assert set(seen(Outcome(None, tuple(failures)))[1]) == set(seen(whole)[1])
+    assert set(upstream.calls) >= set(expected.calls) - set(expected.calls[: expected.together])

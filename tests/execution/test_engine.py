@@ -230,4 +230,4 @@ async def test_plans_are_kept_by_what_they_weigh() -> None:
     for number in range(30):
         async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
             assert (await executor.run(f"{padded}{number}", Context(loaders))).data == {"__typename": "Query"}
-    assert sum(len(text) for (text, _), _ in executor._plans) < 1_000_000
+    assert sum(len(text) for (text, _), _, _ in executor._plans) < 1_000_000

@@ -1,0 +1,181 @@
+"""`@defer`: what comes first, what comes later and together, and what becomes of it when something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.errors import UpstreamUnavailable
+from gateway.execution.engine import Frame
+from gateway.execution.operation import Executor, Outcome
+from gateway.graph.context import Context
+from gateway.graph.types import RESOURCES
+from gateway.loaders import Loaders
+from gateway.shared import Request, Shared
+from gateway.twilio.responses import Answer
+
+from ..conftest import client_over
+from .test_engine import MARKS, MESSAGE, SCHEMA, THREAD, Rounds, message, thread
+
+
+class Altered(Rounds):
+    """Rounds whose answers are altered first."""
+
+    def __init__(self, alter: Callable[[str, Answer], Answer]) -> None:
+        super().__init__()
+        self._alter = alter
+
+    async def answer(self, target: str) -> Answer:
+        return self._alter(target, await super().answer(target))
+
+
+async def run(
+    query: str, upstream: Rounds | None = None, *, fresh: bool = False, **variables: Any
+) -> tuple[Outcome, list[Frame], list[list[str]], Executor]:
+    executor, upstream = Executor(SCHEMA), upstream or Rounds()
+    frames: list[Frame] = []
+    async with client_over(upstream) as client, Loaders(Shared(client, RESOURCES), Request(fresh=fresh)) as loaders:
+        first = await executor.run(query, Context(loaders), variables=variables, defer=True)
+        if first.rest is not None:
+            frames = [frame async for frame in first.rest]
+    return first, frames, upstream.rounds, executor
+
+
+def paths(frame: Frame) -> list[tuple[str | int, ...]]:
+    return [part.at.path for part in frame.parts]
+
+
+async def test_receipts_behind_their_messages_come_in_one_frame_and_one_round_trip() -> None:
+    receipts = (
+        'edges { node { sid ... @defer(label: "R") { receipts { edges { node { participant { channel } } } } } } }'
+    )
+    first, frames, rounds, _ = await run(thread("messages(first: 20) { %s }" % receipts))
+    assert rounds[0] == [f"{THREAD}/Messages?PageSize=20"]
+    assert [len(calls) for calls in rounds] == [1, 21]  # With the conversation's participants, which all will need.
+    assert f"{THREAD}/Participants?PageSize=100" in rounds[1]
+    assert first.data is not None
+    assert set(first.data["service"]["conversation"]["messages"]["edges"][0]["node"]) == {"sid"}
+    (frame,) = frames
+    assert frame.is_last
+    assert {part.at.label for part in frame.parts} == {"R"}
+    here = ("service", "conversation", "messages", "edges")
+    assert paths(frame) == [(*here, number, "node") for number in range(20)]
+    assert [later.path for later in first.later] == paths(frame)
+    assert all(part.data and part.data["receipts"]["edges"][0]["node"]["participant"] for part in frame.parts)
+    assert first.requested == 1 + 20 + 10
+
+
+async def test_a_fragment_does_not_wait_for_another() -> None:
+    query = thread(
+        "... @defer { participants(first: 1) { edges { node { sid } } } }"
+        "... @defer { messages(first: 2) { edges { node { receipts { edges { node { sid } } } } } } }"
+    )
+    _, frames, _, _ = await run(query)
+    assert [[list(part.data or {}) for part in frame.parts] for frame in frames] == [[["participants"]], [["messages"]]]
+    assert [frame.is_last for frame in frames] == [False, True]
+
+
+async def test_a_fragment_within_one_comes_after_it() -> None:
+    query = message('sid ... @defer(label: "a") { body ... @defer(label: "b") { receipts { totalCount } } }')
+    first, frames, _, _ = await run(query)
+    assert [later.label for later in first.later] == ["a"]
+    assert [[part.at.label for part in frame.parts] for frame in frames] == [["a"], ["b"]]
+    assert [[later.label for later in frame.later] for frame in frames] == [["b"], []]
+
+
+async def test_a_record_is_not_looked_up_before_the_answer_when_only_deferred_fields_need_it() -> None:
+    first, frames, rounds, _ = await run(thread("sid ... @defer { friendlyName }"))
+    assert first.data == {"service": {"conversation": {"sid": MARKS["conversation_sid"]}}}
+    assert (first.requested, rounds) == (1, [[THREAD]])
+    assert [part.data for part in frames[0].parts] == [{"friendlyName": "Boiler inspection"}]
+
+
+async def test_a_record_that_proves_not_to_be_there_is_an_error_in_its_part() -> None:
+    _, frames, _, _ = await run(thread("sid ... @defer { friendlyName }", "CH" + "0" * 32))
+    ((part,),) = (frame.parts for frame in frames)
+    assert part.data is None
+    assert [(failure.error.code, failure.path) for failure in part.failures] == [("NOT_FOUND", part.at.path)]
+
+
+async def test_a_failure_is_told_with_the_part_that_it_is_in() -> None:
+    second = f"{THREAD}/Messages/"
+
+    def alter(target: str, answer: Answer) -> Answer:
+        return Answer(503, {}, b"") if target.startswith(second) and MARKS["message_sid"] in target else answer
+
+    receipts = "... @defer { receipts { edges { node { sid } } } }"
+    query = thread("messages(first: 3) { edges { node { sid %s } } }" % receipts)
+    first, frames, _, _ = await run(query, Altered(alter))
+    assert not first.failures
+    ((*parts,),) = (frame.parts for frame in frames)
+    failed = [part for part in parts if part.failures]
+    (failure,) = failed[0].failures
+    assert isinstance(failure.error, UpstreamUnavailable)
+    assert failure.path == (*failed[0].at.path, "receipts")
+    assert failed[0].data == {"receipts": None}
+    assert all(part.data and part.data["receipts"] for part in parts if part not in failed)
+
+
+async def test_where_null_may_not_stand_one_part_alone_comes_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    query = thread("messages(first: 3) { edges { node { sid ... @defer { deliveryStatus index } } } }")
+    executor = Executor(SCHEMA)
+    async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+        first = await executor.run(query, Context(loaders), defer=True)
+        plan = next(plan for plan, _ in executor._plans.values())
+        node = plan.root
+        for _ in range(5):
+            step: Any = node.steps[0] if not hasattr(node.steps[0], "of_row") else node.steps[1]
+            node = step.selection if hasattr(step, "selection") else next(iter(step.selections._made.values()))
+        status = node.deferred[0].selection.steps[0]
+        read = status.read  # type: ignore[union-attr]
+        monkeypatch.setattr(status, "read", lambda row: None if row.index == 1 else read(row))
+        assert first.rest is not None
+        (frame,) = [frame async for frame in first.rest]
+    assert [part.data is None for part in frame.parts] == [False, True, False]
+    (failure,) = frame.parts[1].failures
+    assert (failure.error.code, failure.path) == ("INTERNAL_SERVER_ERROR", frame.parts[1].at.path)
+
+
+@pytest.mark.parametrize(
+    ("variables", "parts"),
+    [({"yes": True}, 1), ({"yes": False}, 0), ({}, 1)],
+)
+async def test_a_variable_decides(variables: Any, parts: int) -> None:
+    query = "query Q($yes: Boolean! = true) " + thread("sid ... @defer(if: $yes) { uniqueName }")
+    first, frames, _, _ = await run(query, **variables)
+    assert len(frames) == len(first.later) == parts
+
+
+async def test_a_null_variable_is_refused() -> None:
+    first, _, _, _ = await run("query Q($yes: Boolean = true) " + thread("... @defer(if: $yes) { sid }"), yes=None)
+    assert [failure.error.code for failure in first.failures] == ["BAD_USER_INPUT"]
+
+
+async def test_stream_is_unknown() -> None:
+    first, _, _, _ = await run("{ services { edges @stream { cursor } } }")
+    assert [failure.error.code for failure in first.failures] == ["GRAPHQL_VALIDATION_FAILED"]
+
+
+async def test_nobody_listens_to_the_end() -> None:
+    upstream = Rounds()
+    query = message("sid ... @defer { receipts { edges { node { sid } } } } ... @defer { body }")
+    async with client_over(upstream) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+        first = await Executor(SCHEMA).run(query, Context(loaders), defer=True)
+        assert first.rest is not None
+        async for _ in first.rest:
+            break
+        await first.rest.aclose()
+    assert upstream.rounds == [[f"{MESSAGE}/Receipts?PageSize=50", MESSAGE]]
+
+
+async def test_without_a_client_that_takes_parts_defer_means_nothing() -> None:
+    query = '{ service(sid: "%s") { sid ... @defer { friendlyName } } }' % MARKS["service_sid"]
+    executor = Executor(SCHEMA)
+    for engine in (True, False):
+        async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+            outcome = await executor.run(query, Context(loaders), engine=engine)
+        assert outcome.rest is None
+        assert outcome.data is not None
+        assert set(outcome.data["service"]) == {"sid", "friendlyName"}
