@@ -31,9 +31,9 @@ _FAILURES_MAX = 1000
 _Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Later:
-    """A place in the answer where a fragment with `@defer` stands, whose data is to come."""
+    """A place in the answer where a fragment with `@defer` stands, whose data is to come. Each is but itself."""
 
     path: _Path
     label: str | None

@@ -25,6 +25,7 @@ from gateway.execution.operation import Outcome
 from gateway.graph.operations import Operations
 from gateway.web.auth import Caller, Callers
 from gateway.web.browsers import check_get, check_host
+from gateway.web.incremental import Stream, delivery_for
 from gateway.web.metrics import Metrics
 from gateway.web.protocol import (
     BODY_MAX,
@@ -81,21 +82,30 @@ class Endpoint:
         # Of a header that comes twice, the first counts.
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
         try:
-            reply = await self._reply(scope, headers, receive, request_id)
+            reply = await self._reply(scope, headers, receive, send, request_id)
         except _ClientLeft:
+            return
+        if reply is None:
             return
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers(request_id)})
         await send({"type": "http.response.body", "body": reply.body})
 
-    async def _reply(self, scope: Scope, headers: Mapping[str, str], receive: Receive, request_id: str) -> Reply:
+    async def _reply(
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send, request_id: str
+    ) -> Reply | None:
+        """The response; none when it has been sent, part by part."""
         began, media_type = time.perf_counter(), JSON
         recording = self._telemetry.begin(headers) if self._telemetry is not None else None
         code, name, calls = "CLIENT_LEFT", None, 0
         is_post, accept = scope["method"] == "POST", headers.get("accept")
+        stream: Stream | None = None
         try:
             if not is_post and self._has_graphiql and prefers_html(accept):
                 return _to_graphiql(scope["query_string"])
-            media_type = response_type(accept)
+            delivery = delivery_for(accept)
+            stream = Stream(delivery, send, request_id) if delivery is not None else None
+            if stream is None or not stream.is_for_all:
+                media_type = response_type(accept)
             if not self._callers.are_asked and not self._any_host:
                 check_host(headers.get("host"))
             caller = await self._callers.identify(headers.get("authorization"))
@@ -104,7 +114,9 @@ class Endpoint:
             else:
                 check_get(headers, self._origins)
                 asked = read_get(scope["query_string"])
-            outcome = await self._run(asked, headers, caller, receive, request_id, recording)
+            outcome = await self._run(asked, headers, caller, receive, request_id, recording, stream)
+            if stream is not None and stream.is_for_all and not stream.has_begun:
+                await stream.deliver_whole(outcome)
             code, name, calls = outcome.code, outcome.operation, outcome.calls
         except GatewayError as error:
             code = error.code
@@ -118,6 +130,8 @@ class Endpoint:
         except Exception as error:
             masked = mask(error)
             code = masked.code
+            if stream is not None and stream.has_begun:
+                return None  # The connection is closed on an answer that has not come to its end: clients see that.
             return error_reply(masked, media_type)
         finally:
             if recording is not None:
@@ -125,7 +139,7 @@ class Endpoint:
         _log(outcome, asked, caller, _milliseconds(began))
         if self._metrics is not None:
             self._metrics.answered(name, code, time.perf_counter() - began)
-        return outcome_reply(outcome, media_type)
+        return outcome_reply(outcome, media_type) if stream is None or not stream.has_begun else None
 
     async def _run(
         self,
@@ -135,8 +149,12 @@ class Endpoint:
         receive: Receive,
         request_id: str,
         recording: Recording | None,
+        stream: Stream | None,
     ) -> Outcome:
-        """Run the operation; if the client leaves before it is done, end it, and with it the reads it waits for."""
+        """Run the operation; if the client leaves before it is done, end it, and with it the reads it waits for.
+
+        What it defers goes into the `stream` of a client that takes parts.
+        """
         task = asyncio.current_task()
         assert task is not None
         leaving = asyncio.create_task(_cancel_when_left(receive, task))
@@ -153,6 +171,7 @@ class Endpoint:
                 caller=caller.name,
                 request_id=request_id,
                 watch=recording.call if recording is not None else None,
+                deliver=stream.deliver if stream is not None and "@defer" in asked.query else None,
             )
         except asyncio.CancelledError:
             if leaving.done() and task.uncancel() == 0:

