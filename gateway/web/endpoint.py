@@ -25,6 +25,7 @@ from gateway.execution.operation import Outcome
 from gateway.graph.operations import Operations
 from gateway.web.auth import Caller, Callers
 from gateway.web.browsers import check_get, check_host
+from gateway.web.documents import Documents
 from gateway.web.metrics import Metrics
 from gateway.web.protocol import (
     BODY_MAX,
@@ -57,11 +58,12 @@ class Endpoint:
         origins: Container[str] = frozenset(),
         *,
         has_graphiql: bool = True,
+        documents: Documents | None = None,
         any_host: bool = False,
         metrics: Metrics | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
-        """Take what carries out operations, who may ask, and the sites whose pages may.
+        """Take what carries out operations, who may ask, the sites whose pages may, and the documents that have names.
 
         Without tokens it answers to this machine's own names only, unless it is meant for `any_host`. What it does is told to
         `metrics`, and to `telemetry`.
@@ -69,6 +71,7 @@ class Endpoint:
         self._operations = operations
         self._callers = callers
         self._origins = origins
+        self._documents = documents or Documents()
         self._has_graphiql = has_graphiql
         self._any_host = any_host
         self._metrics = metrics
@@ -104,7 +107,10 @@ class Endpoint:
             else:
                 check_get(headers, self._origins)
                 asked = read_get(scope["query_string"])
-            outcome = await self._run(asked, headers, caller, receive, request_id, recording)
+            document, digest = self._documents.find(asked)
+            outcome = await self._run(document, asked, headers, caller, receive, request_id, recording)
+            if digest is not None and outcome.executed:
+                self._documents.remember(digest, document)
             code, name, calls = outcome.code, outcome.operation, outcome.calls
         except GatewayError as error:
             code = error.code
@@ -122,13 +128,14 @@ class Endpoint:
         finally:
             if recording is not None:
                 recording.end(name, code, calls)
-        _log(outcome, asked, caller, _milliseconds(began))
+        _log(outcome, document, caller, _milliseconds(began))
         if self._metrics is not None:
             self._metrics.answered(name, code, time.perf_counter() - began)
         return outcome_reply(outcome, media_type)
 
     async def _run(
         self,
+        document: str,
         asked: GraphQLRequest,
         headers: Mapping[str, str],
         caller: Caller,
@@ -142,7 +149,7 @@ class Endpoint:
         leaving = asyncio.create_task(_cancel_when_left(receive, task))
         try:
             return await self._operations.run(
-                asked.query,
+                document,
                 variables=asked.variables,
                 operation_name=asked.operation_name,
                 fresh="no-cache" in headers.get("cache-control", "").lower(),
@@ -200,23 +207,24 @@ def _timeout(text: str | None) -> float | None:
 def _to_graphiql(query_string: bytes) -> Reply:
     """A browser that was led to the endpoint is shown the page, with the query it was led to."""
     try:
-        return redirect(f"graphiql?{urlencode({'q': read_get(query_string).query}, quote_via=quote)}")
+        query = read_get(query_string).query
     except BadRequest:
-        return redirect("graphiql")
+        query = None
+    return redirect("graphiql" if query is None else f"graphiql?{urlencode({'q': query}, quote_via=quote)}")
 
 
 def _milliseconds(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 1)
 
 
-def _log(outcome: Outcome, asked: GraphQLRequest, caller: Caller, ms: float) -> None:
+def _log(outcome: Outcome, document: str, caller: Caller, ms: float) -> None:
     errors = [failure.error for failure in outcome.failures]
     ours = any(isinstance(error, UpstreamError | InternalError) for error in errors)
     (_logger.warning if ours else _logger.info)(
         "operation",
         caller=caller.name,
         name=outcome.operation,
-        document=sha256(asked.query.encode("utf-8", "surrogatepass")).hexdigest()[:16],
+        document=sha256(document.encode("utf-8", "surrogatepass")).hexdigest()[:16],
         calls=outcome.calls,
         ms=ms,
         outcome=outcome.code,

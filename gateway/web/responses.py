@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import orjson
 from starlette.responses import Response
 
-from gateway.errors import GatewayError, Unauthenticated
+from gateway.errors import GatewayError, PersistedQueryNotFound, PersistedQueryUnsupported, Unauthenticated
 from gateway.execution.failures import Failure
 from gateway.execution.operation import Outcome
 from gateway.graph.operations import cost_of
@@ -65,7 +65,10 @@ def error_reply(error: GatewayError, media_type: str = JSON) -> Reply:
         own.append((b"retry-after", b"%d" % error.retry_after))
     if isinstance(error, Unauthenticated):
         own.append((b"www-authenticate", b"Bearer"))
-    return Reply(error.http_status, own, orjson.dumps({"errors": [Failure(error).as_json()]}))
+    # These two are answers to GraphQL requests, which as plain JSON have status 200; some clients read no other.
+    is_answer = isinstance(error, PersistedQueryNotFound | PersistedQueryUnsupported)
+    status = 200 if is_answer and media_type == JSON else error.http_status
+    return Reply(status, own, orjson.dumps({"errors": [Failure(error).as_json()]}))
 
 
 def error_response(error: GatewayError, request_id: str) -> Response:

@@ -88,6 +88,8 @@ def test_a_browser_asks_for_a_page() -> None:
         ),
         ({"query": "{a}", "variables": None, "operationName": None, "extensions": None}, GraphQLRequest("{a}")),
         ({"query": "{a}", "id": "of some client"}, GraphQLRequest("{a}")),
+        ({"documentId": "sha256:ab", "variables": {}}, GraphQLRequest(variables={}, document_id="sha256:ab")),
+        ({}, GraphQLRequest()),
     ],
 )
 def test_a_post_is_read(body: Any, wanted: GraphQLRequest) -> None:
@@ -119,14 +121,15 @@ def test_a_get_is_read() -> None:
     assert read_get(address.encode()) == GraphQLRequest("query A($x: Int) {a}", {"x": 1}, "A")
     assert read_get(b"query=%7Ba%7D&variables=&operationName=&extensions=null") == GraphQLRequest("{a}")
     assert read_get(b"query=%7Ba%7D%C3%BC") == GraphQLRequest("{a}ü")
+    assert read_get(b"documentId=sha256:ab") == GraphQLRequest(document_id="sha256:ab")
+    assert read_get(b"") == GraphQLRequest()
 
 
 @pytest.mark.parametrize(
     "address",
     [
-        b"",
-        b"variables={}",
         b"query={a}&query={b}",
+        b"documentId=a&documentId=b",
         b"query=%ff",
         b"query=\xc3\xbc",
         b"query={a}&variables=[1]",
