@@ -3,16 +3,18 @@
 A name comes in one of two forms, which mean the same: `documentId`
 (https://graphql.github.io/graphql-over-http/draft/#sec-Persisted-Documents), where a hash is written `sha256:…`, and
 `extensions.persistedQuery.sha256Hash` (https://www.apollographql.com/docs/apollo-server/performance/apq).
+What is no hash is the id of a trusted document.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from sys import getsizeof
 
 from cachetools import LRUCache
 
-from gateway.errors import BadRequest, PersistedQueryNotFound, PersistedQueryUnsupported
+from gateway.errors import BadRequest, Forbidden, PersistedQueryNotFound, PersistedQueryUnsupported
 from gateway.web.protocol import GraphQLRequest
 
 __all__ = ["Documents"]
@@ -23,36 +25,63 @@ _SHA256 = "sha256:"
 
 
 class Documents:
-    """The documents that clients have sent with their hashes before: they may send the hash alone from then on."""
+    """The documents that have names: those that are trusted, and those that clients have sent with their hashes before."""
 
-    def __init__(self, *, remembered_bytes: int = _REMEMBERED_BYTES) -> None:
-        """Take how many bytes they may take; those not used for longest are forgotten."""
+    def __init__(
+        self,
+        trusted: Mapping[str, str] | None = None,
+        *,
+        trusted_only: bool = False,
+        remembered_bytes: int = _REMEMBERED_BYTES,
+    ) -> None:
+        """Take the trusted documents by their ids, and whether no others are let through.
+
+        Of what clients send so many bytes are remembered; what was not used for longest is forgotten.
+        """
+        self._trusted_only = trusted_only
         self._remembered: LRUCache[str, str] = LRUCache(
             remembered_bytes, getsizeof=lambda text: getsizeof(text) + _BESIDE_TEXT
         )
+        self.trust(trusted or {})
+
+    def trust(self, trusted: Mapping[str, str]) -> None:
+        """Trust these documents from now on, and no others. Each is known by its hash too, in both forms."""
+        hashes = {_hash(text): text for text in trusted.values()}
+        self._trusted = {**hashes, **{_SHA256 + digest: text for digest, text in hashes.items()}, **trusted}
+        self._texts = frozenset(trusted.values())
 
     def find(self, asked: GraphQLRequest) -> tuple[str, str | None]:
         """The text of the document that a request holds or names, and the hash to remember it by once it was carried out.
 
-        Raises `PersistedQueryNotFound`, `PersistedQueryUnsupported`, and `BadRequest` when there is neither text nor name,
-        or when they do not fit.
+        Raises `PersistedQueryNotFound`, `PersistedQueryUnsupported`, `Forbidden` for a document that would have to be
+        trusted, and `BadRequest` when there is neither text nor name, or when they do not fit.
         """
         text, digest = asked.query, _digest(asked)
-        if text is not None:
-            if digest is not None and sha256(text.encode("utf-8", "surrogatepass")).hexdigest() != digest:
-                raise BadRequest("provided sha does not match query")  # Apollo's words.
-            return text, digest
-        if digest is not None:
-            found = self._remembered.get(digest)
-            if found is not None:
-                return found, None
-        elif asked.document_id is None:
-            raise BadRequest("The request has no `query`, and names no document by `documentId`.")
-        raise PersistedQueryNotFound
+        name = digest if asked.document_id is None else asked.document_id
+        trusted = self._trusted.get(name) if name is not None else None
+        if text is None:
+            if name is None:
+                raise BadRequest("The request has no `query`, and names no document by `documentId`.")
+            found = trusted or (self._remembered.get(digest) if digest is not None else None)
+            if found is None:
+                raise PersistedQueryNotFound
+            return found, None
+        is_named_so = text == trusted if trusted is not None else digest is None or _hash(text) == digest
+        if not is_named_so:
+            if asked.document_id is not None:
+                raise BadRequest("`documentId` names another document than `query` holds.")
+            raise BadRequest("provided sha does not match query")  # Apollo's words.
+        if self._trusted_only and text not in self._texts:
+            raise Forbidden("Only trusted documents are carried out here: name one by its `documentId`.")
+        return text, digest if trusted is None else None
 
     def remember(self, digest: str, text: str) -> None:
         """Know a document by its hash from now on. It has been carried out: whoever sends garbage pushes nothing out."""
         self._remembered[digest] = text
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _digest(asked: GraphQLRequest) -> str | None:

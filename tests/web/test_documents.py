@@ -1,6 +1,7 @@
-"""Documents that requests name: by hash once they were sent, over GET and POST."""
+"""Documents that requests name: by hash once they were sent, by id when they are trusted, over GET and POST."""
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote
@@ -8,9 +9,14 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
-from gateway.errors import BadRequest, GatewayError, PersistedQueryNotFound, PersistedQueryUnsupported
+from gateway.app import create_app
+from gateway.demo import settings_for
+from gateway.errors import BadRequest, Forbidden, GatewayError, PersistedQueryNotFound, PersistedQueryUnsupported
+from gateway.sandbox import Sandbox
 from gateway.web.documents import Documents
 from gateway.web.protocol import GraphQLRequest
+
+from ..conftest import serving
 
 TEXT, OTHER = "{ __typename }", "{ t: __typename }"
 GRAPHQL = "application/graphql-response+json"
@@ -169,3 +175,61 @@ async def test_a_request_without_a_document_is_no_request(http: aiohttp.ClientSe
             status, body = await ask(http, base_url, asked, get=get)
             assert (status, body["errors"][0]["extensions"]["code"]) == (400, "BAD_REQUEST")
             assert "documentId" in body["errors"][0]["message"]
+
+
+NAMES = [
+    {"document_id": "an-id"},
+    {"document_id": digest_of(TEXT)},
+    {"document_id": f"sha256:{digest_of(TEXT)}"},
+    {"extensions": automatic("an-id")},
+    {"extensions": automatic(digest_of(TEXT))},
+]
+"""All that a trusted document with an id may be called."""
+
+
+@pytest.mark.parametrize("trusted_only", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_trusted_document_is_known_by_its_id_and_its_hash(name: dict[str, Any], trusted_only: bool) -> None:
+    documents = Documents({"an-id": TEXT}, trusted_only=trusted_only)
+    assert documents.find(GraphQLRequest(**name)) == (TEXT, None)
+    assert documents.find(GraphQLRequest(TEXT, **name)) == (TEXT, None)
+    assert documents.find(GraphQLRequest(TEXT)) == (TEXT, None)
+    with pytest.raises(BadRequest):
+        documents.find(GraphQLRequest(OTHER, **name))
+    documents.trust({"another-id": OTHER})
+    with pytest.raises(PersistedQueryNotFound):
+        documents.find(GraphQLRequest(**name))
+
+
+def test_only_trusted_documents_are_let_through() -> None:
+    documents = Documents({"an-id": TEXT}, trusted_only=True)
+    for asked in (
+        GraphQLRequest(OTHER),
+        GraphQLRequest(TEXT + " "),
+        GraphQLRequest("{"),  # It is not even read.
+        GraphQLRequest(OTHER, extensions=automatic(digest_of(OTHER))),
+        GraphQLRequest(OTHER, document_id="some-id"),
+    ):
+        with pytest.raises(Forbidden):
+            documents.find(asked)
+    # Not `PersistedQueryNotSupported`: one document that is missing must not make a client send all of them as texts.
+    for asked in (GraphQLRequest(extensions=automatic(digest_of(OTHER))), GraphQLRequest(document_id="some-id")):
+        with pytest.raises(PersistedQueryNotFound):
+            documents.find(asked)
+
+
+async def test_trusted_documents_over_http(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+    text = "query Q($id: ID!) { service(sid: $id) { sid } }"
+    settings = replace(settings_for(sandbox), trusted_documents={"q-1": text}, trusted_only=True)
+    asked: dict[str, Any] = {"variables": {"id": "IS" + "0" * 32}}
+    wanted = {"data": {"service": {"sid": "IS" + "0" * 32}}}
+    async with serving(create_app(settings)) as url:
+        for get in (False, True):
+            assert await ask(http, url, {"documentId": "q-1"} | asked, get=get) == (200, wanted)
+            assert await ask(http, url, {"extensions": automatic("q-1")} | asked, get=get) == (200, wanted)
+            assert await ask(http, url, {"query": text} | asked, get=get) == (200, wanted)
+            status, body = await ask(http, url, {"documentId": "q-2"} | asked, get=get)
+            assert (status, body["errors"][0]["extensions"]["code"]) == (200, "PERSISTED_QUERY_NOT_FOUND")
+            for refused in ("{ __schema { queryType { name } } }", "{ __typename }", "nonsense"):
+                status, body = await ask(http, url, {"query": refused}, get=get)
+                assert (status, body["errors"][0]["extensions"]["code"]) == (403, "FORBIDDEN")
