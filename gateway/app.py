@@ -164,12 +164,13 @@ def _cors(origins: frozenset[str]) -> dict[str, Any]:
             "Authorization",
             "Cache-Control",
             "Content-Type",
+            "If-None-Match",
             "Apollo-Require-Preflight",
             "X-Gateway-Timeout",
             "X-Gateway-Trace",
             "X-Gateway-Dry-Run",
         ],
-        "expose_headers": ["Gateway-Budget", "Gateway-Cost", "X-Request-Id", "Retry-After"],
+        "expose_headers": ["ETag", "Gateway-Budget", "Gateway-Cost", "X-Request-Id", "Retry-After"],
         "max_age": 600,
     }
 

@@ -66,6 +66,8 @@ class Outcome:
     requested: int = 0
     """The upstream reads it could have taken, in the worst case."""
     extensions: dict[str, Any] = field(default_factory=dict)
+    good_for: Callable[[], float] = field(default=float, repr=False)
+    """How many seconds the answer is good for from now on; 0 unless whoever ran the operation knows better."""
     shared_with: str | None = None
     """The request that it was made for, when that is another one which asked the same."""
     budget: dict[str, int] | None = None

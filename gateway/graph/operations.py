@@ -196,7 +196,7 @@ class Operations:
             finally:
                 if self._budgets is not None:
                     self._budgets.settle(caller, context.reserved, loaders.calls, time.monotonic())
-        outcome.calls, outcome.planned = loaders.calls, loaders.planned
+        outcome.calls, outcome.planned, outcome.good_for = loaders.calls, loaders.planned, loaders.good_for
         if self._budgets is not None:
             outcome.budget = asdict(self._budgets.standing(caller, time.monotonic()))
         if loaders.stale:

@@ -25,6 +25,7 @@ from gateway.execution.operation import Outcome
 from gateway.graph.operations import Operations
 from gateway.web.auth import Caller, Callers
 from gateway.web.browsers import check_get, check_host
+from gateway.web.caching import let_keep
 from gateway.web.documents import Documents
 from gateway.web.metrics import Metrics
 from gateway.web.protocol import (
@@ -113,11 +114,11 @@ class Endpoint:
                 self._documents.remember(digest, document)
             code, name, calls = outcome.code, outcome.operation, outcome.calls
         except GatewayError as error:
-            code = error.code
-            _logger.info("refused", code=error.code, status=error.http_status)
+            code, reply = error.code, error_reply(error, media_type)
+            _logger.info("refused", code=code, status=reply.status)
             if self._metrics is not None:
-                self._metrics.refused(error.code)
-            return error_reply(error, media_type)
+                self._metrics.refused(code)
+            return reply
         except _ClientLeft:
             _logger.info("client left", ms=_milliseconds(began))
             raise
@@ -131,7 +132,8 @@ class Endpoint:
         _log(outcome, document, caller, _milliseconds(began))
         if self._metrics is not None:
             self._metrics.answered(name, code, time.perf_counter() - began)
-        return outcome_reply(outcome, media_type)
+        reply = outcome_reply(outcome, media_type)
+        return reply if is_post else let_keep(reply, outcome, headers.get("if-none-match"))
 
     async def _run(
         self,
