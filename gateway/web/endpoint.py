@@ -26,6 +26,7 @@ from gateway.graph.operations import Operations
 from gateway.web.auth import Caller, Callers
 from gateway.web.browsers import check_get, check_host
 from gateway.web.caching import let_keep
+from gateway.web.compression import compress
 from gateway.web.documents import Documents
 from gateway.web.metrics import Metrics
 from gateway.web.protocol import (
@@ -88,6 +89,7 @@ class Endpoint:
             reply = await self._reply(scope, headers, receive, request_id)
         except _ClientLeft:
             return
+        await compress(reply, headers.get("accept-encoding"))
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers(request_id)})
         await send({"type": "http.response.body", "body": reply.body})
 
