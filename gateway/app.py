@@ -28,6 +28,7 @@ from gateway.twilio.full import FullTransport
 from gateway.twilio.lean import LeanTransport
 from gateway.twilio.transport import Origin, Timeouts, Transport
 from gateway.web.auth import Callers
+from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
 from gateway.web.graphiql import Graphiql
 from gateway.web.health import live, ready
@@ -68,6 +69,7 @@ def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str
         distant=distant,
     )
     callers = Callers(settings.tokens, _verifier(settings.jwt))
+    documents = Documents(settings.trusted_documents, trusted_only=settings.trusted_only)
     metrics = Metrics(operations, client)
     telemetry = _telemetry(settings)
     endpoint = Endpoint(
@@ -75,6 +77,7 @@ def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str
         callers,
         settings.cors_origins,
         has_graphiql=settings.graphiql,
+        documents=documents,
         any_host=any_host,
         metrics=metrics,
         telemetry=telemetry,
@@ -105,7 +108,7 @@ def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str
     )
     app.shortcut = None if settings.cors_origins else endpoint
     app.router.redirect_slashes = False
-    app.state.callers, app.state.operations = callers, operations
+    app.state.callers, app.state.documents, app.state.operations = callers, documents, operations
     return app
 
 
@@ -161,12 +164,13 @@ def _cors(origins: frozenset[str]) -> dict[str, Any]:
             "Authorization",
             "Cache-Control",
             "Content-Type",
+            "If-None-Match",
             "Apollo-Require-Preflight",
             "X-Gateway-Timeout",
             "X-Gateway-Trace",
             "X-Gateway-Dry-Run",
         ],
-        "expose_headers": ["Gateway-Budget", "Gateway-Cost", "X-Request-Id", "Retry-After"],
+        "expose_headers": ["ETag", "Gateway-Budget", "Gateway-Cost", "X-Request-Id", "Retry-After"],
         "max_age": 600,
     }
 

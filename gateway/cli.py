@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from gateway.settings import Settings
     from gateway.web.auth import Callers
+    from gateway.web.documents import Documents
 
 __all__ = ["main"]
 
@@ -135,7 +137,8 @@ def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
             server = Server(
                 app,
                 ready,
-                lambda: _reload_tokens(app.state.callers),
+                # In a thread of its own: to check many documents takes longer than requests should wait.
+                lambda: Thread(target=_reload, args=(app.state.callers, app.state.documents), daemon=True).start(),
                 on_stop=lambda: setattr(app.state, "is_stopping", True),
                 grace=grace,
             )
@@ -292,8 +295,8 @@ def _worker_app(*, any_host: bool) -> Starlette:
     return app
 
 
-def _reload_tokens(callers: Callers) -> None:
-    """Read the callers' tokens again; tokens that cannot be read, or none at all, change nothing."""
+def _reload(callers: Callers, documents: Documents) -> None:
+    """Read the callers' tokens and the trusted documents again; when something is wrong with either, nothing changes."""
     import structlog
 
     from gateway.settings import Settings, SettingsError
@@ -302,13 +305,14 @@ def _reload_tokens(callers: Callers) -> None:
     try:
         settings = Settings.load()
     except SettingsError as error:
-        logger.error("tokens not reloaded", problems=error.problems)
+        logger.error("not reloaded", problems=error.problems)
         return
-    if not settings.tokens and settings.jwt is None:
-        logger.error("tokens not reloaded", problems=["there are none: stop the gateway to shut everyone out"])
+    if callers.are_asked and not settings.tokens and settings.jwt is None:
+        logger.error("not reloaded", problems=["there are no tokens: stop the gateway to shut everyone out"])
         return
     callers.replace(settings.tokens)
-    logger.info("tokens reloaded", callers=sorted(settings.tokens))
+    documents.trust(settings.trusted_documents)
+    logger.info("reloaded", callers=sorted(settings.tokens), documents=len(settings.trusted_documents))
 
 
 def _document(source: str) -> str:

@@ -6,6 +6,8 @@
     ├── OperationUnresolved       OPERATION_RESOLUTION_FAILURE  which operation to run is unclear
     ├── BadUserInput              BAD_USER_INPUT                an argument or a variable is unusable
     ├── BadRequest                BAD_REQUEST                   the HTTP request is no GraphQL request
+    ├── PersistedQueryNotFound    PERSISTED_QUERY_NOT_FOUND     no document is known by that hash or id
+    ├── PersistedQueryUnsupported PERSISTED_QUERY_NOT_SUPPORTED a persisted query of another version
     ├── Unauthenticated           UNAUTHENTICATED               the caller named no valid token
     ├── Forbidden                 FORBIDDEN                     the caller may not ask this
     ├── CostLimitExceeded         COST_LIMIT_EXCEEDED           the operation asks for too much
@@ -39,6 +41,8 @@ __all__ = [
     "OperationUnresolved",
     "Overloaded",
     "ParseFailed",
+    "PersistedQueryNotFound",
+    "PersistedQueryUnsupported",
     "Unauthenticated",
     "UpstreamAnswer",
     "UpstreamError",
@@ -134,6 +138,26 @@ class BadRequest(GatewayError):
     def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)
         self.http_status = status
+
+
+class PersistedQueryNotFound(GatewayError):
+    """No document is known by the hash or the id that was sent. Clients go by the message, and send the text."""
+
+    code = "PERSISTED_QUERY_NOT_FOUND"
+    http_status = 400
+
+    def __init__(self) -> None:
+        super().__init__("PersistedQueryNotFound")
+
+
+class PersistedQueryUnsupported(GatewayError):
+    """Persisted queries of another version than the first. Clients go by the message, and send texts from then on."""
+
+    code = "PERSISTED_QUERY_NOT_SUPPORTED"
+    http_status = 400
+
+    def __init__(self) -> None:
+        super().__init__("PersistedQueryNotSupported")
 
 
 class Unauthenticated(GatewayError):

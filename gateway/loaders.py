@@ -9,7 +9,9 @@ that the keys of one batch come back, and fail, one by one.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -49,6 +51,7 @@ class Loaders:
         self.stale: dict[str, None] = {}
         """What is shown though it is old, since Twilio does not answer."""
         self._shared = shared
+        self._began = time.time()
         self._rows: dict[str, Row | GatewayError] = {}
         self._pages: dict[str, Page | GatewayError] = {}
         self._pages_of: dict[str, list[Page]] = {}
@@ -173,6 +176,15 @@ class Loaders:
     def knows(self, key: str) -> bool:
         """Whether the key can be had without a call."""
         return self._shared.knows(key, self.request)
+
+    def good_for(self) -> float:
+        """For how many seconds more all is good that was read; 0 when nothing was, or when one thing is not good any more."""
+        read = chain(self._rows.items(), self._pages.items())
+        return min((self._good_for(key, value) for key, value in read), default=0.0)
+
+    def _good_for(self, key: str, value: Any) -> float:
+        since = 0.0 if key in self._known else self._began  # What was known is at its place still, or else too old.
+        return self._shared.good_for(key, value, self.request, since)
 
     def _keep(self, key: str, value: Any) -> None:
         """Remember what was read, or why it was not."""

@@ -78,6 +78,9 @@ class Settings:
     lifetimes: Lifetimes = field(default_factory=Lifetimes)
     traces: bool = False
     """Whether OpenTelemetry's variables say where traces go."""
+    trusted_documents: Mapping[str, str] = field(default_factory=dict)
+    """Documents by the ids that clients send in their place."""
+    trusted_only: bool = False
     introspection: bool = True
     graphiql: bool = True
     log_level: str = "info"
@@ -89,6 +92,7 @@ class Settings:
         values = {setting.env: _value(setting, environ, problems) for setting in SETTINGS}
         credentials = _credentials(values, problems)
         jwt = _jwt(values, problems)
+        trusted_documents = _trusted_documents(values, problems)
         if problems or credentials is None:
             raise SettingsError(problems)
         return cls(
@@ -111,6 +115,8 @@ class Settings:
                 **{each.name: values[f"GATEWAY_TTL_{each.name.upper()}"] for each in fields(Lifetimes)}
             ),
             traces=values["OTEL_EXPORTER_OTLP_ENDPOINT"] is not None,
+            trusted_documents=trusted_documents,
+            trusted_only=values["GATEWAY_TRUSTED_ONLY"],
             introspection=values["GATEWAY_INTROSPECTION"],
             graphiql=values["GATEWAY_GRAPHIQL"],
             log_level=values["GATEWAY_LOG_LEVEL"],
@@ -260,6 +266,10 @@ def _origins(text: str) -> frozenset[str]:
     return origins
 
 
+def _paths(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part) for part in map(str.strip, text.split(",")) if part)
+
+
 def _algorithms(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(","))
     allowed = {f"{family}{bits}" for family in ("HS", "RS", "ES", "PS") for bits in (256, 384, 512)} | {"EdDSA"}
@@ -366,6 +376,14 @@ SETTINGS = (
         "GATEWAY_TTL_FINAL_RECEIPTS", "21600", "Seconds for which receipts are good that will not change.", _lifetime
     ),
     Setting(
+        "GATEWAY_TRUSTED_DOCUMENTS",
+        "",
+        "Manifests of the documents that clients send by their ids, as codegen's client preset, Apollo and Relay write them: "
+        "files, or directories of them, with commas between. They are read again on SIGHUP.",
+        _paths,
+    ),
+    Setting("GATEWAY_TRUSTED_ONLY", "0", "Whether all but trusted documents are refused, unread: 0 or 1.", _switch),
+    Setting(
         "GATEWAY_INTROSPECTION", "1", "Whether the schema can be asked for, and errors suggest names: 0 or 1.", _switch
     ),
     Setting("GATEWAY_GRAPHIQL", "1", "Whether GraphiQL is served at /graphiql: 0 or 1.", _switch),
@@ -440,3 +458,17 @@ def _jwt(values: Mapping[str, Any], problems: list[str]) -> JwtSettings | None:
     if problems:
         return None
     return JwtSettings(url, key, issuer, audience, algorithms, values["GATEWAY_JWT_SERVICES_CLAIM"])
+
+
+def _trusted_documents(values: Mapping[str, Any], problems: list[str]) -> dict[str, str]:
+    paths = values["GATEWAY_TRUSTED_DOCUMENTS"]
+    if not paths:
+        if values["GATEWAY_TRUSTED_ONLY"]:
+            problems.append("GATEWAY_TRUSTED_ONLY: needs GATEWAY_TRUSTED_DOCUMENTS, which says what is trusted.")
+        return {}
+    from gateway.web.manifests import read_manifests  # It needs the schema, which no other setting does.
+
+    found: list[str] = []
+    documents = read_manifests(paths, found, introspection=values["GATEWAY_INTROSPECTION"] is not False)
+    problems += [f"GATEWAY_TRUSTED_DOCUMENTS: {problem}" for problem in found]
+    return documents

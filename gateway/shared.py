@@ -125,6 +125,17 @@ class Shared:
         """Whether the key can be had without a call."""
         return self._known(key, request) is not None
 
+    def good_for(self, key: str, value: Any, request: Request, since: float) -> float:
+        """For how many seconds more a value is good, which was read no sooner than `since` (seconds since the epoch).
+
+        0 for an error, and where nothing is to be kept.
+        """
+        if isinstance(value, GatewayError) or not self._cache.most_bytes:
+            return 0.0
+        entry = self._cache.get(key)
+        read_at = entry.read_at if entry is not None and entry.value is value else since
+        return max(0.0, read_at + self._lifetimes.of(key, value, request.totals.get(key)) - time.time())
+
     async def begin(self, keys: Iterable[str], request: Request) -> list[Ticket]:
         """A ticket for each key: its value is at hand, or on its way."""
         keys = list(keys)

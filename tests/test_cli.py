@@ -330,13 +330,74 @@ def test_tokens_are_read_again_on_sighup(tmp_path: Path) -> None:
         assert reload("bob:bob-has-a-long-token\n")["callers"] == ["bob"]
         assert (post(url, **ann), post(url, **bob), post(url)) == (401, 200, 401)
         for unusable in ("", "nonsense"):
-            assert reload(unusable)["event"] == "tokens not reloaded"
+            assert reload(unusable)["event"] == "not reloaded"
             assert (post(url, **ann), post(url, **bob), post(url)) == (401, 200, 401)
         server.send_signal(signal.SIGTERM)
         server.communicate(timeout=10)
     finally:
         server.kill()
     assert server.returncode == 0
+
+
+def named(url: str, name: str) -> Any:
+    """The answer to a document that is named by its id."""
+    body = json.dumps({"documentId": name}).encode()
+    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
+
+
+def test_trusted_documents_are_read_again_on_sighup(tmp_path: Path) -> None:
+    file = tmp_path / "persisted-documents.json"
+    file.write_text('{"one": "{ __typename }"}')
+    environ = {
+        "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+        "TWILIO_AUTH_TOKEN": "secret",
+        "GATEWAY_TRUSTED_DOCUMENTS": str(file),
+    }
+    server = start("serve", "--port", "0", **environ)
+    try:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        url = server.stdout.readline().split()[2].rstrip(",").removesuffix("/graphql")
+        known, unknown = {"data": {"__typename": "Query"}}, "PersistedQueryNotFound"
+        assert named(url, "one") == known
+        assert named(url, "two")["errors"][0]["message"] == unknown
+        file.write_text('{"two": "{ __typename }"}')
+        server.send_signal(signal.SIGHUP)
+        assert next(entry for entry in map(json.loads, server.stderr) if "reloaded" in entry["event"])["documents"] == 1
+        assert named(url, "one")["errors"][0]["message"] == unknown
+        assert named(url, "two") == known
+        file.write_text('{"three": "{ nope }"}')
+        server.send_signal(signal.SIGHUP)
+        entry = next(entry for entry in map(json.loads, server.stderr) if "reloaded" in entry["event"])
+        assert entry["event"] == "not reloaded"
+        assert "three" in entry["problems"][0]
+        assert named(url, "two") == known
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=10)
+    finally:
+        server.kill()
+    assert server.returncode == 0
+
+
+def test_documents_that_do_not_fit_the_schema_stop_the_start(tmp_path: Path) -> None:
+    """Each has its line; so have the other settings' problems."""
+    file = tmp_path / "persisted-documents.json"
+    file.write_text(json.dumps({"a1": "query Old { servcies { id } }", "b2": "query Good { __typename }", "c3": "{"}))
+    environ = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "secret", "GATEWAY_DEADLINE": "never"}
+    for workers in ("1", "2"):
+        result = run("serve", "--port", "0", "--workers", workers, GATEWAY_TRUSTED_DOCUMENTS=str(file), **environ)
+        assert result.returncode == 2
+        deadline, old, unreadable = result.stderr.splitlines()
+        assert deadline.startswith("GATEWAY_DEADLINE: ")
+        assert old == (
+            f"GATEWAY_TRUSTED_DOCUMENTS: {file}: Old (id a1): line 1, column 13: "
+            "Cannot query field 'servcies' on type 'Query'. Did you mean 'services' or 'service'?"
+        )
+        assert unreadable.startswith(
+            f"GATEWAY_TRUSTED_DOCUMENTS: {file}: operation without a name (id c3): line 1, column 2: "
+        )
 
 
 def test_serving_openly_must_be_said() -> None:

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from gateway.cache.memory import MemoryCache
+from gateway.cache.memory import Entry, MemoryCache
 from gateway.errors import NotFound, UpstreamTimeout, UpstreamUnavailable
 from gateway.graph.types import RESOURCES
 from gateway.loaders import Loaders, Missing
 from gateway.sandbox import Fault, Sandbox
 from gateway.shared import Request, Shared
 from gateway.twilio.client import Client
+from gateway.twilio.lifetimes import Lifetimes
 
 
 async def get(loaders: Loaders, what: str, *arguments: str) -> Any:
@@ -143,3 +144,26 @@ async def test_two_who_look_for_newcomers_both_find_them(sandbox: Sandbox, clien
         found = await asyncio.gather(*(get(loaders, "member", thread, sid) for sid in whole[-2:]))
     assert [row.sid for row in found] == whole[-2:]
     assert len(sandbox.calls) == 2
+
+
+async def test_what_was_read_is_good_as_long_as_what_is_good_for_the_shortest_time(
+    client: Client, service: str
+) -> None:
+    cache = MemoryCache(2**20)
+    shared = Shared(client, RESOURCES, cache, Lifetimes(services=500, messages=300))
+    async with Loaders(shared) as first, Loaders(shared) as second:
+        assert first.good_for() == 0
+        await get(first, "item", service)
+        assert 400 < first.good_for() <= 500
+        await get(first, "page", f"{service}/Conversations?PageSize=2")
+        assert 200 < first.good_for() <= 300
+        cache.get(service).read_at -= 450  # type: ignore[union-attr]
+        assert 0 < first.good_for() <= 50
+        await get(second, "item", service)
+        assert 0 < second.good_for() <= 50
+        cache.put(service, Entry(None, 0.0, 2**20))  # Too large to be kept: what was there is forgotten.
+        assert 200 < first.good_for() <= 300  # It was read for this one.
+        assert second.good_for() == 0  # How old it is cannot be told any more.
+        with pytest.raises(NotFound):
+            await get(first, "item", f"Services/IS{'0' * 32}")
+        assert first.good_for() == 0

@@ -36,7 +36,9 @@ def test_secrets_may_be_in_files(tmp_path: Path) -> None:
     assert settings.credentials.secret == "a-secret-token"
 
 
-def test_every_setting_is_read() -> None:
+def test_every_setting_is_read(tmp_path: Path) -> None:
+    manifest = tmp_path / "persisted-documents.json"
+    manifest.write_text('{"an-id": "{ __typename }"}')
     settings = Settings.load(
         ACCOUNT
         | {
@@ -53,6 +55,8 @@ def test_every_setting_is_read() -> None:
             "GATEWAY_DEADLINE": "2.5",
             "GATEWAY_UPSTREAM_TIMEOUT": "1",
             "GATEWAY_UPSTREAM_CONCURRENCY": "5",
+            "GATEWAY_TRUSTED_DOCUMENTS": f" {manifest},",
+            "GATEWAY_TRUSTED_ONLY": "1",
             "GATEWAY_INTROSPECTION": "0",
             "GATEWAY_GRAPHIQL": "0",
             "GATEWAY_LOG_LEVEL": "debug",
@@ -74,6 +78,8 @@ def test_every_setting_is_read() -> None:
         deadline=2.5,
         upstream_timeout=1.0,
         upstream_concurrency=5,
+        trusted_documents={"an-id": "{ __typename }"},
+        trusted_only=True,
         introspection=False,
         graphiql=False,
         log_level="debug",
@@ -131,6 +137,15 @@ def test_every_setting_is_read() -> None:
             "32 characters",
         ),
         (ACCOUNT | {"GATEWAY_TOKENS": "a:0123456789abcdef,a:1123456789abcdef"}, "twice"),
+        (
+            ACCOUNT | {"GATEWAY_TRUSTED_DOCUMENTS": "/no/such.json"},
+            "GATEWAY_TRUSTED_DOCUMENTS: /no/such.json: cannot be",
+        ),
+        (ACCOUNT | {"GATEWAY_TRUSTED_ONLY": "1"}, "GATEWAY_TRUSTED_ONLY: needs GATEWAY_TRUSTED_DOCUMENTS"),
+        (
+            ACCOUNT | {"GATEWAY_TRUSTED_ONLY": "1", "GATEWAY_TRUSTED_DOCUMENTS": " , "},
+            "needs GATEWAY_TRUSTED_DOCUMENTS",
+        ),
     ],
 )
 def test_what_cannot_be_used_is_said_in_one_line(environ: dict[str, str], words: str) -> None:
@@ -144,8 +159,10 @@ def test_what_cannot_be_used_is_said_in_one_line(environ: dict[str, str], words:
 
 def test_every_problem_has_its_line() -> None:
     with pytest.raises(SettingsError) as caught:
-        Settings.load(ACCOUNT | {"GATEWAY_DEADLINE": "x", "GATEWAY_GRAPHIQL": "x"})
-    assert len(caught.value.problems) == 2
+        Settings.load(
+            ACCOUNT | {"GATEWAY_DEADLINE": "x", "GATEWAY_GRAPHIQL": "x", "GATEWAY_TRUSTED_DOCUMENTS": "/no/a, /no/b"}
+        )
+    assert len(caught.value.problems) == 4
 
 
 def test_each_setting_has_words() -> None:

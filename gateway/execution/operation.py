@@ -66,6 +66,8 @@ class Outcome:
     requested: int = 0
     """The upstream reads it could have taken, in the worst case."""
     extensions: dict[str, Any] = field(default_factory=dict)
+    good_for: Callable[[], float] = field(default=float, repr=False)
+    """How many seconds the answer is good for from now on; 0 unless whoever ran the operation knows better."""
     shared_with: str | None = None
     """The request that it was made for, when that is another one which asked the same."""
     budget: dict[str, int] | None = None
@@ -180,6 +182,16 @@ class Executor:
         self.runs[reason] += 1
         return replace(await self._reference(operation, context, variables or {}), requested=requested)
 
+    def check(self, text: str) -> tuple[Failure, ...]:
+        """What keeps the operations of a document from being carried out, whatever their variables; nothing for most."""
+        try:
+            document = self._document(text)
+        except _Invalid as invalid:
+            return invalid.failures
+        if not any(isinstance(part, OperationDefinitionNode) for part in document.definitions):
+            return (Failure(_unresolved(document, None)),)
+        return ()
+
     def _introspect(
         self, operation: _Operation, variables: dict[str, Any]
     ) -> tuple[dict[str, Any], tuple[Failure, ...]]:
@@ -227,7 +239,8 @@ class Executor:
                 self._operations[text, name] = operation
         return operation
 
-    def _read(self, text: str, name: str | None) -> _Operation:
+    def _document(self, text: str) -> DocumentNode:
+        """A valid document."""
         if len(text) > self._bounds.characters:
             raise _Invalid((Failure(ParseFailed(f"The document has more than {self._bounds.characters} characters.")),))
         try:
@@ -244,6 +257,10 @@ class Executor:
         )
         if errors:
             raise _Invalid(_failures(errors, ValidationFailed))
+        return document
+
+    def _read(self, text: str, name: str | None) -> _Operation:
+        document = self._document(text)
         node = get_operation_ast(document, name)
         if node is None:
             raise _Invalid((Failure(_unresolved(document, name)),))

@@ -261,7 +261,7 @@ class _Running:
 
 def _conclude(outcome: Outcome, loaders: Loaders) -> None:
     """Tell in the outcome what it took."""
-    outcome.calls, outcome.planned = loaders.calls, loaders.planned
+    outcome.calls, outcome.planned, outcome.good_for = loaders.calls, loaders.planned, loaders.good_for
     if loaders.stale:
         outcome.extensions["stale"] = [shown(key) for key in loaders.stale]
     if loaders.request.trace is not None and outcome.executed:

@@ -19,7 +19,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""What every answer but a page carries."""
+"""What every answer but a page carries; an answer to a GET may be kept instead (`gateway.web.caching`)."""
 
 _NOT_SIMPLE = (
     "authorization",

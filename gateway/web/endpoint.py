@@ -25,6 +25,9 @@ from gateway.execution.operation import Outcome
 from gateway.graph.operations import Operations
 from gateway.web.auth import Caller, Callers
 from gateway.web.browsers import check_get, check_host
+from gateway.web.caching import let_keep
+from gateway.web.compression import compress
+from gateway.web.documents import Documents
 from gateway.web.incremental import Stream, delivery_for
 from gateway.web.metrics import Metrics
 from gateway.web.protocol import (
@@ -58,11 +61,12 @@ class Endpoint:
         origins: Container[str] = frozenset(),
         *,
         has_graphiql: bool = True,
+        documents: Documents | None = None,
         any_host: bool = False,
         metrics: Metrics | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
-        """Take what carries out operations, who may ask, and the sites whose pages may.
+        """Take what carries out operations, who may ask, the sites whose pages may, and the documents that have names.
 
         Without tokens it answers to this machine's own names only, unless it is meant for `any_host`. What it does is told to
         `metrics`, and to `telemetry`.
@@ -70,6 +74,7 @@ class Endpoint:
         self._operations = operations
         self._callers = callers
         self._origins = origins
+        self._documents = documents or Documents()
         self._has_graphiql = has_graphiql
         self._any_host = any_host
         self._metrics = metrics
@@ -87,6 +92,7 @@ class Endpoint:
             return
         if reply is None:
             return
+        await compress(reply, headers.get("accept-encoding"))
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers(request_id)})
         await send({"type": "http.response.body", "body": reply.body})
 
@@ -114,16 +120,19 @@ class Endpoint:
             else:
                 check_get(headers, self._origins)
                 asked = read_get(scope["query_string"])
-            outcome = await self._run(asked, headers, caller, receive, request_id, recording, stream)
+            document, digest = self._documents.find(asked)
+            outcome = await self._run(document, asked, headers, caller, receive, request_id, recording, stream)
             if stream is not None and stream.is_for_all and not stream.has_begun:
                 await stream.deliver_whole(outcome)
+            if digest is not None and outcome.executed:
+                self._documents.remember(digest, document)
             code, name, calls = outcome.code, outcome.operation, outcome.calls
         except GatewayError as error:
-            code = error.code
-            _logger.info("refused", code=error.code, status=error.http_status)
+            code, reply = error.code, error_reply(error, media_type)
+            _logger.info("refused", code=code, status=reply.status)
             if self._metrics is not None:
-                self._metrics.refused(error.code)
-            return error_reply(error, media_type)
+                self._metrics.refused(code)
+            return reply
         except _ClientLeft:
             _logger.info("client left", ms=_milliseconds(began))
             raise
@@ -136,13 +145,17 @@ class Endpoint:
         finally:
             if recording is not None:
                 recording.end(name, code, calls)
-        _log(outcome, asked, caller, _milliseconds(began))
+        _log(outcome, document, caller, _milliseconds(began))
         if self._metrics is not None:
             self._metrics.answered(name, code, time.perf_counter() - began)
-        return outcome_reply(outcome, media_type) if stream is None or not stream.has_begun else None
+        if stream is not None and stream.has_begun:
+            return None
+        reply = outcome_reply(outcome, media_type)
+        return reply if is_post else let_keep(reply, outcome, headers.get("if-none-match"))
 
     async def _run(
         self,
+        document: str,
         asked: GraphQLRequest,
         headers: Mapping[str, str],
         caller: Caller,
@@ -160,7 +173,7 @@ class Endpoint:
         leaving = asyncio.create_task(_cancel_when_left(receive, task))
         try:
             return await self._operations.run(
-                asked.query,
+                document,
                 variables=asked.variables,
                 operation_name=asked.operation_name,
                 fresh="no-cache" in headers.get("cache-control", "").lower(),
@@ -171,7 +184,7 @@ class Endpoint:
                 caller=caller.name,
                 request_id=request_id,
                 watch=recording.call if recording is not None else None,
-                deliver=stream.deliver if stream is not None and "@defer" in asked.query else None,
+                deliver=stream.deliver if stream is not None and "@defer" in document else None,
             )
         except asyncio.CancelledError:
             if leaving.done() and task.uncancel() == 0:
@@ -219,23 +232,24 @@ def _timeout(text: str | None) -> float | None:
 def _to_graphiql(query_string: bytes) -> Reply:
     """A browser that was led to the endpoint is shown the page, with the query it was led to."""
     try:
-        return redirect(f"graphiql?{urlencode({'q': read_get(query_string).query}, quote_via=quote)}")
+        query = read_get(query_string).query
     except BadRequest:
-        return redirect("graphiql")
+        query = None
+    return redirect("graphiql" if query is None else f"graphiql?{urlencode({'q': query}, quote_via=quote)}")
 
 
 def _milliseconds(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 1)
 
 
-def _log(outcome: Outcome, asked: GraphQLRequest, caller: Caller, ms: float) -> None:
+def _log(outcome: Outcome, document: str, caller: Caller, ms: float) -> None:
     errors = [failure.error for failure in outcome.failures]
     ours = any(isinstance(error, UpstreamError | InternalError) for error in errors)
     (_logger.warning if ours else _logger.info)(
         "operation",
         caller=caller.name,
         name=outcome.operation,
-        document=sha256(asked.query.encode("utf-8", "surrogatepass")).hexdigest()[:16],
+        document=sha256(document.encode("utf-8", "surrogatepass")).hexdigest()[:16],
         calls=outcome.calls,
         ms=ms,
         outcome=outcome.code,

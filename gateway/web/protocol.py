@@ -38,16 +38,21 @@ GRAPHQL = "application/graphql-response+json"
 JSON = "application/json"
 BODY_MAX = 256 * 2**10
 
+_PARAMETERS = {"query", "documentId", "variables", "operationName", "extensions"}
 _WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 
 
 class GraphQLRequest(msgspec.Struct, frozen=True):
-    """What a request asks (https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters)."""
+    """What a request asks (https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters).
 
-    query: str
+    It holds its document, or names it: see `gateway.web.documents`.
+    """
+
+    query: str | None = None
     variables: dict[str, Any] | None = None
     operation_name: str | None = msgspec.field(name="operationName", default=None)
     extensions: dict[str, Any] | None = None
+    document_id: str | None = msgspec.field(name="documentId", default=None)
 
 
 _request_decoder = msgspec.json.Decoder(GraphQLRequest)
@@ -63,8 +68,8 @@ def read_post(body: bytes) -> GraphQLRequest:
         return _request_decoder.decode(body)
     except msgspec.ValidationError:
         raise BadRequest(
-            "Expected an object with `query` (text), and where needed `variables` (an object), `operationName` (text) and "
-            "`extensions` (an object). A list of requests is not taken: send them one by one."
+            "Expected an object with `query` or `documentId` (text), and where needed `variables` (an object), `operationName` "
+            "(text) and `extensions` (an object). A list of requests is not taken: send them one by one."
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest("The request's body is not JSON.") from None
@@ -91,17 +96,16 @@ def read_get(query_string: bytes) -> GraphQLRequest:
         pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20)
     except ValueError:
         raise BadRequest("The address is not percent-encoded UTF-8, or has too many parameters.") from None
-    given = [(name, value) for name, value in pairs if name in {"query", "variables", "operationName", "extensions"}]
+    given = [(name, value) for name, value in pairs if name in _PARAMETERS]
     values = dict(given)
     if len(values) < len(given):
         raise BadRequest("A parameter is given twice.")
-    if "query" not in values:
-        raise BadRequest("The parameter `query` is missing.")
     return GraphQLRequest(
-        values["query"],
+        values.get("query"),
         _object(values, "variables"),
         values.get("operationName") or None,
         _object(values, "extensions"),
+        values.get("documentId"),
     )
 
 

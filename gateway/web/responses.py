@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from gateway.errors import GatewayError, Unauthenticated
+from gateway.errors import GatewayError, PersistedQueryNotFound, PersistedQueryUnsupported, Unauthenticated
 from gateway.execution.failures import Failure
 from gateway.execution.operation import Outcome
 from gateway.graph.operations import cost_of
@@ -19,12 +19,16 @@ __all__ = ["Reply", "answer_of", "error_reply", "error_response", "outcome_reply
 
 _Headers = list[tuple[bytes, bytes]]
 
+_VARY = "Accept, Accept-Encoding, Authorization, Origin, X-Gateway-Dry-Run, X-Gateway-Trace"
+"""The request's headers that an answer depends on, those left out which only decide whether there is one to be kept."""
+
 
 def _raw(headers: dict[str, str]) -> _Headers:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
-_FIXED = _raw({**HEADERS, "Vary": "Accept, Origin"})
+_FIXED = _raw({**HEADERS, "Vary": _VARY})
+_FIXED_BUT_CACHING = [each for each in _FIXED if each[0] != b"cache-control"]
 
 
 @dataclass(slots=True)
@@ -35,11 +39,16 @@ class Reply:
     own: _Headers
     """The headers that it alone has."""
     body: bytes = b""
+    caching: _Headers | None = None
+    """The headers that say how long it may be kept; None for not at all."""
 
     def headers(self, request_id: str) -> _Headers:
         """All its headers, as ASGI takes them."""
-        length = str(len(self.body)).encode()
-        return [*_FIXED, *self.own, (b"x-request-id", request_id.encode()), (b"content-length", length)]
+        fixed = _FIXED if self.caching is None else _FIXED_BUT_CACHING + self.caching
+        headers = [*fixed, *self.own, (b"x-request-id", request_id.encode())]
+        if self.status != 304:  # It would be taken for the length of what the client holds.
+            headers.append((b"content-length", str(len(self.body)).encode()))
+        return headers
 
 
 def outcome_reply(outcome: Outcome, media_type: str) -> Reply:
@@ -82,7 +91,10 @@ def error_reply(error: GatewayError, media_type: str = JSON) -> Reply:
         own.append((b"retry-after", b"%d" % error.retry_after))
     if isinstance(error, Unauthenticated):
         own.append((b"www-authenticate", b"Bearer"))
-    return Reply(error.http_status, own, orjson.dumps({"errors": [Failure(error).as_json()]}))
+    # These two are answers to GraphQL requests, which as plain JSON have status 200; some clients read no other.
+    is_answer = isinstance(error, PersistedQueryNotFound | PersistedQueryUnsupported)
+    status = 200 if is_answer and media_type == JSON else error.http_status
+    return Reply(status, own, orjson.dumps({"errors": [Failure(error).as_json()]}))
 
 
 def error_response(error: GatewayError, request_id: str) -> Response:

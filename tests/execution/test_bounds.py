@@ -107,6 +107,36 @@ async def test_the_schema_can_be_kept_to_oneself() -> None:
     assert (await executor.run("{ __typename }", CONTEXT)).data == {"__typename": "Query"}
 
 
+MESSAGES = '{ service(sid: "IS1") { conversation(sid: "CH1") { messages(%s) { edges { cursor } } } } }'
+ORDERED = "query Q($order: MessageOrder) " + MESSAGES % "order: $order"
+
+
+@pytest.mark.parametrize(
+    ("document", "variables"),
+    [
+        ("{ servics { edges { cursor } } }", {}),
+        ("{ services { edges { nod { id } } } }", {}),
+        ('{ node(id: "x") { friendlyName } }', {}),
+        ("{ services(frst: 1) { edges { cursor } } }", {}),
+        ("{ services @skip(iff: true) { edges { cursor } } }", {}),
+        ("{ services { edges { node { ... on Servce { id } } } } }", {}),
+        ("query Q($first: Itn) { services(first: $first) { edges { cursor } } }", {}),
+        (MESSAGES % "order: DES", {}),
+        (MESSAGES % 'order: "DESC"', {}),
+        (MESSAGES % "deliveryStatus: [DELIVRED]", {}),
+        (ORDERED, {"order": "DES"}),
+        (ORDERED.replace("MessageOrder", "MessageOrder = DES"), {}),
+    ],
+)
+async def test_who_may_not_see_the_schema_is_not_helped_to_guess_it(document: str, variables: dict[str, str]) -> None:
+    for introspection in (True, False):
+        executor = Executor(make_schema(), introspection=introspection)
+        outcome = await executor.run(document, CONTEXT, variables=variables)
+        assert not outcome.executed
+        suggestions = [failure for failure in outcome.failures if "Did you mean" in failure.error.message]
+        assert bool(suggestions) is introspection
+
+
 async def test_introspection_does_not_go_in_circles() -> None:
     document = "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }"
     outcome = await Executor(make_schema()).run(document, CONTEXT)

@@ -46,12 +46,10 @@ def posted(content_type: str | None, encoding: str | None, body: bytes) -> Graph
         ("application/json, application/graphql-response+json;q=0.9", JSON),
         ("application/graphql-response+json;q=0, application/json", JSON),
         ("text/html, application/json;q=0.001", JSON),
-        ("application/graphql-response+json, application/graphql+json, application/json, text/event-stream", GRAPHQL),
         ("text/event-stream, */*;q=0.1", JSON),
         ("application/json;q=0, */*", GRAPHQL),
         ("application/graphql-response+json;q=0.5, */*", JSON),
         ("*/*;q=0.5, application/graphql-response+json;q=0.4", JSON),
-        ("multipart/mixed;deferSpec=20220824,application/graphql-response+json,application/json;q=0.9", GRAPHQL),
         ("application/json;q=nonsense, application/graphql-response+json;q=0.1", GRAPHQL),
     ],
 )
@@ -60,8 +58,58 @@ def test_the_media_type_of_the_answer(accept: str | None, chosen: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("client", "accept", "chosen"),
+    [
+        ("Apollo Client 4", "application/graphql-response+json,application/json;q=0.9", GRAPHQL),
+        (
+            "Apollo Client 4, a document with @defer",
+            "multipart/mixed;deferSpec=20220824,application/graphql-response+json,application/json;q=0.9",
+            GRAPHQL,
+        ),
+        (
+            "Apollo Client 4, the same in the newer form",
+            "multipart/mixed;incrementalSpec=v0.2,application/graphql-response+json,application/json;q=0.9",
+            GRAPHQL,
+        ),
+        ("Apollo Client 3", "*/*", JSON),
+        (
+            "Apollo Kotlin",
+            "multipart/mixed;deferSpec=20220824, application/graphql-response+json, application/json",
+            GRAPHQL,
+        ),
+        (
+            "urql",
+            "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed",
+            GRAPHQL,
+        ),
+        ("graphql-request", "application/graphql-response+json, application/json", GRAPHQL),
+        (
+            "Relay's quick start",
+            "application/graphql-response+json; charset=utf-8, application/json; charset=utf-8",
+            GRAPHQL,
+        ),
+        ("GraphiQL's own fetcher", "application/json, multipart/mixed", JSON),
+        ("a client that would rather have events", "text/event-stream, application/json;q=0.5", JSON),
+        ("curl, fetch", "*/*", JSON),
+    ],
+)
+def test_clients_that_also_take_streams_get_json(client: str, accept: str, chosen: str) -> None:
+    """A stream is for a document that has something to come later; any other is answered as JSON, however a stream is liked."""
+    assert response_type(accept) == chosen
+
+
+@pytest.mark.parametrize(
     "accept",
-    ["text/html", "application/json;q=0", "*/*;q=0", "application/json;charset=latin1", "application/xml", ";", "q=1"],
+    [
+        "text/html",
+        "application/json;q=0",
+        "*/*;q=0",
+        "application/json;charset=latin1",
+        "application/xml",
+        ";",
+        "q=1",
+        "text/event-stream, multipart/mixed",  # What urql sends for a subscription.
+    ],
 )
 def test_nothing_acceptable_is_refused(accept: str) -> None:
     with pytest.raises(BadRequest) as caught:
@@ -88,6 +136,8 @@ def test_a_browser_asks_for_a_page() -> None:
         ),
         ({"query": "{a}", "variables": None, "operationName": None, "extensions": None}, GraphQLRequest("{a}")),
         ({"query": "{a}", "id": "of some client"}, GraphQLRequest("{a}")),
+        ({"documentId": "sha256:ab", "variables": {}}, GraphQLRequest(variables={}, document_id="sha256:ab")),
+        ({}, GraphQLRequest()),
     ],
 )
 def test_a_post_is_read(body: Any, wanted: GraphQLRequest) -> None:
@@ -119,14 +169,15 @@ def test_a_get_is_read() -> None:
     assert read_get(address.encode()) == GraphQLRequest("query A($x: Int) {a}", {"x": 1}, "A")
     assert read_get(b"query=%7Ba%7D&variables=&operationName=&extensions=null") == GraphQLRequest("{a}")
     assert read_get(b"query=%7Ba%7D%C3%BC") == GraphQLRequest("{a}ü")
+    assert read_get(b"documentId=sha256:ab") == GraphQLRequest(document_id="sha256:ab")
+    assert read_get(b"") == GraphQLRequest()
 
 
 @pytest.mark.parametrize(
     "address",
     [
-        b"",
-        b"variables={}",
         b"query={a}&query={b}",
+        b"documentId=a&documentId=b",
         b"query=%ff",
         b"query=\xc3\xbc",
         b"query={a}&variables=[1]",
