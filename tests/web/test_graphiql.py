@@ -7,7 +7,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -216,6 +216,24 @@ async def test_the_panels_have_the_figures_of_the_reference_query(browser: Brows
             f'curl --globoff -u "$TWILIO_ACCOUNT_SID:$TWILIO_AUTH_TOKEN" \'{sandbox.url}/Services/IS'
         )
         assert sandbox.auth_token not in command
+
+
+async def test_what_is_deferred_is_shown_behind_the_answer(browser: Browser, sandbox: Sandbox) -> None:
+    query = """{ service(sid: "%(service_sid)s") { conversation(sid: "%(conversation_sid)s") { messages(first: 2) {
+      edges { node { sid ... @defer { receipts(first: 1) { edges { node { sid } } } } } } } } } }"""
+    sandbox.faults.add("*/Receipts*", Fault("hang", times=2))
+    app = create_app(replace(settings_for(sandbox), cache_bytes=0))
+    async with serving(app) as base, looking(browser, base) as visit:
+        await visit.open(f"{base}/graphiql?q={quote(query % sandbox.landmarks)}")
+        await visit.page.locator(RUN).click()
+        result = visit.page.locator(".result-window")
+        await expect(result).to_contain_text(sandbox.landmarks["message_sid"][:10])
+        await expect(result).not_to_contain_text("receipts")
+        await visit.page.locator(RUN).click()  # It stops; and begins anew.
+        await visit.run()
+        await expect(result).to_contain_text(re.compile("receipts"))
+        await expect(result).not_to_contain_text("extensions")
+        assert (await visit.figure("calls", "trips"), await visit.figure("calls", "actual")) == ("2", "3")
 
 
 async def test_what_was_spared_stands_in_grey_with_its_reason(browser: Browser, sandbox: Sandbox) -> None:

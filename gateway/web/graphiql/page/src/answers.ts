@@ -52,8 +52,14 @@ export interface Failure {
   extensions?: { code?: string; retryable?: boolean } & Partial<Refusal>;
 }
 
-export interface Answer {
+export interface Part {
   data?: unknown;
   errors?: Failure[];
   extensions?: { upstream?: Upstream; cost?: Cost; plan?: Plan } & Record<string, unknown>;
+  incremental?: Part[];
+}
+
+/** An answer, or one of its frames: with `hasNext` where something was deferred. */
+export interface Answer extends Part {
+  hasNext?: boolean;
 }

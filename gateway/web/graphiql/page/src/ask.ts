@@ -2,21 +2,38 @@
 
 import type { Fetcher, FetcherParams } from "@graphiql/toolkit";
 import { Kind, parse } from "graphql";
-import type { Answer, Refusal } from "./answers";
+import { meros } from "meros/browser";
+import type { Answer, Failure, Part, Refusal } from "./answers";
 import { type Outlook, tell } from "./live";
 
 type Headers = Record<string, string>;
 
 const ENDPOINT = new URL("graphql", window.location.href.replace(/[?#].*/, "")).href;
 
-async function ask(params: FetcherParams, headers: Headers, signal?: AbortSignal): Promise<Answer> {
-  const response = await fetch(ENDPOINT, {
+const PARTS = "multipart/mixed;deferSpec=20220824, application/json";
+
+function send(params: FetcherParams, accept: string, headers: Headers, signal?: AbortSignal): Promise<Response> {
+  return fetch(ENDPOINT, {
     method: "POST",
-    headers: { Accept: "application/json", "Content-Type": "application/json", ...headers },
+    headers: { Accept: accept, "Content-Type": "application/json", ...headers },
     body: JSON.stringify({ ...params, operationName: nameIn(params) }),
     credentials: "same-origin",
     signal,
   });
+}
+
+async function ask(params: FetcherParams, headers: Headers, signal?: AbortSignal): Promise<Answer> {
+  return whole(await send(params, "application/json", headers, signal));
+}
+
+/** The answer, and what it defers behind it. */
+async function* askInParts(params: FetcherParams, headers: Headers, signal: AbortSignal): AsyncGenerator<Answer> {
+  const read = await meros<Answer>(await send(params, PARTS, headers, signal));
+  if (read instanceof Response) yield whole(read);
+  else for await (const part of read) if (part.json) yield part.body;
+}
+
+async function whole(response: Response): Promise<Answer> {
   const text = await response.text();
   try {
     return JSON.parse(text) as Answer;
@@ -40,25 +57,39 @@ function nameIn({ query, operationName }: FetcherParams): string | null {
 
 const asks = (headers: Headers, name: string): boolean => Object.keys(headers).some((key) => key.toLowerCase() === name);
 
-async function run(params: FetcherParams, headers: Headers, signal: AbortSignal): Promise<Answer> {
+async function run(params: FetcherParams, headers: Headers, signal: AbortSignal, show: (answer: Answer) => void) {
   const began = performance.now();
+  const errors: Failure[] = [];
+  let extensions: Answer["extensions"] = {};
   tell({ isRunning: true });
   try {
-    const answer = await ask(params, { "X-Gateway-Trace": "1", ...headers }, signal);
-    const { upstream = null, cost = null, ...rest } = answer.extensions ?? {};
+    for await (const answer of askInParts(params, { "X-Gateway-Trace": "1", ...headers }, signal)) {
+      for (const part of [answer, ...(answer.incremental ?? [])]) {
+        errors.push(...(part.errors ?? []));
+        extensions = { ...extensions, ...part.extensions };
+      }
+      // The panel shows what was called; whoever wants to read it asks for it.
+      show(asks(headers, "x-gateway-trace") ? answer : withoutTrace(answer));
+    }
+    const { upstream = null, cost = null } = extensions;
     const milliseconds = performance.now() - began;
     const operation = params.operationName ?? null;
-    tell({ isRunning: false, run: { operation, upstream, cost, errors: answer.errors ?? [], milliseconds } });
-    if (asks(headers, "x-gateway-trace")) return answer;
-    // The panel shows them; whoever wants to read them asks for them.
-    const { extensions: _, ...shown } = answer;
-    return Object.keys(rest).length ? { ...shown, extensions: rest } : shown;
+    tell({ isRunning: false, run: { operation, upstream, cost, errors, milliseconds } });
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
     const errors = signal.aborted ? [] : [{ message: error instanceof TypeError ? "The gateway cannot be reached." : message }];
     tell({ isRunning: false, run: { operation: null, upstream: null, cost: null, errors, milliseconds: 0 } });
     throw errors[0] ? new Error(errors[0].message) : error;
   }
+}
+
+function withoutTrace<T extends Part>(part: T): T {
+  const { extensions: { upstream: _, cost: __, ...rest } = {}, incremental, ...shown } = part;
+  return {
+    ...shown,
+    ...(incremental ? { incremental: incremental.map(withoutTrace) } : {}),
+    ...(Object.keys(rest).length ? { extensions: rest } : {}),
+  } as T;
 }
 
 /** GraphiQL's way to the endpoint. A run can be stopped, and then the gateway stops reading. */
@@ -68,11 +99,8 @@ export const fetcher: Fetcher = (params, options) => {
   return {
     subscribe(observer: { next(value: Answer): void; error(error: unknown): void; complete(): void }) {
       const stopping = new AbortController();
-      run(params, headers, stopping.signal).then(
-        (answer) => {
-          observer.next(answer);
-          observer.complete();
-        },
+      run(params, headers, stopping.signal, (answer) => observer.next(answer)).then(
+        () => observer.complete(),
         (error: unknown) => {
           if (!stopping.signal.aborted) observer.error(error);
         },
