@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
+from starlette.applications import Starlette
+
 from gateway.app import create_app
 from gateway.graph.ids import encode_id
 from gateway.graph.types import Conversation, Message, Participant, Receipt, Service
@@ -16,7 +18,7 @@ from gateway.server import Server, address, listen, unusable
 from gateway.settings import Settings
 from gateway.twilio.transport import Credentials
 
-__all__ = ["FIRST_QUERY", "known_variables", "ready_facts", "run_demo", "settings_for"]
+__all__ = ["FIRST_QUERY", "demo_app", "known_variables", "ready_facts", "run_demo", "settings_for"]
 
 FIRST_QUERY = """\
 {
@@ -40,6 +42,12 @@ def settings_for(sandbox: Sandbox) -> Settings:
     return Settings(
         credentials=Credentials(sandbox.account_sid, sandbox.auth_token), upstream_url=sandbox.url, log_level="warning"
     )
+
+
+def demo_app(sandbox: Sandbox) -> Starlette:
+    """The gateway over a sandbox. It keeps nothing between requests, so that whatever is done to the sandbox shows at once."""
+    settings = replace(settings_for(sandbox), cache_bytes=0)
+    return create_app(settings, known=known_variables(sandbox.landmarks))
 
 
 def known_variables(landmarks: dict[str, str]) -> dict[str, str]:
@@ -94,9 +102,7 @@ async def run_demo(
                     _write_whole(ready_file, json.dumps(facts, indent=2) + "\n")
                 say(_greeting(facts))
 
-            # Nothing is kept between requests, so that whatever is done to the sandbox shows at once.
-            settings = replace(settings_for(sandbox), cache_bytes=0)
-            server = Server(create_app(settings, known=known_variables(sandbox.landmarks)), tell)
+            server = Server(demo_app(sandbox), tell)
             await server.serve(sockets=[listener])
         finally:
             await sandbox.stop()

@@ -31,6 +31,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 __all__ = [
+    "CODES",
     "BadRequest",
     "BadUserInput",
     "CostLimitExceeded",
@@ -175,7 +176,7 @@ class Forbidden(GatewayError):
 
 
 class CostLimitExceeded(GatewayError):
-    """The operation asks for more than one answer may hold."""
+    """The operation could take more upstream calls than are allowed, or its answer would hold too many records."""
 
     code = "COST_LIMIT_EXCEEDED"
     http_status = 400
@@ -238,3 +239,11 @@ class UpstreamInvalidResponse(UpstreamError):
     """Twilio answered with something else than what was asked for, or nothing that can be read."""
 
     code = "UPSTREAM_INVALID_RESPONSE"
+
+
+CODES: dict[str, type[GatewayError]] = {
+    kind.code: kind
+    for kind in list(globals().values())
+    if isinstance(kind, type) and issubclass(kind, GatewayError) and "code" in vars(kind)
+}
+"""Every code, with the failure it stands for: what the schema's `ErrorCode` and README's table are made of."""

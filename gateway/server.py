@@ -1,11 +1,13 @@
 """The HTTP server around the application: a socket taken beforehand, a word when it answers, a clean end on a signal."""
 
+import asyncio
 import errno
 import gc
 import signal
 import socket
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
 from math import ceil
 from types import FrameType
 from typing import Any
@@ -16,7 +18,7 @@ from uvicorn.supervisors import Multiprocess
 
 from gateway.web.wire import BoundedProtocol
 
-__all__ = ["AddressUnusable", "Server", "Workers", "address", "listen", "settle_memory"]
+__all__ = ["AddressUnusable", "Server", "Workers", "address", "listen", "serving", "settle_memory"]
 
 _GRACE = 5
 _START = 30
@@ -116,7 +118,10 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Stop on the first SIGINT or SIGTERM, at once on the second."""
+        """Stop on the first SIGINT or SIGTERM, at once on the second; signals come to the main thread only."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
         if self._on_reload is not None and hasattr(signal, "SIGHUP"):
             before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._reload)
@@ -135,6 +140,21 @@ class Server(uvicorn.Server):
         self.should_exit = True
         if self._on_stop is not None:
             self._on_stop()
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtocol) -> AsyncIterator[str]:
+    """The base URL of an application that is served, until the end, on a free port of this machine."""
+    ready = asyncio.Event()
+    with listen("127.0.0.1", 0, "--port") as listener:
+        server = Server(app, ready.set, protocol=protocol)
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        await ready.wait()
+        try:
+            yield address(listener)
+        finally:
+            server.should_exit = True
+            await running
 
 
 class Workers(Multiprocess):

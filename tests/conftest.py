@@ -2,28 +2,28 @@
 
 import asyncio
 import os
+import shutil
+import subprocess
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Generator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 import pytest
-from starlette.types import ASGIApp
 
 from gateway.app import create_app
 from gateway.ask import landmark_variables
 from gateway.demo import settings_for
 from gateway.graph.operations import Operations
 from gateway.sandbox import Sandbox
-from gateway.server import Server, address, listen
+from gateway.server import serving as serving
 from gateway.twilio.client import Client
 from gateway.twilio.responses import Answer as UpstreamAnswer
 from gateway.twilio.retry import RetryPolicy
 from gateway.twilio.transport import Credentials, Origin
-from gateway.web.wire import BoundedProtocol
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "gateway" / "examples").glob("*.graphql"))
@@ -43,6 +43,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 async def sandbox() -> AsyncIterator[Sandbox]:
     async with Sandbox() as sandbox:
         yield sandbox
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
 
 
 @pytest.fixture
@@ -119,19 +129,15 @@ def ask(sandbox: Sandbox, client: Client) -> Ask:
     return Ask(sandbox, client)
 
 
-@asynccontextmanager
-async def serving(app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtocol) -> AsyncIterator[str]:
-    """The base URL of the application, served by the real server on a free port."""
-    ready = asyncio.Event()
-    with listen("127.0.0.1", 0, "--port") as listener:
-        server = Server(app, ready.set, protocol=protocol)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        await ready.wait()
-        try:
-            yield address(listener)
-        finally:
-            server.should_exit = True
-            await running
+def npm_ci(folder: Path, into: Path) -> None:
+    """Copy a folder, and install the packages of its lock there. Where they cannot be had, the test is skipped."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("no npm: install Node.js 20 or later for the tests that need it")
+    shutil.copytree(folder, into, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    command = [npm, "ci", "--silent", "--no-audit", "--no-fund", "--prefix", str(into)]
+    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
+        pytest.skip("npm ci failed: this test needs the npm registry")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import strawberry
 from graphql import GraphQLDeferDirective, Node, Visitor, parse, print_ast, visit
 from strawberry.schema.config import StrawberryConfig
 
+from gateway.graph.error_codes import ErrorCode
 from gateway.graph.query import Query
 from gateway.graph.scalars import SCALARS
 from gateway.graph.types import RESOURCES
@@ -18,7 +19,7 @@ def make_schema() -> strawberry.Schema:
     """The gateway's schema. It has `@defer`, and not the `@stream` that Strawberry would add with it."""
     schema = strawberry.Schema(
         query=Query,
-        types=[resource.node for resource in RESOURCES.values()],
+        types=[*(resource.node for resource in RESOURCES.values()), ErrorCode],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
     schema._schema.directives = (*schema._schema.directives, GraphQLDeferDirective)

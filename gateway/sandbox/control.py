@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import orjson
 
 from .answers import Answer
 from .faults import KINDS, Fault, Rule
+from .plain import check_names, fault_of, switched
 from .switches import Switches, choices
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Control:
         try:
             value = _object(body) if method == "POST" else {}
             return route[method](value)
-        except (ValueError, LookupError, msgspec.ValidationError) as error:
+        except (ValueError, LookupError) as error:
             return Answer.of(400, {"error": str(error.args[0] if error.args else error)})
 
     def _index(self, _: Any) -> Answer:
@@ -85,14 +85,7 @@ class Control:
     def _add_fault(self, value: dict[str, Any]) -> Answer:
         given = dict(value)
         pattern = _text(given, "pattern")
-        body = given.pop("body", "")
-        if not isinstance(body, str):
-            raise ValueError("body must be text")
-        if "kind" not in given:
-            raise ValueError(f"kind is missing; one of {', '.join(KINDS)}")
-        _known(given, [each.name for each in fields(Fault)])
-        fault = msgspec.convert({**given, "body": body.encode()}, Fault)
-        return Answer.of(201, _shown(self._sandbox.faults.add(pattern, fault)))
+        return Answer.of(201, _shown(self._sandbox.faults.add(pattern, fault_of(given))))
 
     def _clear_faults(self, _: Any) -> Answer:
         self._sandbox.faults.clear()
@@ -102,18 +95,13 @@ class Control:
         return Answer.of(200, asdict(self._sandbox.switches))
 
     def _switch(self, value: dict[str, Any]) -> Answer:
-        allowed = choices()
-        _known(value, list(allowed))
-        for name, chosen in value.items():
-            if chosen not in allowed[name]:
-                raise ValueError(f"{name} must be one of {', '.join(allowed[name])}")
-        self._sandbox.switches = replace(self._sandbox.switches, **value)
+        self._sandbox.switches = switched(self._sandbox.switches, value)
         return self._switches(None)
 
     def _progress(self, value: dict[str, Any]) -> Answer:
         given = dict(value)
         message_sid = _text(given, "message_sid")
-        _known(given, ["receipt_sid", "to", "error_code"])
+        check_names(given, ["receipt_sid", "to", "error_code"])
         for name, kind in (("receipt_sid", str), ("to", str), ("error_code", int)):
             if name in given and type(given[name]) is not kind:
                 raise ValueError(f"{name} must be of type {kind.__name__}")
@@ -135,12 +123,6 @@ def _text(given: dict[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} is missing; it is a text")
     return value
-
-
-def _known(given: Mapping[str, Any], names: list[str]) -> None:
-    unknown = [name for name in given if name not in names]
-    if unknown:
-        raise ValueError(f"unknown: {', '.join(unknown)}; known are {', '.join(names)}")
 
 
 def _shown(rule: Rule) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The server: its life, its log of calls, and a call's way from arrival over fault and answer to the wire."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any, Self
 
 from aiohttp import web
@@ -60,7 +62,7 @@ class Sandbox:
         self._damage = Damage()
         self._runner: web.ServerRunner | None = None
         self._serving: set[asyncio.Task[Any]] = set()
-        self._watchers: list[asyncio.Future[None]] = []
+        self._watchers: deque[Future[None]] = deque()
         self._is_stopping = False
         self._arrived = 0
 
@@ -109,16 +111,21 @@ class Sandbox:
         self.max_in_flight = self.in_flight
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition()` holds; it is asked now and whenever a call has arrived or ended."""
-        while not condition():
-            watcher = asyncio.get_running_loop().create_future()
-            self._watchers.append(watcher)
-            await watcher
+        """Wait until `condition()` holds; it is asked now and whenever a call has arrived or ended.
+
+        Whoever waits may do so in another event loop, and another thread, than the sandbox runs in.
+        """
+        while True:
+            watcher: Future[None] = Future()
+            self._watchers.append(watcher)  # Before it is asked, so that nothing can happen unseen in between.
+            if condition():
+                return
+            await asyncio.wrap_future(watcher)
 
     def _notify(self) -> None:
-        watchers, self._watchers = self._watchers, []
-        for watcher in watchers:
-            if not watcher.done():
+        for _ in range(len(self._watchers)):
+            watcher = self._watchers.popleft()
+            if watcher.set_running_or_notify_cancel():
                 watcher.set_result(None)
 
     # A call

@@ -1,5 +1,6 @@
 """The schema as a contract: its text is in the repository, everything is described, the shape keeps the rules."""
 
+import re
 from pathlib import Path
 
 from graphql import (
@@ -12,6 +13,8 @@ from graphql import (
     is_specified_scalar_type,
 )
 
+from gateway import errors
+from gateway.errors import GatewayError
 from gateway.execution.fields import Edge, Property
 from gateway.execution.price import Upstream
 from gateway.graph.schema import make_schema, print_schema
@@ -25,6 +28,23 @@ OWN = {name: kind for name, kind in SCHEMA.type_map.items() if not name.startswi
 def test_schema_graphql_is_what_the_code_prints() -> None:
     text = (ROOT / "schema.graphql").read_text(encoding="utf-8")
     assert text == print_schema(), "Mend it with: receipts-gateway schema > schema.graphql"
+
+
+def test_error_codes_are_those_of_the_error_tree() -> None:
+    def leaves(kind: type[GatewayError]) -> list[type[GatewayError]]:
+        below = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+        return [leaf for child in below for leaf in leaves(child)] if below else [kind]
+
+    tree = {leaf.code: leaf for leaf in leaves(GatewayError)}
+    assert tree == errors.CODES
+    drawn = re.findall(r"── (\w+) +([A-Z_]+) ", errors.__doc__ or "")
+    assert sorted(drawn) == sorted((leaf.__name__, leaf.code) for leaf in tree.values())
+    words = SCHEMA.type_map["ErrorCode"]
+    assert isinstance(words, GraphQLEnumType)
+    assert {code: value.description for code, value in words.values.items()} == {
+        code: " ".join((leaf.__doc__ or "").split()) for code, leaf in tree.items()
+    }
+    assert "`errors[].extensions.code`" in (words.description or "")
 
 
 def test_the_printed_schema_is_a_schema() -> None:

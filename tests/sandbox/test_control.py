@@ -118,6 +118,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("/faults", {"pattern": 1, "kind": "hang"}, "pattern is missing"),
     ("/faults", {"pattern": "*"}, "kind is missing"),
     ("/faults", {"pattern": "*", "kind": "explode"}, "explode"),
+    ("/faults", {"pattern": "*", "kind": ["hang"]}, "it is one of latency"),
     ("/faults", {"pattern": "*", "kind": "hang", "colour": 1}, "unknown: colour"),
     ("/faults", {"pattern": "*", "kind": "status", "status": "500"}, "status"),
     ("/faults", {"pattern": "*", "kind": "status", "status": 20}, "status must be from 200 to 599"),

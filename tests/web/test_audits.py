@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from ..conftest import npm_ci
 
 HERE = Path(__file__).parent / "audits"
 
@@ -14,14 +14,7 @@ HERE = Path(__file__).parent / "audits"
 @pytest.fixture
 def audits(tmp_path: Path) -> Path:
     """The suite, installed. Where Node.js or its packages cannot be had, the test is skipped."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("no npm: install Node.js 20 or later to run the audits")
-    for name in ("package.json", "package-lock.json", ".npmrc", "run.mjs"):
-        shutil.copy(HERE / name, tmp_path)
-    command = [npm, "ci", "--silent", "--no-audit", "--no-fund", "--prefix", str(tmp_path)]
-    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
-        pytest.skip("npm ci failed: the audits need the npm registry")
+    npm_ci(HERE, tmp_path)
     return tmp_path
 
 

@@ -1,0 +1,94 @@
+"""README's contract tests, each run by its own runner: pytest, Vitest, and Playwright in Debian's Chromium."""
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+
+from gateway.server import serving
+
+from ..conftest import ROOT, npm_ci
+
+pytest_plugins = ["pytester"]
+
+HERE = Path(__file__).parent
+README = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Contract tests\n")[2].partition("\n## ")[0]
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+FILES = dict(re.findall(r"```js\n// (\S+)\n(.*?)```", README, re.DOTALL))
+
+
+def test_every_block_is_run() -> None:
+    assert len(PYTHON) == 1
+    assert set(FILES) == {
+        "gateway.setup.js",
+        "vitest.config.js",
+        "tests/receipts.test.js",
+        "playwright.config.js",
+        "e2e/receipts.spec.js",
+    }
+    assert README.count("```") == 2 * (len(PYTHON) + len(FILES))
+
+
+def test_versions_are_those_that_are_tested() -> None:
+    lock = (HERE / "package-lock.json").read_text(encoding="utf-8")
+    for name, shown in (("vitest", "Vitest"), ("@playwright/test", "Playwright")):
+        version = re.search(r'"node_modules/%s": \{\s+"version": "(\d+\.\d+)\.' % name, lock)
+        assert version is not None
+        assert f"{shown} {version[1]}" in README
+    assert "resolved" not in lock
+
+
+@pytest.mark.parametrize("mode", ["strict", "auto"])
+def test_the_python_test_passes(pytester: pytest.Pytester, mode: str) -> None:
+    pytester.makeini(f"[pytest]\nasyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(PYTHON[0])
+    pytester.runpytest_subprocess("-W", "error", "--strict-markers").assert_outcomes(passed=1)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with README's files, and with the runners."""
+    folder = tmp_path_factory.mktemp("project")
+    npm_ci(HERE, folder)
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def run(project: Path, temporary: Path, *command: str, **environ: str) -> str:
+    """What the command prints, once it has ended well and left no demo behind it."""
+    here = Path(sys.executable).parent  # Where `receipts-gateway` is.
+    environ = {"PATH": f"{here}{os.pathsep}{os.environ['PATH']}", "TMPDIR": str(temporary), "NO_COLOR": "1"} | environ
+    result = subprocess.run(
+        ["npx", *command], cwd=project, env=os.environ | environ, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert list(temporary.glob("receipts-*")) == []
+    return result.stdout
+
+
+@pytest.mark.timeout(180)  # Packages are installed, and a process of each kind is started.
+def test_the_vitest_test_passes(project: Path, tmp_path: Path) -> None:
+    output = run(project, tmp_path, "vitest", "run")
+    assert re.search(r"Tests +1 passed \(1\)", output)
+
+
+@pytest.mark.timeout(180)  # The same, and a browser.
+async def test_the_playwright_tests_pass(project: Path, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no chromium: install Debian's package of that name to run README's Playwright test")
+    page = HTMLResponse((HERE / "page.html").read_text(encoding="utf-8"))
+    async with serving(Starlette(routes=[Route("/", lambda _: page)])) as url:
+        command = ("playwright", "test", "--config", "playwright.here.config.js")
+        output = await asyncio.to_thread(run, project, tmp_path, *command, BASE_URL=url, CHROMIUM=chromium)
+    assert "2 passed" in output
