@@ -1,6 +1,6 @@
 """Answers compressed, for clients that take it (RFC 9110, 12.5.3), where it pays.
 
-Measured on answers of this gateway: level 1 makes an eighth of a long list, at 2 µs a kilobyte; level 6 takes three times as
+Measured on answers of this gateway: level 1 makes a seventh of a long list, at 2 µs a kilobyte; level 6 takes three times as
 long to save a tenth more. Below two kilobytes there is a packet to be saved at best.
 
 Compression tells the length of a secret that stands beside text of an attacker's choice (https://www.breachattack.com). Here

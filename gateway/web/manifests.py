@@ -1,8 +1,9 @@
 """Manifests: the documents that a client's build wrote down, by the ids it will send in their place; read and checked.
 
-Three tools' files are read: graphql-codegen's client preset (https://the-guild.dev/graphql/codegen/plugins/presets/preset-client#persisted-documents)
-and Relay's compiler (https://relay.dev/docs/guides/persisted-queries/) write `{id: text}`; Apollo's
-(https://www.apollographql.com/docs/graphos/platform/security/persisted-queries) has a format and a version.
+The client preset of graphql-codegen
+(https://the-guild.dev/graphql/codegen/plugins/presets/preset-client#persisted-documents) and Relay's compiler
+(https://relay.dev/docs/guides/persisted-queries/) write `{id: text}`; what Apollo's generator
+(https://www.apollographql.com/docs/graphos/platform/security/persisted-queries) writes has a format and a version.
 """
 
 from __future__ import annotations

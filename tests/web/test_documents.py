@@ -233,3 +233,19 @@ async def test_trusted_documents_over_http(http: aiohttp.ClientSession, sandbox:
             for refused in ("{ __schema { queryType { name } } }", "{ __typename }", "nonsense"):
                 status, body = await ask(http, url, {"query": refused}, get=get)
                 assert (status, body["errors"][0]["extensions"]["code"]) == (403, "FORBIDDEN")
+
+
+async def test_a_document_that_is_named_may_defer(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+    text = "query Q($id: ID!) { service(sid: $id) { sid ... @defer { friendlyName } } }"
+    settings = replace(settings_for(sandbox), trusted_documents={"q-1": text}, trusted_only=True)
+    parameters = {"documentId": "q-1", "variables": json.dumps({"id": sandbox.landmarks["service_sid"]})}
+    accept = "multipart/mixed;deferSpec=20220824,application/graphql-response+json,application/json;q=0.9"
+    async with serving(create_app(settings)) as url:
+        async with http.get(f"{url}/graphql", params=parameters, headers={"Accept": accept}) as response:
+            assert response.content_type == "multipart/mixed"
+            assert response.headers["Cache-Control"] == "no-store"
+            assert b'"friendlyName"' in await response.read()
+        async with http.get(f"{url}/graphql", params=parameters) as response:
+            assert response.content_type == "application/json"
+            assert response.headers["Cache-Control"].startswith("private, max-age=")
+            assert list((await response.json())["data"]["service"]) == ["sid", "friendlyName"]
