@@ -76,6 +76,18 @@ export async function withoutFirstReceipts(run: () => Promise<void>) {
   }
 }
 
+/** Note each request from now on: its method, and whether it has a document's text. */
+export function watchRequests() {
+  const seen: string[] = [];
+  const send = globalThis.fetch;
+  globalThis.fetch = (input, init) => {
+    const body = init?.body ? Object.keys(JSON.parse(String(init.body))) : [...new URL(String(input)).searchParams.keys()];
+    seen.push(`${init?.method ?? "GET"} ${body.includes("query") ? "text" : "hash"}`);
+    return send(input, init);
+  };
+  return seen;
+}
+
 // A client warns of what is missing in its set-up.
 const warnings: string[] = [];
 console.warn = console.error = (...words) => warnings.push(words.join(" "));

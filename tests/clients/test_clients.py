@@ -97,6 +97,7 @@ def test_readme_shows_the_very_files() -> None:
     assert {name for name, _ in BLOCKS} == {
         "codegen.ts",
         "apollo/client.ts",
+        "apollo/persisted.ts",
         "urql/client.ts",
         "urql/graphql.ts",
         "urql/tsconfig.json",

@@ -3,13 +3,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { CombinedGraphQLErrors } from "@apollo/client";
+import { CombinedGraphQLErrors, gql } from "@apollo/client";
 import { filter, firstValueFrom } from "rxjs";
 
-import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told, withoutFirstReceipts } from "../demo.ts";
+import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told } from "../demo.ts";
+import { watchRequests, withoutFirstReceipts } from "../demo.ts";
 import { graphql } from "../gql/index.ts";
 import schema from "../gql/introspection.json";
 import { makeClient, possibleTypes, typePolicies } from "./client.ts";
+import { persistedQueries } from "./persisted.ts";
 
 const THREAD = graphql(`
   query ApolloThread($serviceSid: ID!, $conversationSid: ID!, $first: Int, $after: String, $only: [MessageDeliveryStatus!]) {
@@ -113,6 +115,18 @@ test("all that came, beside the error for what did not, which is null and not em
     assert.equal(first?.node.receipts, null);
     assert.equal(second?.node.receipts?.edges.length, 4);
   }));
+
+test("persisted queries: a text once, its hash from then on", async () => {
+  const query = gql(`query Once${Date.now()}($id: ID!) { node(id: $id) { id } }`); // The demo has not seen it.
+  const requests = watchRequests();
+  for (let times = 0; times < 2; times++) {
+    const client = start();
+    client.setLink(persistedQueries().concat(client.link));
+    const { data } = await client.query({ query, variables: { id: demo.conversation_id } });
+    assert.deepEqual(data, { node: { __typename: "Conversation", id: demo.conversation_id } });
+  }
+  assert.deepEqual(requests, ["GET hash", "POST text", "GET hash"]);
+});
 
 test("a policy for every list, with its filters, and for every object that has no id", () => {
   const policies = typePolicies as Record<string, { fields?: Record<string, { keyArgs?: string[]; merge?: unknown }> }>;

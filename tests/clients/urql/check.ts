@@ -3,7 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told, withoutFirstReceipts } from "../demo.ts";
+import { gql } from "@urql/core";
+import { persistedExchange } from "@urql/exchange-persisted";
+
+import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told } from "../demo.ts";
+import { watchRequests, withoutFirstReceipts } from "../demo.ts";
 import { graphql, readFragment, type ResultOf } from "./graphql.ts";
 import { makeClient } from "./client.ts";
 
@@ -113,3 +117,14 @@ test("all that came, beside the error for what did not", () =>
     assert.equal(receiptsOf(data, 0), null);
     assert.equal(receiptsOf(data, 1)?.edges.length, 4);
   }));
+
+test("persisted queries: a text once, its hash from then on", async () => {
+  const query = gql(`query Once${Date.now()}($id: ID!) { node(id: $id) { __typename id } }`); // The demo has not seen it.
+  const requests = watchRequests();
+  for (let times = 0; times < 2; times++) {
+    const client = makeClient(demo.graphql, "the demo asks for none", [persistedExchange()]);
+    const { data } = await client.query(query, { id: demo.conversation_id });
+    assert.deepEqual(data, { node: { __typename: "Conversation", id: demo.conversation_id } });
+  }
+  assert.deepEqual(requests, ["GET hash", "GET text", "GET hash"]);
+});

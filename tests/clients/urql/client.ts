@@ -1,11 +1,11 @@
-import { Client, fetchExchange } from "@urql/core";
+import { Client, fetchExchange, type Exchange } from "@urql/core";
 import { cacheExchange } from "@urql/exchange-graphcache";
 import { relayPagination } from "@urql/exchange-graphcache/extras";
 import schema from "../gql/introspection.json"; // By codegen.
 
 const embedded = () => null;
 
-export const makeClient = (url: string, token: string) =>
+export const makeClient = (url: string, token: string, more: Exchange[] = []) =>
   new Client({
     url,
     fetchOptions: { headers: { authorization: `Bearer ${token}` } },
@@ -20,6 +20,7 @@ export const makeClient = (url: string, token: string) =>
           Conversation: { messages: relayPagination(), participants: relayPagination() },
         },
       }),
+      ...more,
       fetchExchange,
     ],
   });
