@@ -1,4 +1,4 @@
-/** Bundles each check, as a frontend's build would: esbuild for TypeScript, Relay's own plugin for its tags. */
+// Bundles the checks named, as a frontend's build would: esbuild for TypeScript, Relay's own plugin for its tags.
 
 import { readFile } from "node:fs/promises";
 
@@ -16,7 +16,7 @@ const relay = {
 };
 
 await build({
-  entryPoints: ["apollo", "urql", "relay", "request", "codegen"].map((name) => `${name}/check.ts`),
+  entryPoints: process.argv.slice(2).map((name) => `${name}/check.ts`),
   outdir: "build",
   outbase: ".",
   outExtension: { ".js": ".cjs" },

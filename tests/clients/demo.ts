@@ -11,6 +11,7 @@ type Fact =
   | "conversation_sid"
   | "conversation_id"
   | "message_sid"
+  | "message_id"
   | "departed_participant_receipt_message_sid"
   | "departed_participant_receipt_sid";
 

@@ -23,7 +23,17 @@ BLOCKS = re.findall(r"^```(?:ts|json) (\S+)\n(.*?)^```$", SECTION, re.DOTALL | r
 """The section's blocks that name the file they are the text of."""
 
 CLIENTS = ("apollo", "urql", "relay", "request", "codegen")
-WRITTEN = ("node_modules", "gql", "build", "__generated__", "graphql-env.d.ts", "*.py", "__pycache__")
+WRITTEN = (
+    "node_modules",
+    "gql",
+    "build",
+    "__generated__",
+    "graphql-env.d.ts",
+    "apollo.json",
+    "relay.json",
+    "*.py",
+    "__pycache__",
+)
 """What the project's own steps write, and what is not its."""
 
 pytestmark = pytest.mark.timeout(300)  # npm fetches 300 MB when its cache is empty.
@@ -83,6 +93,30 @@ def ready_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         demo.terminate()
 
 
+@pytest.fixture(scope="module")
+def trusting(project: Path, ready_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A gateway over the demo's sandbox that takes what the manifests hold, and nothing else: a ready file with its address."""
+    run("npm", "run", "trusted", cwd=project)
+    facts = json.loads(ready_file.read_text(encoding="utf-8"))
+    settings = {
+        "TWILIO_ACCOUNT_SID": facts["account_sid"],
+        "TWILIO_AUTH_TOKEN": facts["auth_token"],
+        "GATEWAY_UPSTREAM_URL": facts["sandbox"],
+        "GATEWAY_TRUSTED_DOCUMENTS": "gql/persisted-documents.json,trusted/apollo.json,trusted/relay.json",
+        "GATEWAY_TRUSTED_ONLY": "1",
+    }
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("TWILIO_", "GATEWAY_"))}
+    command = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
+    with subprocess.Popen(command, cwd=project, env=environ | settings, stdout=subprocess.PIPE, text=True) as gateway:
+        assert gateway.stdout is not None
+        address = re.search(r"http\S+/graphql", gateway.stdout.readline())
+        assert address, "it did not start"
+        path = tmp_path_factory.mktemp("trusting") / "ready.json"
+        path.write_text(json.dumps(facts | {"graphql": address[0]}), encoding="utf-8")
+        yield path
+        gateway.terminate()
+
+
 def test_types_are_sound(project: Path) -> None:
     """Generated code and checks under `tsc --strict`; gql.tada's documents against the schema."""
     run("npm", "run", "types", cwd=project)
@@ -91,6 +125,10 @@ def test_types_are_sound(project: Path) -> None:
 @pytest.mark.parametrize("client", CLIENTS)
 def test_client_works(built: Path, ready_file: Path, client: str) -> None:
     run("node", "--enable-source-maps", "--test", f"build/{client}/check.cjs", cwd=built, READY_FILE=str(ready_file))
+
+
+def test_trusted_documents_are_asked_for_by_their_ids(trusting: Path, project: Path) -> None:
+    run("node", "--enable-source-maps", "--test", "build/trusted/check.cjs", cwd=project, READY_FILE=str(trusting))
 
 
 def test_readme_shows_the_very_files() -> None:

@@ -1,7 +1,7 @@
 import { Environment, Network, RecordSource, Store, type FetchFunction } from "relay-runtime";
 
 const ask = (url: string, token: string): FetchFunction =>
-  async ({ name, text }, variables) => {
+  async ({ name, id, text }, variables) => {
     const response = await fetch(url, {
       method: "POST",
       headers: {
@@ -9,7 +9,7 @@ const ask = (url: string, token: string): FetchFunction =>
         "content-type": "application/json",
         authorization: `Bearer ${token}`,
       },
-      body: JSON.stringify({ query: text, operationName: name, variables }),
+      body: JSON.stringify({ ...(text ? { query: text } : { documentId: id }), operationName: name, variables }),
     });
     return response.json(); // An error's answer, too, is JSON, with `errors`; without `data` Relay throws them.
   };

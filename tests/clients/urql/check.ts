@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { gql } from "@urql/core";
 import { persistedExchange } from "@urql/exchange-persisted";
 
 import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told } from "../demo.ts";
@@ -119,7 +118,7 @@ test("all that came, beside the error for what did not", () =>
   }));
 
 test("persisted queries: a text once, its hash from then on", async () => {
-  const query = gql(`query Once${Date.now()}($id: ID!) { node(id: $id) { __typename id } }`); // The demo has not seen it.
+  const query = `query Once${Date.now()}($id: ID!) { node(id: $id) { __typename id } }`; // The demo has not seen it.
   const requests = watchRequests();
   for (let times = 0; times < 2; times++) {
     const client = makeClient(demo.graphql, "the demo asks for none", [persistedExchange()]);
