@@ -1,0 +1,105 @@
+// Relay: compiled documents, a connection that grows, a fragment fetched again through `node`, @required and @catch.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { fetchQuery, getFragment, getSingularSelector, graphql, type Environment } from "relay-runtime";
+
+import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told, withoutFirstReceipts } from "../demo.ts";
+import type { checkReceiptQuery } from "./__generated__/checkReceiptQuery.graphql.ts";
+import type { checkThreadQuery } from "./__generated__/checkThreadQuery.graphql.ts";
+import pageQuery, { type checkThreadPageQuery } from "./__generated__/checkThreadPageQuery.graphql.ts";
+import type { check_thread$data, check_thread$key } from "./__generated__/check_thread.graphql.ts";
+import { makeEnvironment } from "./environment.ts";
+
+const THREAD = graphql`
+  query checkThreadQuery($serviceSid: ID!, $conversationSid: ID!, $first: Int) {
+    service(sid: $serviceSid) {
+      conversation(sid: $conversationSid) {
+        id
+        ...check_thread @arguments(first: $first)
+      }
+    }
+  }
+`;
+
+const MESSAGES = graphql`
+  fragment check_thread on Conversation
+  @argumentDefinitions(first: { type: "Int" }, after: { type: "String" })
+  @refetchable(queryName: "checkThreadPageQuery") {
+    friendlyName
+    messages(first: $first, after: $after) @connection(key: "check_messages") {
+      edges {
+        node {
+          index
+          receipts @catch(to: RESULT) {
+            edges { node { status errorCode participant { channel } } }
+          }
+        }
+      }
+      pageInfo { endCursor hasNextPage }
+    }
+  }
+`;
+
+const RECEIPT = graphql`
+  query checkReceiptQuery($serviceSid: ID!, $conversationSid: ID!, $messageSid: ID!, $receiptSid: ID!) {
+    service(sid: $serviceSid) {
+      conversation(sid: $conversationSid) {
+        message(sid: $messageSid) {
+          receipt(sid: $receiptSid) { status participant { channel } }
+          reached: receipt(sid: $receiptSid) { participant @required(action: NONE) { channel } }
+        }
+      }
+    }
+  }
+`;
+
+const start = () => makeEnvironment(demo.graphql, "the demo asks for none");
+
+/** Ask for the thread; gives its conversation's id, and a function that reads the fragment as it stands. */
+async function askThread(environment: Environment, first: number) {
+  const data = await fetchQuery<checkThreadQuery>(environment, THREAD, { ...landmark, first }).toPromise();
+  const conversation = data!.service!.conversation!;
+  const selector = getSingularSelector(getFragment(MESSAGES), conversation as check_thread$key)!;
+  const read = () => (environment.lookup(selector).data as unknown as check_thread$data).messages!;
+  return { id: conversation.id, read };
+}
+
+test("who got a message", async () => {
+  const { read } = await askThread(start(), 1);
+  const receipts = read().edges[0]!.node.receipts;
+  assert(receipts.ok);
+  assert.deepEqual(told(receipts.value), FIRST_RECEIPTS);
+});
+
+test("pages through node, with nothing twice and nothing left out", async () => {
+  const environment = start();
+  const { id, read } = await askThread(environment, 100);
+  assert.deepEqual([read().edges.length, read().pageInfo.hasNextPage], [100, true]);
+  const after = read().pageInfo.endCursor;
+  await fetchQuery<checkThreadPageQuery>(environment, pageQuery, { id, first: 100, after }).toPromise();
+  assert.deepEqual(read().edges.map(({ node }) => node.index), INDEXES);
+  assert.equal(read().pageInfo.hasNextPage, false);
+});
+
+test("null, without an error, for a recipient who has left; @required leaves such a receipt out", async () => {
+  const data = await fetchQuery<checkReceiptQuery>(start(), RECEIPT, departed).toPromise();
+  const message = data!.service!.conversation!.message!;
+  assert.deepEqual(message, { receipt: { status: "DELIVERED", participant: null }, reached: null });
+});
+
+test("all that came, and at what did not, its error", () =>
+  withoutFirstReceipts(async () => {
+    const { read } = await askThread(start(), 2);
+    const [first, second] = read().edges.map(({ node }) => node.receipts);
+    assert(!first!.ok);
+    assert.deepEqual(first!.errors.map((error) => facts(error as object)), [{ ...FAILURE, path: undefined }]);
+    assert(second!.ok);
+    assert.equal(second.value?.edges.length, 4);
+  }));
+
+test("an answer without data is thrown", async () => {
+  const variables = { id: demo.conversation_id, first: "many" as unknown as number };
+  await assert.rejects(fetchQuery<checkThreadPageQuery>(start(), pageQuery, variables).toPromise(), /first/);
+});

@@ -1,0 +1,156 @@
+"""Each client of the field, as npm has it, against a demo: what README tells frontend teams is built, typed and run.
+
+One `npm ci` and one demo serve all. The checks are TypeScript, one file a client, to be read as examples.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+SECTION = (
+    (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## For frontend teams\n")[2].partition("\n## ")[0]
+)
+BLOCKS = re.findall(r"^```(?:ts|json) (\S+)\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE)
+"""The section's blocks that name the file they are the text of."""
+
+CLIENTS = ("apollo", "urql", "relay", "request", "codegen")
+WRITTEN = (
+    "node_modules",
+    "gql",
+    "build",
+    "__generated__",
+    "graphql-env.d.ts",
+    "apollo.json",
+    "relay.json",
+    "*.py",
+    "__pycache__",
+)
+"""What the project's own steps write, and what is not its."""
+
+pytestmark = pytest.mark.timeout(300)  # npm fetches 300 MB when its cache is empty.
+
+
+def run(*command: str, cwd: Path, **environ: str) -> None:
+    """Run a step, and fail with what it printed."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=os.environ | environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.fail(f"{' '.join(command)}\n{done.stdout}", pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project, installed, its code generated from `schema.graphql`."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm is None or node is None:
+        pytest.skip("no npm: install Node.js 20.19 or later to try the clients")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    if tuple(int(part) for part in version.lstrip("v").split(".")[:2]) < (20, 19):
+        pytest.skip(f"Node.js {version.strip()} is too old to try the clients: install 20.19 or later")
+    top = tmp_path_factory.mktemp("clients")
+    target = top / "tests" / "clients"
+    shutil.copytree(HERE, target, ignore=shutil.ignore_patterns(*WRITTEN))
+    shutil.copy(ROOT / "schema.graphql", top)
+    command = [npm, "ci", "--silent", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
+    if subprocess.run(command, cwd=target, stdout=subprocess.DEVNULL, check=False).returncode:
+        pytest.skip("npm ci failed: the clients need the npm registry")
+    run(npm, "run", "generate", cwd=target)
+    return target
+
+
+@pytest.fixture(scope="module")
+def built(project: Path) -> Path:
+    """The project with its checks bundled, as a frontend's build would."""
+    run("npm", "run", "build", cwd=project)
+    return project
+
+
+@pytest.fixture(scope="module")
+def ready_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A demo under way: the file that tells its addresses and sids."""
+    path = tmp_path_factory.mktemp("demo") / "ready.json"
+    command = [sys.executable, "-m", "gateway", "demo", "--port", "0", "--ready-file", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        demo.stdout.readline()  # It is greeted with once the file is there.
+        yield path
+        demo.terminate()
+
+
+@pytest.fixture(scope="module")
+def trusting(project: Path, ready_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A gateway over the demo's sandbox that takes what the manifests hold, and nothing else: a ready file with its address."""
+    run("npm", "run", "trusted", cwd=project)
+    facts = json.loads(ready_file.read_text(encoding="utf-8"))
+    settings = {
+        "TWILIO_ACCOUNT_SID": facts["account_sid"],
+        "TWILIO_AUTH_TOKEN": facts["auth_token"],
+        "GATEWAY_UPSTREAM_URL": facts["sandbox"],
+        "GATEWAY_TRUSTED_DOCUMENTS": "gql/persisted-documents.json,trusted/apollo.json,trusted/relay.json",
+        "GATEWAY_TRUSTED_ONLY": "1",
+    }
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("TWILIO_", "GATEWAY_"))}
+    command = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
+    with subprocess.Popen(command, cwd=project, env=environ | settings, stdout=subprocess.PIPE, text=True) as gateway:
+        assert gateway.stdout is not None
+        address = re.search(r"http\S+/graphql", gateway.stdout.readline())
+        assert address, "it did not start"
+        path = tmp_path_factory.mktemp("trusting") / "ready.json"
+        path.write_text(json.dumps(facts | {"graphql": address[0]}), encoding="utf-8")
+        yield path
+        gateway.terminate()
+
+
+def test_types_are_sound(project: Path) -> None:
+    """Generated code and checks under `tsc --strict`; gql.tada's documents against the schema."""
+    run("npm", "run", "types", cwd=project)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_client_works(built: Path, ready_file: Path, client: str) -> None:
+    run("node", "--enable-source-maps", "--test", f"build/{client}/check.cjs", cwd=built, READY_FILE=str(ready_file))
+
+
+def test_trusted_documents_are_asked_for_by_their_ids(trusting: Path, project: Path) -> None:
+    run("node", "--enable-source-maps", "--test", "build/trusted/check.cjs", cwd=project, READY_FILE=str(trusting))
+
+
+def test_readme_shows_the_very_files() -> None:
+    assert {name for name, _ in BLOCKS} == {
+        "codegen.ts",
+        "apollo/client.ts",
+        "apollo/persisted.ts",
+        "urql/client.ts",
+        "urql/graphql.ts",
+        "urql/tsconfig.json",
+        "relay.config.json",
+        "relay/environment.ts",
+        "request/client.ts",
+    }
+    for name, text in BLOCKS:
+        assert (HERE / name).read_text(encoding="utf-8") == text, name
+
+
+def test_readme_names_the_versions_tested() -> None:
+    packages = json.loads((HERE / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    rows = "".join(line for line in SECTION.splitlines() if line.startswith("|"))
+    build = {"@babel/core", "@types/node", "esbuild"}
+    assert dict(re.findall(r"`(\S+)` (\d[\d.]*\d)", rows)) == {
+        name: version for name, version in packages.items() if name not in build
+    }
