@@ -101,7 +101,7 @@ class Forecast:
                     "upstream": self.context.shown(each.key),
                     "calls": each.calls * each.times,
                     "roundTrip": each.round_trip,
-                    "isAhead": each.is_ahead,
+                    "isAhead": each.is_ahead and not each.is_deferred,
                 }
                 for each in self.foreseen
             ],
