@@ -68,7 +68,7 @@ export const facts = ({ path, extensions }: Failure) => ({ path, code: extension
 /** Do something while Twilio does not give the first message's receipts. */
 export async function withoutFirstReceipts(run: () => Promise<void>) {
   const faults = `${demo.sandbox}/sandbox/faults`;
-  const fault = { pattern: `*/Messages/${demo.message_sid}/Receipts*`, kind: "status", status: 500 };
+  const fault = { pattern: `*/Messages/${demo.message_sid}/Receipts*`, kind: "status", status: 500, latency: 0.05 };
   await fetch(faults, { method: "POST", body: JSON.stringify(fault) });
   try {
     await run();

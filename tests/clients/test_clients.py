@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,17 +24,7 @@ BLOCKS = re.findall(r"^```(?:ts|json) (\S+)\n(.*?)^```$", SECTION, re.DOTALL | r
 """The section's blocks that name the file they are the text of."""
 
 CLIENTS = ("apollo", "urql", "relay", "request", "codegen")
-WRITTEN = (
-    "node_modules",
-    "gql",
-    "build",
-    "__generated__",
-    "graphql-env.d.ts",
-    "apollo.json",
-    "relay.json",
-    "*.py",
-    "__pycache__",
-)
+WRITTEN = ("node_modules", "gql", "build", "__generated__", "graphql-env.d.ts", "apollo.json", "relay.json", "*.py")
 """What the project's own steps write, and what is not its."""
 
 pytestmark = pytest.mark.timeout(300)  # npm fetches 300 MB when its cache is empty.
@@ -42,16 +33,23 @@ pytestmark = pytest.mark.timeout(300)  # npm fetches 300 MB when its cache is em
 def run(*command: str, cwd: Path, **environ: str) -> None:
     """Run a step, and fail with what it printed."""
     done = subprocess.run(
-        command,
-        cwd=cwd,
-        env=os.environ | environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
+        command, cwd=cwd, env=os.environ | environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode:
         pytest.fail(f"{' '.join(command)}\n{done.stdout}", pytrace=False)
+
+
+@contextmanager
+def started(*arguments: str, cwd: Path, **settings: str) -> Iterator[str]:
+    """The gateway's command, under way: the first line that it says, which it does once it serves."""
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("TWILIO_", "GATEWAY_"))}
+    command = [sys.executable, "-m", "gateway", *arguments]
+    with subprocess.Popen(command, cwd=cwd, env=environ | settings, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline()
+        finally:
+            process.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +82,9 @@ def built(project: Path) -> Path:
 @pytest.fixture(scope="module")
 def ready_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A demo under way: the file that tells its addresses and sids."""
-    path = tmp_path_factory.mktemp("demo") / "ready.json"
-    command = [sys.executable, "-m", "gateway", "demo", "--port", "0", "--ready-file", str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
-        assert demo.stdout is not None
-        demo.stdout.readline()  # It is greeted with once the file is there.
-        yield path
-        demo.terminate()
+    place = tmp_path_factory.mktemp("demo")
+    with started("demo", "--port", "0", "--ready-file", "ready.json", cwd=place):
+        yield place / "ready.json"
 
 
 @pytest.fixture(scope="module")
@@ -105,16 +99,12 @@ def trusting(project: Path, ready_file: Path, tmp_path_factory: pytest.TempPathF
         "GATEWAY_TRUSTED_DOCUMENTS": "gql/persisted-documents.json,trusted/apollo.json,trusted/relay.json",
         "GATEWAY_TRUSTED_ONLY": "1",
     }
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("TWILIO_", "GATEWAY_"))}
-    command = [sys.executable, "-m", "gateway", "serve", "--port", "0"]
-    with subprocess.Popen(command, cwd=project, env=environ | settings, stdout=subprocess.PIPE, text=True) as gateway:
-        assert gateway.stdout is not None
-        address = re.search(r"http\S+/graphql", gateway.stdout.readline())
-        assert address, "it did not start"
+    with started("serve", "--port", "0", cwd=project, **settings) as greeting:
+        address = re.search(r"http\S+/graphql", greeting)
+        assert address, "the gateway did not start"
         path = tmp_path_factory.mktemp("trusting") / "ready.json"
         path.write_text(json.dumps(facts | {"graphql": address[0]}), encoding="utf-8")
         yield path
-        gateway.terminate()
 
 
 def test_types_are_sound(project: Path) -> None:

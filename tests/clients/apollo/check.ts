@@ -3,15 +3,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { CombinedGraphQLErrors } from "@apollo/client";
+import { ApolloClient, CombinedGraphQLErrors } from "@apollo/client";
+import { Defer20220824Handler, GraphQL17Alpha9Handler } from "@apollo/client/incremental";
+import type { ResultOf } from "@graphql-typed-document-node/core";
 import { parse } from "graphql";
-import { filter, firstValueFrom } from "rxjs";
+import { filter, firstValueFrom, lastValueFrom, takeWhile, toArray } from "rxjs";
 
 import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told } from "../demo.ts";
 import { watchRequests, withoutFirstReceipts } from "../demo.ts";
 import { graphql } from "../gql/index.ts";
 import schema from "../gql/introspection.json";
 import { makeClient, possibleTypes, typePolicies } from "./client.ts";
+import { DEFERRED } from "./deferred.ts";
 import { persistedQueries } from "./persisted.ts";
 
 const THREAD = graphql(`
@@ -116,6 +119,32 @@ test("all that came, beside the error for what did not, which is null and not em
     assert.equal(first?.node.receipts, null);
     assert.equal(second?.node.receipts?.edges.length, 4);
   }));
+
+for (const incrementalHandler of [new GraphQL17Alpha9Handler(), new Defer20220824Handler()]) {
+  test(`receipts behind their messages, by ${incrementalHandler.constructor.name}`, async () => {
+    const { link, cache } = start();
+    const defaultOptions = { query: { errorPolicy: "all" }, watchQuery: { errorPolicy: "all" } } as const;
+    const client = new ApolloClient({ link, cache, defaultOptions, incrementalHandler });
+    const asked = { query: DEFERRED, variables: { ...landmark, first: 2 } };
+    const counts = (data: unknown) => {
+      const messages = (data as ResultOf<typeof DEFERRED>).service?.conversation?.messages;
+      return messages?.edges.map(({ node: { receipts } }) => receipts && receipts.edges.length);
+    };
+
+    await withoutFirstReceipts(async () => {
+      const results = client.watchQuery(asked).pipe(takeWhile(({ loading }) => loading, true), toArray());
+      const [empty, first, last] = await lastValueFrom(results);
+      assert.deepEqual([empty?.dataState, first?.dataState, last?.dataState], ["empty", "streaming", "complete"]);
+      assert.deepEqual([counts(first?.data), counts(last?.data)], [[undefined, undefined], [null, 4]]);
+      assert(CombinedGraphQLErrors.is(last?.error));
+      assert.deepEqual(last.error.errors.map(facts), [FAILURE]);
+    });
+
+    const { data, error } = await client.query({ ...asked, fetchPolicy: "network-only" }); // Once the whole stream is read.
+    assert.equal(error, undefined);
+    assert.deepEqual(counts(data), [4, 4]);
+  });
+}
 
 test("persisted queries: a text once, its hash from then on", async () => {
   const query = parse(`query Once${Date.now()}($id: ID!) { node(id: $id) { id } }`); // The demo has not seen it.

@@ -1,4 +1,5 @@
 import { ApolloClient, HttpLink, InMemoryCache, type FieldMergeFunction, type FieldPolicy } from "@apollo/client";
+import { GraphQL17Alpha9Handler } from "@apollo/client/incremental";
 import { relayStylePagination } from "@apollo/client/utilities";
 
 declare module "@apollo/client" {
@@ -29,5 +30,6 @@ export const makeClient = (uri: string, token: string) =>
   new ApolloClient({
     link: new HttpLink({ uri, headers: { authorization: `Bearer ${token}` } }),
     cache: new InMemoryCache({ possibleTypes, typePolicies }),
+    incrementalHandler: new GraphQL17Alpha9Handler(), // For @defer; Defer20220824Handler will do, too.
     defaultOptions: { query: { errorPolicy: "all" }, watchQuery: { errorPolicy: "all" } },
   });

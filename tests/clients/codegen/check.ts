@@ -69,6 +69,9 @@ test("the manifest has every operation under its hash", () => {
   });
   assert.deepEqual(
     names.sort(),
-    ["ApolloMessage", "ApolloReceipt", "ApolloThread", "CodegenThread", "RequestReceipt", "RequestThread"],
+    [
+      ...["ApolloDeferred", "ApolloMessage", "ApolloReceipt", "ApolloThread", "CodegenThread"],
+      ...["RequestDeferred", "RequestReceipt", "RequestThread"],
+    ],
   );
 });

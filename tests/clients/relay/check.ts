@@ -6,9 +6,11 @@ import { test } from "node:test";
 import { fetchQuery, getFragment, getSingularSelector, graphql, type Environment } from "relay-runtime";
 
 import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told, withoutFirstReceipts } from "../demo.ts";
+import type { checkDeferredQuery } from "./__generated__/checkDeferredQuery.graphql.ts";
 import type { checkReceiptQuery } from "./__generated__/checkReceiptQuery.graphql.ts";
 import type { checkThreadQuery } from "./__generated__/checkThreadQuery.graphql.ts";
 import pageQuery, { type checkThreadPageQuery } from "./__generated__/checkThreadPageQuery.graphql.ts";
+import type { check_receipts$data, check_receipts$key } from "./__generated__/check_receipts.graphql.ts";
 import type { check_thread$data, check_thread$key } from "./__generated__/check_thread.graphql.ts";
 import { makeEnvironment } from "./environment.ts";
 
@@ -39,6 +41,22 @@ const MESSAGES = graphql`
       }
       pageInfo { endCursor hasNextPage }
     }
+  }
+`;
+
+const DEFERRED = graphql`
+  query checkDeferredQuery($serviceSid: ID!, $conversationSid: ID!, $first: Int) {
+    service(sid: $serviceSid) {
+      conversation(sid: $conversationSid) {
+        messages(first: $first) { edges { node { index ...check_receipts @defer(label: "receipts") } } }
+      }
+    }
+  }
+`;
+
+const RECEIPTS = graphql`
+  fragment check_receipts on Message {
+    receipts @catch(to: RESULT) { edges { node { status errorCode participant { channel } } } }
   }
 `;
 
@@ -97,6 +115,25 @@ test("all that came, and at what did not, its error", () =>
     assert.deepEqual(first!.errors.map((error) => facts(error as object)), [{ ...FAILURE, path: undefined }]);
     assert(second!.ok);
     assert.equal(second.value?.edges.length, 4);
+  }));
+
+test("receipts behind their messages, with the error for those that did not come", () =>
+  withoutFirstReceipts(async () => {
+    const environment = start();
+    const receiptsOf = (message: check_receipts$key) => {
+      const { data, isMissingData } = environment.lookup(getSingularSelector(getFragment(RECEIPTS), message)!);
+      if (isMissingData) return "to come";
+      const { receipts } = data as unknown as check_receipts$data;
+      return receipts.ok ? receipts.value?.edges.length : receipts.errors.map((error) => facts(error as object).code);
+    };
+    const shown: unknown[] = [];
+    await new Promise<void>((complete, error) => {
+      const next = ({ service }: checkDeferredQuery["response"]) =>
+        shown.push(service!.conversation!.messages!.edges.map(({ node }) => receiptsOf(node)));
+      const variables = { ...landmark, first: 2 };
+      fetchQuery<checkDeferredQuery>(environment, DEFERRED, variables).subscribe({ next, complete, error });
+    });
+    assert.deepEqual(shown, [["to come", "to come"], [[FAILURE.code], 4]]);
   }));
 
 test("an answer without data is thrown", async () => {

@@ -34,6 +34,18 @@ const RECEIPT = graphql(`
   }
 `);
 
+const DEFERRED = graphql(`
+  query RequestDeferred($serviceSid: ID!, $conversationSid: ID!) {
+    service(sid: $serviceSid) {
+      conversation(sid: $conversationSid) {
+        messages(first: 1) {
+          edges { node { ... @defer { receipts { edges { node { status errorCode participant { channel } } } } } } }
+        }
+      }
+    }
+  }
+`);
+
 const ask = makeAsk(demo.graphql, "the demo asks for none");
 
 test("who got a message", async () => {
@@ -77,6 +89,11 @@ test("all that came, beside the error for what did not", () =>
     assert.equal(first?.node.receipts, null);
     assert.equal(second?.node.receipts?.edges.length, 4);
   }));
+
+test("the whole answer at once, since it takes no parts", async () => {
+  const { data } = await ask(DEFERRED, landmark);
+  assert.deepEqual(told(data.service?.conversation?.messages?.edges[0]?.node.receipts), FIRST_RECEIPTS);
+});
 
 test("tries again what may pass, and nothing else", async () => {
   const attempts = async (question: () => Promise<unknown>) => {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import type { OperationResult } from "@urql/core";
 import { persistedExchange } from "@urql/exchange-persisted";
 
 import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told } from "../demo.ts";
@@ -35,6 +36,18 @@ const THREAD = graphql(
   `,
   [RECEIPTS],
 );
+
+const DEFERRED = graphql(`
+  query UrqlDeferred($serviceSid: ID!, $conversationSid: ID!, $first: Int) {
+    service(sid: $serviceSid) {
+      id
+      conversation(sid: $conversationSid) {
+        id
+        messages(first: $first) { edges { node { id index ... @defer { receipts { edges { node { id status } } } } } } }
+      }
+    }
+  }
+`);
 
 const MESSAGE = graphql(`
   query UrqlMessage($id: ID!) {
@@ -115,6 +128,20 @@ test("all that came, beside the error for what did not", () =>
     assert.deepEqual(error?.graphQLErrors.map(facts), [FAILURE]);
     assert.equal(receiptsOf(data, 0), null);
     assert.equal(receiptsOf(data, 1)?.edges.length, 4);
+  }));
+
+test("receipts behind their messages, with the error for those that did not come", () =>
+  withoutFirstReceipts(async () => {
+    const shown: OperationResult<ResultOf<typeof DEFERRED>>[] = [];
+    await new Promise<void>((done) => {
+      const show = (result: (typeof shown)[number]) => (shown.push(result), result.hasNext || done());
+      start().query(DEFERRED, { ...landmark, first: 2 }).subscribe(show);
+    });
+    const receipts = shown.map(({ data }) =>
+      data?.service?.conversation?.messages?.edges.map(({ node }) => "receipts" in node && node.receipts?.edges.length),
+    );
+    assert.deepEqual(receipts, [[false, false], [false, 4]]);
+    assert.deepEqual(shown.at(-1)?.error?.graphQLErrors.map(facts), [FAILURE]);
   }));
 
 test("persisted queries: a text once, its hash from then on", async () => {
