@@ -113,9 +113,8 @@ class Gateway:
         )
         unknown = sorted(more.keys() - declared_variables(document).keys())
         if unknown and outcome.code != ParseFailed.code:
-            raise TypeError(
-                f"query() was given {', '.join(unknown)}: no variable that the document declares, and no option."
-            )
+            names = ", ".join(unknown)
+            raise TypeError(f"query() was given {names}: no variable that the document declares, and no option.")
         return Answer(
             outcome.data,
             [failure.as_json() for failure in outcome.failures],
@@ -140,9 +139,8 @@ def receipts_sandbox(request: pytest.FixtureRequest, _receipts_portal: BlockingP
     from gateway.sandbox.plain import fault_of, switched
 
     sandbox = Sandbox()
-    for mark in reversed(
-        _marks(request.node, "receipts_switches")
-    ):  # The test's own come last, and have the last word.
+    # The test's own switches come last, and have the last word.
+    for mark in reversed(_marks(request.node, "receipts_switches")):
         with _naming(mark):
             if mark.args:
                 raise ValueError('it takes switches by name, such as (chat_only_delivery="zero")')

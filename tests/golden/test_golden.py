@@ -1,0 +1,99 @@
+"""Golden answers, one for each rule of null, errors and arguments: no diff of schemas sees a meaning change.
+
+A rule is a document, `NAME.graphql`, whose first comment states it, and `NAME.json`: what is `given` beside the seeded
+sandbox, the upstream `calls` and the `answer`, without its messages, which are for people.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.ask import landmark_variables
+from gateway.graph.operations import Limits, Operations
+from gateway.sandbox import Sandbox
+from gateway.sandbox.plain import fault_of, switched
+from gateway.twilio.client import Client
+
+HERE = Path(__file__).parent
+RULES = sorted(path.stem for path in HERE.glob("*.graphql"))
+UPDATE = "RECEIPTS_GATEWAY_UPDATE_GOLDENS"
+MENDING = f"Meanings are contract. If this one is to change all the same: {UPDATE}=1 pytest tests/golden"
+
+
+class Given(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """What holds beside the seeded sandbox when a document is run."""
+
+    variables: dict[str, Any] = {}
+    switches: dict[str, str] = {}
+    faults: list[dict[str, Any]] = []
+    """As the sandbox's control route takes them."""
+    limits: dict[str, int] = {}
+    """Those of `Limits`."""
+    fresh: bool = False
+    """`Cache-Control: no-cache`."""
+    seconds: float | None = None
+    """`X-Gateway-Timeout`."""
+    services: list[str] | None = None
+    """The services that the caller may read."""
+
+
+class Golden(msgspec.Struct, forbid_unknown_fields=True):
+    """What is given, and what comes of it."""
+
+    given: Given = msgspec.field(default_factory=Given)
+    calls: list[str] = []
+    """Sorted: what is asked at one time arrives in any order."""
+    answer: dict[str, Any] = {}
+
+
+def rule_of(document: str) -> str:
+    """The sentence that a document begins with."""
+    lines = re.match(r"(?:# .*\n)*", document)
+    assert lines is not None
+    return " ".join(line.removeprefix("# ") for line in lines[0].splitlines())
+
+
+async def outcome_of(document: str, given: Given, sandbox: Sandbox, client: Client) -> Golden:
+    sandbox.switches = switched(sandbox.switches, given.switches)
+    for fault in given.faults:
+        options = dict(fault)
+        sandbox.faults.add(options.pop("pattern"), fault_of(options))
+    outcome = await Operations(client, Limits(**given.limits)).run(
+        document,
+        variables=landmark_variables(document, sandbox.landmarks) | given.variables,
+        fresh=given.fresh,
+        seconds=given.seconds,
+        services=frozenset(given.services) if given.services is not None else None,
+    )
+    answer: dict[str, Any] = {"data": outcome.data} if outcome.executed else {}
+    errors = [failure.as_json() for failure in outcome.failures]
+    if errors:
+        answer["errors"] = [{key: error[key] for key in ("path", "extensions") if key in error} for error in errors]
+    text = re.sub(r'"RQ[0-9a-f]{32}"', '"RQ…"', json.dumps(answer))
+    return Golden(given, sorted(sandbox.paths), json.loads(text))
+
+
+@pytest.mark.parametrize("rule", RULES)
+async def test_a_rule_holds(rule: str, sandbox: Sandbox, client: Client) -> None:
+    document = (HERE / f"{rule}.graphql").read_text(encoding="utf-8")
+    file = HERE / f"{rule}.json"
+    golden = msgspec.json.decode(file.read_bytes(), type=Golden) if file.exists() else Golden()
+    got = await outcome_of(document, golden.given, sandbox, client)
+    if os.environ.get(UPDATE) == "1":
+        text = json.dumps(msgspec.to_builtins(got), indent=2, ensure_ascii=False)
+        file.write_text(text + "\n", encoding="utf-8")
+        golden = got
+    assert got.answer == golden.answer, f"{rule_of(document)}\n{MENDING}"
+    assert got.calls == golden.calls, f"{rule_of(document)}\n{MENDING}"
+
+
+def test_every_rule_is_stated_and_every_file_is_a_rule_s() -> None:
+    for rule in RULES:
+        sentence = rule_of((HERE / f"{rule}.graphql").read_text(encoding="utf-8"))
+        assert re.fullmatch(r"[A-Z`].+\.", sentence), f"{rule}.graphql begins with no sentence that states its rule"
+    assert sorted(path.stem for path in HERE.glob("*.json")) == RULES
