@@ -34,7 +34,7 @@ FLOORS = [
     {"settings", "log"},
     {"app"},
     {"server", "sandbox"},
-    {"demo", "check", "offline"},
+    {"demo", "check", "offline", "contract"},
     {"ask"},
     {"cli"},
     {"__main__"},
