@@ -1,0 +1,242 @@
+"""The operations of a client: those in all its documents, each with its fragments, as they are sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from graphql import (
+    DefinitionNode,
+    DocumentNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    Node,
+    OperationDefinitionNode,
+    Source,
+    VariableDefinitionNode,
+    parse,
+    print_ast,
+)
+
+from gateway.contract.documents import ClientDocument
+from gateway.contract.sent import fragment_as_sent, operation_as_sent, refetch_query, spreads_in
+
+__all__ = ["ClientOperation", "Gathered", "Place", "Problem", "gather_operations", "problem_of"]
+
+_TOKEN = re.compile(
+    r'(?P<text>"""(?:\\"""|.)*?(?:"""|\Z)|"(?:\\.|[^"\\\n\r])*"?)|(?P<comment>\#[^\n\r]*)|[^\s,\ufeff]', re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """Where something stands: a file, a line and a column, from 1."""
+
+    path: Path
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """What is wrong at a place; the message is for people, in one line."""
+
+    place: Place
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOperation:
+    """One operation, with the fragments it needs from wherever they are."""
+
+    name: str | None
+    place: Place
+    document: DocumentNode
+    """As it is sent: one operation first, then its fragments. Its nodes know where in the files they stand."""
+    is_whole: bool
+    """Whether all its fragments were found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What client documents hold, in the order of their files."""
+
+    operations: list[ClientOperation]
+    fragments: list[DocumentNode]
+    """The fragments that no operation spreads, each first, with those that it needs."""
+    problems: list[Problem]
+    """What is wrong with the documents themselves, whatever the schema."""
+
+
+def gather_operations(documents: Sequence[ClientDocument]) -> Gathered:
+    """The operations of all documents; what they define of a schema is passed over.
+
+    Problems are documents that cannot be parsed, `${…}` whose meaning cannot be known, fragments that are nowhere, and names
+    that two different definitions have. The same definition twice, as generators write it, is one.
+    """
+    problems: list[Problem] = []
+    definitions: list[DefinitionNode] = []
+    for document in documents:
+        try:
+            definitions += _definitions(document)
+        except GraphQLError as error:
+            problems.append(problem_of(error))
+    fragments = _Named(problems)
+    operations = _Named(problems)
+    for each in definitions:
+        if isinstance(each, FragmentDefinitionNode):
+            fragments.add("fragment", each.name.value, each)
+        elif isinstance(each, OperationDefinitionNode):
+            operations.add("operation", each.name.value if each.name is not None else None, each)
+    by_name = {each.name.value: each for each in fragments.all}
+    for name, query in _refetch_queries(operations.all, by_name, problems):
+        operations.add("operation", name, query)
+    return _join(operations.all, by_name, problems)
+
+
+def problem_of(error: GraphQLError, other: Place | None = None) -> Problem:
+    """An error of graphql-core's in client documents, at its place in their files; or at the `other`, if it has none."""
+    message = " ".join(error.message.split())
+    for node in error.nodes or ():
+        if node.loc is not None:
+            return Problem(_place(node), message)
+    if isinstance(error.source, _Source) and error.positions is not None:
+        document = error.source.document
+        return Problem(Place(document.path, *document.place(next(iter(error.positions)))), message)
+    assert other is not None
+    return Problem(other, message)
+
+
+class _Source(Source):
+    """A document's text, from which each of its nodes knows the document."""
+
+    __slots__ = ("document",)
+
+    def __init__(self, document: ClientDocument) -> None:
+        super().__init__(document.text)
+        self.document = document
+
+
+@dataclass(slots=True)
+class _Named:
+    """Definitions of one kind, each name once."""
+
+    problems: list[Problem]
+    all: list[Any] = field(default_factory=list)
+    _texts: dict[str, tuple[Node, str]] = field(default_factory=dict)
+
+    def add(self, kind: str, name: str | None, node: Node) -> None:
+        if name is not None:
+            text = print_ast(node)
+            first, its_text = self._texts.setdefault(name, (node, text))
+            if first is not node:
+                if text != its_text:
+                    words = f"There is another {kind} {name} at {_place(first)}: give each a name of its own."
+                    self.problems.append(Problem(_place(node), words))
+                return
+        self.all.append(node)
+
+
+def _definitions(document: ClientDocument) -> Iterator[DefinitionNode]:
+    source = _Source(document)
+    unknown = _unknown_hole(document)
+    if unknown is not None:
+        raise GraphQLError(
+            "What ${…} stands for here cannot be known: only whole fragments can be put in, outside of all braces. "
+            "Use a variable, or a fragment and its name.",
+            source=source,
+            positions=[unknown],
+        )
+    if document.holes and not _TOKEN.search(document.text):
+        return
+    yield from parse(source, allow_empty_selection_sets=False).definitions
+
+
+def _unknown_hole(document: ClientDocument) -> int | None:
+    """The first `${…}` that stands elsewhere than a definition may."""
+    depth, may_define = 0, True
+    waiting = list(reversed(document.holes))
+    for token in _TOKEN.finditer(document.text) if waiting else ():
+        while waiting and waiting[-1] < token.start():
+            if not may_define:
+                return waiting[-1]
+            waiting.pop()
+        is_within = waiting and waiting[-1] < token.end()
+        if is_within and token["text"]:
+            return waiting[-1]
+        if token["comment"]:
+            while waiting and waiting[-1] < token.end():
+                waiting.pop()
+            continue
+        depth += (token[0] in "{[(") - (token[0] in "}])") if len(token[0]) == 1 else 0
+        may_define = depth == 0 and token[0] == "}"
+    return waiting[-1] if waiting and not may_define else None
+
+
+def _refetch_queries(
+    operations: Iterable[OperationDefinitionNode], fragments: dict[str, FragmentDefinitionNode], problems: list[Problem]
+) -> Iterator[tuple[str, OperationDefinitionNode]]:
+    declared: dict[str, dict[str, VariableDefinitionNode]] = {}
+    for operation in operations:
+        for name in spreads_in(operation, fragments):
+            own = {each.variable.name.value: each for each in operation.variable_definitions or ()}
+            declared.setdefault(name, {}).update(own)
+    for name, fragment in fragments.items():
+        try:
+            query = refetch_query(fragment, declared.get(name, {}))
+        except GraphQLError as error:
+            message = f"No query can be made of its @refetchable and @argumentDefinitions: {error.message}"
+            problems.append(Problem(_place(fragment), message))
+        else:
+            if query is not None and query.name is not None:
+                yield query.name.value, query
+
+
+def _join(
+    operations: Iterable[OperationDefinitionNode], fragments: dict[str, FragmentDefinitionNode], problems: list[Problem]
+) -> Gathered:
+    joined: list[ClientOperation] = []
+    alone: list[DocumentNode] = []
+    spread: set[str] = set()
+    missing: list[FragmentSpreadNode] = []
+    for operation in operations:
+        spread.update(spreads_in(operation, fragments))
+        try:
+            sent = operation_as_sent(operation, fragments)
+        except GraphQLError as error:
+            problems.append(problem_of(error))
+            continue
+        missing += sent.missing
+        if sent.document is not None:
+            name = operation.name.value if operation.name is not None else None
+            joined.append(ClientOperation(name, _place(operation), sent.document, not sent.missing))
+    for fragment in (each for name, each in fragments.items() if name not in spread):
+        try:
+            sent = fragment_as_sent(fragment, fragments)
+        except GraphQLError as error:
+            problems.append(problem_of(error))
+            continue
+        missing += sent.missing
+        alone += [sent.document] if sent.document is not None else []
+    problems += [
+        Problem(_place(each), f"No document that could be read has the fragment {each.name.value}.") for each in missing
+    ]
+    return Gathered(sorted(joined, key=lambda each: each.place), alone, sorted(set(problems)))
+
+
+def _place(node: Node) -> Place:
+    """Where a node of a client document stands."""
+    assert node.loc is not None
+    assert isinstance(node.loc.source, _Source)
+    document = node.loc.source.document
+    return Place(document.path, *document.place(node.loc.start))
