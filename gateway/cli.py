@@ -225,34 +225,118 @@ def operations() -> None:
     """Look at operations without running them."""
 
 
+_VARIABLES: _Option = click.option(
+    "--var", "pairs", multiple=True, metavar="NAME=VALUE", help="A variable; VALUE is JSON, or else text."
+)
+
+_WORST_CASE = """
+    A variable that is given with --var is what it is. One with a default has that; one that may be null is left out; `after`
+    is null, as for a list's first page. What else is required is made up: `first` and `scan` are 1000, which is the most the
+    schema takes; sids and names are of records that differ; an id is of the kind of record that costs most, and a list of ids
+    has one. Conditions of @include and @skip are tried both ways. What was made up is told where it makes a difference.
+"""
+
+
+def _explained(command: Callable[..., None]) -> Callable[..., None]:
+    """Tell in a command's help what it takes variables to be."""
+    command.__doc__ = (command.__doc__ or "") + _WORST_CASE
+    return command
+
+
 @operations.command()
 @click.argument("sources", metavar="FILE…", nargs=-1, required=True)
-@click.option("--var", "pairs", multiple=True, metavar="NAME=VALUE", help="A variable; VALUE is JSON, or else text.")
+@_VARIABLES
+@_explained
 def cost(sources: tuple[str, ...], pairs: tuple[str, ...]) -> None:
     """Tell what operations cost at most, from the schema alone: no account and no call is needed.
 
-    FILE is a GraphQL document, or the name of an example. What a required variable is to be, is made up.
+    FILE is a GraphQL document, or the name of an example. Each field that costs is told: the round trip, the calls, its place
+    and the upstream path.
     """
-    from gateway.offline import forecast_document
+    from gateway.contract.documents import ClientDocument, DocumentsError
+    from gateway.contract.operations_check import check_documents
+    from gateway.contract.operations_report import price_lines
 
-    variables = dict(_variable(pair) for pair in pairs)
-    is_wrong = False
-    for source in sources:
-        for outcome in forecast_document(_document(source), variables):
-            if outcome.failures:
-                is_wrong = True
-                for failure in outcome.failures:
-                    where = "".join(f":{line}:{column}" for line, column in failure.locations[:1])
-                    click.echo(f"{source}{where}: {failure.error.message}", err=True)
-                continue
-            plan = outcome.extensions["plan"]
-            click.echo(
-                f"{source} {outcome.operation or '(no name)'}: at most {plan['requested']} upstream calls, "
-                f"{plan['roundTrips']} round trips"
-            )
-            for each in plan["edges"]:
-                click.echo(f"  {each['roundTrip']}  {each['calls']:>6}  {each['field']}  {each['upstream']}")
-    if is_wrong:
+    documents = [ClientDocument(Path(source), _document(source)) for source in sources]
+    try:
+        report = check_documents(documents, dict(_variable(pair) for pair in pairs))
+    except DocumentsError as error:
+        raise _refusal(str(error)) from None
+    for operation, price in report.quotes:
+        click.echo("\n".join(price_lines(str(operation.place.path), operation, price, edges=True)))
+    for problem in report.problems:
+        click.echo(problem, err=True)
+    if report.problems:
+        sys.exit(1)
+
+
+@operations.command("check")
+@click.argument("patterns", metavar="PATTERN…", nargs=-1, required=True)
+@_VARIABLES
+@click.option(
+    "--schema", "schema_file", type=click.Path(path_type=Path), metavar="FILE", help="Another schema, as SDL."
+)
+@click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Fail operations that could take more.")
+@click.option(
+    "--snapshot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Fail operations that became dearer than in this file; where there is none, write it.",
+)
+@click.option("--update", is_flag=True, help="Write the snapshot as it is now.")
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, or for GitHub to show beside the lines.",
+)
+@_explained
+def check_operations(
+    patterns: tuple[str, ...],
+    pairs: tuple[str, ...],
+    schema_file: Path | None,
+    max_calls: int | None,
+    snapshot: Path | None,
+    update: bool,
+    output: str,
+) -> None:
+    """Check a client's operations against the schema, and tell what each costs at most. No account and no call is needed.
+
+    PATTERN is a file, a directory or a pattern such as 'src/**/*.{graphql,gql,ts,tsx,js,jsx}', in quotes. Documents are
+    GraphQL files, and in JavaScript and TypeScript what stands behind gql, graphql and /* GraphQL */. Fragments may be in
+    other files; what Apollo, urql, gql.tada and Relay take out or compile before they send is not held against them.
+
+    The exit code is 0 when all is right, 1 when something is not, and 2 when the check could not be made.
+    """
+    from gateway.contract.documents import DocumentsError
+    from gateway.contract.operations_check import check_operations
+    from gateway.contract.operations_report import annotation, as_json, price_lines, summary_lines
+    from gateway.contract.snapshot import SnapshotError
+
+    if update and snapshot is None:
+        raise _refusal("--update writes a snapshot: say which with --snapshot FILE.")
+    try:
+        report = check_operations(
+            patterns,
+            dict(_variable(pair) for pair in pairs),
+            schema_file=schema_file,
+            max_calls=max_calls,
+            snapshot=snapshot,
+            update=update,
+        )
+    except (DocumentsError, SnapshotError) as error:
+        raise _refusal(str(error)) from None
+    if output == "json":
+        click.echo(as_json(report))
+    else:
+        for operation, price in report.quotes:
+            click.echo("\n".join(price_lines(str(operation.place), operation, price)))
+        for problem in report.problems:
+            click.echo(annotation(problem) if output == "github" else problem, err=output == "text")
+        click.echo("\n".join(summary_lines(report)))
+    if report.problems:
         sys.exit(1)
 
 

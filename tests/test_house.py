@@ -34,7 +34,7 @@ FLOORS = [
     {"settings", "log"},
     {"app"},
     {"server", "sandbox"},
-    {"demo", "check", "offline", "contract"},
+    {"demo", "check", "contract"},
     {"ask"},
     {"cli"},
     {"__main__"},

@@ -66,6 +66,18 @@ class ClientOperation:
     is_whole: bool
     """Whether all its fragments were found."""
 
+    @property
+    def node(self) -> OperationDefinitionNode:
+        """The operation itself."""
+        node = self.document.definitions[0]
+        assert isinstance(node, OperationDefinitionNode)
+        return node
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return self.name or "(no name)"
+
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
