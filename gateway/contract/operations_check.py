@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graphql import (
+    DocumentNode,
     GraphQLError,
     GraphQLSchema,
     NoUnusedFragmentsRule,
@@ -25,7 +26,7 @@ from gateway.contract.operations import ClientOperation, Problem, gather_operati
 from gateway.contract.snapshot import Change, Price, SnapshotError, compare_prices, read_snapshot, write_snapshot
 from gateway.contract.worst_case import Quote, quote
 from gateway.errors import GatewayError
-from gateway.execution.bounds import Bounds, parse_within
+from gateway.execution.bounds import Bounds, check_document, parse_within
 from gateway.graph.schema import make_schema
 
 __all__ = ["Report", "check_documents", "check_operations"]
@@ -98,26 +99,34 @@ def check_documents(
                 found = [problem_of(error, operation.place) for error in price]
         problems.update(found)
     for fragment in gathered.fragments:
-        problems.update(map(problem_of, validate(served or schema._schema, fragment, _FOR_FRAGMENTS)))
+        problems.update(_problems_alone(fragment, served or schema._schema))
     if unknown and not problems:
         raise DocumentsError(f"--var {min(unknown)}: no operation has a variable ${min(unknown)}.")
     return Report(len(gathered.operations), quotes, sorted(problems))
 
 
 def _problems(operation: ClientOperation, schema: Schema, served: GraphQLSchema | None) -> list[Problem]:
+    try:
+        parse_within(print_ast(operation.document), Bounds())
+    except (GatewayError, GraphQLError) as error:
+        return [Problem(operation.place, f"{operation.label}: {error}")]
     rules = specified_rules if operation.is_whole else _FOR_PARTS
     errors = validate(served or schema._schema, operation.document, rules)
     prefix = ""
     if not errors and served is not None:
         errors = validate(schema._schema, operation.document, rules)
         prefix = "This release, which tells the price, does not take it: "
-    if not errors:
-        try:
-            parse_within(print_ast(operation.document), Bounds())
-        except (GatewayError, GraphQLError) as error:
-            return [Problem(operation.place, f"{operation.label}: {error}")]
     found = (problem_of(error, operation.place) for error in errors)
     return [Problem(each.place, prefix + each.message) for each in found]
+
+
+def _problems_alone(fragment: DocumentNode, schema: GraphQLSchema) -> list[Problem]:
+    """What is wrong with a fragment that no operation spreads, and with those that it needs."""
+    try:
+        check_document(fragment, Bounds())
+    except GatewayError as error:
+        return [problem_of(GraphQLError(str(error), fragment.definitions[0]))]
+    return [problem_of(error) for error in validate(schema, fragment, _FOR_FRAGMENTS)]
 
 
 def _too_dear(report: Report, most: int) -> list[Problem]:

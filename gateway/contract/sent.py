@@ -304,6 +304,8 @@ def _type_of(definition: ArgumentNode) -> str:
 
 
 def _is_local(node: SelectionNode | OperationDefinitionNode | FragmentDefinitionNode) -> bool:
+    if isinstance(node, FieldNode) and node.name.value == "__id":  # Relay's own id of a record in its store.
+        return True
     return any(each.name.value in _LOCAL for each in node.directives or ())
 
 

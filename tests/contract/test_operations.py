@@ -66,6 +66,9 @@ def test_operations_have_the_fragments_they_need(texts: list[str], joined: list[
         ("query A @raw_response_type @throwOnFieldError { a @required(action: LOG) ...F @relay(mask: false) @alias } "
          "fragment F on Q @inline { f @catch(to: RESULT) }", "query A { a ...F } fragment F on Q { f }"),
         ("query A { a } query B @updatable { b }", "query A { a }"),
+        ("query A { a { __id __typename b } c { __id } }", "query A { a { __typename b } }"),
+        ("query A { ...F @arguments(n: 3) } fragment F on Q @argumentDefinitions(n: {type: Int, defaultValue: 7}) { f(n: $n) }",
+         "query A { ...F } fragment F on Q { f(n: 3) }"),
         ("query A($n: Int) { ...F @arguments(n: $n) } "
          "fragment F on Q @argumentDefinitions(n: {type: \"Int\", defaultValue: 7}) { f(n: $n) }",
          "query A($n: Int) { ...F } fragment F on Q { f(n: $n) }"),
@@ -112,6 +115,8 @@ def test_an_operation_for_the_client_alone_is_none() -> None:
         ('fragment F on Query @refetchable(queryName: "R") { f }', "query R { ...F }"),
         ('fragment F on T @refetchable(queryName: "R") @argumentDefinitions(n: {type: "Int", defaultValue: 7},'
          ' c: {type: "ID!"}) { f(n: $n, c: $c) }', "query R($n: Int = 7, $c: ID!, $id: ID!) { node(id: $id) { ...F } }"),
+        ('fragment F on T @refetchable(queryName: "R") @argumentDefinitions(n: {type: Int}) { f(n: $n) }',
+         "query R($n: Int, $id: ID!) { node(id: $id) { ...F } }"),
         ('query A($g: [Int!]!, $h: Int) { a { ...F } b(h: $h) } fragment F on T @refetchable(queryName: "R") { f(g: $g) }',
          "query R($g: [Int!]!, $id: ID!) { node(id: $id) { ...F } }"),
     ],
