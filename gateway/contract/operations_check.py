@@ -160,7 +160,7 @@ def _compare(report: Report, snapshot: Path, before: dict[str, Price] | None, is
     }
     nameless = len(report.quotes) - len(prices)
     if nameless:
-        report.notes.append(f"{snapshot}: of {nameless} without a name there is no telling how they change.")
+        report.notes.append(f"{snapshot} has no prices of operations without a name, of which there are {nameless}.")
     if before is not None:
         changes = compare_prices(before, prices)
         report.changes = [change for change in changes if is_whole or change.kind != "removed"]
@@ -169,12 +169,12 @@ def _compare(report: Report, snapshot: Path, before: dict[str, Price] | None, is
         dearer = [change for change in report.changes if change.kind == "dearer"]
         report.problems += [Problem(places[change.name], str(change)) for change in dearer]
         if report.changes:
-            report.notes.append(f"{snapshot}: it has other prices; --update writes these.")
+            report.notes.append(f"{snapshot} has other prices: if these are meant, write them with --update.")
     elif is_whole:
         write_snapshot(snapshot, prices)
-        report.notes.append(f"{snapshot}: written, with {len(prices)} operations. Commit it.")
+        report.notes.append(f"{snapshot} is written: commit it.")
     else:
-        report.notes.append(f"{snapshot}: not written, as not all is right.")
+        report.notes.append(f"{snapshot} is not written, since not all operations have a price.")
 
 
 def _read_schema(path: Path) -> GraphQLSchema:

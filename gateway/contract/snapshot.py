@@ -67,7 +67,7 @@ class Change:
         if self.before is None or self.after is None:
             price = self.before or self.after
             assert price is not None
-            return f"{self.name} is {'new' if self.before is None else 'gone'}: {price.calls} calls"
+            return f"{self.name} is {'new' if self.before is None else 'gone'}: {price.calls} call{'s' * (price.calls != 1)}"
         parts = [
             f"{before} → {after} {what}"
             for before, after, what in zip(_cost(self.before), _cost(self.after), ("calls", "round trips"), strict=True)
