@@ -22,7 +22,7 @@ from graphql import (
 from strawberry import Schema
 
 from gateway.contract.documents import ClientDocument, DocumentsError, find_documents
-from gateway.contract.operations import ClientOperation, Problem, gather_operations, problem_of
+from gateway.contract.operations import ClientOperation, Problem, gather_operations, place_of, problem_of
 from gateway.contract.snapshot import Change, Price, SnapshotError, compare_prices, read_snapshot, write_snapshot
 from gateway.contract.worst_case import Quote, quote
 from gateway.errors import GatewayError
@@ -122,11 +122,12 @@ def _problems(operation: ClientOperation, schema: Schema, served: GraphQLSchema 
 
 def _problems_alone(fragment: DocumentNode, schema: GraphQLSchema) -> list[Problem]:
     """What is wrong with a fragment that no operation spreads, and with those that it needs."""
+    place = place_of(fragment.definitions[0])
     try:
         check_document(fragment, Bounds())
     except GatewayError as error:
-        return [problem_of(GraphQLError(str(error), fragment.definitions[0]))]
-    return [problem_of(error) for error in validate(schema, fragment, _FOR_FRAGMENTS)]
+        return [Problem(place, str(error))]
+    return [problem_of(error, place) for error in validate(schema, fragment, _FOR_FRAGMENTS)]
 
 
 def _too_dear(report: Report, most: int) -> list[Problem]:

@@ -79,8 +79,8 @@ def test_operations_have_the_fragments_they_need(texts: list[str], joined: list[
         ("query A { ...F @arguments(n: 1) a { ...F @arguments(n: 2) ...F @arguments(n: 1) } } "
          "fragment F on Q @argumentDefinitions(n: {type: \"Int\"}) { f(n: $n) ...G @arguments(m: $n) } "
          "fragment G on Q @argumentDefinitions(m: {type: \"Int!\"}) { g @include(if: $m) }",
-         "query A { ...F a { ...F_2 ...F } } fragment F on Q { f(n: 1) ...G } fragment F_2 on Q { f(n: 2) ...G_2 } "
-         "fragment G on Q { g @include(if: 1) } fragment G_2 on Q { g @include(if: 2) }"),
+         "query A { ...F a { ...F__2 ...F } } fragment F on Q { f(n: 1) ...G } fragment F__2 on Q { f(n: 2) ...G__2 } "
+         "fragment G on Q { g @include(if: 1) } fragment G__2 on Q { g @include(if: 2) }"),
         # A variable of the operation's own may be used in a fragment that does not define it.
         ("query A($n: Int) { ...F } fragment F on Q { f(n: $n) }", "query A($n: Int) { ...F } fragment F on Q { f(n: $n) }"),
         ("query A { ...F } fragment F on Q "

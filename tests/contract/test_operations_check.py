@@ -266,6 +266,16 @@ def test_wrong_use_is_said_in_words(arguments: list[str], words: str) -> None:
     assert words in result.stderr
 
 
+def test_no_more_is_told_than_can_be_read() -> None:
+    fields = " ".join(f"f{number}" for number in range(300))
+    write({"a.graphql": "query A { services { edges { node { ...F } } } }\nfragment F on Service { %s }" % fields})
+    write({"b.graphql": "fragment G on Query { %s }" % fields})
+    result = check(".")
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 202
+    assert result.stderr.count("Too many validation errors") == 2
+
+
 def test_a_directory_that_cannot_be_read_is_told(here: Path) -> None:
     write({"src/a.graphql": "{ services { edges { cursor } } }", "src/secret/b.graphql": "{ a }"})
     assert check("src/a.graphql").exit_code == 0  # What it imports is imported.
