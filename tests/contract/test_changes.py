@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from graphql import GraphQLError, build_schema, parse, resolve_schema_coordinate
+from graphql import GraphQLError, build_schema, parse, resolve_schema_coordinate, validate_schema
 from graphql.utilities import BreakingChangeType, DangerousChangeType, SafeChangeType, find_schema_changes
 from graphql.validation.validate import validate_sdl
 from hypothesis import assume, given, settings
@@ -67,6 +67,7 @@ def name_of(edit: Edit) -> str:
 @pytest.mark.parametrize("edit", EDITS, ids=name_of)
 def test_what_an_edit_changes(edit: Edit) -> None:
     after = edit.apply(BEFORE)
+    assert validate_schema(build_schema(after)) == []
     assert lines(BEFORE, after) == edit.there
     assert lines(after, BEFORE) == edit.back
 
