@@ -90,17 +90,22 @@ def within(inner: str, outer: str) -> str:
 
 def breaking(kind: str, coordinate: str, says: str, *touches: str) -> Change:
     """A breaking change; `says` follows the coordinate in its sentence. By default it touches what names the coordinate."""
-    return Change(Criticality.BREAKING, kind, coordinate, f"{coordinate} {says}", touches or (coordinate,))
+    return Change(Criticality.BREAKING, kind, coordinate, _sentence(coordinate, says), touches or (coordinate,))
 
 
 def dangerous(kind: str, coordinate: str, says: str, *touches: str) -> Change:
     """A dangerous change, made in the same way."""
-    return Change(Criticality.DANGEROUS, kind, coordinate, f"{coordinate} {says}", touches or (coordinate,))
+    return Change(Criticality.DANGEROUS, kind, coordinate, _sentence(coordinate, says), touches or (coordinate,))
 
 
 def safe(kind: str, coordinate: str, says: str) -> Change:
     """A safe change, which touches nothing."""
-    return Change(Criticality.SAFE, kind, coordinate, f"{coordinate} {says}")
+    return Change(Criticality.SAFE, kind, coordinate, _sentence(coordinate, says))
+
+
+def _sentence(coordinate: str, says: str) -> str:
+    """One line, whatever a schema's texts have in them."""
+    return f"{coordinate} {' '.join(''.join(each if each.isprintable() else ' ' for each in says).split())}"
 
 
 def deprecation(coordinate: str, old: Part, new: Part) -> Iterator[Change]:
