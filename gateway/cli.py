@@ -229,6 +229,15 @@ _VARIABLES: _Option = click.option(
     "--var", "pairs", multiple=True, metavar="NAME=VALUE", help="A variable; VALUE is JSON, or else text."
 )
 
+_FORMAT: _Option = click.option(
+    "--format",
+    "output",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, or for GitHub to show beside the lines.",
+)
+
 _WORST_CASE = """
     A variable that is given with --var is what it is. One with a default has that; one that may be null is left out; `after`
     is null, as for a list's first page. What else is required is made up: `first` and `scan` are 1000, which is the most the
@@ -289,14 +298,7 @@ def cost(sources: tuple[str, ...], pairs: tuple[str, ...]) -> None:
     help="Fail operations that became dearer than in this file; where there is none, write it.",
 )
 @click.option("--update", is_flag=True, help="Write the snapshot as it is now.")
-@click.option(
-    "--format",
-    "output",
-    type=click.Choice(["text", "json", "github"]),
-    default="text",
-    show_default=True,
-    help="For people, for programs, or for GitHub to show beside the lines.",
-)
+@_FORMAT
 @_explained
 def check_operations(
     patterns: tuple[str, ...],
@@ -345,12 +347,83 @@ def check_operations(
         sys.exit(1)
 
 
-@main.command()
-def schema() -> None:
-    """Print the schema (SDL)."""
-    from gateway.graph.schema import print_schema
+@main.group(invoke_without_command=True)
+@click.pass_context
+def schema(context: click.Context) -> None:
+    """Print the schema (SDL); or, with `check`, tell what changed in one."""
+    if context.invoked_subcommand is None:
+        from gateway.graph.schema import print_schema
 
-    click.echo(print_schema(), nl=False)
+        click.echo(print_schema(), nl=False)
+
+
+@schema.command("check")
+@click.argument("old")
+@click.argument("new", required=False)
+@click.option("--token", envvar="RECEIPTS_GATEWAY_TOKEN", help="Caller's token for a URL.")
+@click.option(
+    "--operations",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Tell which operations in these files are touched.",
+)
+@click.option("--only-used", is_flag=True, help="Fail for changes that touch an operation, and for no others.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["breaking", "dangerous", "none"]),
+    default="breaking",
+    show_default=True,
+    help="How bad a change must be to fail.",
+)
+@_FORMAT
+def check_schema(
+    old: str,
+    new: str | None,
+    token: str | None,
+    patterns: tuple[str, ...],
+    only_used: bool,
+    fail_on: str,
+    output: str,
+) -> None:
+    """Tell what changed from the schema OLD to NEW, by default this package's: what breaks clients, and what may.
+
+    OLD and NEW are each a file (SDL, or the result of introspection as JSON; "-" for standard input), the URL of a gateway, or
+    git:REV or git:REV:PATH for a file as it was (by default schema.graphql, from the repository's top).
+
+    PATTERN is as in `operations check`; it may be given several times.
+
+    The exit code is 0 when all is well, 1 when something is as bad as --fail-on or worse, and 2 when the check could not be
+    made.
+    """
+    from gateway.contract.change import Criticality
+    from gateway.contract.documents import DocumentsError, find_documents
+    from gateway.contract.schema_check import check_schemas
+    from gateway.contract.schema_report import as_json, github_lines, text_lines
+    from gateway.contract.sources import SourceError, read_source
+
+    if only_used and not patterns:
+        raise _refusal(
+            "--only-used needs the operations: say where they are with --operations 'src/**/*.{graphql,ts,tsx}'."
+        )
+    if old == new == "-":
+        raise _refusal("Only one of OLD and NEW can be standard input.")
+    try:
+        report = check_schemas(
+            read_source(old, token),
+            read_source(new, token),
+            find_documents(patterns) if patterns else None,
+            bound=Criticality(fail_on) if fail_on != "none" else None,
+            only_used=only_used,
+        )
+    except (SourceError, DocumentsError) as error:
+        raise _refusal(str(error)) from None
+    if output == "json":
+        click.echo(as_json(report))
+    else:
+        click.echo("\n".join(github_lines(report) if output == "github" else text_lines(report)))
+    if report.fails:
+        sys.exit(1)
 
 
 def _settings() -> Settings:
