@@ -315,7 +315,7 @@ def check_operations(
 
     PATTERN is a file, a directory or a pattern such as 'src/**/*.{graphql,gql,ts,tsx,js,jsx}', in quotes. Documents are
     GraphQL files, and in JavaScript and TypeScript what stands behind gql, graphql and /* GraphQL */. Fragments may be in
-    other files; what Apollo, urql, gql.tada and Relay take out or compile before they send is not held against them.
+    other files. What Apollo, urql, gql.tada and Relay take out or compile before they send is taken out and compiled.
 
     The exit code is 0 when all is right, 1 when something is not, and 2 when the check could not be made.
     """

@@ -21,18 +21,23 @@ class FilesError(Exception):
 def find_files(patterns: Sequence[str], suffixes: frozenset[str]) -> list[Path]:
     """The files that patterns, files and directories name, sorted, each once; raises `FilesError`.
 
-    Of a directory it is all files below it with one of the `suffixes`; of a pattern, those of its matches. A file that is
-    named outright is taken whatever its suffix. `node_modules`, directories whose names begin with a dot, and what is
-    generated (`__generated__`, `*.generated.*`) are left out, unless the pattern itself says them.
+    They are those with one of the `suffixes`; of a directory, all that are below it. A file without any suffix counts if it
+    is named outright. `node_modules`, what begins with a dot, and what is generated (`__generated__`, `*.generated.*`) are
+    left out, unless the pattern itself says them. A pattern must match, and a path must be there; but since a shell may have
+    made paths of a pattern, not each of them must hold something.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
         if not pattern:
             raise FilesError("An empty pattern names no file.")
         matches = [path for each in _expanded(pattern) for path in _matches(each, suffixes)]
-        if not matches:
+        if not matches and (_MAGIC.search(pattern) or _BRACES.search(pattern)):
             raise FilesError(_nothing(pattern, suffixes))
+        if not matches and not os.path.exists(pattern):
+            raise FilesError(f"{pattern}: there is no such file or directory in {Path.cwd()}.")
         found.update(dict.fromkeys(matches))
+    if not found:
+        raise FilesError(_nothing(", ".join(patterns), suffixes))
     return sorted(found, key=lambda path: path.parts)
 
 
@@ -57,7 +62,7 @@ def _matches(pattern: str, suffixes: frozenset[str]) -> Iterator[Path]:
         path = Path(pattern)
         if os.path.isdir(path):
             yield from _below(path, re.compile(".*", re.DOTALL), pattern, suffixes)
-        elif os.path.exists(pattern):
+        elif os.path.exists(pattern) and path.suffix.lower() in suffixes | {""}:
             yield path
         return
     parts = re.split(r"/+", pattern)
@@ -124,8 +129,6 @@ def _below(top: Path, wanted: re.Pattern[str], pattern: str, suffixes: frozenset
 
 
 def _nothing(pattern: str, suffixes: frozenset[str]) -> str:
-    if not _MAGIC.search(pattern) and not _BRACES.search(pattern) and not os.path.exists(pattern):
-        return f"{pattern}: there is no such file or directory in {Path.cwd()}."
     return (
         f"{pattern}: no file is there with one of the endings {' '.join(sorted(suffixes))}. Patterns are relative to "
         f"{Path.cwd()}; node_modules, dot-directories and generated files are left out."

@@ -39,7 +39,7 @@ def names(*patterns: str) -> list[str]:
         (["./src//deep"], ["src/deep/c.ts", "src/deep/er/b.gql"]),
         (["src/a.graphql", "src/*.graphql"], ["src/a.graphql"]),
         (["src/deep/c.ts", "src/a.graphql"], ["src/a.graphql", "src/deep/c.ts"]),
-        (["notes.txt"], ["notes.txt"]),
+        (["src/deep/style.css", "src/deep/empty", "src/a.graphql", "LICENSE"], ["LICENSE", "src/a.graphql"]),
         (["src/__generated__/*.graphql"], ["src/__generated__/d.graphql"]),
         (["node_modules/x/*.graphql"], ["node_modules/x/e.graphql"]),
     ],
@@ -50,7 +50,8 @@ def test_what_patterns_match(patterns: list[str], found: list[str]) -> None:
     write("src/deep/c.ts", "const q = gql`{ a }`")
     write("src/[id].tsx", "const q = gql`{ a }`")
     write("src/deep/style.css", "a {}")
-    write("notes.txt")
+    write("src/deep/empty/notes.txt")
+    write("LICENSE")
     for skipped in ("src/__generated__/d.graphql", "node_modules/x/e.graphql", "src/.cache/f.graphql"):
         write(skipped)
     write("src/a.generated.ts", "const q = gql`{ a }`")
@@ -69,6 +70,7 @@ def test_absolute_patterns(here: Path) -> None:
         ("missing", "missing: there is no such file"),
         ("src/(", "src/(: there is no such file"),
         ("{x,y}.ts", "{x,y}.ts: no file is there"),
+        ("*.css", "*.css: no file is there"),
         ("src/[z-a].ts", "no file"),
         ("src/[", "no file"),
         ("", "An empty pattern"),
@@ -82,6 +84,12 @@ def test_a_pattern_that_matches_nothing_is_told(pattern: str, words: str) -> Non
     with pytest.raises(DocumentsError) as caught:
         find_documents(["src/a.graphql", pattern])
     assert words in str(caught.value)
+
+
+def test_where_nothing_is_found_that_is_told() -> None:
+    write("src/style.css", "a {}")
+    with pytest.raises(DocumentsError, match=r"^src, src/style.css: no file is there with one of the endings .cjs"):
+        find_documents(["src", "src/style.css"])
 
 
 def test_all_files_that_are_no_text_are_told() -> None:
