@@ -124,7 +124,7 @@ def _below(top: Path, wanted: re.Pattern[str], pattern: str, suffixes: frozenset
         for name in names:
             if os.path.splitext(name)[1].lower() in suffixes and not is_left_out(name):
                 relative = below / name
-                if wanted.fullmatch(relative.as_posix()):
+                if wanted.fullmatch(relative.as_posix()) and (top / relative).is_file():
                     yield top / relative
 
 

@@ -95,19 +95,21 @@ def _operation_as_sent(operation: OperationDefinitionNode, made: _Sending) -> Op
     selections = made.selections(operation.selection_set.selections, {}) if not _is_local(operation) else ()
     if not selections:
         return None
-    directives = made.directives(operation.directives, {})
-    used_at_first = _variables_in([operation, *(made.known[name] for name in spreads_in(operation, made.known))])
-    definitions = [
-        definition
-        for definition in operation.variable_definitions or ()
-        if definition.variable.name.value in made.variables or definition.variable.name.value not in used_at_first
-    ]
-    return replace(
+    sent = replace(
         operation,
-        directives=directives,
-        variable_definitions=(*definitions, *made.provided.values()),
+        directives=made.directives(operation.directives, {}),
         selection_set=replace(operation.selection_set, selections=selections),
     )
+    needed = [made.known[name] for name in spreads_in(operation, made.known)]
+    used_at_first, used = _variables_in([operation, *needed]), _variables_in([sent, *made.fragments])
+    # A variable for what was taken out goes with it; one that was of no use at first remains, for validation to tell.
+    kept = [
+        each
+        for each in operation.variable_definitions or ()
+        if each.variable.name.value in used or each.variable.name.value not in used_at_first
+    ]
+    kept += [definition for name, definition in made.provided.items() if name in used]
+    return replace(sent, variable_definitions=tuple(kept))
 
 
 def spreads_in(node: Node, fragments: Mapping[str, FragmentDefinitionNode]) -> dict[str, None]:
@@ -167,8 +169,6 @@ class _Sending:
     known: Mapping[str, FragmentDefinitionNode]
     fragments: list[FragmentDefinitionNode] = field(default_factory=list)
     missing: list[FragmentSpreadNode] = field(default_factory=list)
-    variables: set[str] = field(default_factory=set)
-    """The variables that what is sent uses."""
     provided: dict[str, VariableDefinitionNode] = field(default_factory=dict)
     """Variables whose values Relay provides: https://relay.dev/docs/guided-tour/rendering/variables."""
 
@@ -259,13 +259,10 @@ class _Sending:
     def _value(self, value: ValueNode, scope: _Scope) -> ValueNode | None:
         """A value with the fragment's own variables replaced; None for one that was not given."""
         if isinstance(value, VariableNode):
-            name = value.name.value
-            if name in scope:
-                return scope[name]
-            self.variables.add(name)
-        elif isinstance(value, ListValueNode):
+            return scope.get(value.name.value, value)
+        if isinstance(value, ListValueNode):
             return replace(value, values=tuple(self._value(each, scope) or NullValueNode() for each in value.values))
-        elif isinstance(value, ObjectValueNode):
+        if isinstance(value, ObjectValueNode):
             fields = ((each, self._value(each.value, scope)) for each in value.fields)
             return replace(
                 value, fields=tuple(replace(each, value=inner) for each, inner in fields if inner is not None)
@@ -274,7 +271,6 @@ class _Sending:
 
     def _provide(self, name: str, definition: ArgumentNode) -> VariableNode:
         variable = VariableNode(name=NameNode(value=name, loc=definition.loc), loc=definition.loc)
-        self.variables.add(name)
         try:
             kind = parse_type(_type_of(definition), no_location=True)
         except GraphQLError:

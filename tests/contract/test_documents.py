@@ -1,5 +1,6 @@
 """Where client documents are found, and where in a file each part of one stands."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,8 @@ def test_what_patterns_match(patterns: list[str], found: list[str]) -> None:
     write("LICENSE")
     for skipped in ("src/__generated__/d.graphql", "node_modules/x/e.graphql", "src/.cache/f.graphql"):
         write(skipped)
+    os.mkfifo("src/pipe.ts")
+    Path("src/gone.ts").symlink_to("nowhere")
     write("src/a.generated.ts", "const q = gql`{ a }`")
     assert names(*patterns) == found
 

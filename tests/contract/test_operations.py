@@ -86,6 +86,11 @@ def test_operations_have_the_fragments_they_need(texts: list[str], joined: list[
         ("query A { ...F } fragment F on Q "
          "@argumentDefinitions(on: {type: \"Boolean!\", provider: \"./On.relayprovider\"}) { f @include(if: $on) }",
          "query A($F_on: Boolean!) { ...F } fragment F on Q { f @include(if: $F_on) }"),
+        ("query A { ...F } fragment F on Q "
+         "@argumentDefinitions(on: {type: \"Boolean!\", provider: \"./On.relayprovider\"}) { f }",
+         "query A { ...F } fragment F on Q { f }"),
+        ("query A($n: Int) { ...F @arguments(n: $n) } fragment F on Q @argumentDefinitions(n: {type: \"Int\"}) { f }",
+         "query A { ...F } fragment F on Q { f }"),
         # A directive that no client is known to take out goes to the server.
         ("query A { a @mine }", "query A { a @mine }"),
         # What is not used is not hidden.
