@@ -259,15 +259,20 @@ def _explained(command: Callable[..., None]) -> Callable[..., None]:
 def cost(sources: tuple[str, ...], pairs: tuple[str, ...]) -> None:
     """Tell what operations cost at most, from the schema alone: no account and no call is needed.
 
-    FILE is a GraphQL document, or the name of an example. Each field that costs is told: the round trip, the calls, its place
-    and the upstream path.
+    FILE is a GraphQL document, "-" for standard input, the name of an example, or a pattern as in `operations check`. Each
+    field that costs is told: in which round trip, how many calls, its place, and the upstream path.
     """
-    from gateway.contract.documents import ClientDocument, DocumentsError
+    from gateway.contract.documents import ClientDocument, DocumentsError, find_documents
     from gateway.contract.operations_check import check_documents
     from gateway.contract.operations_report import price_lines
 
-    documents = [ClientDocument(Path(source), _document(source)) for source in sources]
+    documents: list[ClientDocument] = []
     try:
+        for source in sources:
+            if (source.isidentifier() and not Path(source).exists()) or source == "-":
+                documents.append(ClientDocument(Path(source), _document(source)))
+            else:
+                documents += find_documents([source])
         report = check_documents(documents, dict(_variable(pair) for pair in pairs))
     except DocumentsError as error:
         raise _refusal(str(error)) from None

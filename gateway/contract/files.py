@@ -124,8 +124,9 @@ def _below(top: Path, wanted: re.Pattern[str], pattern: str, suffixes: frozenset
 
 
 def _nothing(pattern: str, suffixes: frozenset[str]) -> str:
-    kinds = " ".join(sorted(suffixes))
+    if not _MAGIC.search(pattern) and not _BRACES.search(pattern) and not os.path.exists(pattern):
+        return f"{pattern}: there is no such file or directory in {Path.cwd()}."
     return (
-        f"{pattern}: no file is there with one of the endings {kinds}. Patterns are relative to {Path.cwd()}; "
-        "node_modules, dot-directories and generated files are left out."
+        f"{pattern}: no file is there with one of the endings {' '.join(sorted(suffixes))}. Patterns are relative to "
+        f"{Path.cwd()}; node_modules, dot-directories and generated files are left out."
     )

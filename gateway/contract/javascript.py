@@ -24,7 +24,8 @@ class Literal:
 
 
 _GAP = r"(?:\s|//[^\n\r]*[\n\r]|/\*(?:[^*]|\*(?!/))*\*/)*"
-_TAG = re.compile(rf"{_GAP}(?:<[^`]{{0,500}}?>{_GAP})?(?:(?P<template>`)|\({_GAP}(?P<argument>[`'\"]))")
+_TYPES = r"<(?:[^<>()`]|=>|<(?:[^<>()`]|=>|<[^<>()`]*>)*>)*>"
+_TAG = re.compile(rf"{_GAP}(?:{_TYPES}{_GAP})?(?:(?P<template>`)|\({_GAP}(?P<argument>[`'\"]))")
 _MAGIC_COMMENT = re.compile(r"/\*\s*graphql\s*\*/", re.IGNORECASE)
 _BEFORE_LITERAL = re.compile(rf"{_GAP}[`'\"]")
 
@@ -45,7 +46,8 @@ _TEMPLATE_TEXT = re.compile(r"(?:[^`\\$]|\\.|\$(?!\{))*", re.DOTALL)
 _ELEMENT = re.compile(r"<[A-Za-z_$>]")
 _TAG_PART = re.compile(r"//[^\n\r]*|/\*(?:[^*]|\*(?!/))*\*/|\"[^\"]*\"|'[^']*'|/\s*>|[^\"'/<>{}]+|.", re.DOTALL)
 _CHILDREN_TEXT = re.compile(r"(?:[^<>{}]|<(?![/\w$>]))*")
-_WRONG_TURNS_MAX = 20
+_READ_AGAIN_MAX = 4
+"""How many times its length a source may be read anew, where what looked like elements were none."""
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class _Scan:
     def __init__(self, source: str, jsx: bool) -> None:
         self.source = source
         self.jsx = jsx
-        self.at = 0
+        self.at = len(source.partition("\n")[0]) if source.startswith("#!") else 0
         self.found: list[Literal] = []
         self.open: list[_Template | str] = []
         """Templates, `{` in code, `${` in a template, `<` and `</` in a tag, `>` between tags, `<{` for code in JSX."""
@@ -78,6 +80,7 @@ class _Scan:
         self.element: tuple[int, int, int] | None = None
         """Where the outermost JSX element began, with how much was open and found there: it may turn out to be none."""
         self.no_elements: set[int] = set()
+        self.read_again = 0
 
     def run(self) -> list[Literal]:
         while True:
@@ -214,7 +217,8 @@ class _Scan:
         assert self.element is not None
         at, opened, found = self.element
         self.no_elements.add(at)
-        self.jsx = self.jsx and len(self.no_elements) < _WRONG_TURNS_MAX
+        self.read_again += self.at - at
+        self.jsx = self.jsx and self.read_again < _READ_AGAIN_MAX * len(self.source)
         self.at, self.element, self.is_behind_value = at + 1, None, False
         del self.open[opened:], self.found[found:]
 

@@ -23,9 +23,9 @@ from graphql import (
 )
 
 from gateway.contract.documents import ClientDocument
-from gateway.contract.sent import fragment_as_sent, operation_as_sent, refetch_query, spreads_in
+from gateway.contract.sent import as_sent, refetch_query, spreads_in
 
-__all__ = ["ClientOperation", "Gathered", "Place", "Problem", "gather_operations", "problem_of"]
+__all__ = ["ClientOperation", "Gathered", "Place", "Problem", "gather_operations", "place_of", "problem_of"]
 
 _TOKEN = re.compile(
     r'(?P<text>"""(?:\\"""|.)*?(?:"""|\Z)|"(?:\\.|[^"\\\n\r])*"?)|(?P<comment>\#[^\n\r]*)|[^\s,\ufeff]', re.DOTALL
@@ -103,16 +103,16 @@ def gather_operations(documents: Sequence[ClientDocument]) -> Gathered:
             definitions += _definitions(document)
         except GraphQLError as error:
             problems.append(problem_of(error))
-    fragments = _Named(problems)
-    operations = _Named(problems)
+    fragments = _Named("fragment", problems)
+    operations = _Named("operation", problems)
     for each in definitions:
         if isinstance(each, FragmentDefinitionNode):
-            fragments.add("fragment", each.name.value, each)
+            fragments.add(each)
         elif isinstance(each, OperationDefinitionNode):
-            operations.add("operation", each.name.value if each.name is not None else None, each)
+            operations.add(each)
     by_name = {each.name.value: each for each in fragments.all}
-    for name, query in _refetch_queries(operations.all, by_name, problems):
-        operations.add("operation", name, query)
+    for query in _refetch_queries(operations.all, by_name, problems):
+        operations.add(query)
     return _join(operations.all, by_name, problems)
 
 
@@ -121,12 +121,20 @@ def problem_of(error: GraphQLError, other: Place | None = None) -> Problem:
     message = " ".join(error.message.split())
     for node in error.nodes or ():
         if node.loc is not None:
-            return Problem(_place(node), message)
+            return Problem(place_of(node), message)
     if isinstance(error.source, _Source) and error.positions is not None:
         document = error.source.document
         return Problem(Place(document.path, *document.place(next(iter(error.positions)))), message)
     assert other is not None
     return Problem(other, message)
+
+
+def place_of(node: Node) -> Place:
+    """Where a node of a client document stands."""
+    assert node.loc is not None
+    assert isinstance(node.loc.source, _Source)
+    document = node.loc.source.document
+    return Place(document.path, *document.place(node.loc.start))
 
 
 class _Source(Source):
@@ -143,20 +151,18 @@ class _Source(Source):
 class _Named:
     """Definitions of one kind, each name once."""
 
+    kind: str
     problems: list[Problem]
     all: list[Any] = field(default_factory=list)
-    _texts: dict[str, tuple[Node, str]] = field(default_factory=dict)
+    _known: dict[str, Node] = field(default_factory=dict)
 
-    def add(self, kind: str, name: str | None, node: Node) -> None:
-        if name is not None:
-            text = print_ast(node)
-            first, its_text = self._texts.setdefault(name, (node, text))
-            if first is not node:
-                if text != its_text:
-                    words = f"There is another {kind} {name} at {_place(first)}: give each a name of its own."
-                    self.problems.append(Problem(_place(node), words))
-                return
-        self.all.append(node)
+    def add(self, node: OperationDefinitionNode | FragmentDefinitionNode) -> None:
+        first = self._known.setdefault(node.name.value, node) if node.name is not None else node
+        if first is node:
+            self.all.append(node)
+        elif node.name is not None and print_ast(node) != print_ast(first):
+            words = f"There is another {self.kind} {node.name.value} at {place_of(first)}: give each a name of its own."
+            self.problems.append(Problem(place_of(node), words))
 
 
 def _definitions(document: ClientDocument) -> Iterator[DefinitionNode]:
@@ -197,7 +203,7 @@ def _unknown_hole(document: ClientDocument) -> int | None:
 
 def _refetch_queries(
     operations: Iterable[OperationDefinitionNode], fragments: dict[str, FragmentDefinitionNode], problems: list[Problem]
-) -> Iterator[tuple[str, OperationDefinitionNode]]:
+) -> Iterator[OperationDefinitionNode]:
     declared: dict[str, dict[str, VariableDefinitionNode]] = {}
     for operation in operations:
         for name in spreads_in(operation, fragments):
@@ -208,47 +214,37 @@ def _refetch_queries(
             query = refetch_query(fragment, declared.get(name, {}))
         except GraphQLError as error:
             message = f"No query can be made of its @refetchable and @argumentDefinitions: {error.message}"
-            problems.append(Problem(_place(fragment), message))
+            problems.append(Problem(place_of(fragment), message))
         else:
-            if query is not None and query.name is not None:
-                yield query.name.value, query
+            if query is not None:
+                yield query
 
 
 def _join(
-    operations: Iterable[OperationDefinitionNode], fragments: dict[str, FragmentDefinitionNode], problems: list[Problem]
+    operations: Sequence[OperationDefinitionNode], fragments: dict[str, FragmentDefinitionNode], problems: list[Problem]
 ) -> Gathered:
     joined: list[ClientOperation] = []
     alone: list[DocumentNode] = []
-    spread: set[str] = set()
     missing: list[FragmentSpreadNode] = []
-    for operation in operations:
-        spread.update(spreads_in(operation, fragments))
+    spread = {name for operation in operations for name in spreads_in(operation, fragments)}
+    definitions: list[OperationDefinitionNode | FragmentDefinitionNode] = [*operations]
+    definitions += [fragment for name, fragment in fragments.items() if name not in spread]
+    for definition in definitions:
         try:
-            sent = operation_as_sent(operation, fragments)
+            sent = as_sent(definition, fragments)
         except GraphQLError as error:
             problems.append(problem_of(error))
             continue
         missing += sent.missing
-        if sent.document is not None:
-            name = operation.name.value if operation.name is not None else None
-            joined.append(ClientOperation(name, _place(operation), sent.document, not sent.missing))
-    for fragment in (each for name, each in fragments.items() if name not in spread):
-        try:
-            sent = fragment_as_sent(fragment, fragments)
-        except GraphQLError as error:
-            problems.append(problem_of(error))
+        if sent.document is None:
             continue
-        missing += sent.missing
-        alone += [sent.document] if sent.document is not None else []
+        if isinstance(definition, OperationDefinitionNode):
+            name = definition.name.value if definition.name is not None else None
+            joined.append(ClientOperation(name, place_of(definition), sent.document, not sent.missing))
+        else:
+            alone.append(sent.document)
     problems += [
-        Problem(_place(each), f"No document that could be read has the fragment {each.name.value}.") for each in missing
+        Problem(place_of(each), f"No document that could be read has the fragment {each.name.value}.")
+        for each in missing
     ]
     return Gathered(sorted(joined, key=lambda each: each.place), alone, sorted(set(problems)))
-
-
-def _place(node: Node) -> Place:
-    """Where a node of a client document stands."""
-    assert node.loc is not None
-    assert isinstance(node.loc.source, _Source)
-    document = node.loc.source.document
-    return Place(document.path, *document.place(node.loc.start))

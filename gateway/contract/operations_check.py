@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graphql import (
+    DocumentNode,
     GraphQLError,
     GraphQLSchema,
     NoUnusedFragmentsRule,
@@ -21,11 +22,11 @@ from graphql import (
 from strawberry import Schema
 
 from gateway.contract.documents import ClientDocument, DocumentsError, find_documents
-from gateway.contract.operations import ClientOperation, Problem, gather_operations, problem_of
+from gateway.contract.operations import ClientOperation, Problem, gather_operations, place_of, problem_of
 from gateway.contract.snapshot import Change, Price, SnapshotError, compare_prices, read_snapshot, write_snapshot
 from gateway.contract.worst_case import Quote, quote
 from gateway.errors import GatewayError
-from gateway.execution.bounds import Bounds, parse_within
+from gateway.execution.bounds import Bounds, check_document, parse_within
 from gateway.graph.schema import make_schema
 
 __all__ = ["Report", "check_documents", "check_operations"]
@@ -98,26 +99,35 @@ def check_documents(
                 found = [problem_of(error, operation.place) for error in price]
         problems.update(found)
     for fragment in gathered.fragments:
-        problems.update(map(problem_of, validate(served or schema._schema, fragment, _FOR_FRAGMENTS)))
+        problems.update(_problems_alone(fragment, served or schema._schema))
     if unknown and not problems:
         raise DocumentsError(f"--var {min(unknown)}: no operation has a variable ${min(unknown)}.")
     return Report(len(gathered.operations), quotes, sorted(problems))
 
 
 def _problems(operation: ClientOperation, schema: Schema, served: GraphQLSchema | None) -> list[Problem]:
+    try:
+        parse_within(print_ast(operation.document), Bounds())
+    except (GatewayError, GraphQLError) as error:
+        return [Problem(operation.place, f"{operation.label}: {error}")]
     rules = specified_rules if operation.is_whole else _FOR_PARTS
     errors = validate(served or schema._schema, operation.document, rules)
     prefix = ""
     if not errors and served is not None:
         errors = validate(schema._schema, operation.document, rules)
         prefix = "This release, which tells the price, does not take it: "
-    if not errors:
-        try:
-            parse_within(print_ast(operation.document), Bounds())
-        except (GatewayError, GraphQLError) as error:
-            return [Problem(operation.place, f"{operation.label}: {error}")]
     found = (problem_of(error, operation.place) for error in errors)
     return [Problem(each.place, prefix + each.message) for each in found]
+
+
+def _problems_alone(fragment: DocumentNode, schema: GraphQLSchema) -> list[Problem]:
+    """What is wrong with a fragment that no operation spreads, and with those that it needs."""
+    place = place_of(fragment.definitions[0])
+    try:
+        check_document(fragment, Bounds())
+    except GatewayError as error:
+        return [Problem(place, str(error))]
+    return [problem_of(error, place) for error in validate(schema, fragment, _FOR_FRAGMENTS)]
 
 
 def _too_dear(report: Report, most: int) -> list[Problem]:
@@ -151,7 +161,7 @@ def _compare(report: Report, snapshot: Path, before: dict[str, Price] | None, is
     }
     nameless = len(report.quotes) - len(prices)
     if nameless:
-        report.notes.append(f"{snapshot}: of {nameless} without a name there is no telling how they change.")
+        report.notes.append(f"{snapshot} has no prices of operations without a name, of which there are {nameless}.")
     if before is not None:
         changes = compare_prices(before, prices)
         report.changes = [change for change in changes if is_whole or change.kind != "removed"]
@@ -160,12 +170,12 @@ def _compare(report: Report, snapshot: Path, before: dict[str, Price] | None, is
         dearer = [change for change in report.changes if change.kind == "dearer"]
         report.problems += [Problem(places[change.name], str(change)) for change in dearer]
         if report.changes:
-            report.notes.append(f"{snapshot}: it has other prices; --update writes these.")
+            report.notes.append(f"{snapshot} has other prices: if these are meant, write them with --update.")
     elif is_whole:
         write_snapshot(snapshot, prices)
-        report.notes.append(f"{snapshot}: written, with {len(prices)} operations. Commit it.")
+        report.notes.append(f"{snapshot} is written: commit it.")
     else:
-        report.notes.append(f"{snapshot}: not written, as not all is right.")
+        report.notes.append(f"{snapshot} is not written, since not all operations have a price.")
 
 
 def _read_schema(path: Path) -> GraphQLSchema:

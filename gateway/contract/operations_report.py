@@ -26,10 +26,9 @@ def price_lines(source: str, operation: ClientOperation, price: Quote, *, edges:
 
 
 def summary_lines(report: Report) -> Iterator[str]:
-    """What changed without being dearer, what was done with the snapshot, and how much there was to check."""
-    for change in report.changes:
-        if change.kind != "dearer":
-            yield str(change)
+    """What changed and is no problem, what was done with the snapshot, and how much there was to check."""
+    told = {problem.message for problem in report.problems}
+    yield from (words for words in map(str, report.changes) if words not in told)
     yield from report.notes
     yield f"{_count(report.operations, 'operation')}, {_count(len(report.problems), 'problem')}"
 

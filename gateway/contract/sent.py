@@ -8,8 +8,7 @@ fragment is fetched again. What comes of it is what the server is asked, and so 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from graphql import (
     ArgumentNode,
     DirectiveNode,
     DocumentNode,
+    ExecutableDefinitionNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -42,7 +42,7 @@ from graphql import (
     visit,
 )
 
-__all__ = ["Sent", "fragment_as_sent", "operation_as_sent", "refetch_query", "spreads_in"]
+__all__ = ["Sent", "as_sent", "refetch_query", "spreads_in"]
 
 _LOCAL = frozenset({"client", "rest", "updatable"})
 """What has one of these the client answers itself, or only writes to: https://www.apollographql.com/docs/react/local-state,
@@ -71,37 +71,43 @@ class Sent:
     """Spreads of fragments that are nowhere; they are not in the document."""
 
 
-def operation_as_sent(operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Sent:
-    """The operation with the fragments it needs, from all that there are; raises GraphQLError when they have no end."""
+def as_sent(
+    definition: OperationDefinitionNode | FragmentDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
+) -> Sent:
+    """An operation with the fragments it needs, from all that there are; or a fragment alone, with its arguments' defaults.
+
+    Raises GraphQLError when fragments that have arguments spread themselves without end.
+    """
     made = _Sending(fragments)
-    if _is_local(operation):
-        return Sent(None, ())
-    with _bounded(operation):
-        selections = made.selections(operation.selection_set.selections, {})
+    try:
+        if isinstance(definition, FragmentDefinitionNode):
+            made.spread(definition, (), {})
+            parts: tuple[ExecutableDefinitionNode, ...] = tuple(made.fragments)
+        else:
+            operation = _operation_as_sent(definition, made)
+            parts = (operation, *made.fragments) if operation is not None else ()
+    except RecursionError:
+        raise GraphQLError("The fragments it spreads are nested too deeply.", definition) from None
+    return Sent(DocumentNode(definitions=parts) if parts else None, tuple(made.missing))
+
+
+def _operation_as_sent(operation: OperationDefinitionNode, made: _Sending) -> OperationDefinitionNode | None:
+    selections = made.selections(operation.selection_set.selections, {}) if not _is_local(operation) else ()
     if not selections:
-        return Sent(None, tuple(made.missing))
+        return None
     directives = made.directives(operation.directives, {})
-    used_at_first = _variables_in([operation, *(fragments[name] for name in spreads_in(operation, fragments))])
+    used_at_first = _variables_in([operation, *(made.known[name] for name in spreads_in(operation, made.known))])
     definitions = [
         definition
         for definition in operation.variable_definitions or ()
         if definition.variable.name.value in made.variables or definition.variable.name.value not in used_at_first
     ]
-    sent = replace(
+    return replace(
         operation,
         directives=directives,
         variable_definitions=(*definitions, *made.provided.values()),
         selection_set=replace(operation.selection_set, selections=selections),
     )
-    return Sent(DocumentNode(definitions=(sent, *made.fragments)), tuple(made.missing))
-
-
-def fragment_as_sent(fragment: FragmentDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Sent:
-    """A fragment that no operation spreads, with those that it needs; its own arguments have their defaults."""
-    made = _Sending(fragments)
-    with _bounded(fragment):
-        made.spread(fragment, (), {})
-    return Sent(DocumentNode(definitions=tuple(made.fragments)) if made.fragments else None, tuple(made.missing))
 
 
 def spreads_in(node: Node, fragments: Mapping[str, FragmentDefinitionNode]) -> dict[str, None]:
@@ -136,15 +142,15 @@ def refetch_query(
         (print_ast(each.value) for each in directive.arguments or () if each.name.value == "queryName"), ""
     )
     own = {each.name.value: each for each in _definitions_of(fragment)}
+    passed = {name: each for name, each in own.items() if _in_object(each, "provider") is None}
     declared = [
         f"${name}: {_type_of(each)}{f' = {print_ast(default)}' if (default := _in_object(each, 'defaultValue')) else ''}"
-        for name, each in own.items()
-        if _in_object(each, "provider") is None
+        for name, each in passed.items()
     ]
     used = _variables_in([fragment]) - own.keys()
     declared += [print_ast(definition) for name, definition in global_variables.items() if name in used]
-    passed = " ".join(f"{name}: ${name}" for name, each in own.items() if _in_object(each, "provider") is None)
-    spread = f"...{fragment.name.value}{f' @arguments({passed})' if passed else ''}"
+    arguments = f" @arguments({' '.join(f'{name}: ${name}' for name in passed)})" if passed else ""
+    spread = f"...{fragment.name.value}{arguments}"
     if fragment.type_condition.name.value != "Query":
         declared.append("$id: ID!")
         spread = f"node(id: $id) {{ {spread} }}"
@@ -197,7 +203,9 @@ class _Sending:
         if key in self._made:
             return self._made[key]
         twins = sum(made[0] == original for made in self._made)
-        name = self._made[key] = f"{original}_{twins + 1}" if twins else original  # Known now, as it may spread itself.
+        name = self._made[key] = (
+            f"{original}__{twins + 1}" if twins else original
+        )  # Known now, as it may spread itself.
         place = len(self.fragments)
         selections = self.selections(fragment.selection_set.selections, own) if not _is_local(fragment) else ()
         if not selections:
@@ -275,14 +283,6 @@ class _Sending:
         return variable
 
 
-@contextmanager
-def _bounded(definition: Node) -> Iterator[None]:
-    try:
-        yield
-    except RecursionError:
-        raise GraphQLError("The fragments it spreads are nested too deeply.", definition) from None
-
-
 def _definitions_of(fragment: FragmentDefinitionNode) -> list[ArgumentNode]:
     """The arguments that Relay's `@argumentDefinitions` gives a fragment, each with an object that says its type."""
     return [
@@ -304,6 +304,8 @@ def _type_of(definition: ArgumentNode) -> str:
 
 
 def _is_local(node: SelectionNode | OperationDefinitionNode | FragmentDefinitionNode) -> bool:
+    if isinstance(node, FieldNode) and node.name.value == "__id":  # Relay's own id of a record in its store.
+        return True
     return any(each.name.value in _LOCAL for each in node.directives or ())
 
 

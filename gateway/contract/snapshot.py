@@ -57,34 +57,27 @@ class Change:
 
     @property
     def edges(self) -> dict[str, tuple[int, int]]:
-        """The calls before and after of each field for which they changed, those that grew most first."""
+        """The calls before and after of each field for which they changed, those that changed most first."""
         before, after = (price.edges if price is not None else {} for price in (self.before, self.after))
-        changed = {
-            place: (before.get(place, 0), after.get(place, 0))
-            for place in {**before, **after}
-            if before.get(place) != after.get(place)
-        }
-        return dict(sorted(changed.items(), key=lambda each: (each[1][0] - each[1][1], each[0])))
+        both = {place: (before.get(place, 0), after.get(place, 0)) for place in {**before, **after}}
+        changed = [(place, calls) for place, calls in both.items() if calls[0] != calls[1]]
+        return dict(sorted(changed, key=lambda each: (-abs(each[1][1] - each[1][0]), each[0])))
 
     def __str__(self) -> str:
         if self.before is None or self.after is None:
             price = self.before or self.after
             assert price is not None
-            return f"{self.name} is {'new' if self.before is None else 'gone'}: {price.calls} calls"
-        parts = [f"{self.before.calls} → {self.after.calls} calls"] if self.before.calls != self.after.calls else []
-        if self.before.round_trips != self.after.round_trips:
-            parts.append(f"{self.before.round_trips} → {self.after.round_trips} round trips")
-        edges = (
-            list(self.edges.items())
-            if self.kind == "cheaper"
-            else [(place, calls) for place, calls in self.edges.items() if calls[1] > calls[0]]
-        )
-        if self.kind == "cheaper":
-            edges.reverse()
-        shown = [f"{place} {before} → {after}" for place, (before, after) in edges[:_EDGES_SHOWN]]
+            return f"{self.name} is {'new' if self.before is None else 'gone'}: {price.calls} call{'s' * (price.calls != 1)}"
+        parts = [
+            f"{before} → {after} {what}"
+            for before, after, what in zip(_cost(self.before), _cost(self.after), ("calls", "round trips"), strict=True)
+            if before != after
+        ]
+        rises = self.kind == "dearer"
+        edges = [f"{place} {low} → {high}" for place, (low, high) in self.edges.items() if (high > low) is rises]
         if len(edges) > _EDGES_SHOWN:
-            shown.append(f"and {len(edges) - _EDGES_SHOWN} more")
-        return f"{self.name} {', '.join(parts)}{': ' if shown else ''}{', '.join(shown)}"
+            edges[_EDGES_SHOWN:] = [f"and {len(edges) - _EDGES_SHOWN} more"]
+        return f"{self.name} {', '.join(parts)}{': ' if edges else ''}{', '.join(edges)}"
 
 
 def compare_prices(before: Mapping[str, Price], after: Mapping[str, Price]) -> list[Change]:

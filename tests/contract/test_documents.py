@@ -66,13 +66,14 @@ def test_absolute_patterns(here: Path) -> None:
     ("pattern", "words"),
     [
         ("src/**/*.vue", "src/**/*.vue: no file is there"),
-        ("missing", "missing: no file is there"),
-        ("src/(", "src/(: no file"),
+        ("missing", "missing: there is no such file"),
+        ("src/(", "src/(: there is no such file"),
+        ("{x,y}.ts", "{x,y}.ts: no file is there"),
         ("src/[z-a].ts", "no file"),
         ("src/[", "no file"),
         ("", "An empty pattern"),
-        ("\0", "no file is there"),
-        ("x" * 5000, "no file is there"),
+        ("\0", "there is no such file"),
+        ("x" * 5000, "there is no such file"),
         ("{a,b}" * 20, "more than 1000 patterns"),
     ],
 )

@@ -66,6 +66,9 @@ def test_operations_have_the_fragments_they_need(texts: list[str], joined: list[
         ("query A @raw_response_type @throwOnFieldError { a @required(action: LOG) ...F @relay(mask: false) @alias } "
          "fragment F on Q @inline { f @catch(to: RESULT) }", "query A { a ...F } fragment F on Q { f }"),
         ("query A { a } query B @updatable { b }", "query A { a }"),
+        ("query A { a { __id __typename b } c { __id } }", "query A { a { __typename b } }"),
+        ("query A { ...F @arguments(n: 3) } fragment F on Q @argumentDefinitions(n: {type: Int, defaultValue: 7}) { f(n: $n) }",
+         "query A { ...F } fragment F on Q { f(n: 3) }"),
         ("query A($n: Int) { ...F @arguments(n: $n) } "
          "fragment F on Q @argumentDefinitions(n: {type: \"Int\", defaultValue: 7}) { f(n: $n) }",
          "query A($n: Int) { ...F } fragment F on Q { f(n: $n) }"),
@@ -76,8 +79,8 @@ def test_operations_have_the_fragments_they_need(texts: list[str], joined: list[
         ("query A { ...F @arguments(n: 1) a { ...F @arguments(n: 2) ...F @arguments(n: 1) } } "
          "fragment F on Q @argumentDefinitions(n: {type: \"Int\"}) { f(n: $n) ...G @arguments(m: $n) } "
          "fragment G on Q @argumentDefinitions(m: {type: \"Int!\"}) { g @include(if: $m) }",
-         "query A { ...F a { ...F_2 ...F } } fragment F on Q { f(n: 1) ...G } fragment F_2 on Q { f(n: 2) ...G_2 } "
-         "fragment G on Q { g @include(if: 1) } fragment G_2 on Q { g @include(if: 2) }"),
+         "query A { ...F a { ...F__2 ...F } } fragment F on Q { f(n: 1) ...G } fragment F__2 on Q { f(n: 2) ...G__2 } "
+         "fragment G on Q { g @include(if: 1) } fragment G__2 on Q { g @include(if: 2) }"),
         # A variable of the operation's own may be used in a fragment that does not define it.
         ("query A($n: Int) { ...F } fragment F on Q { f(n: $n) }", "query A($n: Int) { ...F } fragment F on Q { f(n: $n) }"),
         ("query A { ...F } fragment F on Q "
@@ -112,6 +115,8 @@ def test_an_operation_for_the_client_alone_is_none() -> None:
         ('fragment F on Query @refetchable(queryName: "R") { f }', "query R { ...F }"),
         ('fragment F on T @refetchable(queryName: "R") @argumentDefinitions(n: {type: "Int", defaultValue: 7},'
          ' c: {type: "ID!"}) { f(n: $n, c: $c) }', "query R($n: Int = 7, $c: ID!, $id: ID!) { node(id: $id) { ...F } }"),
+        ('fragment F on T @refetchable(queryName: "R") @argumentDefinitions(n: {type: Int}) { f(n: $n) }',
+         "query R($n: Int, $id: ID!) { node(id: $id) { ...F } }"),
         ('query A($g: [Int!]!, $h: Int) { a { ...F } b(h: $h) } fragment F on T @refetchable(queryName: "R") { f(g: $g) }',
          "query R($g: [Int!]!, $id: ID!) { node(id: $id) { ...F } }"),
     ],

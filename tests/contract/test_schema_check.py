@@ -269,7 +269,7 @@ def test_no_server_is_imported() -> None:
 
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("### `schema check`\n")[2].partition("\n## ")[0].partition("\n### ")[0]
+SECTION = README.partition("### schema check\n")[2].partition("\n## ")[0].partition("\n### ")[0]
 
 THREAD = """\
 import { gql } from "@apollo/client";
