@@ -229,6 +229,8 @@ _VARIABLES: _Option = click.option(
     "--var", "pairs", multiple=True, metavar="NAME=VALUE", help="A variable; VALUE is JSON, or else text."
 )
 
+_TOKEN: _Option = click.option("--token", envvar="RECEIPTS_GATEWAY_TOKEN", help="Caller's token for a URL.")
+
 _FORMAT: _Option = click.option(
     "--format",
     "output",
@@ -287,9 +289,8 @@ def cost(sources: tuple[str, ...], pairs: tuple[str, ...]) -> None:
 @operations.command("check")
 @click.argument("patterns", metavar="PATTERN…", nargs=-1, required=True)
 @_VARIABLES
-@click.option(
-    "--schema", "schema_file", type=click.Path(path_type=Path), metavar="FILE", help="Another schema, as SDL."
-)
+@click.option("--schema", "where", metavar="SCHEMA", help="What is served, if another: a file, a URL or git:REV.")
+@_TOKEN
 @click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Fail operations that could take more.")
 @click.option(
     "--snapshot",
@@ -303,7 +304,8 @@ def cost(sources: tuple[str, ...], pairs: tuple[str, ...]) -> None:
 def check_operations(
     patterns: tuple[str, ...],
     pairs: tuple[str, ...],
-    schema_file: Path | None,
+    where: str | None,
+    token: str | None,
     max_calls: int | None,
     snapshot: Path | None,
     update: bool,
@@ -318,9 +320,11 @@ def check_operations(
     The exit code is 0 when all is right, 1 when something is not, and 2 when the check could not be made.
     """
     from gateway.contract.documents import DocumentsError
+    from gateway.contract.github import workflow_command
     from gateway.contract.operations_check import check_operations
-    from gateway.contract.operations_report import annotation, as_json, price_lines, summary_lines
+    from gateway.contract.operations_report import as_json, price_lines, summary_lines
     from gateway.contract.snapshot import SnapshotError
+    from gateway.contract.sources import SourceError, read_source
 
     if update and snapshot is None:
         raise _refusal("--update writes a snapshot: say which with --snapshot FILE.")
@@ -328,12 +332,12 @@ def check_operations(
         report = check_operations(
             patterns,
             dict(_variable(pair) for pair in pairs),
-            schema_file=schema_file,
+            served=read_source(where, token).schema if where is not None else None,
             max_calls=max_calls,
             snapshot=snapshot,
             update=update,
         )
-    except (DocumentsError, SnapshotError) as error:
+    except (DocumentsError, SnapshotError, SourceError) as error:
         raise _refusal(str(error)) from None
     if output == "json":
         click.echo(as_json(report))
@@ -341,7 +345,8 @@ def check_operations(
         for operation, price in report.quotes:
             click.echo("\n".join(price_lines(str(operation.place), operation, price)))
         for problem in report.problems:
-            click.echo(annotation(problem) if output == "github" else problem, err=output == "text")
+            shown = workflow_command("error", problem.message, problem.place) if output == "github" else problem
+            click.echo(shown, err=output == "text")
         click.echo("\n".join(summary_lines(report)))
     if report.problems:
         sys.exit(1)
@@ -360,7 +365,7 @@ def schema(context: click.Context) -> None:
 @schema.command("check")
 @click.argument("old")
 @click.argument("new", required=False)
-@click.option("--token", envvar="RECEIPTS_GATEWAY_TOKEN", help="Caller's token for a URL.")
+@_TOKEN
 @click.option(
     "--operations",
     "patterns",

@@ -13,17 +13,15 @@ from graphql import (
     GraphQLSchema,
     NoUnusedFragmentsRule,
     NoUnusedVariablesRule,
-    build_schema,
     print_ast,
     specified_rules,
     validate,
-    validate_schema,
 )
 from strawberry import Schema
 
 from gateway.contract.documents import ClientDocument, DocumentsError, find_documents
 from gateway.contract.operations import ClientOperation, Problem, gather_operations, place_of, problem_of
-from gateway.contract.snapshot import Change, Price, SnapshotError, compare_prices, read_snapshot, write_snapshot
+from gateway.contract.snapshot import Price, PriceChange, SnapshotError, compare_prices, read_snapshot, write_snapshot
 from gateway.contract.worst_case import Quote, quote
 from gateway.errors import GatewayError
 from gateway.execution.bounds import Bounds, check_document, parse_within
@@ -46,7 +44,7 @@ class Report:
     """Those that are right, with their prices, in the order of their files."""
     problems: list[Problem]
     """All that is wrong, in the order of files."""
-    changes: list[Change] = field(default_factory=list)
+    changes: list[PriceChange] = field(default_factory=list)
     """What differs from the snapshot, by name; what is dearer is among the problems, too."""
     notes: list[str] = field(default_factory=list)
     """What was done, or not, with the snapshot."""
@@ -56,18 +54,17 @@ def check_operations(
     patterns: Sequence[str],
     variables: Mapping[str, Any],
     *,
-    schema_file: Path | None = None,
+    served: GraphQLSchema | None = None,
     max_calls: int | None = None,
     snapshot: Path | None = None,
     update: bool = False,
 ) -> Report:
     """Check the operations in all documents that the patterns name, with these variables where an operation has them.
 
-    They must fit the schema in `schema_file`, where there is one, and this package's, which tells the price. None may take
-    more than `max_calls`, or more than it does in the `snapshot`; where that is no file yet, or with `update`, it is written.
+    They must fit the schema that is `served`, where that is another one, and this package's, which tells the price. None may
+    take more than `max_calls`, or more than in the `snapshot`; where that is no file yet, or with `update`, it is written.
     Raises `DocumentsError` and `SnapshotError` when the check cannot be made.
     """
-    served = _read_schema(schema_file) if schema_file is not None else None
     before = _before(snapshot, update) if snapshot is not None else None
     report = check_documents(find_documents(patterns), variables, served)
     is_whole = not report.problems
@@ -176,20 +173,3 @@ def _compare(report: Report, snapshot: Path, before: dict[str, Price] | None, is
         report.notes.append(f"{snapshot} is written: commit it.")
     else:
         report.notes.append(f"{snapshot} is not written, since not all operations have a price.")
-
-
-def _read_schema(path: Path) -> GraphQLSchema:
-    try:
-        schema = build_schema(path.read_text(encoding="utf-8-sig"))
-        errors = validate_schema(schema)
-        if errors:
-            raise errors[0]
-    except OSError as error:
-        raise DocumentsError(f"{path}: it cannot be read ({error.strerror}).") from None
-    except UnicodeDecodeError:
-        raise DocumentsError(f"{path}: it is not UTF-8 text.") from None
-    except (GraphQLError, TypeError) as error:
-        words = " ".join(str(getattr(error, "message", error)).split())
-        at = "".join(f":{each.line}:{each.column}" for each in (getattr(error, "locations", None) or [])[:1])
-        raise DocumentsError(f"{path}{at}: it is no schema ({words}).") from None
-    return schema

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.contract.operations import ClientOperation, Place, Problem
+from gateway.contract.operations import ClientOperation, Place
 from gateway.contract.operations_check import Report
-from gateway.contract.snapshot import Change
+from gateway.contract.snapshot import PriceChange
 from gateway.contract.worst_case import Quote
 
-__all__ = ["annotation", "as_json", "price_lines", "summary_lines"]
+__all__ = ["as_json", "price_lines", "summary_lines"]
 
 
 def price_lines(source: str, operation: ClientOperation, price: Quote, *, edges: bool = False) -> Iterator[str]:
@@ -31,15 +30,6 @@ def summary_lines(report: Report) -> Iterator[str]:
     yield from (words for words in map(str, report.changes) if words not in told)
     yield from report.notes
     yield f"{_count(report.operations, 'operation')}, {_count(len(report.problems), 'problem')}"
-
-
-def annotation(problem: Problem) -> str:
-    """A problem as GitHub shows it beside the line.
-
-    https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#setting-an-error-message
-    """
-    place = problem.place
-    return f"::error file={_escaped(str(place.path))},line={place.line},col={place.column}::{_plain(problem.message)}"
 
 
 def as_json(report: Report) -> str:
@@ -66,7 +56,7 @@ def as_json(report: Report) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False)
 
 
-def _change(change: Change) -> dict[str, Any]:
+def _change(change: PriceChange) -> dict[str, Any]:
     return {
         "name": change.name,
         "kind": change.kind,
@@ -82,11 +72,3 @@ def _place(place: Place) -> dict[str, Any]:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[%\r\n]", lambda each: f"%{ord(each[0]):02X}", text)
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"[%\r\n:,]", lambda each: f"%{ord(each[0]):02X}", text)

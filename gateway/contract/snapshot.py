@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Change", "Price", "SnapshotError", "compare_prices", "read_snapshot", "write_snapshot"]
+__all__ = ["Price", "PriceChange", "SnapshotError", "compare_prices", "read_snapshot", "write_snapshot"]
 
 _VERSION = 1
 _EDGES_SHOWN = 5
@@ -39,7 +39,7 @@ class _Snapshot(_Version, forbid_unknown_fields=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PriceChange:
     """One operation that costs something else than before, is new, or is gone."""
 
     name: str
@@ -80,10 +80,10 @@ class Change:
         return f"{self.name} {', '.join(parts)}{': ' if edges else ''}{', '.join(edges)}"
 
 
-def compare_prices(before: Mapping[str, Price], after: Mapping[str, Price]) -> list[Change]:
+def compare_prices(before: Mapping[str, Price], after: Mapping[str, Price]) -> list[PriceChange]:
     """The changes between two sets of prices, sorted by the operations' names."""
     return [
-        Change(name, before.get(name), after.get(name))
+        PriceChange(name, before.get(name), after.get(name))
         for name in sorted({*before, *after})
         if name not in before or name not in after or _cost(before[name]) != _cost(after[name])
     ]
