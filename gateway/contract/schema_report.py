@@ -129,8 +129,9 @@ def _closing(report: SchemaReport) -> Iterator[str]:
     if report.impact is not None:
         broken, all_ = len(report.impact.broken), len(report.impact.checked)
         yield f"{_count(all_, 'operation')} checked, of which {broken} no longer {'fits' if broken == 1 else 'fit'}."
-        if report.only_used and report.impact.unchecked:
-            yield "As not all operations could be checked, changes count that touch none."
+        if report.only_used and not report.impact.is_certain:
+            why = "not all operations could be checked" if report.impact.unchecked else "there are no operations"
+            yield f"Changes that touch none count as well, since {why}."
     yield f"The check fails (--fail-on {report.bound})." if report.fails else "The check passes."
 
 
