@@ -100,6 +100,10 @@ def _ask(url: str, token: str | None, query: str) -> dict[str, Any]:
                 raise IntrospectionError(
                     f"{name} is elsewhere ({error.code}): give the address that it leads to."
                 ) from None
+            if error.code in {404, 405}:
+                raise IntrospectionError(
+                    f"{name} is no GraphQL endpoint ({error.code}). A gateway's address ends in /graphql."
+                ) from None
             body = error.read(_LARGEST_BYTES + 1)  # An error of GraphQL may come with any status.
     except (OSError, HTTPException):
         raise IntrospectionError(f"{name} cannot be reached. Is the gateway running?") from None

@@ -30,6 +30,11 @@ class Impact:
     unchecked: list[Problem]
     """Why others could not be checked: they cannot be read, or do not fit the old schema either."""
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether a change that touches none of the operations is known not to matter to them."""
+        return bool(self.checked) and not self.unchecked
+
 
 @dataclass(frozen=True, slots=True)
 class SchemaReport:
@@ -46,7 +51,7 @@ class SchemaReport:
     bound: Criticality | None
     """How bad a change must be for the check to fail; None when none is."""
     only_used: bool
-    """Whether changes that touch no operation do not count; they do where not all operations could be checked."""
+    """Whether it was asked that changes that touch no operation do not count."""
     failing: list[Change]
     """The changes that make the check fail."""
     fails: bool
@@ -68,7 +73,7 @@ def check_schemas(
     """Compare two schemas, and look which of the operations in the documents the changes touch.
 
     The check fails for changes as bad as the bound or worse, and never where that is None. With `only_used` those do not
-    count that touch no operation, provided that all operations could be checked.
+    count that touch no operation, provided that there are operations, and all could be checked.
     """
     untold = sorted(old.untold | new.untold)
     changes = [change for change in find_changes(old.schema, new.schema) if not change.kind.startswith(tuple(untold))]
@@ -76,7 +81,7 @@ def check_schemas(
     ranks = list(Criticality)
     bad = ranks[: ranks.index(bound) + 1] if bound is not None else []
     failing = [change for change in changes if change.criticality in bad]
-    if only_used and impact is not None and not impact.unchecked:
+    if only_used and impact is not None and impact.is_certain:
         failing = [change for change in failing if impact.touched.get(change)]
     is_broken = bound is not None and impact is not None and bool(impact.broken)
     fails = bool(failing) or is_broken
@@ -92,13 +97,13 @@ def _impact(old: Source, new: Source, changes: list[Change], documents: Sequence
     for operation in gathered.operations:
         if not operation.is_whole:
             continue  # The fragment that is missing is among the problems.
-        misfits = validate(old.schema, operation.document)
+        misfits = _misfits(operation, old)
         if misfits:
-            unchecked.update(problem_of(error, operation.place) for error in misfits)
+            unchecked.update(misfits)
             continue
         checked.append(operation)
         marks.append(marks_of(old.schema, operation.document))
-        problems = [problem_of(error, operation.place) for error in validate(new.schema, operation.document)]
+        problems = _misfits(operation, new)
         if problems:
             broken.append((operation, problems))
     touched = {
@@ -107,3 +112,8 @@ def _impact(old: Source, new: Source, changes: list[Change], documents: Sequence
         if change.criticality is not Criticality.SAFE
     }
     return Impact(checked, touched, broken, sorted(unchecked))
+
+
+def _misfits(operation: ClientOperation, source: Source) -> list[Problem]:
+    """Why the operation does not fit the schema."""
+    return [problem_of(error, operation.place) for error in validate(source.schema, operation.document)]

@@ -30,18 +30,17 @@ def text_lines(report: SchemaReport) -> Iterator[str]:
     """All of it for people; descriptions that changed are counted."""
     for criticality in Criticality:
         changes = [change for change in report.changes if change.criticality is criticality]
-        described = [change for change in changes if change.kind.endswith("DESCRIPTION_CHANGED")]
+        told = [change for change in changes if not _is_description(change)]
         if changes:
             yield f"{criticality.capitalize()}:"
-        for change in changes:
-            if change not in described:
-                yield f"  {change.message}"
-                touched = _touched(report, change)
-                yield from (f"    {_line(operation)}" for operation in touched or ())
-                if touched == []:
-                    yield "    It touches no operation."
-        if described:
-            yield f"  {_count(len(described), 'description')} changed."
+        for change in told:
+            yield f"  {change.message}"
+            touched = _touched(report, change)
+            yield from (f"    {_line(operation)}" for operation in touched or ())
+            if touched == []:
+                yield "    It touches no operation."
+        if len(told) < len(changes):
+            yield f"  {_count(len(changes) - len(told), 'description')} changed."
         if changes:
             yield ""
     yield from _operations(report)
@@ -50,13 +49,13 @@ def text_lines(report: SchemaReport) -> Iterator[str]:
 
 def as_json(report: SchemaReport) -> str:
     """All of it for programs."""
-    impact = report.impact
+    impact, failing = report.impact, set(report.failing)
     content: dict[str, Any] = {
         "old": report.old,
         "new": report.new,
         "fails": report.fails,
         "counts": {criticality.value: report.count(criticality) for criticality in Criticality},
-        "changes": [_change(report, change) for change in report.changes],
+        "changes": [_change(report, change, fails=change in failing) for change in report.changes],
         "notCompared": [_UNTOLD[kind] for kind in report.untold],
         "operations": None,
     }
@@ -78,7 +77,7 @@ def github_lines(report: SchemaReport) -> Iterator[str]:
     Descriptions are left out.
     """
     for change in report.changes:
-        if change.kind.endswith("DESCRIPTION_CHANGED"):
+        if _is_description(change):
             continue
         level, title = _LEVELS[change.criticality], f"{change.criticality.capitalize()}: {change.coordinate}"
         touched = _touched(report, change)
@@ -95,6 +94,10 @@ def github_lines(report: SchemaReport) -> Iterator[str]:
         for problem in report.impact.unchecked:
             yield workflow_command("warning", problem.message, problem.place, title="Not checked")
     yield from _closing(report)
+
+
+def _is_description(change: Change) -> bool:
+    return change.kind.endswith("DESCRIPTION_CHANGED")
 
 
 def _touched(report: SchemaReport, change: Change) -> list[ClientOperation] | None:
@@ -126,8 +129,9 @@ def _closing(report: SchemaReport) -> Iterator[str]:
     if report.impact is not None:
         broken, all_ = len(report.impact.broken), len(report.impact.checked)
         yield f"{_count(all_, 'operation')} checked, of which {broken} no longer {'fits' if broken == 1 else 'fit'}."
-        if report.only_used and report.impact.unchecked:
-            yield "As not all operations could be checked, changes count that touch none."
+        if report.only_used and not report.impact.is_certain:
+            why = "not all operations could be checked" if report.impact.unchecked else "there are no operations"
+            yield f"Changes that touch none count as well, since {why}."
     yield f"The check fails (--fail-on {report.bound})." if report.fails else "The check passes."
 
 
@@ -135,14 +139,14 @@ def _line(operation: ClientOperation) -> str:
     return f"{operation.place.path}:{operation.place.line} {operation.label}"
 
 
-def _change(report: SchemaReport, change: Change) -> dict[str, Any]:
+def _change(report: SchemaReport, change: Change, *, fails: bool) -> dict[str, Any]:
     touched = _touched(report, change)
     return {
         "criticality": change.criticality,
         "kind": change.kind,
         "coordinate": change.coordinate,
         "message": change.message,
-        "fails": change in report.failing,
+        "fails": fails,
         "touches": [_operation(each) for each in touched] if touched is not None else None,
     }
 

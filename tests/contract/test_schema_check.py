@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -152,7 +154,11 @@ def test_what_cannot_be_checked_is_told_apart_and_counts() -> None:
         "src/panel.tsx:1:63",
     ]
     assert "1 operation checked, of which 0 no longer fit." in apart
-    assert "As not all operations could be checked, changes count that touch none." in apart
+    assert "Changes that touch none count as well, since not all operations could be checked." in apart
+    Path("empty.ts").write_text("export {}")
+    result = both("--operations", "empty.ts", "--only-used")
+    assert "Changes that touch none count as well, since there are no operations." in result.output
+    assert result.exit_code == 1
 
 
 def test_what_programs_read() -> None:
@@ -256,11 +262,92 @@ def test_the_group_prints_the_schema_and_knows_no_other_command() -> None:
     assert "No such command 'chekc'" in result.output
 
 
-def test_no_server_is_imported() -> None:
-    code = "import sys, gateway.cli as c; c.main(sys.argv[1:], standalone_mode=False); print(*sys.modules, file=sys.stderr)"
-    arguments = ["schema", "check", "old.graphql", "old.graphql", *CLIENT]
-    loaded = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=os.environ, timeout=30
-    ).stderr.split()
+@pytest.mark.parametrize("arguments", [("old.graphql", "new.graphql", *CLIENT), ("old.graphql",)])
+def test_no_server_is_imported(arguments: tuple[str, ...]) -> None:
+    code = "import sys, gateway.cli as c; c.main(sys.argv[1:], standalone_mode=False)"
+    run = [sys.executable, "-c", f"import atexit, sys; atexit.register(lambda: print(*sys.modules)); {code}"]
+    done = subprocess.run([*run, "schema", "check", *arguments], capture_output=True, text=True, timeout=30)
+    loaded = set(done.stdout.split())
     assert "gateway.contract.changes" in loaded
-    assert not {"starlette", "uvicorn", "aiohttp", "strawberry", "gateway.web", "gateway.graph"} & set(loaded)
+    assert not {"starlette", "uvicorn", "aiohttp", "gateway.web"} & loaded
+    assert ("strawberry" in loaded) == (len(arguments) == 1)
+
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+SECTION = README.partition("### schema check\n")[2].partition("\n## ")[0].partition("\n### ")[0]
+
+THREAD = """\
+import { gql } from "@apollo/client";
+export const THREAD = gql`
+  query Thread($service: ID!, $conversation: ID!) {
+    service(sid: $service) { conversation(sid: $conversation) { messages(first: 50) { edges { node { ...Row } } } } }
+  }
+`;
+"""
+
+
+@pytest.fixture
+def changed() -> None:
+    """A repository where the schema has been changed, as README's example has it."""
+    schema = print_schema()
+    Path("schema.graphql").write_text(schema)
+    Path("src/Thread.tsx").write_text(THREAD)
+    Path("src/row.graphql").write_text(
+        "fragment Row on Message {\n  receipts { edges { node { sid messageSid status } } }\n}\n"
+        "query Services { services { edges { node { friendlyName } } } }\n"
+    )
+    for name in ("panel.tsx", "parts.graphql", "size.graphql"):
+        Path("src", name).unlink()
+    identity = ("-c", "user.name=someone", "-c", "user.email=someone@example.com")
+    for arguments in (
+        ("init", "-q", "-b", "main"),
+        ("add", "."),
+        (*identity, "commit", "-qm", "Begin"),
+        ("update-ref", "refs/remotes/origin/main", "HEAD"),
+    ):
+        subprocess.run(["git", *arguments], check=True)
+    head, _, receipt = schema.partition("type Receipt implements Node {")
+    for old, new in (
+        ("first: Int = 50", "first: Int = 20"),
+        ("pageSize: 100, per: PAGE", "pageSize: 50, per: PAGE"),
+        ('"""Its name, for people."""', '"""What people call it."""'),
+    ):
+        head = head.replace(old, new, 1)
+    receipt = receipt.replace(
+        '"""The sid of its message: `IM…`."""\n  messageSid: ID!', '"""When."""\n  sentAt: DateTime', 1
+    )
+    Path("schema.graphql").write_text(f"{head}type Receipt implements Node {{{receipt}")
+
+
+@pytest.mark.usefixtures("changed")
+def test_readme_s_example_is_true() -> None:
+    command = SECTION.partition("```sh\n")[2].partition("```")[0]
+    result = CliRunner().invoke(main, shlex.split(command)[1:])
+    assert result.output == SECTION.partition("```text\n")[2].partition("```")[0]
+    assert result.exit_code == 1
+
+
+@pytest.mark.usefixtures("changed")
+def test_readme_s_workflow_works() -> None:
+    command = SECTION.partition("- run: ")[2].partition("\n")[0]
+    environ = os.environ | {
+        "GITHUB_BASE_REF": "main",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environ, timeout=30)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("::error title=Breaking%3A Receipt.messageSid::Receipt.messageSid was removed")
+
+
+def test_readme_has_the_object_as_it_is() -> None:
+    content = json.loads(both(*CLIENT, "--format", "json").output)
+    table = SECTION.partition("| key | holds |\n")[2].partition("\n\n")[0]
+    rows = {cells[1]: cells[2] for row in table.splitlines()[1:] if (cells := row.split("|"))}
+    assert [key for names in rows for key in re.findall(r"`(\w+)`", names)] == list(content)
+    for key, parts in {
+        "changes": content["changes"][0],
+        "counts": content["counts"],
+        "operations": content["operations"],
+    }.items():
+        words = rows[f" `{key}` "]
+        assert [name for name in parts if f"`{name}`" not in words] == []

@@ -137,6 +137,8 @@ async def test_a_gateway_may_want_a_token_and_hide_its_schema(sandbox: Sandbox) 
         message = await asyncio.to_thread(refusal, where, "ann-has-a-long-token")
         assert message.startswith(f"{where} does not tell its schema: “GraphQL introspection has been disabled")
         assert "GATEWAY_INTROSPECTION" in message
+        message = await asyncio.to_thread(refusal, f"{url}/nowhere", "ann-has-a-long-token")
+        assert message == f"{url}/nowhere is no GraphQL endpoint (404). A gateway's address ends in /graphql."
         message = await asyncio.to_thread(refusal, where, "line\nbreak")
         assert "cannot be asked" in message
         assert "break" not in message
