@@ -420,6 +420,8 @@ def test_programs_are_told_the_same() -> None:
     assert (result.exit_code, result.stderr) == (1, "")
     content: dict[str, Any] = json.loads(result.stdout)
     receipts = "Query.service.conversation.messages.receipts"
+    section = README.partition("\n### operations check\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(content)
     assert content["operations"][0] == {
         "name": "ReceiptsPanel", "file": "src/Panel.tsx", "line": 2, "column": 3, "calls": 51, "roundTrips": 2, "assumed": {},
         "edges": [
