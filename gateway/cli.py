@@ -228,43 +228,210 @@ def operations() -> None:
     """Look at operations without running them."""
 
 
+_VARIABLES: _Option = click.option(
+    "--var", "pairs", multiple=True, metavar="NAME=VALUE", help="A variable; VALUE is JSON, or else text."
+)
+
+_TOKEN: _Option = click.option("--token", envvar="RECEIPTS_GATEWAY_TOKEN", help="Caller's token for a URL.")
+
+_FORMAT: _Option = click.option(
+    "--format",
+    "output",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, or for GitHub to show beside the lines.",
+)
+
+_WORST_CASE = """
+    A variable that is given with --var is what it is. One with a default has that; one that may be null is left out; `after`
+    is null, as for a list's first page. What else is required is made up: `first` and `scan` are 1000, which is the most the
+    schema takes; sids and names are of records that differ; an id is of the kind of record that costs most, and a list of ids
+    has one. Conditions of @include and @skip are tried both ways. What was made up is told where it makes a difference.
+"""
+
+
+def _explained(command: Callable[..., None]) -> Callable[..., None]:
+    """Tell in a command's help what it takes variables to be."""
+    command.__doc__ = (command.__doc__ or "") + _WORST_CASE
+    return command
+
+
 @operations.command()
 @click.argument("sources", metavar="FILE…", nargs=-1, required=True)
-@click.option("--var", "pairs", multiple=True, metavar="NAME=VALUE", help="A variable; VALUE is JSON, or else text.")
+@_VARIABLES
+@_explained
 def cost(sources: tuple[str, ...], pairs: tuple[str, ...]) -> None:
     """Tell what operations cost at most, from the schema alone: no account and no call is needed.
 
-    FILE is a GraphQL document, or the name of an example. What a required variable is to be, is made up.
+    FILE is a GraphQL document, "-" for standard input, the name of an example, or a pattern as in `operations check`. Each
+    field that costs is told: in which round trip, how many calls, its place, and the upstream path.
     """
-    from gateway.offline import forecast_document
+    from gateway.contract.documents import ClientDocument, DocumentsError, find_documents
+    from gateway.contract.operations_check import check_documents
+    from gateway.contract.operations_report import price_lines
 
-    variables = dict(_variable(pair) for pair in pairs)
-    is_wrong = False
-    for source in sources:
-        for outcome in forecast_document(_document(source), variables):
-            if outcome.failures:
-                is_wrong = True
-                for failure in outcome.failures:
-                    where = "".join(f":{line}:{column}" for line, column in failure.locations[:1])
-                    click.echo(f"{source}{where}: {failure.error.message}", err=True)
-                continue
-            plan = outcome.extensions["plan"]
-            click.echo(
-                f"{source} {outcome.operation or '(no name)'}: at most {plan['requested']} upstream calls, "
-                f"{plan['roundTrips']} round trips"
-            )
-            for each in plan["edges"]:
-                click.echo(f"  {each['roundTrip']}  {each['calls']:>6}  {each['field']}  {each['upstream']}")
-    if is_wrong:
+    documents: list[ClientDocument] = []
+    try:
+        for source in sources:
+            if (source.isidentifier() and not Path(source).exists()) or source == "-":
+                documents.append(ClientDocument(Path(source), _document(source)))
+            else:
+                documents += find_documents([source])
+        report = check_documents(documents, dict(_variable(pair) for pair in pairs))
+    except DocumentsError as error:
+        raise _refusal(str(error)) from None
+    for operation, price in report.quotes:
+        click.echo("\n".join(price_lines(str(operation.place.path), operation, price, edges=True)))
+    for problem in report.problems:
+        click.echo(problem, err=True)
+    if report.problems:
         sys.exit(1)
 
 
-@main.command()
-def schema() -> None:
-    """Print the schema (SDL)."""
-    from gateway.graph.schema import print_schema
+@operations.command("check")
+@click.argument("patterns", metavar="PATTERN…", nargs=-1, required=True)
+@_VARIABLES
+@click.option("--schema", "where", metavar="SCHEMA", help="What is served, if another: a file, a URL or git:REV.")
+@_TOKEN
+@click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Fail operations that could take more.")
+@click.option(
+    "--snapshot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Fail operations that became dearer than in this file; where there is none, write it.",
+)
+@click.option("--update", is_flag=True, help="Write the snapshot as it is now.")
+@_FORMAT
+@_explained
+def check_operations(
+    patterns: tuple[str, ...],
+    pairs: tuple[str, ...],
+    where: str | None,
+    token: str | None,
+    max_calls: int | None,
+    snapshot: Path | None,
+    update: bool,
+    output: str,
+) -> None:
+    """Check a client's operations against the schema, and tell what each costs at most. No account and no call is needed.
 
-    click.echo(print_schema(), nl=False)
+    PATTERN is a file, a directory or a pattern such as 'src/**/*.{graphql,gql,ts,tsx,js,jsx}', in quotes. Documents are
+    GraphQL files, and in JavaScript and TypeScript what stands behind gql, graphql and /* GraphQL */. Fragments may be in
+    other files. What Apollo, urql, gql.tada and Relay take out or compile before they send is taken out and compiled.
+
+    The exit code is 0 when all is right, 1 when something is not, and 2 when the check could not be made.
+    """
+    from gateway.contract.documents import DocumentsError
+    from gateway.contract.github import workflow_command
+    from gateway.contract.operations_check import check_operations
+    from gateway.contract.operations_report import as_json, price_lines, summary_lines
+    from gateway.contract.snapshot import SnapshotError
+    from gateway.contract.sources import SourceError, read_source
+
+    if update and snapshot is None:
+        raise _refusal("--update writes a snapshot: say which with --snapshot FILE.")
+    try:
+        report = check_operations(
+            patterns,
+            dict(_variable(pair) for pair in pairs),
+            served=read_source(where, token).schema if where is not None else None,
+            max_calls=max_calls,
+            snapshot=snapshot,
+            update=update,
+        )
+    except (DocumentsError, SnapshotError, SourceError) as error:
+        raise _refusal(str(error)) from None
+    if output == "json":
+        click.echo(as_json(report))
+    else:
+        for operation, price in report.quotes:
+            click.echo("\n".join(price_lines(str(operation.place), operation, price)))
+        for problem in report.problems:
+            shown = workflow_command("error", problem.message, problem.place) if output == "github" else problem
+            click.echo(shown, err=output == "text")
+        click.echo("\n".join(summary_lines(report)))
+    if report.problems:
+        sys.exit(1)
+
+
+@main.group(invoke_without_command=True)
+@click.pass_context
+def schema(context: click.Context) -> None:
+    """Print the schema (SDL); or, with `check`, tell what changed in one."""
+    if context.invoked_subcommand is None:
+        from gateway.graph.schema import print_schema
+
+        click.echo(print_schema(), nl=False)
+
+
+@schema.command("check")
+@click.argument("old")
+@click.argument("new", required=False)
+@_TOKEN
+@click.option(
+    "--operations",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Tell which operations in these files are touched.",
+)
+@click.option("--only-used", is_flag=True, help="Fail for changes that touch an operation, and for no others.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["breaking", "dangerous", "none"]),
+    default="breaking",
+    show_default=True,
+    help="How bad a change must be to fail.",
+)
+@_FORMAT
+def check_schema(
+    old: str,
+    new: str | None,
+    token: str | None,
+    patterns: tuple[str, ...],
+    only_used: bool,
+    fail_on: str,
+    output: str,
+) -> None:
+    """Tell what changed from the schema OLD to NEW, by default this package's: what breaks clients, and what may.
+
+    OLD and NEW are each a file (SDL, or the result of introspection as JSON; "-" for standard input), the URL of a gateway, or
+    git:REV or git:REV:PATH for a file as it was (by default schema.graphql, from the repository's top).
+
+    PATTERN is as in `operations check`; it may be given several times.
+
+    The exit code is 0 when all is well, 1 when something is as bad as --fail-on or worse, and 2 when the check could not be
+    made.
+    """
+    from gateway.contract.change import Criticality
+    from gateway.contract.documents import DocumentsError, find_documents
+    from gateway.contract.schema_check import check_schemas
+    from gateway.contract.schema_report import as_json, github_lines, text_lines
+    from gateway.contract.sources import SourceError, read_source
+
+    if only_used and not patterns:
+        raise _refusal(
+            "--only-used needs the operations: say where they are with --operations 'src/**/*.{graphql,ts,tsx}'."
+        )
+    if old == new == "-":
+        raise _refusal("Only one of OLD and NEW can be standard input.")
+    try:
+        report = check_schemas(
+            read_source(old, token),
+            read_source(new, token),
+            find_documents(patterns) if patterns else None,
+            bound=Criticality(fail_on) if fail_on != "none" else None,
+            only_used=only_used,
+        )
+    except (SourceError, DocumentsError) as error:
+        raise _refusal(str(error)) from None
+    if output == "json":
+        click.echo(as_json(report))
+    else:
+        click.echo("\n".join(github_lines(report) if output == "github" else text_lines(report)))
+    if report.fails:
+        sys.exit(1)
 
 
 def _settings() -> Settings:

@@ -34,7 +34,7 @@ FLOORS = [
     {"settings", "log"},
     {"app"},
     {"server", "sandbox"},
-    {"demo", "check", "offline"},
+    {"demo", "check", "contract"},
     {"ask"},
     {"cli", "pytest_plugin"},
     {"__main__"},

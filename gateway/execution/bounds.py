@@ -13,11 +13,12 @@ from graphql import (
     FragmentSpreadNode,
     OperationDefinitionNode,
     SelectionNode,
+    parse,
 )
 
-from gateway.errors import ValidationFailed
+from gateway.errors import ParseFailed, ValidationFailed
 
-__all__ = ["Bounds", "check_document"]
+__all__ = ["Bounds", "check_document", "parse_within"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,18 @@ class Bounds:
     """At any one place, such as one field."""
     overlap: int = 50_000
     """The pairs of fields at one place in the answer, for which validation must show that they do not conflict."""
+
+
+def parse_within(text: str, bounds: Bounds) -> DocumentNode:
+    """Parse a document within bounds; raises `ParseFailed`, `ValidationFailed`, or graphql-core's GraphQLSyntaxError."""
+    if len(text) > bounds.characters:
+        raise ParseFailed(f"The document has more than {bounds.characters} characters.")
+    try:
+        document = parse(text, max_tokens=bounds.tokens)
+        check_document(document, bounds)
+    except RecursionError:
+        raise ParseFailed("The document is nested too deeply.") from None
+    return document
 
 
 def check_document(document: DocumentNode, bounds: Bounds) -> None:

@@ -55,6 +55,8 @@ class Forecast:
     foreseen: list[Foreseen] = field(default_factory=list)
     lists: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     """The stars: each list's place in the answer, and how many members it can have."""
+    refused: list[tuple[EdgeStep, Exception]] = field(default_factory=list)
+    """The edges that read nothing, because of their arguments or for want of rights."""
 
     _met: set[tuple[int, str]] = field(default_factory=set)
     _keys: set[str] = field(default_factory=set)
@@ -166,16 +168,19 @@ class Forecast:
                 reads = step.edge.unread(record, self._star(place, 1))
             else:
                 reads = step.function(record, **self.arguments.of(step))
-        except (GatewayError, GraphQLError):
-            return  # It is told when its turn comes, and costs nothing.
+        except (GatewayError, GraphQLError) as error:
+            self.refused.append((step, error))  # It is told when its turn comes, and costs nothing.
+            return
         for read in reads if isinstance(reads, list) else [reads]:
-            if read is None or isinstance(read, Exception):
-                continue
-            try:
-                self.context.admit(read)
-            except GatewayError:
-                continue
-            yield read
+            if isinstance(read, Exception):
+                self.refused.append((step, read))
+            elif read is not None:
+                try:
+                    self.context.admit(read)
+                except GatewayError as error:
+                    self.refused.append((step, error))
+                else:
+                    yield read
 
     def _foresee(self, step: EdgeStep, read: Read, place: tuple[str, ...], far: _Far) -> None:
         if (id(step), read.path) in self._met or len(self._keys) > self.context.cost_max:

@@ -19,7 +19,6 @@ from graphql import (
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     get_operation_ast,
-    parse,
     specified_rules,
     validate,
 )
@@ -35,7 +34,7 @@ from gateway.errors import (
     ParseFailed,
     ValidationFailed,
 )
-from gateway.execution.bounds import Bounds, check_document
+from gateway.execution.bounds import Bounds, parse_within
 from gateway.execution.engine import Frame, Later, Run
 from gateway.execution.failures import Failure, failure_of
 from gateway.execution.forecast import Forecast
@@ -241,17 +240,12 @@ class Executor:
 
     def _document(self, text: str) -> DocumentNode:
         """A valid document."""
-        if len(text) > self._bounds.characters:
-            raise _Invalid((Failure(ParseFailed(f"The document has more than {self._bounds.characters} characters.")),))
         try:
-            document = parse(text, max_tokens=self._bounds.tokens)
-            check_document(document, self._bounds)
+            document = parse_within(text, self._bounds)
         except GraphQLSyntaxError as error:
             raise _Invalid(_failures([error], ParseFailed)) from None
-        except ValidationFailed as error:
+        except (ParseFailed, ValidationFailed) as error:
             raise _Invalid((Failure(error),)) from None
-        except RecursionError:
-            raise _Invalid((Failure(ParseFailed("The document is nested too deeply.")),)) from None
         errors = validate(
             self._schema, document, self._rules, max_errors=_ERRORS_MAX, hide_suggestions=self._hide_suggestions
         )

@@ -21,7 +21,7 @@ from gateway.twilio.paths import child, sids_of
 from gateway.twilio.resources import Resource, Row
 from gateway.twilio.responses import Page
 
-__all__ = ["SCAN_DEFAULT", "SCAN_MAX", "Item", "Listing", "Member"]
+__all__ = ["FIRST_MAX", "SCAN_DEFAULT", "SCAN_MAX", "Item", "Listing", "Member"]
 
 FIRST_DEFAULT, FIRST_MAX = 50, 1000
 SCAN_DEFAULT, SCAN_MAX = 500, 1000  # Rows looked at for one window, when it shows only some of them.
