@@ -3,7 +3,6 @@
 import ast
 import importlib.util
 import inspect
-import json
 import pkgutil
 import re
 import subprocess
@@ -17,8 +16,6 @@ import gateway
 from gateway.cli import main
 from gateway.errors import CODES
 from gateway.settings import SETTINGS
-
-from .conftest import Ask
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -189,20 +186,3 @@ def test_the_wheel_runs_by_itself(tmp_path: Path, wheel: Path) -> None:
     assert bundle in ({"why-not.txt"}, {"index.html", "graphiql", "NOTICES.txt", "built-from.txt"})
     assert not (unpacked / "gateway/web/graphiql/page").exists()
     assert wheel.stat().st_size <= 3_000_000
-
-
-async def test_readme_s_query_has_the_answer_that_readme_gives(ask: Ask) -> None:
-    query = README.partition("```graphql\n")[2].partition("```")[0]
-    answer = README.partition("```json\n")[2].partition("```")[0]
-    got = await ask(query)
-    assert {"data": got.data} == json.loads(answer)
-    assert len(got.paths) == 5
-
-
-def test_readme_s_two_commands_stand_alone() -> None:
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    assert blocks[:2] == [
-        "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/receipts-gateway demo\n",
-        "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/pytest\n",
-    ]
-    assert blocks[1].strip() in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
