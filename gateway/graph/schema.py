@@ -35,8 +35,8 @@ _DEFER = GraphQLDirective(
             GraphQLString, description="A name that comes back with the part; another one for each fragment."
         ),
     },
-    description="Sends what the fragment selects behind the answer, for all records that it stands on together. Clients say in "
-    "`Accept` that they take parts: `multipart/mixed`, or `text/event-stream` before JSON. To all others it comes with the rest.",
+    description="Sends what the fragment selects behind the answer, for all records that it stands on together. Clients say "
+    "in `Accept` that they take parts: `multipart/mixed`, or `text/event-stream` before JSON. Others get it with the rest.",
 )
 
 
