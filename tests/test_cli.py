@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -105,6 +106,7 @@ def test_a_taken_port_is_said_in_one_line(taken: int, option: str) -> None:
         (("check",), "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN"),
         (("query", "no-such"), "Examples: conversations, failures"),
         (("query", "thread", "--var", "first"), "NAME=VALUE"),
+        (("query", "thread", "--var", "frist=3"), "no variable $frist"),
         (("query", "thread", "--url", "http://127.0.0.1:1/graphql"), "cannot be reached"),
         (("query", "thread", "--url", "nonsense"), "not an address"),
     ],
@@ -223,17 +225,23 @@ async def test_check_has_words_for_what_goes_wrong(sandbox: Sandbox) -> None:
     assert "Traceback" not in report
 
 
-def test_sandbox_runs_alone_and_stops() -> None:
-    sandbox = start("sandbox", "--port", "0", "--seed", "7")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_sandbox_runs_alone_and_stops(number: signal.Signals) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # As a shell has it for what it starts in the background.
+    try:
+        sandbox = start("sandbox", "--port", "0", "--seed", "7")
+    finally:
+        signal.signal(signal.SIGINT, before)
     try:
         assert sandbox.stdout is not None
         url = sandbox.stdout.readline().split()[1]
         with urllib.request.urlopen(url, timeout=10) as response:
             assert response.status == 200
-        sandbox.send_signal(signal.SIGINT)
+        sandbox.send_signal(number)
         _, errors = sandbox.communicate(timeout=10)
     finally:
         sandbox.kill()
+        sandbox.communicate()
     assert (sandbox.returncode, errors) == (0, "")
 
 
@@ -429,3 +437,26 @@ def test_operations_cost_says_what_is_wrong_with_a_document(tmp_path: Path) -> N
     result = CliRunner().invoke(main, ["operations", "cost", str(file)])
     assert result.exit_code == 1
     assert f"{file}:2:3: Cannot query field" in result.output
+
+
+def test_a_mistyped_setting_is_told() -> None:
+    environ = {"GATEWAY_TRUSTED_ONY": "1", "TWILIO_AUTH_TOKEN_FILES": "x", "GATEWAY_SERVICE_HOST": "10.0.0.1"}
+    said = run("check", **environ).stderr.splitlines()
+    assert said[:2] == [
+        "GATEWAY_TRUSTED_ONY is no setting, and has no effect. Is GATEWAY_TRUSTED_ONLY meant?",
+        "TWILIO_AUTH_TOKEN_FILES is no setting, and has no effect. Is TWILIO_AUTH_TOKEN_FILE meant?",
+    ]
+    assert "SERVICE_HOST" not in "".join(said)
+
+
+def test_the_demo_tells_of_settings_that_it_does_not_read() -> None:
+    demo = start("demo", "--port", "0", GATEWAY_TRUSTED_ONLY="1")
+    try:
+        assert demo.stdout is not None
+        lines = [demo.stdout.readline() for _ in range(12)]
+        demo.send_signal(signal.SIGTERM)
+        demo.communicate(timeout=10)
+    finally:
+        demo.kill()
+    assert any("GATEWAY_TRUSTED_ONLY has no effect here" in line for line in lines)
+    assert any(re.search(r"TWILIO_ACCOUNT_SID=AC\w+ .* receipts-gateway serve", line) for line in lines)

@@ -10,7 +10,7 @@ export default {
         fragmentMasking: { unmaskFunctionName: "getFragmentData" },
         persistedDocuments: { hashAlgorithm: "sha256" },
       },
-      config: { strictScalars: true, scalars: { DateTime: "string", URL: "string" } },
+      config: { strictScalars: true, useTypeImports: true, scalars: { DateTime: "string", URL: "string" } },
     },
     "gql/introspection.json": { plugins: ["introspection"] },
   },

@@ -46,11 +46,13 @@ def test_versions_are_those_that_are_tested() -> None:
     assert "resolved" not in lock
 
 
-@pytest.mark.parametrize("mode", ["strict", "auto"])
-def test_the_python_test_passes(pytester: pytest.Pytester, mode: str) -> None:
-    pytester.makeini(f"[pytest]\nasyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\n")
+@pytest.mark.parametrize("mode", ["strict", "auto", None])
+def test_the_python_test_passes(pytester: pytest.Pytester, mode: str | None) -> None:
+    if mode is not None:
+        pytester.makeini(f"[pytest]\nasyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\n")
     pytester.makepyfile(PYTHON[0])
-    pytester.runpytest_subprocess("-W", "error", "--strict-markers").assert_outcomes(passed=1)
+    others = [] if mode is not None else ["-p", "no:asyncio"]
+    pytester.runpytest_subprocess("-W", "error", "--strict-markers", *others).assert_outcomes(passed=1)
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,11 @@ import aiohttp
 import pytest
 
 from gateway.app import create_app
-from gateway.demo import settings_for
+from gateway.demo import demo_app, settings_for
 from gateway.errors import Forbidden
 from gateway.sandbox import Sandbox
 from gateway.settings import Settings
-from gateway.web.browsers import check_get, check_host
+from gateway.web.browsers import Origins, check_get, check_host
 
 from ..conftest import serving
 
@@ -88,6 +88,37 @@ async def test_only_pages_of_the_sites_that_are_set_may_read(http: aiohttp.Clien
             assert "X-Request-Id" in response.headers["Access-Control-Expose-Headers"]
         async with http.post(f"{url}/graphql", json=body, headers={"Origin": "https://evil.test"}) as response:
             assert "Access-Control-Allow-Origin" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin", "may"),
+    [
+        (["http://localhost:*"], "http://localhost", True),
+        (["http://localhost:*"], "http://localhost:5173", True),
+        (["http://localhost:*"], "https://localhost:5173", False),
+        (["http://localhost:*"], "http://localhost:5173.evil.test", False),
+        (["http://localhost:*"], "http://localhostx", False),
+        (["https://a.test", "https://b.test:8443"], "https://b.test:8443", True),
+        (["https://a.test", "https://b.test:8443"], "https://b.test", False),
+        (["https://a.test"], "https://axtest", False),
+        (["https://a.test"], None, False),
+        ([], "", False),
+    ],
+)
+def test_which_sites_are_among_them(origins: list[str], origin: str | None, may: bool) -> None:
+    assert (origin in Origins(origins)) is may
+
+
+async def test_the_demo_lets_pages_of_this_machine_ask(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+    body = {"query": "{ __typename }"}
+    async with serving(demo_app(sandbox)) as url:
+        for origin, may in {
+            "http://localhost:5173": True,
+            "http://127.0.0.1:3000": True,
+            "https://evil.test": False,
+        }.items():
+            async with http.post(f"{url}/graphql", json=body, headers={"Origin": origin}) as response:
+                assert (response.headers.get("Access-Control-Allow-Origin") == origin) is may
 
 
 async def test_a_get_over_http(http: aiohttp.ClientSession, base_url: str) -> None:

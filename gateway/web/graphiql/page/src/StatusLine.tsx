@@ -40,7 +40,7 @@ function planned(outlook: Outlook): string {
     const { requested, limit } = outlook.refusal;
     return `too dear: ${requested.toLocaleString("en")} calls, ${limit.toLocaleString("en")} allowed`;
   }
-  return outlook.kind === "unclear" ? "not yet clear" : "nothing written";
+  return outlook.kind === "unclear" ? `not yet clear: ${outlook.message}` : "nothing written";
 }
 
 function made({ upstream, milliseconds }: { upstream: { count: number; roundTrips: number } | null; milliseconds: number }) {
