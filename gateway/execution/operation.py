@@ -259,7 +259,7 @@ class Executor:
         if node is None:
             raise _Invalid((Failure(_unresolved(document, name)),))
         fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
-        conditions = condition_variables(node, fragments.values())
+        conditions = condition_variables(node, fragments)
         read_variables = variable_reader(
             self._schema,
             node.variable_definitions or (),
