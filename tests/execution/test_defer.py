@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -151,6 +152,21 @@ async def test_a_variable_decides(variables: Any, parts: int) -> None:
 async def test_a_null_variable_is_refused() -> None:
     first, _, _, _ = await run("query Q($yes: Boolean = true) " + thread("... @defer(if: $yes) { sid }"), yes=None)
     assert [failure.error.code for failure in first.failures] == ["BAD_USER_INPUT"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ ... @defer { __schema { queryType { name } } } }",
+        '{ ... @defer { sid: __typename } ... @defer { ...S } } fragment S on Query { __type(name: "Query") { name } }',
+    ],
+)
+@pytest.mark.parametrize("defer", [True, False])
+async def test_what_asks_about_the_schema_comes_whole(query: str, defer: bool) -> None:
+    async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+        outcome = await Executor(SCHEMA).run(query, Context(loaders), defer=defer)
+    assert (outcome.failures, outcome.later) == ((), [])
+    assert '{"name": "Query"}' in json.dumps(outcome.data)
 
 
 async def test_stream_is_unknown() -> None:
