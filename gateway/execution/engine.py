@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from graphql import FieldNode, GraphQLError
@@ -442,22 +443,27 @@ class _Filling:
         """
         if not self._errors:
             return ()
-        failed: dict[int, list[tuple[str | int, Exception, list[FieldNode]]]] = {}
-        for part, key, error, nodes in self._errors:
-            failed.setdefault(id(part), []).append((key, error, nodes))
         found: list[Failure] = []
         if place is not None:
             whole, number = place
-            found += [
-                failure_from(error, path, nodes) for key, error, nodes in failed.get(id(whole), ()) if key == number
-            ]
+            errors = self._errors_by_place.get(id(whole), {}).get(number, ())
+            found += [failure_from(error, path, nodes) for error, nodes in errors]
         for part, its_path in _walk(root, path):
-            for key, error, nodes in failed.get(id(part), ()):
-                if len(found) == _FAILURES_MAX:
-                    found.append(Failure(CostLimitExceeded(f"There are more errors than these {_FAILURES_MAX}.")))
-                    return tuple(found)
-                found.append(failure_from(error, (*its_path, key), nodes))
+            for key, errors in self._errors_by_place.get(id(part), {}).items():
+                for error, nodes in errors:
+                    if len(found) == _FAILURES_MAX:
+                        found.append(Failure(CostLimitExceeded(f"There are more errors than these {_FAILURES_MAX}.")))
+                        return tuple(found)
+                    found.append(failure_from(error, (*its_path, key), nodes))
         return tuple(found)
+
+    @cached_property
+    def _errors_by_place(self) -> dict[int, dict[str | int, list[tuple[Exception, list[FieldNode]]]]]:
+        """The errors by the part of the answer, and the key in it, once all is filled: there can be as many as parts."""
+        places: dict[int, dict[str | int, list[tuple[Exception, list[FieldNode]]]]] = {}
+        for part, key, error, nodes in self._errors:
+            places.setdefault(id(part), {}).setdefault(key, []).append((error, nodes))
+        return places
 
 
 def _walk(root: Any, path: _Path) -> Iterator[tuple[Any, _Path]]:
