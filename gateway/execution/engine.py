@@ -135,21 +135,23 @@ class Run:
         A fragment that was met on many records comes for all of them in one frame; fragments do not wait for one another.
         Whoever stops listening closes the iterator, and with it what is under way.
         """
-        under_way = {asyncio.create_task(self._defer(group)) for group in self._groups}
+        under_way = [asyncio.create_task(self._defer(group)) for group in self._groups]
         ahead = self.forecast.ahead_of_deferred
         fetching = None
         if ahead and self._context.affords(ahead):
             fetching = asyncio.create_task(self._context.fetch(ahead))
         try:
             while under_way:
-                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                done = [task for task in under_way if task.done()]
+                under_way = [task for task in under_way if task not in done]
                 parts: list[Part] = []
                 new: list[Later] = []
                 for task in done:
                     its_parts, groups = task.result()
                     parts += its_parts
                     new += [place for group in groups for places in group.places for place in places]
-                    under_way |= {asyncio.create_task(self._defer(group)) for group in groups}
+                    under_way += [asyncio.create_task(self._defer(group)) for group in groups]
                 yield Frame(parts, new, is_last=not under_way)
         finally:
             left = [*under_way, *([fetching] if fetching is not None else [])]

@@ -82,6 +82,13 @@ async def test_a_fragment_does_not_wait_for_another() -> None:
     assert [frame.is_last for frame in frames] == [False, True]
 
 
+async def test_what_comes_at_one_time_comes_in_the_order_of_the_query() -> None:
+    labels = [f"l{number}" for number in range(20)]
+    query = message(" ".join(f'... @defer(label: "{label}") {{ body }}' for label in labels))
+    _, frames, _, _ = await run(query)
+    assert [[part.at.label for part in frame.parts] for frame in frames] == [labels]
+
+
 async def test_a_fragment_within_one_comes_after_it() -> None:
     query = message('sid ... @defer(label: "a") { body ... @defer(label: "b") { receipts { totalCount } } }')
     first, frames, _, _ = await run(query)
