@@ -104,6 +104,14 @@ async def test_a_record_is_not_looked_up_before_the_answer_when_only_deferred_fi
     assert [part.data for part in frames[0].parts] == [{"friendlyName": "Boiler inspection"}]
 
 
+async def test_what_the_answer_rules_out_is_not_read_for_what_is_deferred() -> None:
+    receipts = "... @defer { receipts { edges { node { sid } } } }"
+    query = thread('message(sid: "%s") { body %s }' % (MARKS["chat_only_message_sid"], receipts))
+    _, frames, rounds, _ = await run(query)
+    assert rounds == [[f"{THREAD}/Messages/{MARKS['chat_only_message_sid']}"]]
+    assert [part.data for part in frames[0].parts] == [{"receipts": {"edges": []}}]
+
+
 async def test_a_record_that_proves_not_to_be_there_is_an_error_in_its_part() -> None:
     _, frames, _, _ = await run(thread("sid ... @defer { friendlyName }", "CH" + "0" * 32))
     ((part,),) = (frame.parts for frame in frames)
