@@ -107,7 +107,7 @@ def quote(schema: Schema, document: DocumentNode, given: Mapping[str, Any]) -> Q
     whole = without_defer(document)  # It says when a part is sent, not what it costs.
     operation, fragments = _parts(whole)
     sides = [Sample(True, "true"), Sample(False, "false")]
-    conditions = condition_variables(operation, fragments.values())
+    conditions = condition_variables(operation, fragments)
     if len(conditions) > _CONDITIONS_MAX:
         operation, fragments = _parts(visit(whole, _BothSides()))
         sides = [Sample(True)]
@@ -154,7 +154,7 @@ def _forecast(
     )
     if isinstance(values, list):
         return values
-    conditions = {name: values.coerced.get(name) for name in condition_variables(operation, fragments.values())}
+    conditions = {name: values.coerced.get(name) for name in condition_variables(operation, fragments)}
     try:
         plan = Plan(schema._schema, schema.schema_converter, operation, fragments, conditions)
     except Unplannable as reason:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from graphql import FieldNode, GraphQLError
@@ -134,21 +135,23 @@ class Run:
         A fragment that was met on many records comes for all of them in one frame; fragments do not wait for one another.
         Whoever stops listening closes the iterator, and with it what is under way.
         """
-        under_way = {asyncio.create_task(self._defer(group)) for group in self._groups}
+        under_way = [asyncio.create_task(self._defer(group)) for group in self._groups]
         ahead = self.forecast.ahead_of_deferred
         fetching = None
         if ahead and self._context.affords(ahead):
             fetching = asyncio.create_task(self._context.fetch(ahead))
         try:
             while under_way:
-                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                done = [task for task in under_way if task.done()]
+                under_way = [task for task in under_way if task not in done]
                 parts: list[Part] = []
                 new: list[Later] = []
                 for task in done:
                     its_parts, groups = task.result()
                     parts += its_parts
                     new += [place for group in groups for places in group.places for place in places]
-                    under_way |= {asyncio.create_task(self._defer(group)) for group in groups}
+                    under_way += [asyncio.create_task(self._defer(group)) for group in groups]
                 yield Frame(parts, new, is_last=not under_way)
         finally:
             left = [*under_way, *([fetching] if fetching is not None else [])]
@@ -442,22 +445,27 @@ class _Filling:
         """
         if not self._errors:
             return ()
-        failed: dict[int, list[tuple[str | int, Exception, list[FieldNode]]]] = {}
-        for part, key, error, nodes in self._errors:
-            failed.setdefault(id(part), []).append((key, error, nodes))
         found: list[Failure] = []
         if place is not None:
             whole, number = place
-            found += [
-                failure_from(error, path, nodes) for key, error, nodes in failed.get(id(whole), ()) if key == number
-            ]
+            errors = self._errors_by_place.get(id(whole), {}).get(number, ())
+            found += [failure_from(error, path, nodes) for error, nodes in errors]
         for part, its_path in _walk(root, path):
-            for key, error, nodes in failed.get(id(part), ()):
-                if len(found) == _FAILURES_MAX:
-                    found.append(Failure(CostLimitExceeded(f"There are more errors than these {_FAILURES_MAX}.")))
-                    return tuple(found)
-                found.append(failure_from(error, (*its_path, key), nodes))
+            for key, errors in self._errors_by_place.get(id(part), {}).items():
+                for error, nodes in errors:
+                    if len(found) == _FAILURES_MAX:
+                        found.append(Failure(CostLimitExceeded(f"There are more errors than these {_FAILURES_MAX}.")))
+                        return tuple(found)
+                    found.append(failure_from(error, (*its_path, key), nodes))
         return tuple(found)
+
+    @cached_property
+    def _errors_by_place(self) -> dict[int, dict[str | int, list[tuple[Exception, list[FieldNode]]]]]:
+        """The errors by the part of the answer, and the key in it, once all is filled: there can be as many as parts."""
+        places: dict[int, dict[str | int, list[tuple[Exception, list[FieldNode]]]]] = {}
+        for part, key, error, nodes in self._errors:
+            places.setdefault(id(part), {}).setdefault(key, []).append((error, nodes))
+        return places
 
 
 def _walk(root: Any, path: _Path) -> Iterator[tuple[Any, _Path]]:

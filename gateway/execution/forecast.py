@@ -136,18 +136,22 @@ class Forecast:
                 best = fits, f"{'.'.join(place)}(first: {fits})"
         return best[1] if best is not None else None
 
-    def _walk(self, selection: Selection, record: Any, place: tuple[str, ...], far: _Far) -> None:
+    def _walk(
+        self, selection: Selection, record: Any, place: tuple[str, ...], far: _Far, *, has_row: bool = False
+    ) -> None:
+        has_row = has_row or selection.needs_row
         for step in selection.steps:
             if isinstance(step, Nested):
                 self._walk_within(step, record, (*place, step.key), far)
             elif isinstance(step, EdgeStep):
                 for read in self._reads(step, record, (*place, step.key)):
                     # The record, once read, may tell where the edge leads, or that there is nothing to find.
-                    hangs = step.edge.needs_row or (read.may_be_idle and selection.needs_row and not self.context.fresh)
+                    hangs = step.edge.needs_row or (read.may_be_idle and has_row and not self.context.fresh)
                     near = _Far(False, far.is_likely, far.done, far.is_deferred) if hangs else far
                     self._foresee(step, read, (*place, step.key), near)
         for deferred in selection.deferred:
-            self._walk(deferred.selection, record, place, _Far(far.is_certain, far.is_likely, far.done, True))
+            later = _Far(far.is_certain, far.is_likely, far.done, True)
+            self._walk(deferred.selection, record, place, later, has_row=has_row)
 
     def _star(self, place: tuple[str, ...], size: int) -> str:
         star = f"*{len(self.lists) + 1}"

@@ -196,7 +196,7 @@ class Executor:
     ) -> tuple[dict[str, Any], tuple[Failure, ...]]:
         """What the operation asks about the schema, and nothing else of it: no record is read, or written, for it."""
         if operation.introspection is None:
-            operation.introspection = only_introspection(self._schema, operation.document)
+            operation.introspection = only_introspection(self._schema, without_defer(operation.document))
         result = experimental_execute_incrementally(
             self._schema, operation.introspection, variable_values=variables, operation_name=operation.name
         )
@@ -259,7 +259,7 @@ class Executor:
         if node is None:
             raise _Invalid((Failure(_unresolved(document, name)),))
         fragments = {part.name.value: part for part in document.definitions if isinstance(part, FragmentDefinitionNode)}
-        conditions = condition_variables(node, fragments.values())
+        conditions = condition_variables(node, fragments)
         read_variables = variable_reader(
             self._schema,
             node.variable_definitions or (),
@@ -289,6 +289,8 @@ class Executor:
             return kept[0]
         try:
             plan = Plan(self._schema, self._converter, operation.node, operation.fragments, conditions, may_defer=defer)
+            if defer and plan.asks_for_schema:  # Which graphql-core answers, all at once.
+                plan = Plan(self._schema, self._converter, operation.node, operation.fragments, conditions)
         except Unplannable as reason:
             return str(reason)
         weight = plan.steps + operation.characters // 16

@@ -360,13 +360,15 @@ def _label(defer: DirectiveNode) -> str | None:
 
 
 def condition_variables(
-    operation: OperationDefinitionNode, fragments: Iterable[FragmentDefinitionNode]
+    operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
 ) -> dict[str, bool | None]:
-    """The variables on which `@skip`, `@include` and `@defer` depend, anywhere in the document's parts.
+    """The variables on which `@skip`, `@include` and `@defer` depend, in an operation and the fragments that it spreads.
 
     Each has the value that it has when it is not given: true for `@defer` alone, none for the others.
     """
     found: dict[str, bool | None] = {}
+    spread: set[str] = set()
+    parts: list[OperationDefinitionNode | FragmentDefinitionNode] = [operation]
 
     class Conditions(Visitor):
         def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
@@ -379,7 +381,13 @@ def condition_variables(
                     elif name in {"skip", "include"}:
                         found[variable] = None
 
-    for part in (operation, *fragments):
+        def enter_fragment_spread(self, node: FragmentSpreadNode, *_: Any) -> None:
+            name = node.name.value
+            if name not in spread:
+                spread.add(name)
+                parts.append(fragments[name])
+
+    for part in parts:  # It grows as fragments are met.
         visit(part, Conditions())
     return dict(sorted(found.items()))
 

@@ -170,7 +170,7 @@ class Endpoint:
         """
         task = asyncio.current_task()
         assert task is not None
-        leaving = asyncio.create_task(_cancel_when_left(receive, task))
+        leaving = asyncio.create_task(_cancel_when_left(receive, task, stream))
         try:
             return await self._operations.run(
                 document,
@@ -198,11 +198,12 @@ class _ClientLeft(Exception):
     """There is nobody to answer."""
 
 
-async def _cancel_when_left(receive: Receive, task: asyncio.Task[Any]) -> None:
+async def _cancel_when_left(receive: Receive, task: asyncio.Task[Any], stream: Stream | None) -> None:
     message: Message = {"type": "http.request"}
     while message["type"] != "http.disconnect":
         message = await receive()
-    task.cancel()
+    if stream is None or not stream.has_ended:  # The server says so too once all has been sent.
+        task.cancel()
 
 
 async def _read_post(headers: Mapping[str, str], receive: Receive) -> GraphQLRequest:

@@ -68,7 +68,7 @@ class Stream:
 
     def __init__(self, delivery: Delivery, send: Send, request_id: str) -> None:
         """Take the form, and where to write to."""
-        self.has_begun = False
+        self.has_begun = self.has_ended = False
         self.is_for_all = delivery.is_for_all
         """Whether answers that come whole go the same way."""
         self._delivery = delivery
@@ -123,6 +123,7 @@ class Stream:
             await self._send({"type": "http.response.body", "body": b"---", "more_body": True})
 
     async def _write(self, payload: dict[str, Any], *, is_last: bool) -> None:
+        self.has_ended = is_last
         body = orjson.dumps(payload)
         if self._delivery.media_type == _EVENTS:
             body = b"event: next\ndata: %s\n\n%s" % (body, b"event: complete\ndata:\n\n" if is_last else b"")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from time import process_time
 from typing import Any
 
 import pytest
@@ -13,10 +15,13 @@ from gateway.execution.operation import Executor, Outcome
 from gateway.graph.context import Context
 from gateway.graph.types import RESOURCES
 from gateway.loaders import Loaders
+from gateway.sandbox import Switches
+from gateway.sandbox.api import Api
+from gateway.sandbox.world import World
 from gateway.shared import Request, Shared
 from gateway.twilio.responses import Answer
 
-from ..conftest import client_over
+from ..conftest import Answers, client_over
 from .test_engine import MARKS, MESSAGE, SCHEMA, THREAD, Rounds, message, thread
 
 
@@ -77,6 +82,13 @@ async def test_a_fragment_does_not_wait_for_another() -> None:
     assert [frame.is_last for frame in frames] == [False, True]
 
 
+async def test_what_comes_at_one_time_comes_in_the_order_of_the_query() -> None:
+    labels = [f"l{number}" for number in range(20)]
+    query = message(" ".join(f'... @defer(label: "{label}") {{ body }}' for label in labels))
+    _, frames, _, _ = await run(query)
+    assert [[part.at.label for part in frame.parts] for frame in frames] == [labels]
+
+
 async def test_a_fragment_within_one_comes_after_it() -> None:
     query = message('sid ... @defer(label: "a") { body ... @defer(label: "b") { receipts { totalCount } } }')
     first, frames, _, _ = await run(query)
@@ -90,6 +102,14 @@ async def test_a_record_is_not_looked_up_before_the_answer_when_only_deferred_fi
     assert first.data == {"service": {"conversation": {"sid": MARKS["conversation_sid"]}}}
     assert (first.requested, rounds) == (1, [[THREAD]])
     assert [part.data for part in frames[0].parts] == [{"friendlyName": "Boiler inspection"}]
+
+
+async def test_what_the_answer_rules_out_is_not_read_for_what_is_deferred() -> None:
+    receipts = "... @defer { receipts { edges { node { sid } } } }"
+    query = thread('message(sid: "%s") { body %s }' % (MARKS["chat_only_message_sid"], receipts))
+    _, frames, rounds, _ = await run(query)
+    assert rounds == [[f"{THREAD}/Messages/{MARKS['chat_only_message_sid']}"]]
+    assert [part.data for part in frames[0].parts] == [{"receipts": {"edges": []}}]
 
 
 async def test_a_record_that_proves_not_to_be_there_is_an_error_in_its_part() -> None:
@@ -116,6 +136,32 @@ async def test_a_failure_is_told_with_the_part_that_it_is_in() -> None:
     assert failure.path == (*failed[0].at.path, "receipts")
     assert failed[0].data == {"receipts": None}
     assert all(part.data and part.data["receipts"] for part in parts if part not in failed)
+
+
+class Many(Answers):
+    """Twilio with many messages, and no wait."""
+
+    def __init__(self) -> None:
+        self.api = Api(World(1, "medium", None))
+
+    async def answer(self, target: str) -> Answer:
+        path, _, query = target.partition("?")
+        answer = self.api.answer("GET", f"/v1/{path}", query, "http://twilio.test", Switches(), b"")
+        return Answer(answer.status, {}, answer.body)
+
+
+async def test_thousands_of_failures_take_no_longer_each_than_a_few() -> None:
+    messages = "messages(first: 100) { edges { node { ... @defer { receipts { edges { node { sid } } } } } } }"
+    query = '{ service(sid: "%s") { conversations(first: 60) { edges { node { %s } } } } }'
+    async with client_over(Many()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+        context = Context(loaders, cost_max=100_000, call_limit=100)
+        first = await Executor(SCHEMA).run(query % (MARKS["service_sid"], messages), context, defer=True)
+        assert first.rest is not None
+        began = process_time()
+        parts = [part async for frame in first.rest for part in frame.parts]
+        seconds = process_time() - began
+    assert sum(len(part.failures) for part in parts) > 3000
+    assert seconds < 3, "it took a sixth of a second; when each part looked at all errors, seventeen"
 
 
 async def test_where_null_may_not_stand_one_part_alone_comes_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +197,21 @@ async def test_a_variable_decides(variables: Any, parts: int) -> None:
 async def test_a_null_variable_is_refused() -> None:
     first, _, _, _ = await run("query Q($yes: Boolean = true) " + thread("... @defer(if: $yes) { sid }"), yes=None)
     assert [failure.error.code for failure in first.failures] == ["BAD_USER_INPUT"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ ... @defer { __schema { queryType { name } } } }",
+        '{ ... @defer { sid: __typename } ... @defer { ...S } } fragment S on Query { __type(name: "Query") { name } }',
+    ],
+)
+@pytest.mark.parametrize("defer", [True, False])
+async def test_what_asks_about_the_schema_comes_whole(query: str, defer: bool) -> None:
+    async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+        outcome = await Executor(SCHEMA).run(query, Context(loaders), defer=defer)
+    assert (outcome.failures, outcome.later) == ((), [])
+    assert '{"name": "Query"}' in json.dumps(outcome.data)
 
 
 async def test_stream_is_unknown() -> None:

@@ -217,6 +217,8 @@ class Writer:
     def part(self, of_type: GraphQLObjectType | GraphQLInterfaceType, depth: int) -> str:
         if self.chance(6):
             return self.fragment(of_type, depth)
+        if of_type is SCHEMA.query_type and self.chance(8):
+            return f'__type(name: "Query"){self.directive()} {{ name }}'
         fields = of_type.fields
         if depth <= 0:
             leaves = {name: each for name, each in fields.items() if is_leaf_type(get_named_type(each.type))}
@@ -284,7 +286,8 @@ class Writer:
             return f"...{condition}{self.directive()}{self.defer()} {body}"
         name = f"F{next(self.names)}"
         self.fragments.append(f"fragment {name} on {on.name} {body}")
-        return f"...{name}{self.directive()}{self.defer()}"
+        spreads = [f"...{name}{self.directive()}{self.defer()}" for _ in range(2 if self.chance(4) else 1)]
+        return " ".join(spreads)
 
     def defer(self) -> str:
         if not self.chance(2):
@@ -292,7 +295,7 @@ class Writer:
         arguments = [f'label: "l{next(self.names)}"'] if self.chance(2) else []
         if self.chance(4):
             variable = f"d{next(self.names)}"
-            self.variables[variable] = self.pick([("Boolean!", True), ("Boolean! = false", True), ("Boolean!", False)])
+            self.variables[variable] = self.pick([("Boolean!", True), ("Boolean = false", True), ("Boolean!", False)])
             arguments.append(f"if: ${variable}")
         return f" @defer({', '.join(arguments)})" if arguments else " @defer"
 

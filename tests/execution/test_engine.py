@@ -127,6 +127,13 @@ async def test_no_cache_reads_all_at_once() -> None:
     assert [set(calls) for calls in rounds] == [{SERVICE, THREAD, MESSAGE, f"{MESSAGE}/Receipts?PageSize=50"}]
 
 
+async def test_conditions_of_another_operation_are_nothing_to_this_one() -> None:
+    query = "query A { __typename } query B($yes: Boolean!) { ...F } fragment F on Query { __typename @skip(if: $yes) }"
+    async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+        outcome = await Executor(SCHEMA).run(query, Context(loaders), operation_name="A")
+    assert (outcome.data, outcome.failures) == ({"__typename": "Query"}, ())
+
+
 async def test_conditions_are_not_remembered_from_one_run_to_the_next() -> None:
     executor = Executor(SCHEMA)
     query = "query Q($yes: Boolean!) { a: __typename @include(if: $yes) b: __typename @skip(if: $yes) }"

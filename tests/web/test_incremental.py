@@ -9,8 +9,12 @@ import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.app import create_app
+from gateway.demo import settings_for
 from gateway.sandbox import Fault, Sandbox
 from gateway.web.incremental import Delivery, delivery_for
+
+from ..conftest import serving
 
 PARTS = Delivery("multipart/mixed")
 ANNOUNCED = Delivery("multipart/mixed", announces=True)
@@ -210,6 +214,15 @@ async def test_the_answer_is_there_before_the_rest_and_a_client_that_leaves_ends
         await sandbox.until(lambda: sandbox.in_flight == 3)
         response.close()
     await sandbox.until(lambda: sandbox.in_flight == 0)
+
+
+async def test_who_has_taken_all_has_not_left(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+    query = '{ service(sid: "%s") { sid ... @defer { friendlyName } } }' % sandbox.landmarks["service_sid"]
+    with capture_logs() as logs:
+        async with serving(create_app(settings_for(sandbox))) as url:
+            for accept in (APOLLO_2022, "text/event-stream"):
+                await ask(http, url, sandbox, accept, query)
+    assert [(log["event"], log.get("calls")) for log in logs] == [("operation", 1), ("operation", 0)]
 
 
 async def test_the_deadline_holds_for_the_rest(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
