@@ -104,6 +104,8 @@ def quote(schema: Schema, document: DocumentNode, given: Mapping[str, Any]) -> Q
 
     `given` may have variables that are not this operation's.
     """
+    operation, fragments = _parts(document)
+    deferring = condition_variables(operation, fragments.values())
     whole = without_defer(document)  # It says when a part is sent, not what it costs.
     operation, fragments = _parts(whole)
     sides = [Sample(True, "true"), Sample(False, "false")]
@@ -111,7 +113,8 @@ def quote(schema: Schema, document: DocumentNode, given: Mapping[str, Any]) -> Q
     if len(conditions) > _CONDITIONS_MAX:
         operation, fragments = _parts(visit(whole, _BothSides()))
         sides = [Sample(True)]
-    samples = samples_of(schema._schema, document) | dict.fromkeys(conditions, sides)
+    samples = samples_of(schema._schema, document)
+    samples |= dict.fromkeys(deferring, [Sample(True)]) | dict.fromkeys(conditions, sides)
     samples = {name: several for name, several in samples.items() if name not in given}
     operation = _nullable(operation, {name for name, several in samples.items() if several[0].value is None})
     dearest, assumed, round_trips = None, dict[str, Sample](), 0
