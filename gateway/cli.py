@@ -53,7 +53,27 @@ class _WithSettings(click.Command):
             )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Main(click.Group):
+    """The command as a whole: it ends in words, whatever the terminal can show and the system refuses."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run it."""
+        with suppress(AttributeError):  # There may be no output at all.
+            sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        return super().main(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry a command out."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # Who reads has read enough, as `head` does: click ends quietly.
+        except OSError as error:
+            file = f"{error.filename}: " if error.filename else ""
+            raise _refusal(f"The system refuses: {file}{error.strerror or error}.") from None
+
+
+@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(gateway.__version__, prog_name="receipts-gateway")
 def main() -> None:
     """A GraphQL gateway over Twilio Conversations' delivery receipts.

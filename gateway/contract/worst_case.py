@@ -114,7 +114,7 @@ def quote(schema: Schema, document: DocumentNode, given: Mapping[str, Any]) -> Q
         operation, fragments = _parts(visit(whole, _BothSides()))
         sides = [Sample(True)]
     samples = samples_of(schema._schema, document)
-    samples |= dict.fromkeys(deferring, [Sample(True)]) | dict.fromkeys(conditions, sides)
+    samples |= {name: [Sample(True)] for name in deferring} | dict.fromkeys(conditions, sides)
     samples = {name: several for name, several in samples.items() if name not in given}
     operation = _nullable(operation, {name for name, several in samples.items() if several[0].value is None})
     dearest, assumed, round_trips = None, dict[str, Sample](), 0
