@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ __all__ = ["Price", "PriceChange", "SnapshotError", "compare_prices", "read_snap
 
 _VERSION = 1
 _EDGES_SHOWN = 5
+_WAS_SNAPSHOT = re.compile(rb'"operations"|<<<<<<<|\A\s*\Z')
+"""What a file has that may be overwritten: it was a snapshot, if perhaps a merge broke it, or it is empty."""
 
 
 class SnapshotError(Exception):
@@ -110,9 +113,11 @@ def read_snapshot(path: Path) -> dict[str, Price] | None:
 
 
 def write_snapshot(path: Path, prices: Mapping[str, Price]) -> None:
-    """Write prices to a file: sorted, a line for each number. Raises `SnapshotError`."""
+    """Write prices to a file: sorted, a line for each number. Raises `SnapshotError`, also for a file of another kind."""
     content = {"version": _VERSION, "operations": msgspec.to_builtins(dict(prices))}
     try:
+        if path.exists() and not _WAS_SNAPSHOT.search(path.read_bytes()):
+            raise SnapshotError(f"{path}: it is something else than a snapshot of prices, and is left as it is.")
         path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
     except OSError as error:
         raise SnapshotError(f"{path}: it cannot be written ({error.strerror}).") from None

@@ -127,3 +127,12 @@ def test_a_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
         read_snapshot(tmp_path)
     with pytest.raises(SnapshotError, match=r"cannot be written \(No such file"):
         write_snapshot(tmp_path / "missing" / "prices.json", {})
+
+
+@pytest.mark.parametrize("content", ["{ services { edges { cursor } } }", '{"name": "client"}'])
+def test_a_file_that_is_something_else_is_left_as_it_is(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "package.json"
+    path.write_text(content)
+    with pytest.raises(SnapshotError, match="left as it is"):
+        write_snapshot(path, {"A": price()})
+    assert path.read_text() == content
