@@ -60,7 +60,9 @@ def read_source(where: str | None, token: str | None) -> Source:
         from gateway.graph.schema import print_schema
 
         return _from_text("this package's schema", print_schema())
-    if where.startswith(("http://", "https://")):
+    if not where:
+        raise SourceError("An empty name names no schema: is a variable not set?")
+    if where.lower().startswith(("http://", "https://")):
         return _from_url(where, token)
     if where == "-":
         return _from_text("standard input", _decoded("standard input", sys.stdin.buffer.read()))

@@ -105,6 +105,8 @@ def test_many_errors_are_not_all_told() -> None:
         ("no.graphql", "no.graphql is not there. A schema is a file, https://… of a gateway, or git:REV"),
         (".", ". cannot be read (Is a directory)."),
         ("a\0b", "cannot be read"),
+        ("", "An empty name names no schema"),
+        ("HTTP://127.0.0.1:1/graphql", "cannot be reached"),
         ("git:HEAD", "git says: fatal: not a git repository"),
         ("git:", "git: names no revision."),
         ("git:--help", "names no revision."),
