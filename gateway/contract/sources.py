@@ -8,20 +8,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from graphql import (
-    DefinitionNode,
     DirectiveDefinitionNode,
     DirectiveNode,
-    DocumentNode,
     ExecutableDefinitionNode,
     GraphQLError,
     GraphQLSchema,
-    ObjectTypeDefinitionNode,
-    ObjectTypeExtensionNode,
     build_ast_schema,
     build_client_schema,
     parse,
@@ -34,7 +30,6 @@ __all__ = ["Source", "SourceError", "read_source"]
 
 _GIT_PATH = "schema.graphql"
 _MOST_ERRORS = 10
-_ROOTS = frozenset({"Query", "Mutation", "Subscription"})
 
 
 class SourceError(Exception):
@@ -158,7 +153,7 @@ def _from_introspection(name: str, answer: dict[str, Any]) -> Source:
 
 def _from_sdl(name: str, text: str) -> GraphQLSchema:
     try:
-        document = _with_subgraph_extensions(parse(text))
+        document = parse(text)
     except GraphQLError as error:
         raise SourceError(_located(name, error)) from None
     for definition in document.definitions:
@@ -182,22 +177,6 @@ def _is_of_unknown_directive(error: GraphQLError, declared: set[str]) -> bool:
     """Servers apply directives that the text does not declare, such as those of a federation; they mean nothing here."""
     node = error.nodes[0] if error.nodes else None
     return isinstance(node, DirectiveNode) and node.name.value not in declared
-
-
-def _with_subgraph_extensions(document: DocumentNode) -> DocumentNode:
-    """The document with a definition in place of `extend type` for what another subgraph of a federation defines."""
-    defined = {node.name.value for node in document.definitions if isinstance(node, ObjectTypeDefinitionNode)}
-    definitions: list[DefinitionNode] = []
-    for node in document.definitions:
-        if isinstance(node, ObjectTypeExtensionNode) and node.name.value not in defined:
-            is_key = any(directive.name.value == "key" for directive in node.directives or ())
-            if is_key or node.name.value in _ROOTS:
-                defined.add(node.name.value)
-                parts = {part: getattr(node, part) for part in node.keys}
-                definitions.append(ObjectTypeDefinitionNode(**parts))
-                continue
-        definitions.append(node)
-    return replace(document, definitions=tuple(definitions))
 
 
 def _located(name: str, error: GraphQLError) -> str:

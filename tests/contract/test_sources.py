@@ -51,8 +51,6 @@ def refusal(where: str, token: str | None = None) -> str:
         # Directives that are applied and not declared, as in a federation's subgraph.
         'extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@key"]) '
         'type Query { a: A } type A @key(fields: "id") @key(fields: "x") { id: ID! @shareable x: Int @tag(name: "y") }',
-        # What another subgraph defines is extended.
-        'extend type Query { a: A } extend type A @key(fields: "id") { id: ID! @external }',
         "type Q { a: Int } schema { query: Q }",
         "type Query { a: A } type A { b: Int } extend type A { c: Int }",
     ],
