@@ -135,7 +135,9 @@ def _too_dear(report: Report, most: int) -> list[Problem]:
             fitting = price.fitting(most)
             hint = f"{fitting} would fit" if fitting is not None else "no one list made shorter would fit"
             dearest = f"The dearest part is {place} with {calls}; {hint}."
-            words = f"could take {price.calls} upstream calls, and {most} are allowed. {dearest}"
+            words = (
+                f"could take {price.calls} upstream call{'s' * (price.calls != 1)}, and {most} are allowed. {dearest}"
+            )
             problems.append(Problem(operation.place, f"{operation.label} {words}"))
     return problems
 
