@@ -287,7 +287,8 @@ def cost(sources: tuple[str, ...], pairs: tuple[str, ...]) -> None:
     FILE is a GraphQL document, "-" for standard input, the name of an example, or a pattern as in `operations check`. Each
     field that costs is told: in which round trip, how many calls, its place, and the upstream path.
     """
-    from gateway.contract.documents import ClientDocument, DocumentsError, find_documents
+    from gateway.contract import CheckError
+    from gateway.contract.documents import ClientDocument, find_documents
     from gateway.contract.operations_check import check_documents
     from gateway.contract.operations_report import price_lines
 
@@ -299,7 +300,7 @@ def cost(sources: tuple[str, ...], pairs: tuple[str, ...]) -> None:
             else:
                 documents += find_documents([source])
         report = check_documents(documents, dict(_variable(pair) for pair in pairs))
-    except DocumentsError as error:
+    except CheckError as error:
         raise _refusal(str(error)) from None
     for operation, price in report.quotes:
         click.echo("\n".join(price_lines(str(operation.place.path), operation, price, edges=True)))
@@ -342,12 +343,11 @@ def check_operations(
 
     The exit code is 0 when all is right, 1 when something is not, and 2 when the check could not be made.
     """
-    from gateway.contract.documents import DocumentsError
+    from gateway.contract import CheckError
     from gateway.contract.github import workflow_command
     from gateway.contract.operations_check import check_operations
     from gateway.contract.operations_report import as_json, price_lines, summary_lines
-    from gateway.contract.snapshot import SnapshotError
-    from gateway.contract.sources import SourceError, read_source
+    from gateway.contract.sources import read_source
 
     if update and snapshot is None:
         raise _refusal("--update writes a snapshot: say which with --snapshot FILE.")
@@ -360,7 +360,7 @@ def check_operations(
             snapshot=snapshot,
             update=update,
         )
-    except (DocumentsError, SnapshotError, SourceError) as error:
+    except CheckError as error:
         raise _refusal(str(error)) from None
     if output == "json":
         click.echo(as_json(report))
@@ -424,11 +424,12 @@ def check_schema(
     The exit code is 0 when all is well, 1 when something is as bad as --fail-on or worse, and 2 when the check could not be
     made.
     """
+    from gateway.contract import CheckError
     from gateway.contract.change import Criticality
-    from gateway.contract.documents import DocumentsError, find_documents
+    from gateway.contract.documents import find_documents
     from gateway.contract.schema_check import check_schemas
     from gateway.contract.schema_report import as_json, github_lines, text_lines
-    from gateway.contract.sources import SourceError, read_source
+    from gateway.contract.sources import read_source
 
     if only_used and not patterns:
         raise _refusal(
@@ -444,7 +445,7 @@ def check_schema(
             bound=Criticality(fail_on) if fail_on != "none" else None,
             only_used=only_used,
         )
-    except (SourceError, DocumentsError) as error:
+    except CheckError as error:
         raise _refusal(str(error)) from None
     if output == "json":
         click.echo(as_json(report))

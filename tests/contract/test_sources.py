@@ -15,8 +15,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from gateway.app import create_app
+from gateway.contract import CheckError
 from gateway.contract.changes import find_changes
-from gateway.contract.sources import Source, SourceError, read_source
+from gateway.contract.sources import Source, read_source
 from gateway.demo import settings_for
 from gateway.sandbox import Sandbox
 from gateway.web.auth import Token
@@ -38,7 +39,7 @@ def read(text: str | bytes) -> Source:
 
 
 def refusal(where: str, token: str | None = None) -> str:
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises(CheckError) as caught:
         read_source(where, token)
     return str(caught.value)
 
