@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from importlib.resources import files
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,7 @@ class _Main(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run it."""
+        sys.stdin = sys.stdin or TextIOWrapper(BytesIO())  # It may be closed.
         with suppress(AttributeError):  # There may be no output at all.
             sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
         return super().main(*args, **extra)
@@ -525,5 +527,5 @@ def _variable(pair: str) -> tuple[str, Any]:
         raise _refusal(f"--var takes NAME=VALUE, such as --var first=10; got {pair!r}.")
     try:
         return name, json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, text

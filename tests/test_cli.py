@@ -267,6 +267,26 @@ def test_who_has_read_enough_ends_it_quietly() -> None:
         assert process.stderr.read() == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("schema", "check", "-"), "standard input is empty.\n"),
+        (("operations", "cost", "-"), "-:1:1: Syntax Error: Unexpected <EOF>.\n"),
+    ],
+)
+def test_a_closed_standard_input_is_an_empty_one(arguments: tuple[str, ...], words: str) -> None:
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "gateway", *arguments]
+    assert subprocess.run(command, capture_output=True, text=True, env=ENVIRON).stderr == words
+
+
+def test_a_value_nested_too_deeply_for_json_is_text(tmp_path: Path) -> None:
+    document = tmp_path / "a.graphql"
+    document.write_text("query A($n: Int) { services(first: $n) { edges { cursor } } }")
+    result = run("operations", "cost", str(document), "--var", "n=" + "[" * 50_000)
+    assert result.returncode == 1
+    assert "Variable '$n' has invalid value: Int cannot represent non-integer value" in result.stderr
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="There is no /dev/full here, which is as a full disk is.")
 def test_a_full_disk_is_said_in_one_line() -> None:
     with open("/dev/full", "w") as full:
