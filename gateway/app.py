@@ -28,6 +28,7 @@ from gateway.twilio.full import FullTransport
 from gateway.twilio.lean import LeanTransport
 from gateway.twilio.transport import Origin, Timeouts, Transport
 from gateway.web.auth import Callers
+from gateway.web.browsers import Origins
 from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
 from gateway.web.graphiql import Graphiql
@@ -69,13 +70,14 @@ def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str
         distant=distant,
     )
     callers = Callers(settings.tokens, _verifier(settings.jwt))
+    origins = Origins(settings.cors_origins)
     documents = Documents(settings.trusted_documents, trusted_only=settings.trusted_only)
     metrics = Metrics(operations, client)
     telemetry = _telemetry(settings)
     endpoint = Endpoint(
         operations,
         callers,
-        settings.cors_origins,
+        origins,
         has_graphiql=settings.graphiql,
         documents=documents,
         any_host=any_host,
@@ -102,7 +104,7 @@ def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str
     ]
     if settings.graphiql:
         routes += Graphiql(known, settings.upstream_url if known else None).routes
-    middleware = [Middleware(CORSMiddleware, **_cors(settings.cors_origins))] if settings.cors_origins else []
+    middleware = [Middleware(CORSMiddleware, **_cors(origins))] if settings.cors_origins else []
     app = _Application(
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}
     )
@@ -156,9 +158,9 @@ def _verifier(settings: JwtSettings | None) -> JwtVerifier | None:
     )
 
 
-def _cors(origins: frozenset[str]) -> dict[str, Any]:
+def _cors(origins: Origins) -> dict[str, Any]:
     return {
-        "allow_origins": sorted(origins),
+        "allow_origin_regex": origins.pattern,
         "allow_methods": ["GET", "POST"],
         "allow_headers": [
             "Authorization",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from importlib.resources import files
 from io import BytesIO, TextIOWrapper
@@ -60,8 +61,8 @@ class _Main(click.Group):
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run it."""
         sys.stdin = sys.stdin or TextIOWrapper(BytesIO())  # It may be closed.
-        with suppress(AttributeError):  # There may be no output at all.
-            sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(sys.stdout, TextIOWrapper):  # Or it is closed.
+            sys.stdout.reconfigure(errors="backslashreplace")
         return super().main(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -99,14 +100,24 @@ def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed:
     from gateway.demo import run_demo
     from gateway.log import configure_log
     from gateway.server import AddressUnusable
+    from gateway.settings import SETTINGS
     from gateway.web.browsers import is_loopback
 
     if not is_loopback(host):
         raise _refusal(f"The demo has no callers' tokens, so it serves this machine only; {host} is open to others.")
     configure_log("warning")
+    names = [setting.env for setting in SETTINGS if setting.env.startswith("GATEWAY_")]
     try:
         asyncio.run(
-            run_demo(host=host, port=port, sandbox_port=sandbox_port, seed=seed, ready_file=ready_file, say=click.echo)
+            run_demo(
+                host=host,
+                port=port,
+                sandbox_port=sandbox_port,
+                seed=seed,
+                ready_file=ready_file,
+                unread=[name for name in names if os.environ.get(name) or os.environ.get(f"{name}_FILE")],
+                say=click.echo,
+            )
         )
     except AddressUnusable as error:
         raise _refusal(str(error)) from None
@@ -204,12 +215,11 @@ def sandbox(host: str, port: int, seed: int, size: Any) -> None:
                 f"Sandbox      {server.url}/sandbox\nAccount sid  {server.account_sid}\nAuth token   {server.auth_token}"
             )
             click.echo("".join(f"{name:38} {value}\n" for name, value in server.landmarks.items()) + "Ctrl-C stops it.")
-            await asyncio.Event().wait()
+            await _told_to_stop()
         finally:
             await server.stop()
 
-    with suppress(KeyboardInterrupt):
-        asyncio.run(run())
+    asyncio.run(run())
 
 
 @main.command()
@@ -225,9 +235,12 @@ def query(source: str, pairs: tuple[str, ...], operation: str | None, url: str |
     variables such as $serviceSid and $conversationSid have values of their own.
     """
     from gateway.ask import ask_sandbox, ask_url
+    from gateway.execution.inputs import undeclared
 
     document = _document(source)
     variables = dict(_variable(pair) for pair in pairs)
+    if unknown := undeclared(document, variables):
+        raise _refusal(f"--var: the document declares no variable {', '.join(f'${name}' for name in unknown)}.")
     if url is not None:
         answer = asyncio.run(ask_url(url, document, variables, operation, token))
     else:
@@ -458,12 +471,28 @@ def check_schema(
 
 
 def _settings() -> Settings:
-    from gateway.settings import Settings, SettingsError
+    from gateway.settings import Settings, SettingsError, misspelt
 
+    for name, meant in misspelt(os.environ):
+        click.echo(f"{name} is no setting, and has no effect. Is {meant} meant?", err=True)
     try:
         return Settings.load()
     except SettingsError as error:
         raise _refusal(*error.problems) from None
+
+
+async def _told_to_stop() -> None:
+    """Wait for SIGINT or SIGTERM, also where a shell began the process with the first of them ignored."""
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    before = {
+        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        await stop.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _refusal(*lines: str) -> click.exceptions.Exit:

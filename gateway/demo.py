@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import quote, urlencode
 
 from starlette.applications import Starlette
 
@@ -20,8 +19,10 @@ from gateway.twilio.transport import Credentials
 
 __all__ = ["FIRST_QUERY", "demo_app", "known_variables", "ready_facts", "run_demo", "settings_for"]
 
+_DEVELOPMENT = frozenset({"http://localhost:*", "http://127.0.0.1:*"})
+
 FIRST_QUERY = """\
-{
+query Thread {
   service(sid: "%(service_sid)s") {
     conversation(sid: "%(conversation_sid)s") {
       friendlyName
@@ -45,8 +46,11 @@ def settings_for(sandbox: Sandbox) -> Settings:
 
 
 def demo_app(sandbox: Sandbox) -> Starlette:
-    """The gateway over a sandbox. It keeps nothing between requests, so that whatever is done to the sandbox shows at once."""
-    settings = replace(settings_for(sandbox), cache_bytes=0)
+    """The gateway over a sandbox, for pages under development too.
+
+    It keeps nothing between requests, so that whatever is done to the sandbox shows at once.
+    """
+    settings = replace(settings_for(sandbox), cache_bytes=0, cors_origins=_DEVELOPMENT)
     return create_app(settings, known=known_variables(sandbox.landmarks))
 
 
@@ -82,9 +86,18 @@ def ready_facts(sandbox: Sandbox, base: str) -> dict[str, str]:
 
 
 async def run_demo(
-    *, host: str, port: int, sandbox_port: int, seed: int, ready_file: Path | None, say: Callable[[str], None]
+    *,
+    host: str,
+    port: int,
+    sandbox_port: int,
+    seed: int,
+    ready_file: Path | None,
+    unread: list[str],
+    say: Callable[[str], None],
 ) -> None:
-    """Run both until a signal; raises `AddressUnusable`, and OSError for a ready file that cannot be written."""
+    """Run both until a signal, and say what there is, and that settings which are `unread` have no effect.
+
+    Raises `AddressUnusable`, and OSError for a ready file that cannot be written."""
     if ready_file is not None:
         _write_whole(ready_file, "")  # Found out now, not when all is up.
         _remove(ready_file)
@@ -100,7 +113,7 @@ async def run_demo(
             def tell() -> None:
                 if ready_file is not None:
                     _write_whole(ready_file, json.dumps(facts, indent=2) + "\n")
-                say(_greeting(facts))
+                say(_greeting(facts, unread))
 
             server = Server(demo_app(sandbox), tell)
             await server.serve(sockets=[listener])
@@ -110,20 +123,29 @@ async def run_demo(
                 _remove(ready_file)
 
 
-def _greeting(facts: dict[str, str]) -> str:
-    query = FIRST_QUERY % facts
-    one_line = " ".join(query.split())
-    body = json.dumps({"query": one_line})
+def _greeting(facts: dict[str, str], unread: list[str]) -> str:
+    body = json.dumps({"query": " ".join((FIRST_QUERY % facts).split())})
+    hint = (
+        f"""\
+The demo's settings are its own: {", ".join(unread)} has no effect here. To try it on the same data, beside this:
+
+  TWILIO_ACCOUNT_SID={facts["account_sid"]} TWILIO_AUTH_TOKEN={facts["auth_token"]} \
+GATEWAY_UPSTREAM_URL={facts["sandbox"]} receipts-gateway serve --port 0
+
+"""
+        if unread
+        else ""
+    )
     return f"""\
 GraphQL    {facts["graphql"]}
-GraphiQL   {facts["graphiql"]}?{urlencode({"q": query}, quote_via=quote)}
+GraphiQL   {facts["graphiql"]}
 Sandbox    {facts["sandbox"]}/sandbox   (a pretend Twilio; no account is touched)
 
 Try it:
 
   curl -s {facts["graphql"]} -H 'Content-Type: application/json' -d '{body}'
 
-Ctrl-C stops both."""
+{hint}Ctrl-C stops both."""
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -94,8 +94,7 @@ class Gateway:
         **more: Any,
     ) -> Answer:
         from gateway.ask import landmark_variables
-        from gateway.errors import ParseFailed
-        from gateway.execution.inputs import declared_variables
+        from gateway.execution.inputs import undeclared
 
         attempts: list[tuple[float, str]] = []
 
@@ -111,8 +110,8 @@ class Gateway:
             trace=True,
             watch=note,
         )
-        unknown = sorted(more.keys() - declared_variables(document).keys())
-        if unknown and outcome.code != ParseFailed.code:
+        unknown = undeclared(document, more)
+        if unknown:
             names = ", ".join(unknown)
             raise TypeError(f"query() was given {names}: no variable that the document declares, and no option.")
         return Answer(

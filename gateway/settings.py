@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from gateway.twilio.transport import Credentials
 from gateway.web.auth import Token
 from gateway.web.browsers import is_loopback
 
-__all__ = ["SETTINGS", "Setting", "Settings", "SettingsError"]
+__all__ = ["SETTINGS", "Setting", "Settings", "SettingsError", "misspelt"]
 
 
 class SettingsError(Exception):
@@ -261,8 +262,12 @@ def _origins(text: str) -> frozenset[str]:
     origins = frozenset(filter(None, (part.strip() for part in text.split(","))))
     for origin in origins:
         parts = urlsplit(origin)
-        if parts.scheme not in {"http", "https"} or not parts.netloc or parts.path or parts.query or parts.username:
-            raise ValueError("must be origins such as https://app.example.com, with commas between; no path, no *.")
+        host = parts.netloc.removesuffix(":*")
+        is_one = parts.scheme in {"http", "https"} and host and "*" not in host
+        if not is_one or parts.path or parts.query or parts.username:
+            raise ValueError(
+                "must be origins such as https://app.example.com, with commas between; no path, no * for a host."
+            )
     return origins
 
 
@@ -314,7 +319,7 @@ SETTINGS = (
     Setting(
         "GATEWAY_CORS_ORIGINS",
         "",
-        "The sites whose pages may ask, such as `https://app.example.com,http://localhost:5173`.",
+        "The sites whose pages may ask, such as `https://app.example.com,http://localhost:*`, with `*` for any port.",
         _origins,
     ),
     Setting(
@@ -395,6 +400,17 @@ SETTINGS = (
     ),
     Setting("GATEWAY_LOG_LEVEL", "info", "debug, info, warning or error.", _level),
 )
+
+
+def misspelt(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The variables that are no settings, each with the one that is probably meant; others may be anyone's."""
+    names = [setting.env for setting in SETTINGS] + [f"{setting.env}_FILE" for setting in SETTINGS if setting.in_file]
+    near = {
+        name: get_close_matches(name, names, n=1, cutoff=0.88)
+        for name in sorted(environ)
+        if name.startswith(("GATEWAY_", "TWILIO_")) and name not in names
+    }
+    return [(name, meant[0]) for name, meant in near.items() if meant]
 
 
 def _value(setting: Setting, environ: Mapping[str, str], problems: list[str]) -> Any:

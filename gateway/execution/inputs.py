@@ -29,7 +29,7 @@ from graphql.execution.get_variable_signature import GraphQLVariableSignature, g
 from graphql.execution.values import VariableValues, VariableValueSource, get_argument_values, get_variable_values
 from strawberry.types.arguments import StrawberryArgument, convert_arguments
 
-__all__ = ["argument_reader", "declared_variables", "variable_reader"]
+__all__ = ["argument_reader", "declared_variables", "undeclared", "variable_reader"]
 
 _PLAIN: dict[str, type[Any]] = {"ID": str, "String": str, "Boolean": bool, "Int": int}
 _INT = range(-(2**31), 2**31)
@@ -47,6 +47,15 @@ def declared_variables(document: str) -> dict[str, bool]:
         if isinstance(definition, OperationDefinitionNode)
         for variable in definition.variable_definitions or ()
     }
+
+
+def undeclared(document: str, names: Collection[str]) -> list[str]:
+    """Those of the names that are no variable of a document, sorted; none of one that cannot be parsed."""
+    try:
+        parse(document, no_location=True)
+    except (GraphQLError, RecursionError):
+        return []
+    return sorted(set(names) - declared_variables(document).keys())
 
 
 def variable_reader(

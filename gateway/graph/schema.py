@@ -4,7 +4,19 @@ from dataclasses import replace
 from typing import Any
 
 import strawberry
-from graphql import GraphQLDeferDirective, Node, Visitor, parse, print_ast, visit
+from graphql import (
+    DirectiveLocation,
+    GraphQLArgument,
+    GraphQLBoolean,
+    GraphQLDirective,
+    GraphQLNonNull,
+    GraphQLString,
+    Node,
+    Visitor,
+    parse,
+    print_ast,
+    visit,
+)
 from strawberry.schema.config import StrawberryConfig
 
 from gateway.graph.error_codes import ErrorCode
@@ -14,6 +26,19 @@ from gateway.graph.types import RESOURCES
 
 __all__ = ["make_schema", "print_schema"]
 
+_DEFER = GraphQLDirective(
+    "defer",
+    [DirectiveLocation.FRAGMENT_SPREAD, DirectiveLocation.INLINE_FRAGMENT],
+    {
+        "if": GraphQLArgument(GraphQLNonNull(GraphQLBoolean), True, "False has it come with the rest."),
+        "label": GraphQLArgument(
+            GraphQLString, description="A name that comes back with the part; another one for each fragment."
+        ),
+    },
+    description="Sends what the fragment selects behind the answer, for all records that it stands on together. Clients say "
+    "in `Accept` that they take parts: `multipart/mixed`, or `text/event-stream` before JSON. Others get it with the rest.",
+)
+
 
 def make_schema() -> strawberry.Schema:
     """The gateway's schema. It has `@defer`, and not the `@stream` that Strawberry would add with it."""
@@ -22,7 +47,7 @@ def make_schema() -> strawberry.Schema:
         types=[*(resource.node for resource in RESOURCES.values()), ErrorCode],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
-    schema._schema.directives = (*schema._schema.directives, GraphQLDeferDirective)
+    schema._schema.directives = (*schema._schema.directives, _DEFER)
     return schema
 
 

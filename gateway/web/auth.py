@@ -76,7 +76,7 @@ class Callers:
             caller = await self._verifier.caller(token) if self._verifier is not None else None
             if caller is not None:
                 return caller
-        raise Unauthenticated("A known token is needed: `Authorization: Bearer <token>`.")
+        raise Unauthenticated("A known token is needed: `Authorization: Bearer <token>`, without its caller's name.")
 
 
 def _digest(token: str) -> bytes:

@@ -4,13 +4,14 @@ A browser lets any page send a *simple* request anywhere, with the network posit
 (https://fetch.spec.whatwg.org/#cors-safelisted-request-header). A POST of JSON is never simple; a GET may be.
 """
 
-from collections.abc import Container, Mapping
+import re
+from collections.abc import Container, Iterable, Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from gateway.errors import Forbidden
 
-__all__ = ["HEADERS", "check_get", "check_host", "is_loopback"]
+__all__ = ["HEADERS", "Origins", "check_get", "check_host", "is_loopback"]
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -30,6 +31,21 @@ _NOT_SIMPLE = (
 )
 """Headers that only a page sends, and only after asking; a proxy adds others, such as `X-Forwarded-For`, to any request."""
 _SIMPLE_TYPES = {"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"}
+
+
+class Origins:
+    """Sites whose pages may ask, as browsers write them in `Origin`; with `*` in place of a port, at any port."""
+
+    def __init__(self, origins: Iterable[str]) -> None:
+        """Take the sites, such as `https://app.example.com` and `http://localhost:*`."""
+        parts = [re.escape(origin).replace(r":\*", r"(:\d+)?") for origin in sorted(origins)]
+        self.pattern = "|".join(parts)
+        """A regular expression that is all of such an `Origin`."""
+        self._whole = re.compile(self.pattern or r"(?!)")  # Without any, nothing matches.
+
+    def __contains__(self, origin: object) -> bool:
+        """Whether pages of that site may ask."""
+        return isinstance(origin, str) and self._whole.fullmatch(origin) is not None
 
 
 def check_get(headers: Mapping[str, str], origins: Container[str]) -> None:
