@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,28 @@ class _WithSettings(click.Command):
             )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Main(click.Group):
+    """The command as a whole: it ends in words, whatever the terminal can show and the system refuses."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run it."""
+        sys.stdin = sys.stdin or TextIOWrapper(BytesIO())  # It may be closed.
+        if isinstance(sys.stdout, TextIOWrapper):  # Or it is closed.
+            sys.stdout.reconfigure(errors="backslashreplace")
+        return super().main(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry a command out."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # Who reads has read enough, as `head` does: click ends quietly.
+        except OSError as error:
+            file = f"{error.filename}: " if error.filename else ""
+            raise _refusal(f"The system refuses: {file}{error.strerror or error}.") from None
+
+
+@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(gateway.__version__, prog_name="receipts-gateway")
 def main() -> None:
     """A GraphQL gateway over Twilio Conversations' delivery receipts.
@@ -280,7 +302,8 @@ def cost(sources: tuple[str, ...], pairs: tuple[str, ...]) -> None:
     FILE is a GraphQL document, "-" for standard input, the name of an example, or a pattern as in `operations check`. Each
     field that costs is told: in which round trip, how many calls, its place, and the upstream path.
     """
-    from gateway.contract.documents import ClientDocument, DocumentsError, find_documents
+    from gateway.contract import CheckError
+    from gateway.contract.documents import ClientDocument, find_documents
     from gateway.contract.operations_check import check_documents
     from gateway.contract.operations_report import price_lines
 
@@ -292,7 +315,7 @@ def cost(sources: tuple[str, ...], pairs: tuple[str, ...]) -> None:
             else:
                 documents += find_documents([source])
         report = check_documents(documents, dict(_variable(pair) for pair in pairs))
-    except DocumentsError as error:
+    except CheckError as error:
         raise _refusal(str(error)) from None
     for operation, price in report.quotes:
         click.echo("\n".join(price_lines(str(operation.place.path), operation, price, edges=True)))
@@ -335,12 +358,11 @@ def check_operations(
 
     The exit code is 0 when all is right, 1 when something is not, and 2 when the check could not be made.
     """
-    from gateway.contract.documents import DocumentsError
+    from gateway.contract import CheckError
     from gateway.contract.github import workflow_command
     from gateway.contract.operations_check import check_operations
     from gateway.contract.operations_report import as_json, price_lines, summary_lines
-    from gateway.contract.snapshot import SnapshotError
-    from gateway.contract.sources import SourceError, read_source
+    from gateway.contract.sources import read_source
 
     if update and snapshot is None:
         raise _refusal("--update writes a snapshot: say which with --snapshot FILE.")
@@ -353,7 +375,7 @@ def check_operations(
             snapshot=snapshot,
             update=update,
         )
-    except (DocumentsError, SnapshotError, SourceError) as error:
+    except CheckError as error:
         raise _refusal(str(error)) from None
     if output == "json":
         click.echo(as_json(report))
@@ -417,11 +439,12 @@ def check_schema(
     The exit code is 0 when all is well, 1 when something is as bad as --fail-on or worse, and 2 when the check could not be
     made.
     """
+    from gateway.contract import CheckError
     from gateway.contract.change import Criticality
-    from gateway.contract.documents import DocumentsError, find_documents
+    from gateway.contract.documents import find_documents
     from gateway.contract.schema_check import check_schemas
     from gateway.contract.schema_report import as_json, github_lines, text_lines
-    from gateway.contract.sources import SourceError, read_source
+    from gateway.contract.sources import read_source
 
     if only_used and not patterns:
         raise _refusal(
@@ -437,7 +460,7 @@ def check_schema(
             bound=Criticality(fail_on) if fail_on != "none" else None,
             only_used=only_used,
         )
-    except (SourceError, DocumentsError) as error:
+    except CheckError as error:
         raise _refusal(str(error)) from None
     if output == "json":
         click.echo(as_json(report))
@@ -533,5 +556,5 @@ def _variable(pair: str) -> tuple[str, Any]:
         raise _refusal(f"--var takes NAME=VALUE, such as --var first=10; got {pair!r}.")
     try:
         return name, json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, text

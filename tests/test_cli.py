@@ -261,6 +261,49 @@ def test_schema_prints_the_schema_without_the_server() -> None:
 EXAMPLES = sorted(path.stem for path in (Path(__file__).parents[1] / "gateway" / "examples").glob("*.graphql"))
 
 
+def test_what_the_terminal_has_no_letter_for_is_written_otherwise() -> None:
+    result = run("operations", "cost", "--help", PYTHONIOENCODING="latin-1")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert r"[OPTIONS] FILE\u2026" in result.stdout
+
+
+def test_who_has_read_enough_ends_it_quietly() -> None:
+    with start("schema") as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("schema", "check", "-"), "standard input is empty.\n"),
+        (("operations", "cost", "-"), "-:1:1: Syntax Error: Unexpected <EOF>.\n"),
+    ],
+)
+def test_a_closed_standard_input_is_an_empty_one(arguments: tuple[str, ...], words: str) -> None:
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "gateway", *arguments]
+    assert subprocess.run(command, capture_output=True, text=True, env=ENVIRON).stderr == words
+
+
+def test_a_value_nested_too_deeply_for_json_is_text(tmp_path: Path) -> None:
+    document = tmp_path / "a.graphql"
+    document.write_text("query A($n: Int) { services(first: $n) { edges { cursor } } }")
+    result = run("operations", "cost", str(document), "--var", "n=" + "[" * 50_000)
+    assert result.returncode == 1
+    assert "Variable '$n' has invalid value: Int cannot represent non-integer value" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="There is no /dev/full here, which is as a full disk is.")
+def test_a_full_disk_is_said_in_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "gateway", "schema"], stdout=full, stderr=subprocess.PIPE, text=True, env=ENVIRON
+        )
+    assert (result.returncode, result.stderr) == (2, "The system refuses: No space left on device.\n")
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_example_runs_over_the_sandbox(name: str) -> None:
     result = CliRunner().invoke(main, ["query", name])

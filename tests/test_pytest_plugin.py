@@ -219,7 +219,7 @@ async def test_options_are_those_of_a_request(receipts_gateway: Gateway, receipt
 
 @pytest.mark.receipts_faults("*", "hang")
 async def test_a_query_ends_with_its_time(receipts_gateway: Gateway) -> None:
-    answer = await receipts_gateway.query(SERVICE, seconds=0.05)
+    answer = await receipts_gateway.query(SERVICE, seconds=0.5)
     assert (answer.codes, len(answer.upstream_calls)) == (["UPSTREAM_TIMEOUT"], 1)
 
 

@@ -44,7 +44,7 @@ from gateway.contract.change import (
     within,
 )
 from gateway.contract.field_price import difference, field_price
-from gateway.contract.inputs import arguments, directive_arguments, input_fields
+from gateway.contract.inputs import arguments, input_fields
 
 __all__ = ["find_changes"]
 
@@ -209,7 +209,7 @@ def _directives(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
         yield safe("DIRECTIVE_ADDED", f"@{name}", "was added.")
     for name, (was, now) in kept.items():
         coordinate = f"@{name}"
-        yield from directive_arguments(coordinate, was, now)
+        yield from arguments(coordinate, was, now)
         if was.is_repeatable and not now.is_repeatable:
             yield breaking("DIRECTIVE_REPEATABLE_REMOVED", coordinate, "may no longer be repeated.")
         elif now.is_repeatable and not was.is_repeatable:

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.contract.files import FilesError, find_files
+from gateway.contract import CheckError
+from gateway.contract.files import find_files
 from gateway.contract.javascript import find_literals
 
-__all__ = ["ClientDocument", "DocumentsError", "find_documents"]
+__all__ = ["ClientDocument", "find_documents"]
 
 _GRAPHQL = frozenset({".graphql", ".gql", ".graphqls"})
 _WITH_JSX = frozenset({".tsx", ".jsx", ".js", ".mjs", ".cjs"})
@@ -19,10 +20,6 @@ _WITHOUT_JSX = frozenset({".ts", ".mts", ".cts"})
 
 _LINE_BREAK = re.compile(r"\r\n|[\n\r]")
 _IS_BLANK = re.compile(r"(?:[\s,\ufeff]|#[^\n\r]*)*")
-
-
-class DocumentsError(Exception):
-    """Client documents that cannot be read at all; the message is for people, one line for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +47,13 @@ class ClientDocument:
 
 
 def find_documents(patterns: Sequence[str]) -> list[ClientDocument]:
-    """The documents in the files that patterns name, in the order of the files; raises `DocumentsError`.
+    """The documents in the files that patterns name, in the order of the files; raises `CheckError`.
 
     A pattern may have `**`, `*`, `?`, `[…]` and `{a,b}`, relative to the working directory, or be a file or a directory.
     """
-    try:
-        paths = find_files(patterns, _GRAPHQL | _WITH_JSX | _WITHOUT_JSX)
-    except FilesError as error:
-        raise DocumentsError(str(error)) from None
     documents: list[ClientDocument] = []
     unreadable: list[str] = []
-    for path in paths:
+    for path in find_files(patterns, _GRAPHQL | _WITH_JSX | _WITHOUT_JSX):
         try:
             documents += _documents(path, path.read_bytes().decode("utf-8-sig"))
         except OSError as error:
@@ -68,7 +61,7 @@ def find_documents(patterns: Sequence[str]) -> list[ClientDocument]:
         except UnicodeDecodeError as error:
             unreadable.append(f"{path}: it is not UTF-8 text (byte {error.start}).")
     if unreadable:
-        raise DocumentsError("\n".join(unreadable))
+        raise CheckError("\n".join(unreadable))
     return documents
 
 

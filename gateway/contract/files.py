@@ -7,19 +7,17 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-__all__ = ["FilesError", "find_files"]
+from gateway.contract import CheckError
+
+__all__ = ["find_files"]
 
 _MAGIC = re.compile(r"[*?\[]")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 _EXPANSIONS_MAX = 1000
 
 
-class FilesError(Exception):
-    """A pattern that matches nothing, or a directory that cannot be read; the message is for people."""
-
-
 def find_files(patterns: Sequence[str], suffixes: frozenset[str]) -> list[Path]:
-    """The files that patterns, files and directories name, sorted, each once; raises `FilesError`.
+    """The files that patterns, files and directories name, sorted, each once; raises `CheckError`.
 
     They are those with one of the `suffixes`; of a directory, all that are below it. A file without any suffix counts if it
     is named outright. `node_modules`, what begins with a dot, and what is generated (`__generated__`, `*.generated.*`) are
@@ -29,15 +27,15 @@ def find_files(patterns: Sequence[str], suffixes: frozenset[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in patterns:
         if not pattern:
-            raise FilesError("An empty pattern names no file.")
+            raise CheckError("An empty pattern names no file.")
         matches = [path for each in _expanded(pattern) for path in _matches(each, suffixes)]
         if not matches and (_MAGIC.search(pattern) or _BRACES.search(pattern)):
-            raise FilesError(_nothing(pattern, suffixes))
+            raise CheckError(_nothing(pattern, suffixes))
         if not matches and not os.path.exists(pattern):
-            raise FilesError(f"{pattern}: there is no such file or directory in {Path.cwd()}.")
+            raise CheckError(f"{pattern}: there is no such file or directory in {Path.cwd()}.")
         found.update(dict.fromkeys(matches))
     if not found:
-        raise FilesError(_nothing(", ".join(patterns), suffixes))
+        raise CheckError(_nothing(", ".join(patterns), suffixes))
     return sorted(found, key=lambda path: path.parts)
 
 
@@ -53,7 +51,7 @@ def _expanded(pattern: str) -> list[str]:
         else:
             waiting += [each[: braces.start()] + choice + each[braces.end() :] for choice in braces[1].split(",")]
         if len(waiting) + len(done) > _EXPANSIONS_MAX:
-            raise FilesError(f"{pattern}: its braces stand for more than {_EXPANSIONS_MAX} patterns.")
+            raise CheckError(f"{pattern}: its braces stand for more than {_EXPANSIONS_MAX} patterns.")
     return done
 
 
@@ -112,7 +110,7 @@ def _class(choice: str) -> str:
 
 def _below(top: Path, wanted: re.Pattern[str], pattern: str, suffixes: frozenset[str]) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
-        raise FilesError(f"{error.filename}: it cannot be read ({error.strerror}).")
+        raise CheckError(f"{error.filename}: it cannot be read ({error.strerror}).")
 
     def is_left_out(name: str) -> bool:
         is_generated = name == "__generated__" or ".generated." in name

@@ -33,23 +33,22 @@ from gateway.contract.change import (
     takes_the_same,
 )
 
-__all__ = ["arguments", "directive_arguments", "input_fields"]
+__all__ = ["arguments", "input_fields"]
 
 _Input = GraphQLArgument | GraphQLInputField
+_HasArguments = GraphQLField | GraphQLDirective
 
 
-def arguments(field: str, old: GraphQLField, new: GraphQLField) -> Iterator[Change]:
-    """What changed in the arguments of the field at a coordinate."""
+def arguments(owner: str, old: _HasArguments, new: _HasArguments) -> Iterator[Change]:
+    """What changed in the arguments of the field or directive at a coordinate."""
+    kind = "DIRECTIVE_ARG" if isinstance(old, GraphQLDirective) else "ARG"
     removed, added, kept = compare(old.args, new.args)
     for name, argument in removed.items():
-        yield breaking("ARG_REMOVED", f"{field}({name}:)", removal(argument))
+        yield breaking(f"{kind}_REMOVED", f"{owner}({name}:)", removal(argument))
     for name, argument in added.items():
-        if is_required_argument(argument):
-            yield breaking("REQUIRED_ARG_ADDED", f"{field}({name}:)", "was added, and is required.", field)
-        else:
-            yield dangerous("OPTIONAL_ARG_ADDED", f"{field}({name}:)", "was added, and may be left out.", field)
+        yield _added(kind, f"{owner}({name}:)", argument, owner)
     for name, (was, now) in kept.items():
-        yield from _input(f"{field}({name}:)", was, now, type_kind="ARG", default_kind="ARG")
+        yield from _input(f"{owner}({name}:)", was, now, type_kind="ARG", default_kind="ARG")
 
 
 def input_fields(old: GraphQLInputObjectType, new: GraphQLInputObjectType) -> Iterator[Change]:
@@ -58,11 +57,7 @@ def input_fields(old: GraphQLInputObjectType, new: GraphQLInputObjectType) -> It
     for name, field in removed.items():
         yield breaking("FIELD_REMOVED", f"{old.name}.{name}", removal(field))
     for name, field in added.items():
-        if is_required_input_field(field):
-            yield breaking("REQUIRED_INPUT_FIELD_ADDED", f"{old.name}.{name}", "was added, and is required.", old.name)
-        else:
-            says = "was added, and may be left out."
-            yield dangerous("OPTIONAL_INPUT_FIELD_ADDED", f"{old.name}.{name}", says, old.name)
+        yield _added("INPUT_FIELD", f"{old.name}.{name}", field, old.name)
     for name, (was, now) in kept.items():
         yield from _input(f"{old.name}.{name}", was, now, type_kind="FIELD", default_kind="INPUT_FIELD")
     if new.is_one_of and not old.is_one_of:
@@ -71,19 +66,13 @@ def input_fields(old: GraphQLInputObjectType, new: GraphQLInputObjectType) -> It
         yield safe("ONE_OF_REMOVED", old.name, "is no longer @oneOf: it takes any of its fields.")
 
 
-def directive_arguments(directive: str, old: GraphQLDirective, new: GraphQLDirective) -> Iterator[Change]:
-    """What changed in the arguments of the directive at a coordinate."""
-    removed, added, kept = compare(old.args, new.args)
-    for name, argument in removed.items():
-        yield breaking("DIRECTIVE_ARG_REMOVED", f"{directive}({name}:)", removal(argument))
-    for name, argument in added.items():
-        coordinate = f"{directive}({name}:)"
-        if is_required_argument(argument):
-            yield breaking("REQUIRED_DIRECTIVE_ARG_ADDED", coordinate, "was added, and is required.", directive)
-        else:
-            yield safe("OPTIONAL_DIRECTIVE_ARG_ADDED", coordinate, "was added, and may be left out.")
-    for name, (was, now) in kept.items():
-        yield from _input(f"{directive}({name}:)", was, now, type_kind="ARG", default_kind="ARG")
+def _added(kind: str, coordinate: str, thing: _Input, owner: str) -> Change:
+    if _is_required(thing):
+        return breaking(f"REQUIRED_{kind}_ADDED", coordinate, "was added, and is required.", owner)
+    says = "was added, and may be left out."
+    if kind == "DIRECTIVE_ARG":
+        return safe(f"OPTIONAL_{kind}_ADDED", coordinate, says)
+    return dangerous(f"OPTIONAL_{kind}_ADDED", coordinate, says, owner)
 
 
 def _input(coordinate: str, old: _Input, new: _Input, *, type_kind: str, default_kind: str) -> Iterator[Change]:

@@ -11,14 +11,12 @@ from urllib.parse import urlsplit
 
 from graphql import get_introspection_query
 
-__all__ = ["IntrospectionError", "introspect", "shown", "untold_by"]
+from gateway.contract import CheckError
+
+__all__ = ["introspect", "shown", "untold_by"]
 
 _SECONDS = 30
 _LARGEST_BYTES = 64 * 1024 * 1024
-
-
-class IntrospectionError(Exception):
-    """A server that does not tell its schema; the message is for people."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -29,13 +27,13 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def introspect(url: str, token: str | None) -> dict[str, Any]:
-    """The `data` of the server's answer to the fullest introspection query that it takes; raises `IntrospectionError`."""
+    """The `data` of the server's answer to the fullest introspection query that it takes; raises `CheckError`."""
     try:
         is_address = bool(urlsplit(url).hostname)
     except ValueError:
         is_address = False
     if not is_address:
-        raise IntrospectionError("The URL is not an address. Write it as https://gateway.example.com/graphql.")
+        raise CheckError("The URL is not an address. Write it as https://gateway.example.com/graphql.")
     newest = {
         "specified_by_url": True,
         "directive_is_repeatable": True,
@@ -49,7 +47,7 @@ def introspect(url: str, token: str | None) -> dict[str, Any]:
         if isinstance(data, dict) and data.get("__schema"):
             return data
         refusal = _first_message(answer)
-    raise IntrospectionError(
+    raise CheckError(
         f"{shown(url)} does not tell its schema: {refusal} Is introspection off there (GATEWAY_INTROSPECTION=0)? "
         "Then compare with the file or the revision that it was made from."
     )
@@ -93,32 +91,30 @@ def _ask(url: str, token: str | None, query: str) -> dict[str, Any]:
     except urllib.error.HTTPError as error:
         with error:
             if error.code in {401, 403}:
-                raise IntrospectionError(
+                raise CheckError(
                     f"{name} refuses the caller ({error.code}): give its token with --token or RECEIPTS_GATEWAY_TOKEN."
                 ) from None
             if error.code in {301, 302, 303, 307, 308}:
-                raise IntrospectionError(
-                    f"{name} is elsewhere ({error.code}): give the address that it leads to."
-                ) from None
+                raise CheckError(f"{name} is elsewhere ({error.code}): give the address that it leads to.") from None
             if error.code in {404, 405}:
-                raise IntrospectionError(
+                raise CheckError(
                     f"{name} is no GraphQL endpoint ({error.code}). A gateway's address ends in /graphql."
                 ) from None
             body = error.read(_LARGEST_BYTES + 1)  # An error of GraphQL may come with any status.
     except (OSError, HTTPException):
-        raise IntrospectionError(f"{name} cannot be reached. Is the gateway running?") from None
+        raise CheckError(f"{name} cannot be reached. Is the gateway running?") from None
     except ValueError:
-        raise IntrospectionError(
+        raise CheckError(
             f"{name} cannot be asked: the address or the token has characters that cannot be sent."
         ) from None
     if len(body) > _LARGEST_BYTES:
-        raise IntrospectionError(f"{name} answers with more than {_LARGEST_BYTES} bytes: is it a GraphQL endpoint?")
+        raise CheckError(f"{name} answers with more than {_LARGEST_BYTES} bytes: is it a GraphQL endpoint?")
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise IntrospectionError(f"{name} answers with something that is no GraphQL answer: is it a GraphQL endpoint?")
+        raise CheckError(f"{name} answers with something that is no GraphQL answer: is it a GraphQL endpoint?")
     return answer
 
 

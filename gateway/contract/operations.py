@@ -43,6 +43,10 @@ class Place:
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.column}"
 
+    def as_json(self) -> dict[str, Any]:
+        """It, for programs."""
+        return {"file": str(self.path), "line": self.line, "column": self.column}
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
@@ -53,6 +57,10 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}"
+
+    def as_json(self) -> dict[str, Any]:
+        """It, for programs."""
+        return {**self.place.as_json(), "message": self.message}
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ from graphql import (
 )
 from strawberry import Schema
 
-from gateway.contract.documents import ClientDocument, DocumentsError, find_documents
+from gateway.contract import CheckError
+from gateway.contract.documents import ClientDocument, find_documents
 from gateway.contract.operations import ClientOperation, Problem, gather_operations, place_of, problem_of
-from gateway.contract.snapshot import Price, PriceChange, SnapshotError, compare_prices, read_snapshot, write_snapshot
+from gateway.contract.snapshot import Price, PriceChange, compare_prices, read_snapshot, write_snapshot
 from gateway.contract.worst_case import Quote, quote
 from gateway.errors import GatewayError
 from gateway.execution.bounds import Bounds, check_document, parse_within
@@ -63,7 +64,7 @@ def check_operations(
 
     They must fit the schema that is `served`, where that is another one, and this package's, which tells the price. None may
     take more than `max_calls`, or more than in the `snapshot`; where that is no file yet, or with `update`, it is written.
-    Raises `DocumentsError` and `SnapshotError` when the check cannot be made.
+    Raises `CheckError` when the check cannot be made.
     """
     before = _before(snapshot, update) if snapshot is not None else None
     report = check_documents(find_documents(patterns), variables, served)
@@ -79,7 +80,7 @@ def check_operations(
 def check_documents(
     documents: Sequence[ClientDocument], variables: Mapping[str, Any], served: GraphQLSchema | None = None
 ) -> Report:
-    """The same for documents at hand, without limits; raises `DocumentsError` for a variable that no operation has."""
+    """The same for documents at hand, without limits; raises `CheckError` for a variable that no operation has."""
     gathered = gather_operations(documents)
     schema = make_schema()
     quotes: list[tuple[ClientOperation, Quote]] = []
@@ -98,7 +99,7 @@ def check_documents(
     for fragment in gathered.fragments:
         problems.update(_problems_alone(fragment, served or schema._schema))
     if unknown and not problems:
-        raise DocumentsError(f"--var {min(unknown)}: no operation has a variable ${min(unknown)}.")
+        raise CheckError(f"--var {min(unknown)}: no operation has a variable ${min(unknown)}.")
     return Report(len(gathered.operations), quotes, sorted(problems))
 
 
@@ -135,7 +136,9 @@ def _too_dear(report: Report, most: int) -> list[Problem]:
             fitting = price.fitting(most)
             hint = f"{fitting} would fit" if fitting is not None else "no one list made shorter would fit"
             dearest = f"The dearest part is {place} with {calls}; {hint}."
-            words = f"could take {price.calls} upstream calls, and {most} are allowed. {dearest}"
+            words = (
+                f"could take {price.calls} upstream call{'s' * (price.calls != 1)}, and {most} are allowed. {dearest}"
+            )
             problems.append(Problem(operation.place, f"{operation.label} {words}"))
     return problems
 
@@ -143,7 +146,7 @@ def _too_dear(report: Report, most: int) -> list[Problem]:
 def _before(snapshot: Path, update: bool) -> dict[str, Price] | None:
     try:
         return read_snapshot(snapshot)
-    except SnapshotError:
+    except CheckError:
         if not update:
             raise
         return None  # It is to be written anew.

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.contract.operations import ClientOperation, Place
+from gateway.contract.operations import ClientOperation
 from gateway.contract.operations_check import Report
 from gateway.contract.snapshot import PriceChange
 from gateway.contract.worst_case import Quote
@@ -38,7 +38,7 @@ def as_json(report: Report) -> str:
         "operations": [
             {
                 "name": operation.name,
-                **_place(operation.place),
+                **operation.place.as_json(),
                 "calls": price.calls,
                 "roundTrips": price.round_trips,
                 "assumed": price.assumed,
@@ -49,7 +49,7 @@ def as_json(report: Report) -> str:
             }
             for operation, price in report.quotes
         ],
-        "problems": [{**_place(problem.place), "message": problem.message} for problem in report.problems],
+        "problems": [problem.as_json() for problem in report.problems],
         "changes": [_change(change) for change in report.changes],
         "notes": report.notes,
     }
@@ -64,10 +64,6 @@ def _change(change: PriceChange) -> dict[str, Any]:
         "after": change.after.calls if change.after is not None else None,
         "edges": [{"field": place, "before": low, "after": high} for place, (low, high) in change.edges.items()],
     }
-
-
-def _place(place: Place) -> dict[str, Any]:
-    return {"file": str(place.path), "line": place.line, "column": place.column}
 
 
 def _count(number: int, what: str) -> str:

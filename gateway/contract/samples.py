@@ -14,25 +14,24 @@ from graphql import (
     GraphQLNamedType,
     GraphQLSchema,
     ListTypeNode,
-    Node,
     NonNullTypeNode,
     OperationDefinitionNode,
     TypeInfo,
     TypeInfoVisitor,
-    VariableNode,
     Visitor,
     get_named_type,
     type_from_ast,
     visit,
 )
 
+from gateway.contract.sent import variables_in
 from gateway.graph.ids import encode_id
 from gateway.graph.reads import FIRST_MAX, SCAN_MAX
 from gateway.graph.types import RESOURCES
 from gateway.twilio.paths import child
 from gateway.twilio.resources import Resource
 
-__all__ = ["Sample", "samples_of", "variables_in", "without_samples"]
+__all__ = ["Sample", "samples_of", "without_samples"]
 
 _MADE_UP_SID = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}0{28}[0-9a-f]{4}(?![0-9A-Za-z])")
 
@@ -54,7 +53,7 @@ def samples_of(schema: GraphQLSchema, document: DocumentNode) -> dict[str, list[
         def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
             returned = info.get_type()
             if info.get_directive() is None and returned is not None:
-                for name in variables_in(node):
+                for name in variables_in([node]):
                     uses.setdefault(name, (node.name.value, get_named_type(returned).name))
 
     visit(document, TypeInfoVisitor(info, Uses()))
@@ -101,18 +100,6 @@ def _id(resource: Resource, number: int) -> str:
 
 def _sid(prefix: str, number: int) -> str:
     return f"{prefix}{number:032x}"
-
-
-def variables_in(node: Node) -> list[str]:
-    """The names of the variables that are used there."""
-    found: list[str] = []
-
-    class Variables(Visitor):
-        def enter_variable(self, node: VariableNode, *_: Any) -> None:
-            found.append(node.name.value)
-
-    visit(node, Variables())
-    return found
 
 
 def without_samples(path: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gateway.contract.change import Change, Criticality
 from gateway.contract.github import workflow_command
-from gateway.contract.operations import ClientOperation, Problem
+from gateway.contract.operations import ClientOperation
 from gateway.contract.schema_check import SchemaReport
 
 __all__ = ["as_json", "github_lines", "text_lines"]
@@ -63,10 +63,10 @@ def as_json(report: SchemaReport) -> str:
         content["operations"] = {
             "checked": len(impact.checked),
             "broken": [
-                {**_operation(operation), "errors": [_problem(each) for each in problems]}
+                {**_operation(operation), "errors": [each.as_json() for each in problems]}
                 for operation, problems in impact.broken
             ],
-            "unchecked": [_problem(each) for each in impact.unchecked],
+            "unchecked": [each.as_json() for each in impact.unchecked],
         }
     return json.dumps(content, indent=2, ensure_ascii=False)
 
@@ -153,11 +153,6 @@ def _change(report: SchemaReport, change: Change, *, fails: bool) -> dict[str, A
 
 def _operation(operation: ClientOperation) -> dict[str, Any]:
     return {"name": operation.name, "file": str(operation.place.path), "line": operation.place.line}
-
-
-def _problem(problem: Problem) -> dict[str, Any]:
-    place = problem.place
-    return {"file": str(place.path), "line": place.line, "column": place.column, "message": problem.message}
 
 
 def _count(number: int, what: str) -> str:

@@ -42,7 +42,7 @@ from graphql import (
     visit,
 )
 
-__all__ = ["Sent", "as_sent", "refetch_query", "spreads_in"]
+__all__ = ["Sent", "as_sent", "refetch_query", "spreads_in", "variables_in"]
 
 _LOCAL = frozenset({"client", "rest", "updatable"})
 """What has one of these the client answers itself, or only writes to: https://www.apollographql.com/docs/react/local-state,
@@ -101,7 +101,7 @@ def _operation_as_sent(operation: OperationDefinitionNode, made: _Sending) -> Op
         selection_set=replace(operation.selection_set, selections=selections),
     )
     needed = [made.known[name] for name in spreads_in(operation, made.known)]
-    used_at_first, used = _variables_in([operation, *needed]), _variables_in([sent, *made.fragments])
+    used_at_first, used = variables_in([operation, *needed]), variables_in([sent, *made.fragments])
     # A variable for what was taken out goes with it; one that was of no use at first remains, for validation to tell.
     kept = [
         each
@@ -149,7 +149,7 @@ def refetch_query(
         f"${name}: {_type_of(each)}{f' = {print_ast(default)}' if (default := _in_object(each, 'defaultValue')) else ''}"
         for name, each in passed.items()
     ]
-    used = _variables_in([fragment]) - own.keys()
+    used = variables_in([fragment]) - own.keys()
     declared += [print_ast(definition) for name, definition in global_variables.items() if name in used]
     arguments = f" @arguments({' '.join(f'{name}: ${name}' for name in passed)})" if passed else ""
     spread = f"...{fragment.name.value}{arguments}"
@@ -305,7 +305,7 @@ def _is_local(node: SelectionNode | OperationDefinitionNode | FragmentDefinition
     return any(each.name.value in _LOCAL for each in node.directives or ())
 
 
-def _variables_in(nodes: Iterable[Node]) -> set[str]:
+def variables_in(nodes: Iterable[Node]) -> set[str]:
     """The variables that are used in these; a definition is no use."""
     found: set[str] = set()
 

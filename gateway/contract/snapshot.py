@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,14 @@ from typing import Literal
 
 import msgspec
 
-__all__ = ["Price", "PriceChange", "SnapshotError", "compare_prices", "read_snapshot", "write_snapshot"]
+from gateway.contract import CheckError
+
+__all__ = ["Price", "PriceChange", "compare_prices", "read_snapshot", "write_snapshot"]
 
 _VERSION = 1
 _EDGES_SHOWN = 5
-
-
-class SnapshotError(Exception):
-    """A snapshot that cannot be read or written; the message is for people."""
+_WAS_SNAPSHOT = re.compile(rb'"operations"|<<<<<<<|\A\s*\Z')
+"""What a file has that may be overwritten: it was a snapshot, if perhaps a merge broke it, or it is empty."""
 
 
 class Price(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -90,32 +91,34 @@ def compare_prices(before: Mapping[str, Price], after: Mapping[str, Price]) -> l
 
 
 def read_snapshot(path: Path) -> dict[str, Price] | None:
-    """The prices in a file, by the operations' names; None when there is no such file. Raises `SnapshotError`."""
+    """The prices in a file, by the operations' names; None when there is no such file. Raises `CheckError`."""
     try:
         text = path.read_bytes()
         version = msgspec.json.decode(text, type=_Version).version
         if version != _VERSION:
-            raise SnapshotError(
+            raise CheckError(
                 f"{path}: it is of version {version}, and this release knows {_VERSION}: write it anew with --update."
             )
         return msgspec.json.decode(text, type=_Snapshot).operations
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SnapshotError(f"{path}: it cannot be read ({error.strerror}).") from None
+        raise CheckError(f"{path}: it cannot be read ({error.strerror}).") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SnapshotError(
+        raise CheckError(
             f"{path}: it is not a snapshot of prices ({error}). Mend it, or write it anew with --update."
         ) from None
 
 
 def write_snapshot(path: Path, prices: Mapping[str, Price]) -> None:
-    """Write prices to a file: sorted, a line for each number. Raises `SnapshotError`."""
+    """Write prices to a file: sorted, a line for each number. Raises `CheckError`, also for a file of another kind."""
     content = {"version": _VERSION, "operations": msgspec.to_builtins(dict(prices))}
     try:
+        if path.exists() and not _WAS_SNAPSHOT.search(path.read_bytes()):
+            raise CheckError(f"{path}: it is something else than a snapshot of prices, and is left as it is.")
         path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
     except OSError as error:
-        raise SnapshotError(f"{path}: it cannot be written ({error.strerror}).") from None
+        raise CheckError(f"{path}: it cannot be written ({error.strerror}).") from None
 
 
 def _cost(price: Price) -> tuple[int, int]:

@@ -8,20 +8,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from graphql import (
-    DefinitionNode,
     DirectiveDefinitionNode,
     DirectiveNode,
-    DocumentNode,
     ExecutableDefinitionNode,
     GraphQLError,
     GraphQLSchema,
-    ObjectTypeDefinitionNode,
-    ObjectTypeExtensionNode,
     build_ast_schema,
     build_client_schema,
     parse,
@@ -30,15 +26,12 @@ from graphql import (
 )
 from graphql.validation.validate import validate_sdl
 
-__all__ = ["Source", "SourceError", "read_source"]
+from gateway.contract import CheckError
+
+__all__ = ["Source", "read_source"]
 
 _GIT_PATH = "schema.graphql"
 _MOST_ERRORS = 10
-_ROOTS = frozenset({"Query", "Mutation", "Subscription"})
-
-
-class SourceError(Exception):
-    """A schema that cannot be had, or is none; the message is for people, a line for each thing that is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +47,15 @@ class Source:
 def read_source(where: str | None, token: str | None) -> Source:
     """The schema at a file, at `-` for standard input, at a URL, or at `git:REV[:PATH]`; by default this package's own.
 
-    A file holds SDL, or the result of an introspection query as JSON; `token` is for a URL. Raises `SourceError`.
+    A file holds SDL, or the result of an introspection query as JSON; `token` is for a URL. Raises `CheckError`.
     """
     if where is None:
         from gateway.graph.schema import print_schema
 
         return _from_text("this package's schema", print_schema())
-    if where.startswith(("http://", "https://")):
+    if not where:
+        raise CheckError("An empty name names no schema: is a variable not set?")
+    if where.lower().startswith(("http://", "https://")):
         return _from_url(where, token)
     if where == "-":
         return _from_text("standard input", _decoded("standard input", sys.stdin.buffer.read()))
@@ -69,11 +64,11 @@ def read_source(where: str | None, token: str | None) -> Source:
     try:
         content = Path(where).read_bytes()
     except FileNotFoundError:
-        raise SourceError(
+        raise CheckError(
             f"{where} is not there. A schema is a file, https://… of a gateway, or git:REV such as git:HEAD~1."
         ) from None
     except (OSError, ValueError) as error:
-        raise SourceError(f"{where} cannot be read ({getattr(error, 'strerror', error)}).") from None
+        raise CheckError(f"{where} cannot be read ({getattr(error, 'strerror', error)}).") from None
     return _from_text(where, _decoded(where, content))
 
 
@@ -81,7 +76,7 @@ def _decoded(name: str, content: bytes) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise SourceError(f"{name} is not UTF-8 text (byte {error.start}).") from None
+        raise CheckError(f"{name} is not UTF-8 text (byte {error.start}).") from None
 
 
 def _in_git(where: str) -> bytes:
@@ -89,18 +84,18 @@ def _in_git(where: str) -> bytes:
     revision, _, path = where.removeprefix("git:").partition(":")
     path = path or _GIT_PATH
     if not revision or revision.startswith("-"):
-        raise SourceError(f"{where} names no revision. Write git:HEAD~1, git:main or git:v1.2:path/to/schema.graphql.")
+        raise CheckError(f"{where} names no revision. Write git:HEAD~1, git:main or git:v1.2:path/to/schema.graphql.")
     commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if commit.returncode == 1:
-        raise SourceError(
+        raise CheckError(
             f"{revision} is no revision of this repository. A shallow clone, as CI makes, has the last one only: fetch "
             "more of them (git fetch --deepen=1; fetch-depth: 2 for actions/checkout)."
         )
     if commit.returncode != 0:
-        raise SourceError(f"{where}: git says: {_first_line(commit.stderr)}")
+        raise CheckError(f"{where}: git says: {_first_line(commit.stderr)}")
     content = _git("cat-file", "blob", f"{commit.stdout.decode().strip()}:{path}")
     if content.returncode != 0:
-        raise SourceError(f"{revision} has no file {path}. Name another with git:{revision}:PATH, from the top.")
+        raise CheckError(f"{revision} has no file {path}. Name another with git:{revision}:PATH, from the top.")
     return content.stdout
 
 
@@ -108,9 +103,9 @@ def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     try:
         return subprocess.run(["git", *arguments], capture_output=True, check=False)
     except FileNotFoundError:
-        raise SourceError("git is not installed here, so that no revision can be read.") from None
+        raise CheckError("git is not installed here, so that no revision can be read.") from None
     except ValueError as error:
-        raise SourceError(f"git cannot be asked for that ({error}).") from None
+        raise CheckError(f"git cannot be asked for that ({error}).") from None
 
 
 def _first_line(output: bytes) -> str:
@@ -118,12 +113,9 @@ def _first_line(output: bytes) -> str:
 
 
 def _from_url(url: str, token: str | None) -> Source:
-    from gateway.contract.introspection import IntrospectionError, introspect, shown
+    from gateway.contract.introspection import introspect, shown
 
-    try:
-        answer = introspect(url, token)
-    except IntrospectionError as error:
-        raise SourceError(str(error)) from None
+    answer = introspect(url, token)
     return _from_introspection(shown(url), answer)
 
 
@@ -131,15 +123,15 @@ def _from_text(name: str, text: str) -> Source:
     """A schema in SDL, or as JSON."""
     stripped = text.strip()
     if not stripped:
-        raise SourceError(f"{name} is empty.")
+        raise CheckError(f"{name} is empty.")
     try:
         if not stripped.startswith("{"):
             return Source(name, _from_sdl(name, text))
         answer = json.loads(text)
     except RecursionError:
-        raise SourceError(f"{name} is nested too deeply to be a schema.") from None
+        raise CheckError(f"{name} is nested too deeply to be a schema.") from None
     except ValueError:
-        raise SourceError(f"{name} is neither SDL nor JSON: a schema is wanted, not an operation.") from None
+        raise CheckError(f"{name} is neither SDL nor JSON: a schema is wanted, not an operation.") from None
     return _from_introspection(name, answer)
 
 
@@ -151,18 +143,18 @@ def _from_introspection(name: str, answer: dict[str, Any]) -> Source:
     try:
         return Source(name, build_client_schema(introspection, assume_valid=True), untold_by(introspection))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError, GraphQLError):
-        raise SourceError(f"{name} is JSON, and not the result of an introspection query, or not all of it.") from None
+        raise CheckError(f"{name} is JSON, and not the result of an introspection query, or not all of it.") from None
 
 
 def _from_sdl(name: str, text: str) -> GraphQLSchema:
     try:
-        document = _with_subgraph_extensions(parse(text))
+        document = parse(text)
     except GraphQLError as error:
-        raise SourceError(_located(name, error)) from None
+        raise CheckError(_located(name, error)) from None
     for definition in document.definitions:
         if isinstance(definition, ExecutableDefinitionNode):
             what = GraphQLError("This is an operation or a fragment; a schema is wanted.", definition)
-            raise SourceError(_located(name, what))
+            raise CheckError(_located(name, what))
     declared = {directive.name for directive in specified_directives} | {
         definition.name.value for definition in document.definitions if isinstance(definition, DirectiveDefinitionNode)
     }
@@ -172,7 +164,7 @@ def _from_sdl(name: str, text: str) -> GraphQLSchema:
         errors = validate_schema(schema)
     if errors:
         more = [f"{name}: and {len(errors) - _MOST_ERRORS} more."] if len(errors) > _MOST_ERRORS else []
-        raise SourceError("\n".join([*(_located(name, error) for error in errors[:_MOST_ERRORS]), *more]))
+        raise CheckError("\n".join([*(_located(name, error) for error in errors[:_MOST_ERRORS]), *more]))
     return schema
 
 
@@ -180,22 +172,6 @@ def _is_of_unknown_directive(error: GraphQLError, declared: set[str]) -> bool:
     """Servers apply directives that the text does not declare, such as those of a federation; they mean nothing here."""
     node = error.nodes[0] if error.nodes else None
     return isinstance(node, DirectiveNode) and node.name.value not in declared
-
-
-def _with_subgraph_extensions(document: DocumentNode) -> DocumentNode:
-    """The document with a definition in place of `extend type` for what another subgraph of a federation defines."""
-    defined = {node.name.value for node in document.definitions if isinstance(node, ObjectTypeDefinitionNode)}
-    definitions: list[DefinitionNode] = []
-    for node in document.definitions:
-        if isinstance(node, ObjectTypeExtensionNode) and node.name.value not in defined:
-            is_key = any(directive.name.value == "key" for directive in node.directives or ())
-            if is_key or node.name.value in _ROOTS:
-                defined.add(node.name.value)
-                parts = {part: getattr(node, part) for part in node.keys}
-                definitions.append(ObjectTypeDefinitionNode(**parts))
-                continue
-        definitions.append(node)
-    return replace(document, definitions=tuple(definitions))
 
 
 def _located(name: str, error: GraphQLError) -> str:

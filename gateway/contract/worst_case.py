@@ -29,7 +29,8 @@ from graphql import (
 )
 from strawberry import Schema
 
-from gateway.contract.samples import Sample, samples_of, variables_in, without_samples
+from gateway.contract.samples import Sample, samples_of, without_samples
+from gateway.contract.sent import variables_in
 from gateway.execution.forecast import Forecast
 from gateway.execution.inputs import variable_reader
 from gateway.execution.plan import Arguments, EdgeStep, Plan, Unplannable, condition_variables, without_defer
@@ -104,6 +105,8 @@ def quote(schema: Schema, document: DocumentNode, given: Mapping[str, Any]) -> Q
 
     `given` may have variables that are not this operation's.
     """
+    operation, fragments = _parts(document)
+    deferring = condition_variables(operation, fragments.values())
     whole = without_defer(document)  # It says when a part is sent, not what it costs.
     operation, fragments = _parts(whole)
     sides = [Sample(True, "true"), Sample(False, "false")]
@@ -111,7 +114,8 @@ def quote(schema: Schema, document: DocumentNode, given: Mapping[str, Any]) -> Q
     if len(conditions) > _CONDITIONS_MAX:
         operation, fragments = _parts(visit(whole, _BothSides()))
         sides = [Sample(True)]
-    samples = samples_of(schema._schema, document) | dict.fromkeys(conditions, sides)
+    samples = samples_of(schema._schema, document)
+    samples |= {name: [Sample(True)] for name in deferring} | dict.fromkeys(conditions, sides)
     samples = {name: several for name, several in samples.items() if name not in given}
     operation = _nullable(operation, {name for name, several in samples.items() if several[0].value is None})
     dearest, assumed, round_trips = None, dict[str, Sample](), 0
@@ -166,8 +170,8 @@ def _forecast(
 def _refusal(step: EdgeStep, error: Exception, chosen: Mapping[str, Sample]) -> GraphQLError:
     """Why an edge would read nothing, at its place."""
     node = step.nodes[0]
-    made_up = [name for argument in node.arguments or () for name in variables_in(argument) if name in chosen]
-    hint = f" What was made up for ${made_up[0]} does not fit: give it a value, --var {made_up[0]}=…" if made_up else ""
+    made_up = min(variables_in(node.arguments or ()) & chosen.keys(), default=None)
+    hint = f" What was made up for ${made_up} does not fit: give it a value, --var {made_up}=…" if made_up else ""
     return GraphQLError(f"{node.name.value}: {error}{hint}", node)
 
 
@@ -192,7 +196,7 @@ class _BothSides(Visitor):
     """Takes out conditions that depend on variables."""
 
     def enter_directive(self, node: DirectiveNode, *_: Any) -> VisitorAction:
-        is_open = node.name.value in {"skip", "include"} and any(variables_in(node))
+        is_open = node.name.value in {"skip", "include"} and any(variables_in([node]))
         return REMOVE if is_open else None
 
 

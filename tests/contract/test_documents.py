@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.contract.documents import ClientDocument, DocumentsError, find_documents
+from gateway.contract import CheckError
+from gateway.contract.documents import ClientDocument, find_documents
 
 
 @pytest.fixture(autouse=True)
@@ -84,14 +85,14 @@ def test_absolute_patterns(here: Path) -> None:
 )
 def test_a_pattern_that_matches_nothing_is_told(pattern: str, words: str) -> None:
     write("src/a.graphql")
-    with pytest.raises(DocumentsError) as caught:
+    with pytest.raises(CheckError) as caught:
         find_documents(["src/a.graphql", pattern])
     assert words in str(caught.value)
 
 
 def test_where_nothing_is_found_that_is_told() -> None:
     write("src/style.css", "a {}")
-    with pytest.raises(DocumentsError, match=r"^src, src/style.css: no file is there with one of the endings .cjs"):
+    with pytest.raises(CheckError, match=r"^src, src/style.css: no file is there with one of the endings .cjs"):
         find_documents(["src", "src/style.css"])
 
 
@@ -99,7 +100,7 @@ def test_all_files_that_are_no_text_are_told() -> None:
     write("src/a.ts", b"const a = gql`{ a }`\xff\xfe")
     write("src/b.graphql", b"\0\x80")
     write("src/c.graphql")
-    with pytest.raises(DocumentsError) as caught:
+    with pytest.raises(CheckError) as caught:
         find_documents(["src/**"])
     assert str(caught.value).splitlines() == [
         "src/a.ts: it is not UTF-8 text (byte 20).",

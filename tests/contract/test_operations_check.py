@@ -450,6 +450,16 @@ def test_github_shows_problems_beside_the_lines() -> None:
     )
 
 
+def test_github_finds_the_file_where_the_step_runs_in_a_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write({"web/src/a.graphql": "{ nope }"})
+    monkeypatch.chdir(here / "web")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(here))
+    for pattern in ("src", "../web/src", str(here)):
+        assert check(pattern, "--format", "github").stdout.startswith("::error file=web/src/a.graphql,line=1,col=3::")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(here / "elsewhere"))
+    assert check("src", "--format", "github").stdout.startswith("::error file=src/a.graphql,line=1,col=3::")
+
+
 def test_no_server_is_imported() -> None:
     panel(10)
     code = "import sys, gateway.cli as c; c.main(sys.argv[1:], standalone_mode=False); print(*sys.modules, file=sys.stderr)"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.contract.snapshot import Price, SnapshotError, compare_prices, read_snapshot, write_snapshot
+from gateway.contract import CheckError
+from gateway.contract.snapshot import Price, compare_prices, read_snapshot, write_snapshot
 
 LIST, RECEIPTS, PEOPLE = "Query.messages", "Query.messages.receipts", "Query.messages.receipts.participant"
 
@@ -114,7 +115,7 @@ PRICE = {"calls": 1, "edges": {}, "roundTrips": 1}
 def test_a_file_that_is_none_is_refused_in_words(tmp_path: Path, content: str | bytes, words: str) -> None:
     path = tmp_path / "prices.json"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(SnapshotError) as caught:
+    with pytest.raises(CheckError) as caught:
         read_snapshot(path)
     assert words in str(caught.value)
     assert str(caught.value).startswith(f"{path}: ")
@@ -123,7 +124,16 @@ def test_a_file_that_is_none_is_refused_in_words(tmp_path: Path, content: str | 
 
 
 def test_a_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SnapshotError, match=r"cannot be read \(Is a directory"):
+    with pytest.raises(CheckError, match=r"cannot be read \(Is a directory"):
         read_snapshot(tmp_path)
-    with pytest.raises(SnapshotError, match=r"cannot be written \(No such file"):
+    with pytest.raises(CheckError, match=r"cannot be written \(No such file"):
         write_snapshot(tmp_path / "missing" / "prices.json", {})
+
+
+@pytest.mark.parametrize("content", ["{ services { edges { cursor } } }", '{"name": "client"}'])
+def test_a_file_that_is_something_else_is_left_as_it_is(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "package.json"
+    path.write_text(content)
+    with pytest.raises(CheckError, match="left as it is"):
+        write_snapshot(path, {"A": price()})
+    assert path.read_text() == content

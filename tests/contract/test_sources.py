@@ -15,8 +15,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from gateway.app import create_app
+from gateway.contract import CheckError
 from gateway.contract.changes import find_changes
-from gateway.contract.sources import Source, SourceError, read_source
+from gateway.contract.sources import Source, read_source
 from gateway.demo import settings_for
 from gateway.sandbox import Sandbox
 from gateway.web.auth import Token
@@ -38,7 +39,7 @@ def read(text: str | bytes) -> Source:
 
 
 def refusal(where: str, token: str | None = None) -> str:
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises(CheckError) as caught:
         read_source(where, token)
     return str(caught.value)
 
@@ -51,8 +52,6 @@ def refusal(where: str, token: str | None = None) -> str:
         # Directives that are applied and not declared, as in a federation's subgraph.
         'extend schema @link(url: "https://specs.apollo.dev/federation/v2.3", import: ["@key"]) '
         'type Query { a: A } type A @key(fields: "id") @key(fields: "x") { id: ID! @shareable x: Int @tag(name: "y") }',
-        # What another subgraph defines is extended.
-        'extend type Query { a: A } extend type A @key(fields: "id") { id: ID! @external }',
         "type Q { a: Int } schema { query: Q }",
         "type Query { a: A } type A { b: Int } extend type A { c: Int }",
     ],
@@ -105,6 +104,8 @@ def test_many_errors_are_not_all_told() -> None:
         ("no.graphql", "no.graphql is not there. A schema is a file, https://… of a gateway, or git:REV"),
         (".", ". cannot be read (Is a directory)."),
         ("a\0b", "cannot be read"),
+        ("", "An empty name names no schema"),
+        ("HTTP://127.0.0.1:1/graphql", "cannot be reached"),
         ("git:HEAD", "git says: fatal: not a git repository"),
         ("git:", "git: names no revision."),
         ("git:--help", "names no revision."),

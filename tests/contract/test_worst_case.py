@@ -104,11 +104,13 @@ def test_what_is_made_up_for_two_variables_differs() -> None:
     assert priced(two % RECEIPTS).calls == 2
 
 
-def test_deferring_costs_as_much() -> None:
-    document = parse("{ %s }" % (THREAD % f"... @defer {{ messages(first: 9) {{ {MESSAGES} }} }}"))
-    price = quote(SCHEMA, document, {})
-    assert isinstance(price, Quote)
-    assert price.calls == 10
+@pytest.mark.parametrize("declared", ["", "($x: Boolean)", "($x: Boolean!)", "($x: Boolean! = false)"])
+def test_deferring_costs_as_much(declared: str) -> None:
+    condition = "(if: $x)" if declared else ""
+    price = priced(
+        f"query Q{declared} {{ {THREAD % f'... @defer{condition} {{ messages(first: 9) {{ {MESSAGES} }} }}'} }}"
+    )
+    assert (price.calls, price.assumed) == (10, {})
 
 
 @pytest.mark.parametrize(
