@@ -106,7 +106,7 @@ def quote(schema: Schema, document: DocumentNode, given: Mapping[str, Any]) -> Q
     `given` may have variables that are not this operation's.
     """
     operation, fragments = _parts(document)
-    deferring = condition_variables(operation, fragments.values())
+    deferring = condition_variables(operation, fragments)
     whole = without_defer(document)  # It says when a part is sent, not what it costs.
     operation, fragments = _parts(whole)
     sides = [Sample(True, "true"), Sample(False, "false")]
