@@ -184,7 +184,7 @@ class Endpoint:
                 caller=caller.name,
                 request_id=request_id,
                 watch=recording.call if recording is not None else None,
-                deliver=stream.deliver if stream is not None and "@defer" in document else None,
+                deliver=stream.deliver if stream is not None and "defer" in document else None,
             )
         except asyncio.CancelledError:
             if leaving.done() and task.uncancel() == 0:
