@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, TypeVar
 
+import pytest
 from graphql import (
     GraphQLArgument,
     GraphQLEnumType,
@@ -314,6 +315,7 @@ def seen(outcome: Outcome) -> tuple[Any, Any]:
     return json.dumps(outcome.data), errors
 
 
+@pytest.mark.timeout(300)  # What differs is made smaller before it is shown.
 @given(operations(), st.sampled_from([0, 0, 0, 1, 3]), st.booleans())
 @settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_engine_answers_as_graphql_core_does(
@@ -336,6 +338,7 @@ def test_the_engine_answers_as_graphql_core_does(
     assert not beyond
 
 
+@pytest.mark.timeout(300)  # What differs is made smaller before it is shown.
 @given(operations(), st.sampled_from([0, 0, 0, 1, 3]), st.booleans())
 @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_parts_of_an_answer_make_the_whole(
@@ -356,6 +359,13 @@ def test_the_parts_of_an_answer_make_the_whole(
         assert all(part.failures for part in parts if part.data is None)
         event("a part came to nothing")
         return
+    failures = (*frames.first.failures, *(failure for part in parts for failure in part.failures))
+    told, expected = (set(seen(Outcome(None, each))[1]) for each in (failures, whole.failures))
+    if trouble and told != expected:
+        # A record that cannot be read by itself may be in a page that has come meanwhile.
+        event("other failures")
+        return
+    assert told == expected
     for part in sorted(parts, key=lambda part: len(part.at.path)):
         place = frames.first.data
         for step in part.at.path:
@@ -364,5 +374,3 @@ def test_the_parts_of_an_answer_make_the_whole(
         merge(place, part.data)
     event(f"{min(len(parts), 5)} parts")
     assert frames.first.data == whole.data
-    failures = [*frames.first.failures, *(failure for part in parts for failure in part.failures)]
-    assert set(seen(Outcome(None, tuple(failures)))[1]) == set(seen(whole)[1])
