@@ -129,14 +129,14 @@ def ask(sandbox: Sandbox, client: Client) -> Ask:
     return Ask(sandbox, client)
 
 
-def npm_ci(folder: Path, into: Path) -> None:
-    """Copy a folder, and install the packages of its lock there. Where they cannot be had, the test is skipped."""
+def npm_ci(folder: Path, into: Path, *left: str) -> None:
+    """Copy a folder, without what is `left`, and install the packages of its lock; a test that cannot have them is skipped."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("no npm: install Node.js 20 or later for the tests that need it")
-    shutil.copytree(folder, into, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    command = [npm, "ci", "--silent", "--no-audit", "--no-fund", "--prefix", str(into)]
-    if subprocess.run(command, stdout=subprocess.DEVNULL, check=False).returncode:
+    shutil.copytree(folder, into, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "__pycache__", *left))
+    command = [npm, "ci", "--silent", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
+    if subprocess.run(command, cwd=into, stdout=subprocess.DEVNULL, check=False).returncode:
         pytest.skip("npm ci failed: this test needs the npm registry")
 
 
