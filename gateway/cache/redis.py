@@ -27,7 +27,6 @@ T = TypeVar("T")
 
 _logger = structlog.get_logger("gateway")
 
-_WAIT = 0.1  # Seconds that any question may take.
 _PAUSE = 1.0  # Seconds for which nothing is asked of a server that did not answer.
 _LEASE = 3.0  # Seconds after which a read that was begun elsewhere, and of which nothing was heard, is begun again.
 
@@ -83,18 +82,22 @@ class Found:
 class RedisCache:
     """Bodies that any process has read. Use it as an async context manager."""
 
-    def __init__(self, url: str, prefix: str) -> None:
-        """Take the server's address, and what tells the keys of this account from others'."""
+    def __init__(self, url: str, prefix: str, *, patience: float = 0.1) -> None:
+        """Take the server's address, what tells the keys of this account from others', and how long to wait for an answer.
+
+        `patience` is in seconds.
+        """
         self.counts: Counter[str] = Counter()
         """How often the server answered, and how often it did not."""
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=8,
-            timeout=_WAIT,
-            socket_connect_timeout=_WAIT,
+            timeout=None,  # What bounds every question bounds the wait for a connection too.
+            socket_connect_timeout=1.0,
             socket_timeout=1.0,
             retry=Retry(NoBackoff(), 1),  # Of connections that a restart has broken, each tells so once.
         )
+        self._patience = patience
         self._redis: Redis = Redis.from_pool(pool)
         self._prefix = f"receipts-gateway:{prefix}:"
         self._name = secrets.token_hex(8)
@@ -159,8 +162,7 @@ class RedisCache:
             self.counts["not asked"] += 1
             return None
         try:
-            async with asyncio.timeout(_WAIT):
-                answer = await question()
+            answer = await self._in_time(question)
         except (RedisError, OSError, TimeoutError) as error:
             self.counts["no answer"] += 1
             self._away_until = loop.time() + _PAUSE
@@ -173,6 +175,22 @@ class RedisCache:
             self._is_away = False
             _logger.warning("shared cache back")
         return answer
+
+    async def _in_time(self, question: Callable[[], Awaitable[T]]) -> T:
+        """The answer, when it comes in time.
+
+        It is waited for in two halves, since a timer may run out before an answer is seen that came while this process
+        was busy: that is not the server's doing.
+        """
+        asking = asyncio.ensure_future(question())
+        try:
+            for _ in range(2):
+                done, _ = await asyncio.wait({asking}, timeout=self._patience / 2)
+                if done:
+                    return asking.result()
+        finally:
+            asking.cancel()
+        raise TimeoutError
 
     def _later(self) -> None:
         """See to it that what is put and given back in this turn of the event loop is told, all at once."""
