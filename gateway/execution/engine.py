@@ -1,8 +1,9 @@
-"""Runs a plan breadth first: a level of the answer is filled for all its records together, and read in one go.
+"""Runs a plan breadth first: all records that are met together are filled together, and what is below them is read in one go.
 
-What the records hold is written straight into the answer. The edges of a level are asked, all parents at once, what they
-read; what is missing is fetched together; and their children are the next level. A failed edge is null with an error at
-its path. What certain reads need is known from the query's sids alone, and is fetched before anything else.
+What the records hold is written straight into the answer. Their edges are asked, all parents at once, what they read;
+children that are known are filled at once, what is missing is fetched together, and its children are the next level.
+A failed edge is null with an error at its path. What certain reads need is known from the query's sids alone, and is
+fetched before anything else.
 
 What stands in a fragment with `@defer` is filled in the same way afterwards, for all the records that it was met on together.
 """
@@ -84,6 +85,8 @@ class _Place:
     targets: list[tuple[Any, str | int]]
     weight: int
     child: Any = _ABSENT
+    missing: str = ""
+    """The key to fetch before the child can be told."""
 
 
 @dataclass(slots=True)
@@ -210,12 +213,12 @@ class _Filling:
             for batch in level:
                 self._fill(batch, places)
             await self._read(places)
-            level = self._next_level(places)
+            level = self._below(places)
 
     # One level
 
     def _fill(self, batch: _Batch, places: list[_Place]) -> None:
-        """Write what the sources hold; where the children of the edges go is noted for later."""
+        """Write what the sources hold, and fill what is known below them; what is to be read is added to `places`."""
         rows: list[Any] | None = None
         for step in batch.selection.steps:
             if isinstance(step, Leaf):
@@ -225,7 +228,12 @@ class _Filling:
             elif isinstance(step, Nested):
                 self._write_nested(step, batch, places)
             else:
-                self._ask(step, batch, places)
+                asked = self._ask(step, batch)
+                unknown = [place for place in asked if not self._look(place)]
+                places += unknown
+                if len(unknown) < len(asked):
+                    for below in self._below(asked):
+                        self._fill(below, places)
         for deferred in batch.selection.deferred:
             self._put_off.append((deferred, batch))
 
@@ -308,13 +316,14 @@ class _Filling:
 
     # From one level to the next
 
-    def _ask(self, step: EdgeStep, batch: _Batch, places: list[_Place]) -> None:
-        """Note what an edge reads from each record, and where its children go."""
+    def _ask(self, step: EdgeStep, batch: _Batch) -> list[_Place]:
+        """What an edge reads from each record, and where its children go."""
+        places: list[_Place] = []
         try:
             arguments = self._arguments.of(step)
         except GraphQLError as error:
             self._fail(step, [(answer, step.key) for answer in batch.answers], error)
-            return
+            return places
         function, key = step.function, step.key
         shared: dict[str, _Place] = {}
 
@@ -345,34 +354,36 @@ class _Filling:
                         note(read, row, number, weight)
             elif reads is not None:
                 note(reads, answer, key, weight)
+        return places
 
-    async def _read(self, places: list[_Place]) -> None:
-        """Find the children of all edges of a level: look, fetch together what is missing, and look again."""
-        waiting = places
+    def _look(self, place: _Place) -> bool:
+        """Find the child, or why there is none; false when something must be fetched first."""
+        try:
+            found = self._context.look(place.read, place.selection.needs_row)
+        except Exception as error:
+            self._fail(place.step, place.targets, error)
+            return True
+        if isinstance(found, str):
+            place.missing = found
+            return False
+        place.child = found[0]
+        return True
+
+    async def _read(self, waiting: list[_Place]) -> None:
+        """Find the children that are not known yet: fetch together what is missing, and look again."""
         while waiting:
-            missing: dict[str, None] = {}
-            still: list[_Place] = []
-            for place in waiting:
-                try:
-                    found = self._context.look(place.read, place.selection.needs_row)
-                    if isinstance(found, str):
-                        missing[found] = None
-                        still.append(place)
-                    else:
-                        place.child = found[0]
-                except Exception as error:
+            missing = dict.fromkeys([place.missing for place in waiting])
+            try:
+                self._context.afford(missing)
+            except GatewayError as error:
+                for place in waiting:
                     self._fail(place.step, place.targets, error)
-            if missing:
-                try:
-                    self._context.afford(missing)
-                except GatewayError as error:
-                    for place in still:
-                        self._fail(place.step, place.targets, error)
-                    return
-                await self._context.fetch(missing)
-            waiting = still
+                return
+            await self._context.fetch(missing)
+            waiting = [place for place in waiting if not self._look(place)]
 
-    def _next_level(self, places: list[_Place]) -> list[_Batch]:
+    def _below(self, places: list[_Place]) -> list[_Batch]:
+        """The children that are known, to be filled together where the same is selected of them."""
         level: dict[int, _Batch] = {}
         for place in places:
             read, child = place.read, place.child
@@ -406,11 +417,11 @@ class _Filling:
             _Place(deferred, deferred.selection, read, [(answers, number)], weight)
             for number, (read, weight) in enumerate(zip(group.reads, group.weights, strict=True))
         ]
-        await self._read(places)
+        await self._read([place for place in places if not self._look(place)])
         for place in places:
             if place.child is None:
                 self._fail(deferred, place.targets, NotFound("There is no such record, of which this was deferred."))
-        return self._next_level(places)
+        return self._below(places)
 
     def put_off(self, roots: Iterable[tuple[Any, _Path]]) -> list[_Group]:
         """What was deferred in the answers, or parts of them, that stand at those paths."""
