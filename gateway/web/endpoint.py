@@ -11,12 +11,12 @@ import re
 import time
 from collections.abc import Container, Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
 import structlog
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from gateway.errors import BadRequest, GatewayError, InternalError, UpstreamError
@@ -42,6 +42,7 @@ from gateway.web.protocol import (
     too_large,
 )
 from gateway.web.responses import Reply, error_reply, outcome_reply, redirect
+from gateway.web.wire import Peer, peer_of
 
 if TYPE_CHECKING:
     from gateway.web.telemetry import Recording, Telemetry
@@ -121,7 +122,8 @@ class Endpoint:
                 check_get(headers, self._origins)
                 asked = read_get(scope["query_string"])
             document, digest = self._documents.find(asked)
-            outcome = await self._run(document, asked, headers, caller, receive, request_id, recording, stream)
+            peer = peer_of(scope)
+            outcome = await self._run(document, asked, headers, caller, peer, request_id, recording, stream)
             if stream is not None and stream.is_for_all and not stream.has_begun:
                 await stream.deliver_whole(outcome)
             if digest is not None and outcome.executed:
@@ -159,7 +161,7 @@ class Endpoint:
         asked: GraphQLRequest,
         headers: Mapping[str, str],
         caller: Caller,
-        receive: Receive,
+        peer: Peer,
         request_id: str,
         recording: Recording | None,
         stream: Stream | None,
@@ -170,7 +172,14 @@ class Endpoint:
         """
         task = asyncio.current_task()
         assert task is not None
-        leaving = asyncio.create_task(_cancel_when_left(receive, task, stream))
+        if peer.has_left:
+            raise _ClientLeft
+
+        def leave() -> None:
+            if stream is None or not stream.has_ended:  # One that has all it asked for may leave.
+                task.cancel()
+
+        peer.on_leave = leave
         try:
             return await self._operations.run(
                 document,
@@ -187,23 +196,15 @@ class Endpoint:
                 deliver=stream.deliver if stream is not None and "defer" in document else None,
             )
         except asyncio.CancelledError:
-            if leaving.done() and task.uncancel() == 0:
+            if peer.has_left and task.uncancel() == 0:
                 raise _ClientLeft from None
             raise
         finally:
-            leaving.cancel()
+            peer.on_leave = None
 
 
 class _ClientLeft(Exception):
     """There is nobody to answer."""
-
-
-async def _cancel_when_left(receive: Receive, task: asyncio.Task[Any], stream: Stream | None) -> None:
-    message: Message = {"type": "http.request"}
-    while message["type"] != "http.disconnect":
-        message = await receive()
-    if stream is None or not stream.has_ended:  # The server says so too once all has been sent.
-        task.cancel()
 
 
 async def _read_post(headers: Mapping[str, str], receive: Receive) -> GraphQLRequest:

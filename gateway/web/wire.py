@@ -7,12 +7,36 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.errors import BadRequest
 from gateway.execution.failures import Failure
 
-__all__ = ["BoundedProtocol"]
+__all__ = ["BoundedProtocol", "Peer", "peer_of"]
+
+_PEER = "receipts_gateway.peer"
+
+
+class Peer:
+    """Whoever asks over a connection: it may leave before it has its answer."""
+
+    def __init__(self) -> None:
+        self.has_left = False
+        self.on_leave: Callable[[], None] | None = None
+        """Called when it leaves. A connection's requests are answered one after another, so there is one at most."""
+
+    def leave(self) -> None:
+        """Tell whoever works for it."""
+        self.has_left = True
+        if self.on_leave is not None:
+            self.on_leave()
+
+
+def peer_of(scope: Scope) -> Peer:
+    """The peer that sent a request; one that never leaves when the request came in through another server."""
+    peer: Peer | None = scope.get("extensions", {}).get(_PEER)
+    return peer or Peer()
 
 
 class _Gathered:
@@ -63,6 +87,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._taking: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = False
+        self._peer = Peer()
+        self._extensions: dict[str, Any] = {_PEER: self._peer}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A peer has connected; it has so long to begin."""
@@ -75,6 +101,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._wait(None)
         self.resume_writing()
         super().connection_lost(exc)
+        self._peer.leave()
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come: part of a head, of a body, or of the next request."""
@@ -89,6 +116,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self.scope["extensions"] = self._extensions
         if not self._in_head:
             self._begin_head()
 
@@ -109,6 +137,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """The request is whole: from here on, the time is ours."""
         self._wait(None)
         super().on_message_complete()
+        if not self.pipeline:
+            self.flow.resume_reading()  # Even behind a large body: nobody sees a peer leave that nobody listens to.
 
     def send_400_response(self, msg: str) -> None:
         """Refuse bytes that are no HTTP request."""
