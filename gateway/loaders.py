@@ -24,6 +24,7 @@ from gateway.twilio.paths import shown
 from gateway.twilio.resources import Row
 from gateway.twilio.responses import Page
 from gateway.twilio.transport import timed_out
+from gateway.waiting import all_done
 
 __all__ = ["Loaders", "Missing"]
 
@@ -160,15 +161,10 @@ class Loaders:
         """Read what is missing, all at once, and wait until each is known or known to fail."""
         keys = list(keys)
         waiting = [self._loader(key).load(key) for key in keys]
-        # Many wait for the same futures and tickets. They are left alone when one of those who wait is cancelled: the
-        # futures behind a shield, the tickets by `wait`. The futures of one batch are done at once.
-        for future in waiting:
-            if not future.done():
-                await asyncio.shield(future)
+        # Many wait for the same futures and tickets: they are left alone when one of those who wait is cancelled.
+        await all_done(waiting)
         tickets = [future.result() for future in waiting]
-        under_way = [ticket for ticket in tickets if not ticket.done()]
-        if under_way:
-            await asyncio.wait(under_way)
+        await all_done(tickets)
         for key, ticket in zip(keys, tickets, strict=True):
             if not (ticket.is_known and key in self.request.renewed):  # Found wanting by another who waited for it.
                 self._keep(key, ticket.result())

@@ -27,6 +27,7 @@ from gateway.trace import Trace
 from gateway.twilio.client import Client, Watch
 from gateway.twilio.lifetimes import Lifetimes
 from gateway.twilio.paths import shown
+from gateway.waiting import all_done
 
 __all__ = ["Deliver", "Limits", "Operations", "cost_of"]
 
@@ -247,7 +248,8 @@ class _Running:
         """The outcome."""
         self._waiting += 1
         try:
-            return await asyncio.shield(self._task)
+            await all_done([self._task])
+            return self._task.result()
         finally:
             self._waiting -= 1
             if not self._waiting and not self._task.done():
