@@ -5,17 +5,31 @@ Lines hold names, hashes, counts, times and codes. Variables, arguments, bodies,
 
 import logging
 import sys
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from typing import Any
 
 import orjson
 import structlog
 
-__all__ = ["configure_log"]
+__all__ = ["REQUEST_ID", "add_request_id", "configure_log"]
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The request that is being answered: every line that is logged for it has its id."""
+
+
+def add_request_id(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Put the request's id into a line of the log; a processor (https://www.structlog.org/en/stable/processors.html)."""
+    request_id = REQUEST_ID.get()
+    if request_id is not None:
+        line["request_id"] = request_id
+    return line
 
 
 def configure_log(level: str) -> None:
     """Write lines of `level` (debug, info, warning, error) and above, those of libraries from warning on."""
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        add_request_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

@@ -18,7 +18,7 @@ from graphql import GraphQLError
 
 from gateway.errors import GatewayError
 from gateway.execution.fields import Read
-from gateway.execution.plan import Arguments, EdgeStep, Nested, Plan, Selection
+from gateway.execution.plan import Arguments, EdgeStep, Leaf, Nested, Plan, Selection
 
 __all__ = ["Forecast", "Foreseen"]
 
@@ -141,22 +141,24 @@ class Forecast:
     ) -> None:
         has_row = has_row or selection.needs_row
         for step in selection.steps:
+            if isinstance(step, Leaf):
+                continue
+            below = (*place, step.key)
             if isinstance(step, Nested):
-                self._walk_within(step, record, (*place, step.key), far)
-            elif isinstance(step, EdgeStep):
-                for read in self._reads(step, record, (*place, step.key)):
-                    # The record, once read, may tell where the edge leads, or that there is nothing to find.
-                    hangs = step.edge.needs_row or (read.may_be_idle and has_row and not self.context.fresh)
-                    near = _Far(False, far.is_likely, far.done, far.is_deferred) if hangs else far
-                    self._foresee(step, read, (*place, step.key), near)
+                self._walk_within(step, record, below, far)
+                continue
+            for read in self._reads(step, record, below):
+                # The record, once read, may tell where the edge leads, or that there is nothing to find.
+                hangs = step.edge.needs_row or (read.may_be_idle and has_row and not self.context.fresh)
+                near = _Far(False, far.is_likely, far.done, far.is_deferred) if hangs else far
+                self._foresee(step, read, below, near)
         for deferred in selection.deferred:
             later = _Far(far.is_certain, far.is_likely, far.done, True)
             self._walk(deferred.selection, record, place, later, has_row=has_row)
 
-    def _star(self, place: tuple[str, ...], size: int) -> str:
-        star = f"*{len(self.lists) + 1}"
-        self.lists[star] = place, size
-        return star
+    @property
+    def _next_star(self) -> str:
+        return f"*{len(self.lists) + 1}"
 
     def _walk_within(self, step: Nested, record: Any, place: tuple[str, ...], far: _Far) -> None:
         try:
@@ -169,7 +171,9 @@ class Forecast:
     def _reads(self, step: EdgeStep, record: Any, place: tuple[str, ...]) -> Iterator[Read]:
         try:
             if step.edge.needs_row:
-                reads = step.edge.unread(record, self._star(place, 1))
+                star = self._next_star
+                self.lists[star] = place, 1
+                reads = step.edge.unread(record, star)
             else:
                 reads = step.function(record, **self.arguments.of(step))
         except (GatewayError, GraphQLError) as error:
@@ -187,9 +191,10 @@ class Forecast:
                     yield read
 
     def _foresee(self, step: EdgeStep, read: Read, place: tuple[str, ...], far: _Far) -> None:
-        if (id(step), read.path) in self._met or len(self._keys) > self.context.cost_max:
+        met = id(step), read.path
+        if met in self._met or len(self._keys) > self.context.cost_max:
             return  # The same record again; or so many that the operation is refused whatever else it reads.
-        self._met.add((id(step), read.path))
+        self._met.add(met)
         below = step.selections.of(read.type_name)
         key, done = read.first_key(self.context), far.done
         is_read = key is not None and (self.context.fresh or below.needs_row or read.reference() is None)
@@ -205,19 +210,17 @@ class Forecast:
             calls = read.calls_at_most(self.context)
             self.foreseen.append(Foreseen(place, key, calls, times, trip, is_ahead, is_deferred))
             done = max(done, trip)
-        star = self._star(place, 1)
+        if not below.leads_on:
+            return
+        star = self._next_star
         child, size = read.outlook(star)
         if child is None or size == 0:
             return
         is_list = size is not None
         if size is not None:
             self.lists[star] = place, size
-        self._walk(
-            below,
-            child,
-            place,
-            _Far(far.is_certain and not is_list, far.is_likely and not read.is_sparse, done, far.is_deferred),
-        )
+        is_certain, is_likely = far.is_certain and not is_list, far.is_likely and not read.is_sparse
+        self._walk(below, child, place, _Far(is_certain, is_likely, done, far.is_deferred))
 
 
 @dataclass(slots=True)

@@ -146,13 +146,17 @@ class Selection:
     steps: list[Step] = field(default_factory=list)
     needs_row: bool = False
     """Whether a record must be looked up for it."""
+    leads_on: bool = False
+    """Whether other records are selected below it."""
     deferred: list[Deferred] = field(default_factory=list)
     """What is selected of it in fragments with `@defer`."""
 
     @property
     def needs_row_later(self) -> bool:
         """Whether a record must be looked up for what is deferred."""
-        return any(each.selection.needs_row or each.selection.needs_row_later for each in self.deferred)
+        return bool(self.deferred) and any(
+            each.selection.needs_row or each.selection.needs_row_later for each in self.deferred
+        )
 
 
 @dataclass(slots=True)
@@ -246,10 +250,15 @@ class Plan:
             if name in _INTROSPECTION:
                 self.asks_for_schema = True
                 continue
-            selection.steps.append(self._step(of_type.fields[name], key, nodes, selection))
+            step = self._step(of_type.fields[name], key, nodes, selection)
+            selection.steps.append(step)
+            if isinstance(step, EdgeStep) or (isinstance(step, Nested) and step.selection.leads_on):
+                selection.leads_on = True
         for label, later in found.deferred:
             nodes = next(iter(later.fields.values()), [])
-            selection.deferred.append(Deferred(label, nodes[:1], self._selection(of_type, later)))
+            below = self._selection(of_type, later)
+            selection.deferred.append(Deferred(label, nodes[:1], below))
+            selection.leads_on = selection.leads_on or below.leads_on
         return selection
 
     def _collect(self, of_type: GraphQLObjectType, selections: Iterable[SelectionNode], found: _Collected) -> None:

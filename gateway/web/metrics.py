@@ -40,6 +40,8 @@ class Metrics:
         )
         self._refused = Counter("gateway_refused", "Requests refused.", ("code",), registry=self._registry)
         self._names: set[str] = set()
+        self._answered: dict[tuple[str, str], Counter] = {}
+        """The counters of operations by their labels: to look one up is dearer than to count."""
         self._registry.register(_Counts(operations, client))
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
@@ -52,7 +54,10 @@ class Metrics:
                 name = "other"
             else:
                 self._names.add(name)
-        self._operations.labels(name, outcome).inc()
+        counter = self._answered.get((name, outcome))
+        if counter is None:
+            counter = self._answered[name, outcome] = self._operations.labels(name, outcome)
+        counter.inc()
         self._seconds.observe(seconds)
 
     def refused(self, code: str) -> None:

@@ -11,7 +11,6 @@ from starlette.responses import Response
 from gateway.errors import GatewayError, PersistedQueryNotFound, PersistedQueryUnsupported, Unauthenticated
 from gateway.execution.failures import Failure
 from gateway.execution.operation import Outcome
-from gateway.graph.operations import cost_of
 from gateway.web.browsers import HEADERS
 from gateway.web.protocol import GRAPHQL, JSON
 
@@ -56,8 +55,8 @@ def outcome_reply(outcome: Outcome, media_type: str) -> Reply:
     if outcome.encoded is None:
         outcome.encoded = orjson.dumps(answer_of(outcome))
     status = outcome.failures[0].error.http_status if not outcome.executed and media_type == GRAPHQL else 200
-    cost = ", ".join(f"{name}={calls}" for name, calls in cost_of(outcome).items())
-    own = [_content_type(media_type), (b"gateway-cost", cost.encode())]
+    cost = b"requested=%d, planned=%d, actual=%d" % (outcome.requested, outcome.planned, outcome.calls)
+    own = [_content_type(media_type), (b"gateway-cost", cost)]
     if outcome.budget is not None:
         own.append((b"gateway-budget", ", ".join(f"{name}={n}" for name, n in outcome.budget.items()).encode()))
     return Reply(status, own, outcome.encoded)

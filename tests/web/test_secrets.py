@@ -5,11 +5,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from gateway.app import create_app
 from gateway.demo import settings_for
+from gateway.log import add_request_id
 from gateway.sandbox import Fault, Sandbox
 from gateway.settings import Settings
 from gateway.web.auth import Token
@@ -29,7 +29,7 @@ async def test_the_log_of_an_operation_is_one_line(
 ) -> None:
     query = "query Q($sid: ID!) { service(sid: $sid) { friendlyName } }"
     body = {"query": query, "variables": {"sid": sandbox.landmarks["service_sid"]}}
-    with capture_logs([merge_contextvars]) as log:
+    with capture_logs([add_request_id]) as log:
         async with http.post(f"{base_url}/graphql", json=body) as response:
             assert response.status == 200
     (line,) = log
