@@ -20,9 +20,9 @@ from gateway.errors import GatewayError, UpstreamError
 from gateway.trace import Trace
 from gateway.twilio.client import Attempt, Client, Ticket, Watch
 from gateway.twilio.gate import Gate
-from gateway.twilio.lifetimes import Lifetimes, is_final
+from gateway.twilio.lifetimes import Lifetime, Lifetimes, is_final
 from gateway.twilio.resources import Resource
-from gateway.twilio.responses import Answer, Page, read_item, read_page
+from gateway.twilio.responses import Answer, read_item, read_page
 
 __all__ = ["DistantCache", "Request", "Shared", "share_slots"]
 
@@ -133,8 +133,9 @@ class Shared:
         if isinstance(value, GatewayError) or not self._cache.most_bytes:
             return 0.0
         entry = self._cache.get(key)
-        read_at = entry.read_at if entry is not None and entry.value is value else since
-        return max(0.0, read_at + self._lifetimes.of(key, value, request.totals.get(key)) - time.time())
+        if entry is None or entry.value is not value:
+            entry = Entry(value, since, 0)
+        return max(0.0, entry.read_at + self._lifetime(key, entry).given(request.totals.get(key)) - time.time())
 
     async def begin(self, keys: Iterable[str], request: Request) -> list[Ticket]:
         """A ticket for each key: its value is at hand, or on its way."""
@@ -233,11 +234,17 @@ class Shared:
         entry = self._cache.get(key)
         if entry is None:
             return None
-        good = self._lifetimes.of(key, entry.value, request.totals.get(key))
-        return entry if _age(entry) < good + self._lifetimes.stale_for(key, entry.value) else None
+        lifetime = self._lifetime(key, entry)
+        return entry if _age(entry) < lifetime.given(request.totals.get(key)) + lifetime.stale else None
+
+    def _lifetime(self, key: str, entry: Entry) -> Lifetime:
+        lifetime: Lifetime | None = entry.lifetime
+        if lifetime is None:
+            lifetime = entry.lifetime = self._lifetimes.of(key, entry.value)
+        return lifetime
 
     def _note_hit(self, key: str, entry: Entry, request: Request) -> None:
-        is_stale = _age(entry) >= self._lifetimes.of(key, entry.value, request.totals.get(key))
+        is_stale = _age(entry) >= self._lifetime(key, entry).given(request.totals.get(key))
         self.lookups["stale" if is_stale else "hit"] += 1
         if is_stale and key not in self._refreshing:
             deadline = asyncio.get_running_loop().time() + _REFRESH
@@ -250,12 +257,12 @@ class Shared:
 
     def _read(self, target: str, answer: Answer) -> Any:
         value, now = self._value(target, answer), time.time()
-        self._cache.put(target, Entry(value, now, _size(answer.body)))
+        entry = Entry(value, now, _size(answer.body))
+        self._cache.put(target, entry)
         if self._distant is not None:
-            # Others may know how many receipts there should be.
-            total = len(value.rows) if isinstance(value, Page) else None
-            good = self._lifetimes.of(target, value, total) + self._lifetimes.stale_for(target, value)
-            self._distant.put(target, now, answer.body, good)
+            lifetime = self._lifetime(target, entry)
+            longest = max(lifetime.good, lifetime.final)  # Others may know how many receipts there should be.
+            self._distant.put(target, now, answer.body, longest + lifetime.stale)
         return value
 
     def _value(self, target: str, answer: Answer) -> Any:

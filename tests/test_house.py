@@ -21,14 +21,14 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 FLOORS = [
-    {"errors"},
+    {"errors", "log", "waiting"},
     {"twilio", "execution", "cache"},
     {"trace"},
     {"shared"},
     {"loaders"},
     {"graph"},
     {"web"},
-    {"settings", "log"},
+    {"settings"},
     {"app"},
     {"server", "sandbox"},
     {"demo", "check", "contract"},

@@ -81,7 +81,7 @@ async def test_a_list_of_another_length_than_the_message_tells_is_read_again(ask
     key = next(
         key
         for key, entry in asked.cache._entries.items()
-        if "/Receipts?" in key and Lifetimes().of(key, entry.value, len(entry.value.rows)) > 2
+        if "/Receipts?" in key and Lifetimes().of(key, entry.value).given(len(entry.value.rows)) > 2
     )
     asked.cache._entries[key].value.rows.pop()
     asked.age(10)

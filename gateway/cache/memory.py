@@ -18,6 +18,8 @@ class Entry:
     """Seconds since the epoch, so that machines can agree on its age."""
     size: int
     """About how many bytes it takes."""
+    lifetime: Any = field(default=None, repr=False)
+    """How long it is good, once that has been told, in the words of whoever keeps it here."""
 
 
 class MemoryCache:

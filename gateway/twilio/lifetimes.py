@@ -13,7 +13,7 @@ from typing import Any
 from gateway.twilio.paths import collection_of
 from gateway.twilio.responses import Page
 
-__all__ = ["Lifetimes", "is_final", "is_terminal"]
+__all__ = ["Lifetime", "Lifetimes", "is_final", "is_terminal"]
 
 
 def is_terminal(row: Any) -> bool:
@@ -33,6 +33,23 @@ def is_final(target: str, value: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Lifetime:
+    """How long one value is good; told once, since it takes a look at every row."""
+
+    good: float
+    stale: float = 0.0
+    """How much longer it may be shown while it is read again."""
+    final: float = 0.0
+    """How long it is good if it is all there is, so that it will not change any more."""
+    final_rows: int | None = None
+    """How many rows there are in all, if it is all there is."""
+
+    def given(self, total: int | None) -> float:
+        """How long it is good when there are known to be so many rows."""
+        return self.final if self.final_rows is not None and total == self.final_rows else self.good
+
+
+@dataclass(frozen=True, slots=True)
 class Lifetimes:
     """Seconds for which each kind of record is good; 0 for not at all."""
 
@@ -45,21 +62,19 @@ class Lifetimes:
     final_receipts: float = 21_600.0
     """Receipts that will not change any more."""
 
-    def of(self, target: str, value: Any, total: int | None) -> float:
-        """How long the value read at `target` is good; `total` is how many receipts the message is known to have."""
+    def of(self, target: str, value: Any) -> Lifetime:
+        """How long the value read at `target` is good. What changes seldom may be shown as long once more."""
         kind, is_list = collection_of(target), isinstance(value, Page)
         if kind == "Receipts":
-            is_all = not is_list or (total is not None and len(value.rows) == total)
-            return self.final_receipts if is_all and is_final(target, value) else self.receipts
+            if not is_final(target, value):
+                return Lifetime(self.receipts)
+            if is_list:
+                return Lifetime(self.receipts, final=self.final_receipts, final_rows=len(value.rows))
+            return Lifetime(self.final_receipts)
         if kind == "Services":
-            return self.services
+            return Lifetime(self.services, self.services)
         if kind == "Participants":
-            return self.participants
-        return self.conversations if kind == "Conversations" and not is_list else self.messages
-
-    def stale_for(self, target: str, value: Any) -> float:
-        """How much longer it may be shown while it is read again: as long once more, for what changes seldom."""
-        kind, is_list = collection_of(target), isinstance(value, Page)
-        if kind in {"Services", "Participants"} or (kind == "Conversations" and not is_list):
-            return self.of(target, value, None)
-        return 0.0
+            return Lifetime(self.participants, self.participants)
+        if kind == "Conversations" and not is_list:
+            return Lifetime(self.conversations, self.conversations)
+        return Lifetime(self.messages)
