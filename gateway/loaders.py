@@ -173,6 +173,13 @@ class Loaders:
         """Whether the key can be had without a call."""
         return self._shared.knows(key, self.request)
 
+    def holds(self) -> bool:
+        """Whether all that was read was known from before, and is what is known, and good, still."""
+        if self.planned or self.stale or not self._known:
+            return False
+        values = self._rows | self._pages
+        return all(self._shared.holds(key, values[key], self.request) for key in self._known)
+
     def good_for(self) -> float:
         """For how many seconds more all is good that was read; 0 when nothing was, or when one thing is not good any more."""
         read = chain(self._rows.items(), self._pages.items())

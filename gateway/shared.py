@@ -137,6 +137,13 @@ class Shared:
             entry = Entry(value, since, 0)
         return max(0.0, entry.read_at + self._lifetime(key, entry).given(request.totals.get(key)) - time.time())
 
+    def holds(self, key: str, value: Any, request: Request) -> bool:
+        """Whether that very value is what is known at the key, and is good."""
+        entry = self._cache.get(key)
+        if entry is None or entry.value is not value:
+            return False
+        return _age(entry) < self._lifetime(key, entry).given(request.totals.get(key))
+
     async def begin(self, keys: Iterable[str], request: Request) -> list[Ticket]:
         """A ticket for each key: its value is at hand, or on its way."""
         keys = list(keys)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
 import pytest
 
 from gateway.ask import landmark_variables
@@ -95,6 +96,67 @@ async def test_by_sids_alone_receipts_are_good_for_a_moment(asked: Asked) -> Non
     assert (await asked(RECEIPTS))[1] == []
     asked.age(3)
     assert len((await asked(RECEIPTS))[1]) == 1
+
+
+async def test_an_answer_that_holds_is_not_made_again(asked: Asked) -> None:
+    cold, _, _ = await asked(THREAD)
+    again, _, _ = await asked(THREAD)
+    runs = asked.operations.runs.copy()
+    kept, calls, _ = await asked(THREAD)
+    assert kept is again
+    assert kept == cold
+    assert calls == []
+    assert asked.operations.runs == runs
+    assert asked.operations.lookups["answer"] == 1
+    asked.age(3)  # An answer is good for no longer than the messages in it.
+    _, calls, _ = await asked(THREAD)
+    assert calls
+    assert asked.operations.lookups["answer"] == 1
+
+
+async def test_an_answer_is_made_again_when_something_of_it_was_read_anew(asked: Asked) -> None:
+    query = """query Q($serviceSid: ID!, $conversationSid: ID!) {
+      service(sid: $serviceSid) { friendlyName conversation(sid: $conversationSid) { friendlyName } } }"""
+    for _ in range(3):
+        before, _, _ = await asked(query)
+    assert asked.operations.lookups["answer"] == 1
+    sandbox, marks = asked.sandbox, asked.sandbox.landmarks
+    target = f"{sandbox.url}/v1/Services/{marks['service_sid']}/Conversations/{marks['conversation_sid']}"
+    credentials = aiohttp.encode_basic_auth(sandbox.account_sid, sandbox.auth_token)
+    async with aiohttp.ClientSession(headers={"Authorization": credentials}) as http:
+        (await http.post(target, data={"FriendlyName": "Renamed"})).raise_for_status()
+    assert (await asked(query))[0] == before  # Good for a while.
+    await asked(query, fresh=True)  # This one brings the new name, and no answer shows the old one from then on.
+    after, calls, _ = await asked(query)
+    assert calls == []
+    assert after["service"]["conversation"]["friendlyName"] == "Renamed"
+
+
+@pytest.mark.parametrize("options", [{"services": frozenset()}, {"trace": True}, {"fresh": True}, {"dry_run": True}])
+async def test_an_answer_that_is_kept_is_for_its_equals_alone(asked: Asked, options: dict[str, Any]) -> None:
+    """Above all not for those who may see less."""
+    for _ in range(3):
+        known, _, _ = await asked(THREAD)
+    data, _, extensions = await asked(THREAD, **options)
+    assert data is not known
+    assert asked.operations.lookups["answer"] == 1
+    assert data == known or options.keys() <= {"services", "dry_run"}
+    assert bool(extensions) == (options.keys() <= {"trace", "dry_run"})
+    if "services" in options:
+        assert data == {"service": None}
+
+
+async def test_a_kept_answer_takes_room_as_all_else_does(sandbox: Sandbox, client: Client) -> None:
+    asked = Asked(sandbox, client)
+    for _ in range(2):
+        await asked(THREAD)
+    (size,) = [entry.size for key, entry in asked.cache._entries.items() if isinstance(key, tuple)]
+    assert size > 6 * 10_000
+    asked.cache.most_bytes = 8 * size - 1  # One that would take more than an eighth is not kept.
+    asked.age(1000, lambda key: isinstance(key, str))
+    for _ in range(3):
+        await asked(THREAD)
+    assert asked.operations.lookups["answer"] == 0
 
 
 async def test_no_cache_asks_again_and_remembers(asked: Asked) -> None:

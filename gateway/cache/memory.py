@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,19 +30,19 @@ class MemoryCache:
         """Take how many bytes all entries may take together; with 0 it keeps nothing."""
         self.most_bytes = most_bytes
         self.bytes = 0
-        self._entries: OrderedDict[str, Entry] = OrderedDict()
+        self._entries: OrderedDict[Any, Entry] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: str) -> Entry | None:
+    def get(self, key: Hashable) -> Entry | None:
         """The entry, which has now been used."""
         entry = self._entries.get(key)
         if entry is not None:
             self._entries.move_to_end(key)
         return entry
 
-    def put(self, key: str, entry: Entry) -> None:
+    def put(self, key: Hashable, entry: Entry) -> None:
         """Keep it in place of what the key had. One that would take more than an eighth of the room is not kept."""
         if not self.most_bytes:
             return

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from gateway.cache.memory import MemoryCache
+from gateway.cache.memory import Entry, MemoryCache
 from gateway.errors import Overloaded
 from gateway.execution.engine import Frame
 from gateway.execution.operation import Executor, Outcome
@@ -66,10 +66,12 @@ class Operations:
     ) -> None:
         """Take the client to read with, what an operation may take, and whether the schema may be asked for.
 
-        What was read is kept in `cache` and shown again for its lifetime; without a cache nothing is kept.
+        What was read is kept in `cache` and shown again for its lifetime, and so is an answer that all of it was known for,
+        for as long as all of it holds; without a cache nothing is kept.
         A `distant` cache shares it with other processes.
         """
-        self._shared = Shared(client, RESOURCES, cache, lifetimes, distant)
+        self._cache = cache if cache is not None else MemoryCache(0)
+        self._shared = Shared(client, RESOURCES, self._cache, lifetimes, distant)
         self._limits = limits or Limits()
         self._executor = Executor(make_schema(), introspection=introspection)
         self._running: dict[Hashable, _Running] = {}
@@ -165,9 +167,25 @@ class Operations:
             running = self._running.get(key)
             if running is not None:
                 return replace(await running.wait(), calls=0, shared_with=running.request_id)
-            return await _Running(self._running, key, work(), request_id).wait()
+            outcome = self._known(key)
+            if outcome is None:
+                outcome = await _Running(self._running, key, work(), request_id).wait()
+                if not fresh and not outcome.failures and outcome.holds():
+                    self._cache.put(key, Entry(outcome, time.time(), _size(outcome)))
+            elif self._budgets is not None:
+                outcome = replace(outcome, budget=asdict(self._budgets.standing(caller, time.monotonic())))
+            return outcome
         finally:
             self.under_way -= 1
+
+    def _known(self, key: Hashable) -> Outcome | None:
+        """The outcome of an equal operation, where all that it was made of holds."""
+        entry = self._cache.get(key)
+        if entry is None or not entry.value.holds():
+            return None
+        self._shared.lookups["answer"] += 1
+        outcome: Outcome = entry.value
+        return outcome
 
     async def _carry_out(
         self,
@@ -263,7 +281,8 @@ class _Running:
 
 def _conclude(outcome: Outcome, loaders: Loaders) -> None:
     """Tell in the outcome what it took."""
-    outcome.calls, outcome.planned, outcome.good_for = loaders.calls, loaders.planned, loaders.good_for
+    outcome.calls, outcome.planned = loaders.calls, loaders.planned
+    outcome.good_for, outcome.holds = loaders.good_for, loaders.holds
     if loaders.stale:
         outcome.extensions["stale"] = [shown(key) for key in loaders.stale]
     if loaders.request.trace is not None and outcome.executed:
@@ -271,6 +290,11 @@ def _conclude(outcome: Outcome, loaders: Loaders) -> None:
         if outcome.budget is not None:
             cost["budget"] = outcome.budget
         outcome.extensions |= {"cost": cost, "upstream": loaders.request.trace.as_json()}
+
+
+def _size(outcome: Outcome) -> int:
+    """About how many bytes an answer takes, as objects and as text."""
+    return 6 * len(orjson.dumps(outcome.data)) + 10_000
 
 
 def cost_of(outcome: Outcome) -> dict[str, int]:
