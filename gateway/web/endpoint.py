@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint"]
 
-_logger = structlog.get_logger("gateway")
-
 
 class Endpoint:
     """Answers GET and POST requests with GraphQL answers; an ASGI application."""
@@ -80,6 +78,7 @@ class Endpoint:
         self._any_host = any_host
         self._metrics = metrics
         self._telemetry = telemetry
+        self._logger = structlog.get_logger("gateway").bind()  # Bound once: to look it up anew is dearer than the line.
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: JSON with a request id, whatever happens, but for a browser that is led to the page."""
@@ -131,12 +130,12 @@ class Endpoint:
             code, name, calls = outcome.code, outcome.operation, outcome.calls
         except GatewayError as error:
             code, reply = error.code, error_reply(error, media_type)
-            _logger.info("refused", code=code, status=reply.status)
+            self._logger.info("refused", code=code, status=reply.status)
             if self._metrics is not None:
                 self._metrics.refused(code)
             return reply
         except _ClientLeft:
-            _logger.info("client left", ms=_milliseconds(began))
+            self._logger.info("client left", ms=_milliseconds(began))
             raise
         except Exception as error:
             masked = mask(error)
@@ -147,7 +146,7 @@ class Endpoint:
         finally:
             if recording is not None:
                 recording.end(name, code, calls)
-        _log(outcome, document, caller, _milliseconds(began))
+        self._log(outcome, document, caller, _milliseconds(began))
         if self._metrics is not None:
             self._metrics.answered(name, code, time.perf_counter() - began)
         if stream is not None and stream.has_begun:
@@ -202,6 +201,20 @@ class Endpoint:
         finally:
             peer.on_leave = None
 
+    def _log(self, outcome: Outcome, document: str, caller: Caller, ms: float) -> None:
+        ours = any(isinstance(failure.error, UpstreamError | InternalError) for failure in outcome.failures)
+        (self._logger.warning if ours else self._logger.info)(
+            "operation",
+            caller=caller.name,
+            name=outcome.operation,
+            document=sha256(document.encode("utf-8", "surrogatepass")).hexdigest()[:16],
+            calls=outcome.calls,
+            ms=ms,
+            outcome=outcome.code,
+            errors=len(outcome.failures),
+            **({"shared_with": outcome.shared_with} if outcome.shared_with is not None else {}),
+        )
+
 
 class _ClientLeft(Exception):
     """There is nobody to answer."""
@@ -242,19 +255,3 @@ def _to_graphiql(query_string: bytes) -> Reply:
 
 def _milliseconds(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 1)
-
-
-def _log(outcome: Outcome, document: str, caller: Caller, ms: float) -> None:
-    errors = [failure.error for failure in outcome.failures]
-    ours = any(isinstance(error, UpstreamError | InternalError) for error in errors)
-    (_logger.warning if ours else _logger.info)(
-        "operation",
-        caller=caller.name,
-        name=outcome.operation,
-        document=sha256(document.encode("utf-8", "surrogatepass")).hexdigest()[:16],
-        calls=outcome.calls,
-        ms=ms,
-        outcome=outcome.code,
-        errors=len(errors),
-        **({"shared_with": outcome.shared_with} if outcome.shared_with is not None else {}),
-    )

@@ -89,6 +89,7 @@ README_CELLS = [
     Cell("Q4", 20, True, 1),
     Cell("Q1", 0, True, 16, same=True),
     Cell("Q1", 20, True, 16, warm=True),
+    Cell("Q3", 0, False, 16, warm=True),
 ]
 
 
