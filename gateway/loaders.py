@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 from aiodataloader import DataLoader
 
 from gateway.errors import GatewayError, UpstreamInvalidResponse
-from gateway.shared import Request, Shared
+from gateway.shared import Basis, Request, Shared
 from gateway.twilio.client import Ticket
 from gateway.twilio.paths import shown
 from gateway.twilio.resources import Row
@@ -173,12 +173,12 @@ class Loaders:
         """Whether the key can be had without a call."""
         return self._shared.knows(key, self.request)
 
-    def holds(self) -> bool:
-        """Whether all that was read was known from before, and is what is known, and good, still."""
+    def basis(self) -> Basis | None:
+        """What the answer was made of, when all of it was known from before."""
         if self.planned or self.stale or not self._known:
-            return False
+            return None
         values = self._rows | self._pages
-        return all(self._shared.holds(key, values[key], self.request) for key in self._known)
+        return self._shared.basis({key: values[key] for key in self._known}, self.request)
 
     def good_for(self) -> float:
         """For how many seconds more all is good that was read; 0 when nothing was, or when one thing is not good any more."""

@@ -24,7 +24,10 @@ from gateway.twilio.lifetimes import Lifetime, Lifetimes, is_final
 from gateway.twilio.resources import Resource
 from gateway.twilio.responses import Answer, read_item, read_page
 
-__all__ = ["DistantCache", "Request", "Shared", "share_slots"]
+__all__ = ["Basis", "DistantCache", "Request", "Shared", "share_slots"]
+
+_Part = tuple[str, int, int | None]
+"""A key, the version of its entry, and how many receipts there are to be found."""
 
 _BLOCK = 8  # Slots are shared by so many.
 _LOOK_FOR_SLOTS = 0.05  # Seconds between questions for more slots, while reads wait; ten times that while none does.
@@ -137,12 +140,25 @@ class Shared:
             entry = Entry(value, since, 0)
         return max(0.0, entry.read_at + self._lifetime(key, entry).given(request.totals.get(key)) - time.time())
 
-    def holds(self, key: str, value: Any, request: Request) -> bool:
-        """Whether that very value is what is known at the key, and is good."""
-        entry = self._cache.get(key)
-        if entry is None or entry.value is not value:
-            return False
-        return _age(entry) < self._lifetime(key, entry).given(request.totals.get(key))
+    def basis(self, values: Mapping[str, Any], request: Request) -> Basis | None:
+        """What was known, by its keys; None when something of it is not what is known any more."""
+        parts: list[_Part] = []
+        for key, value in values.items():
+            entry = self._cache.get(key)
+            if entry is None or entry.value is not value:
+                return None
+            parts.append((key, entry.version, request.totals.get(key)))
+        return Basis(self, parts)
+
+    def good_while(self, parts: Iterable[_Part]) -> float:
+        """For how many seconds more those readings are what is known, and all good; 0 when they are not now."""
+        now, least = time.time(), float("inf")
+        for key, version, total in parts:
+            entry = self._cache.get(key)
+            if entry is None or entry.version != version:
+                return 0.0
+            least = min(least, entry.read_at + self._lifetime(key, entry).given(total) - now)
+        return max(0.0, least)
 
     async def begin(self, keys: Iterable[str], request: Request) -> list[Ticket]:
         """A ticket for each key: its value is at hand, or on its way."""
@@ -277,6 +293,23 @@ class Shared:
         if is_page:
             return read_page(self.resource(list_path), target, answer)
         return read_item(self.resource(target.rpartition("/")[0]), target, answer)
+
+
+class Basis:
+    """What an answer was made of: keys, and which reading of each. It holds none of the values, which may be replaced."""
+
+    def __init__(self, shared: Shared, parts: list[_Part]) -> None:
+        self._shared = shared
+        self._parts = parts
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes."""
+        return sum(len(key) + 200 for key, _, _ in self._parts)
+
+    def good_for(self) -> float:
+        """For how many seconds more an answer made of it is what it would be if it were made again."""
+        return self._shared.good_while(self._parts)
 
 
 async def share_slots(gate: Gate, distant: DistantCache) -> None:

@@ -1,6 +1,8 @@
 """What is known from before is not asked again while it is good; and what one may not see, nobody's answer shows."""
 
 import asyncio
+import sys
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -144,6 +146,34 @@ async def test_an_answer_that_is_kept_is_for_its_equals_alone(asked: Asked, opti
     assert bool(extensions) == (options.keys() <= {"trace", "dry_run"})
     if "services" in options:
         assert data == {"service": None}
+
+
+async def test_kept_answers_hold_no_more_than_is_counted(asked: Asked) -> None:
+    """Neither what was asked, however long, nor what has been read anew since."""
+    query = "query Q($serviceSid: ID!) { service(sid: $serviceSid) { friendlyName } }%s"
+    given = landmark_variables(query % "", asked.sandbox.landmarks)
+    await asked(query % "")
+    (key,) = asked.cache._entries
+    await asked.operations.run(query % (" " * 50_000), variables=given)  # Its document is parsed, and kept, once.
+    replaced = asked.cache._entries[key].value
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        counted = asked.cache.bytes
+        for number in range(20):
+            variables = given | {"unused": f"{number}{'x' * 200_000}"}
+            for _ in range(2):
+                outcome = await asked.operations.run(query % (" " * 50_000), variables=variables)
+                assert outcome.failures == ()
+        del variables, outcome
+        taken, counted = tracemalloc.get_traced_memory()[0] - before, asked.cache.bytes - counted
+    finally:
+        tracemalloc.stop()
+    assert sum(isinstance(key, tuple) for key in asked.cache._entries) == 21
+    assert taken < counted
+    await asked(query % "", fresh=True)
+    assert asked.cache._entries[key].value is not replaced
+    assert sys.getrefcount(replaced) == 2  # This test's own, and the call's.
 
 
 async def test_a_kept_answer_takes_room_as_all_else_does(sandbox: Sandbox, client: Client) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 __all__ = ["Entry", "MemoryCache"]
+
+_versions = count()
 
 
 @dataclass(slots=True)
@@ -21,6 +24,8 @@ class Entry:
     """About how many bytes it takes."""
     lifetime: Any = field(default=None, repr=False)
     """How long it is good, once that has been told, in the words of whoever keeps it here."""
+    version: int = field(default_factory=_versions.__next__)
+    """Tells it from all others, also of the same key, to whoever does not hold it."""
 
 
 class MemoryCache:

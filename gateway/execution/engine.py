@@ -11,6 +11,7 @@ What stands in a fragment with `@defer` is filled in the same way afterwards, fo
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -73,6 +74,8 @@ class _Batch:
     """At how many places of the answer each stands: what is the same at many is written once."""
     reads: list[Read] = field(default_factory=list)
     """Where each can be looked up, where something of it is deferred."""
+    depth: int = 0
+    """How many edges are above it."""
 
 
 @dataclass(slots=True)
@@ -84,9 +87,16 @@ class _Place:
     read: Read
     targets: list[tuple[Any, str | int]]
     weight: int
+    depth: int = 0
     child: Any = _ABSENT
     missing: str = ""
     """The key to fetch before the child can be told."""
+    looked: int = -1
+    """After how many reads it was missing."""
+
+
+_Waiting = defaultdict[int, list[_Place]]
+"""What is to be read, by how many edges are above it."""
 
 
 @dataclass(slots=True)
@@ -205,20 +215,23 @@ class _Filling:
         self._arguments = arguments
         self._errors: list[tuple[Any, str | int, Exception, list[FieldNode]]] = []
         self._put_off: list[tuple[Deferred, _Batch]] = []
+        self._reads = 0
 
-    async def fill(self, level: list[_Batch]) -> None:
-        """Fill the batches, and what is below them."""
-        while level:
-            places: list[_Place] = []
-            for batch in level:
-                self._fill(batch, places)
+    async def fill(self, batches: list[_Batch]) -> None:
+        """Fill the batches, and what is below them, level by level: what one level reads may be of use to the next."""
+        waiting: _Waiting = defaultdict(list)
+        for batch in batches:
+            self._fill(batch, waiting)
+        while waiting:
+            places = waiting.pop(min(waiting))
             await self._read(places)
-            level = self._below(places)
+            for batch in self._below(places):
+                self._fill(batch, waiting)
 
     # One level
 
-    def _fill(self, batch: _Batch, places: list[_Place]) -> None:
-        """Write what the sources hold, and fill what is known below them; what is to be read is added to `places`."""
+    def _fill(self, batch: _Batch, waiting: _Waiting) -> None:
+        """Write what the sources hold, and fill what is known below them; what is to be read is noted, by its level."""
         rows: list[Any] | None = None
         for step in batch.selection.steps:
             if isinstance(step, Leaf):
@@ -226,14 +239,15 @@ class _Filling:
                     rows = [source.row for source in batch.sources]
                 self._write(step, rows if step.of_row and rows is not None else batch.sources, batch.answers)
             elif isinstance(step, Nested):
-                self._write_nested(step, batch, places)
+                self._write_nested(step, batch, waiting)
             else:
                 asked = self._ask(step, batch)
                 unknown = [place for place in asked if not self._look(place)]
-                places += unknown
+                if unknown:
+                    waiting[batch.depth] += unknown
                 if len(unknown) < len(asked):
                     for below in self._below(asked):
-                        self._fill(below, places)
+                        self._fill(below, waiting)
         for deferred in batch.selection.deferred:
             self._put_off.append((deferred, batch))
 
@@ -266,12 +280,12 @@ class _Filling:
             is_whole = is_whole and value is not None
         return is_whole
 
-    def _write_nested(self, step: Nested, batch: _Batch, places: list[_Place]) -> None:
+    def _write_nested(self, step: Nested, batch: _Batch, waiting: _Waiting) -> None:
         inner = None if step.is_list else self._all_nested(step, batch)
         if inner is None:
             inner = self._nested_one_by_one(step, batch)
         if inner.sources:
-            self._fill(inner, places)
+            self._fill(inner, waiting)
 
     @staticmethod
     def _all_nested(step: Nested, batch: _Batch) -> _Batch | None:
@@ -286,11 +300,11 @@ class _Filling:
         parts = [blank.copy() for _ in values]
         for answer, part in zip(batch.answers, parts, strict=True):
             answer[key] = part
-        return _Batch(step.selection, values, parts, batch.weights)
+        return _Batch(step.selection, values, parts, batch.weights, depth=batch.depth)
 
     def _nested_one_by_one(self, step: Nested, batch: _Batch) -> _Batch:
         key, read = step.key, step.read
-        inner, blank = _Batch(step.selection), step.selection.blank
+        inner, blank = _Batch(step.selection, depth=batch.depth), step.selection.blank
         for source, answer, weight in zip(batch.sources, batch.answers, batch.weights, strict=True):
             try:
                 value = read(source)
@@ -324,7 +338,7 @@ class _Filling:
         except GraphQLError as error:
             self._fail(step, [(answer, step.key) for answer in batch.answers], error)
             return places
-        function, key = step.function, step.key
+        function, key, depth = step.function, step.key, batch.depth
         shared: dict[str, _Place] = {}
 
         def note(read: Read, answer: Any, key: str | int, weight: int) -> None:
@@ -333,7 +347,7 @@ class _Filling:
                 place.targets.append((answer, key))
                 place.weight += weight
                 return
-            place = _Place(step, step.selections.of(read.type_name), read, [(answer, key)], weight)
+            place = _Place(step, step.selections.of(read.type_name), read, [(answer, key)], weight, depth)
             places.append(place)
             if read.is_single:
                 shared[read.path] = place
@@ -364,13 +378,14 @@ class _Filling:
             self._fail(place.step, place.targets, error)
             return True
         if isinstance(found, str):
-            place.missing = found
+            place.missing, place.looked = found, self._reads
             return False
         place.child = found[0]
         return True
 
     async def _read(self, waiting: list[_Place]) -> None:
         """Find the children that are not known yet: fetch together what is missing, and look again."""
+        waiting = [place for place in waiting if place.looked == self._reads or not self._look(place)]
         while waiting:
             missing = dict.fromkeys([place.missing for place in waiting])
             try:
@@ -380,6 +395,7 @@ class _Filling:
                     self._fail(place.step, place.targets, error)
                 return
             await self._context.fetch(missing)
+            self._reads += 1
             waiting = [place for place in waiting if not self._look(place)]
 
     def _below(self, places: list[_Place]) -> list[_Batch]:
@@ -397,7 +413,7 @@ class _Filling:
             selection = place.selection
             batch = level.get(id(selection))
             if batch is None:
-                batch = level[id(selection)] = _Batch(selection)
+                batch = level[id(selection)] = _Batch(selection, depth=place.depth + 1)
             part = selection.blank.copy()
             for answer, key in place.targets:  # The same record at many places, as a participant, is written once.
                 answer[key] = part

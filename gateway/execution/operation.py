@@ -67,8 +67,6 @@ class Outcome:
     extensions: dict[str, Any] = field(default_factory=dict)
     good_for: Callable[[], float] = field(default=float, repr=False)
     """How many seconds the answer is good for from now on; 0 unless whoever ran the operation knows better."""
-    holds: Callable[[], bool] = field(default=bool, repr=False)
-    """Whether an equal operation would be answered the same, without a call; never, unless whoever ran it knows better."""
     shared_with: str | None = None
     """The request that it was made for, when that is another one which asked the same."""
     budget: dict[str, int] | None = None

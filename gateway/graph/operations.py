@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hash
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from hashlib import sha256
+from sys import getsizeof
 from typing import Any
 
 import orjson
@@ -158,7 +160,7 @@ class Operations:
             if trace or deliver is not None:
                 return await work()
             try:
-                given = orjson.dumps(variables, option=orjson.OPT_SORT_KEYS) if variables else b""
+                given = sha256(orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)).digest() if variables else b""
             except TypeError:  # Numbers or text that JSON can hold and this cannot write.
                 return await work()
             # Where callers have budgets, each pays for itself.
@@ -167,31 +169,28 @@ class Operations:
             running = self._running.get(key)
             if running is not None:
                 return replace(await running.wait(), calls=0, shared_with=running.request_id)
-            outcome = self._known(key)
-            if outcome is None:
-                outcome = await _Running(self._running, key, work(), request_id).wait()
-                if not fresh and not outcome.failures and outcome.holds():
-                    self._cache.put(key, Entry(outcome, time.time(), _size(outcome)))
-            elif self._budgets is not None:
-                outcome = replace(outcome, budget=asdict(self._budgets.standing(caller, time.monotonic())))
-            return outcome
+            known = self._cache.get(key)
+            if known is not None and known.value.good_for() > 0:
+                return self._again(known.value, caller)
+            return await _Running(self._running, key, work(key), request_id).wait()
         finally:
             self.under_way -= 1
 
-    def _known(self, key: Hashable) -> Outcome | None:
-        """The outcome of an equal operation, where all that it was made of holds."""
-        entry = self._cache.get(key)
-        if entry is None or not entry.value.holds():
-            return None
+    def _again(self, outcome: Outcome, caller: str) -> Outcome:
+        """The outcome of an equal operation, of which all is known; its caller must be able to pay for it nevertheless."""
         self._shared.lookups["answer"] += 1
-        outcome: Outcome = entry.value
-        return outcome
+        if self._budgets is None:
+            return outcome
+        now = time.monotonic()
+        self._budgets.settle(caller, self._budgets.reserve(caller, outcome.requested, now), 0, now)
+        return replace(outcome, budget=asdict(self._budgets.standing(caller, now)))
 
     async def _carry_out(
         self,
         document: str,
         variables: dict[str, Any] | None,
         operation_name: str | None,
+        key: Hashable = None,
         *,
         fresh: bool,
         services: frozenset[str] | None,
@@ -233,6 +232,10 @@ class Operations:
         if self._budgets is not None:
             outcome.budget = asdict(self._budgets.standing(caller, time.monotonic()))
         _conclude(outcome, loaders)
+        basis = loaders.basis() if key is not None and not fresh and not outcome.failures else None
+        if basis is not None:
+            outcome.good_for = basis.good_for  # It is kept, and what it was made of is not.
+            self._cache.put(key, Entry(outcome, time.time(), _size(outcome, key) + basis.size))
         return outcome
 
     async def _deliver(
@@ -259,7 +262,7 @@ class _Running:
         self.request_id = request_id
         self._known, self._key = known, key
         self._task = asyncio.create_task(work)
-        self._task.add_done_callback(self._forget)
+        self._task.add_done_callback(self._end)
         self._waiting = 0
 
     async def wait(self) -> Outcome:
@@ -274,15 +277,19 @@ class _Running:
                 self._forget()  # Nobody joins what is about to end.
                 self._task.cancel()
 
-    def _forget(self, _: object = None) -> None:
+    def _end(self, task: asyncio.Task[Outcome]) -> None:
+        self._forget()
+        if not task.cancelled():
+            task.exception()  # It has been seen: perhaps nobody is left to be told.
+
+    def _forget(self) -> None:
         if self._known.get(self._key) is self:
             del self._known[self._key]
 
 
 def _conclude(outcome: Outcome, loaders: Loaders) -> None:
     """Tell in the outcome what it took."""
-    outcome.calls, outcome.planned = loaders.calls, loaders.planned
-    outcome.good_for, outcome.holds = loaders.good_for, loaders.holds
+    outcome.calls, outcome.planned, outcome.good_for = loaders.calls, loaders.planned, loaders.good_for
     if loaders.stale:
         outcome.extensions["stale"] = [shown(key) for key in loaders.stale]
     if loaders.request.trace is not None and outcome.executed:
@@ -292,9 +299,9 @@ def _conclude(outcome: Outcome, loaders: Loaders) -> None:
         outcome.extensions |= {"cost": cost, "upstream": loaders.request.trace.as_json()}
 
 
-def _size(outcome: Outcome) -> int:
-    """About how many bytes an answer takes, as objects and as text."""
-    return 6 * len(orjson.dumps(outcome.data)) + 10_000
+def _size(outcome: Outcome, key: Hashable) -> int:
+    """About how many bytes an answer takes, as objects and as text, with what was asked."""
+    return 6 * len(orjson.dumps(outcome.data)) + sum(map(getsizeof, key if isinstance(key, tuple) else [key])) + 2_000
 
 
 def cost_of(outcome: Outcome) -> dict[str, int]:

@@ -199,7 +199,8 @@ class Endpoint:
                 raise _ClientLeft from None
             raise
         finally:
-            peer.on_leave = None
+            if peer.on_leave is leave:  # And not that of the next request.
+                peer.on_leave = None
 
     def _log(self, outcome: Outcome, document: str, caller: Caller, ms: float) -> None:
         ours = any(isinstance(failure.error, UpstreamError | InternalError) for failure in outcome.failures)

@@ -133,6 +133,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._wait(self.BODY_SECONDS, self._too_slow)
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Some of a request's body has come. What comes with a GET is passed over: nobody asks for it."""
+        if self.scope["method"] != "GET":
+            super().on_body(body)
+
     def on_message_complete(self) -> None:
         """The request is whole: from here on, the time is ours."""
         self._wait(None)

@@ -112,6 +112,24 @@ async def test_what_is_certain_leaves_together(query: str, rounds: list[list[str
     assert outcome.executed
 
 
+async def test_a_record_that_an_earlier_level_brings_is_not_read_by_itself() -> None:
+    """The receipt is known as early as the conversation, and its participant is on a page that the conversation leads to."""
+    sid = MARKS["unique_name_conversation_sid"]
+    found, _, _ = await run(thread("messages { edges { node { sid receipts { edges { node { sid } } } } } }", sid))
+    assert found.data is not None
+    messages = [edge["node"] for edge in found.data["service"]["conversation"]["messages"]["edges"]]
+    message, receipt = next(
+        (message["sid"], edge["node"]["sid"]) for message in messages for edge in message["receipts"]["edges"]
+    )
+    query = """query Q($service: ID!, $name: String!, $sid: ID!, $message: ID!, $receipt: ID!) { service(sid: $service) {
+      conversationByUniqueName(uniqueName: $name) { friendlyName participants(first: 100) { edges { node { sid } } } }
+      conversation(sid: $sid) { message(sid: $message) { receipt(sid: $receipt) { participant { identity } } } } } }"""
+    given = {"name": MARKS["unique_name"], "sid": sid, "message": message, "receipt": receipt}
+    outcome, rounds, _ = await run(query, service=MARKS["service_sid"], **given)
+    assert not outcome.failures
+    assert [len(calls) for calls in rounds] == [2, 1]
+
+
 async def test_a_read_ahead_that_proves_useless_is_no_error() -> None:
     sid = "CH" + "0" * 32
     query = thread(

@@ -1,7 +1,9 @@
 """The endpoint over real HTTP: answers, refusals, and clients that leave."""
 
 import asyncio
+import json
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -125,6 +127,40 @@ async def test_a_client_that_leaves_ends_its_calls(
     leaving.cancel()
     async with asyncio.timeout(4):  # Before the call comes to the end of its own time.
         await sandbox.until(lambda: sandbox.calls[0].client_left)
+
+
+@pytest.mark.parametrize("before", ["a part behind the answer", "a body that a GET has no use for"])
+async def test_a_client_that_leaves_is_missed_whatever_came_before(
+    base_url: str, sandbox: Sandbox, before: str
+) -> None:
+    """On its connection, before what hangs: an answer in parts, whose last is sent before all has been put away."""
+    marks = sandbox.landmarks
+    host = base_url.removeprefix("http://")
+    hanging = f'{{ service(sid: "{marks["other_service_sid"]}") {{ friendlyName }} }}'
+    sandbox.faults.add(f"*{marks['other_service_sid']}*", Fault("hang"))
+    if before.startswith("a part"):
+        deferred = f'conversation(sid: "{marks["conversation_sid"]}") {{ friendlyName }}'
+        first = f'{{ service(sid: "{marks["service_sid"]}") {{ friendlyName ... @defer {{ {deferred} }} }} }}'
+        sent = request(host, first, "multipart/mixed, application/json") + request(host, hanging, "application/json")
+    else:
+        head = (
+            f"GET /graphql?{urlencode({'query': hanging})} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 200000\r\n\r\n"
+        )
+        sent = head.encode() + b"x" * 200_000
+    address, _, port = host.rpartition(":")
+    _, writer = await asyncio.open_connection(address, int(port))
+    writer.write(sent)
+    await sandbox.until(lambda: any(marks["other_service_sid"] in call.path for call in sandbox.calls))
+    (call,) = [call for call in sandbox.calls if marks["other_service_sid"] in call.path]
+    writer.close()
+    async with asyncio.timeout(4):  # Before the call comes to the end of its own time.
+        await sandbox.until(lambda: call.client_left)
+
+
+def request(host: str, query: str, accept: str) -> bytes:
+    body = json.dumps({"query": query}).encode()
+    head = f"POST /graphql HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nAccept: {accept}\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 async def test_only_callers_with_a_token_are_answered(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
