@@ -7,11 +7,14 @@ import aiohttp
 import pytest
 
 from gateway.app import create_app
+from gateway.cache.memory import MemoryCache
 from gateway.demo import settings_for
 from gateway.errors import CostLimitExceeded
 from gateway.graph.budget import Budgets, Standing
+from gateway.graph.operations import Limits, Operations
 from gateway.sandbox import Sandbox
 from gateway.settings import Settings
+from gateway.twilio.client import Client
 from gateway.web.auth import Token
 
 from ..conftest import serving
@@ -66,3 +69,17 @@ async def test_a_caller_beyond_its_budget_is_refused(http: aiohttp.ClientSession
         status, _, answer = await ask("bob", **{"Cache-Control": "no-cache", "X-Gateway-Trace": "1"})
         assert status == 200
         assert answer["extensions"]["cost"]["budget"] == {"limit": 3, "remaining": 1, "reset": 40}
+
+
+async def test_an_answer_that_is_kept_is_for_those_who_could_pay(sandbox: Sandbox, client: Client) -> None:
+    """It costs nothing; but whether one is refused does not depend on whether others have asked before."""
+    operations = Operations(client, Limits(caller_budget=3), cache=MemoryCache(2**24))
+    dear, cheap = QUERY, "query Q($sid: ID!) { service(sid: $sid) { friendlyName } }"
+    sid = sandbox.landmarks["service_sid"]
+    for _ in range(3):
+        outcome = await operations.run(cheap, variables={"sid": sid}, caller="ann")
+        assert outcome.budget == {"limit": 3, "remaining": 2, "reset": 20}
+    assert operations.lookups["answer"] == 1
+    await operations.run(dear, variables={"sid": sid, "n": 50}, caller="ann", fresh=True)
+    with pytest.raises(CostLimitExceeded):
+        await operations.run(cheap, variables={"sid": sid}, caller="ann")
