@@ -1,12 +1,13 @@
 """Equal operations at one time are one: one execution, for as long as anyone waits. Nothing else is shared."""
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
 
 from gateway.execution.operation import Outcome
-from gateway.graph.operations import Operations
+from gateway.graph.operations import Operations, _Running
 from gateway.sandbox import Fault, Sandbox
 from gateway.twilio.client import Client
 
@@ -87,6 +88,27 @@ async def test_the_last_one_to_leave_ends_it(sandbox: Sandbox, operations: Opera
     later: Outcome = await operations.run(QUERY, variables=given)  # It does not join what is about to end.
     assert later.failures == ()
     await sandbox.until(lambda: sandbox.calls[0].client_left)
+
+
+async def test_one_who_leaves_as_it_fails_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+    """asyncio logs an exception that nobody has looked at, when its task goes."""
+
+    is_time = asyncio.Event()
+
+    async def fail() -> Outcome:
+        await is_time.wait()
+        raise RuntimeError("a fault of the gateway's own")
+
+    running = _Running({}, "key", fail(), "1")
+    waiting = asyncio.create_task(running.wait())
+    await asyncio.sleep(0)
+    running._task.add_done_callback(lambda _: waiting.cancel())
+    is_time.set()
+    await asyncio.wait({waiting})
+    assert waiting.cancelled()
+    del running, waiting
+    gc.collect()
+    assert caplog.records == []
 
 
 async def test_variables_that_cannot_be_compared_are_not_shared(operations: Operations) -> None:
