@@ -1,9 +1,9 @@
-"""Runs a plan breadth first: all records that are met together are filled together, and what is below them is read in one go.
+"""Runs a plan breadth first: all records that are met together are filled together, and a level's reads go out together.
 
 What the records hold is written straight into the answer. Their edges are asked, all parents at once, what they read;
-children that are known are filled at once, what is missing is fetched together, and its children are the next level.
-A failed edge is null with an error at its path. What certain reads need is known from the query's sids alone, and is
-fetched before anything else.
+children that are known are filled at once, and what is missing waits for the turn of its level, since what a level above
+reads may bring it. A failed edge is null with an error at its path. What certain reads need is known from the query's sids
+alone, and is fetched before anything else.
 
 What stands in a fragment with `@defer` is filled in the same way afterwards, for all the records that it was met on together.
 """

@@ -131,7 +131,8 @@ class Operations:
         reads wait for their turn among those of its `caller`; `watch` is told of every upstream call made for it.
 
         Operations that are equal in what they ask, in rights and in time, and run at one time, share one outcome: whoever
-        came later has made no call, and is told the `request_id` of the one who did.
+        came later has made no call, and is told the `request_id` of the one who did. So the outcome is to be read only; it
+        may be given to others later too, while all that it was made of is known and good.
 
         With `deliver`, what the operation defers is not waited for: `deliver` is given the outcome first, then a frame
         whenever some of the rest has come, and is waited for each time. What is given back then tells of the whole, its
@@ -190,7 +191,7 @@ class Operations:
         document: str,
         variables: dict[str, Any] | None,
         operation_name: str | None,
-        key: Hashable = None,
+        key: tuple[Any, ...] | None = None,
         *,
         fresh: bool,
         services: frozenset[str] | None,
@@ -232,8 +233,8 @@ class Operations:
         if self._budgets is not None:
             outcome.budget = asdict(self._budgets.standing(caller, time.monotonic()))
         _conclude(outcome, loaders)
-        basis = loaders.basis() if key is not None and not fresh and not outcome.failures else None
-        if basis is not None:
+        basis = loaders.basis() if not fresh and not outcome.failures else None
+        if basis is not None and key is not None:
             outcome.good_for = basis.good_for  # It is kept, and what it was made of is not.
             self._cache.put(key, Entry(outcome, time.time(), _size(outcome, key) + basis.size))
         return outcome
@@ -299,9 +300,9 @@ def _conclude(outcome: Outcome, loaders: Loaders) -> None:
         outcome.extensions |= {"cost": cost, "upstream": loaders.request.trace.as_json()}
 
 
-def _size(outcome: Outcome, key: Hashable) -> int:
+def _size(outcome: Outcome, key: tuple[Any, ...]) -> int:
     """About how many bytes an answer takes, as objects and as text, with what was asked."""
-    return 6 * len(orjson.dumps(outcome.data)) + sum(map(getsizeof, key if isinstance(key, tuple) else [key])) + 2_000
+    return 6 * len(orjson.dumps(outcome.data)) + sum(map(getsizeof, key)) + 2_000
 
 
 def cost_of(outcome: Outcome) -> dict[str, int]:
