@@ -100,13 +100,13 @@ async def test_one_who_leaves_as_it_fails_leaves_nothing_behind(caplog: pytest.L
         raise RuntimeError("a fault of the gateway's own")
 
     running = _Running({}, "key", fail(), "1")
-    waiting = asyncio.create_task(running.wait())
+    waiting = [asyncio.create_task(running.wait())]
     await asyncio.sleep(0)
-    running._task.add_done_callback(lambda _: waiting.cancel())
+    running._task.add_done_callback(lambda _: waiting[0].cancel())
     is_time.set()
-    await asyncio.wait({waiting})
-    assert waiting.cancelled()
-    del running, waiting
+    await asyncio.wait(waiting)
+    assert waiting.pop().cancelled()
+    del running
     gc.collect()
     assert caplog.records == []
 
