@@ -99,7 +99,7 @@ def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed:
     """Run the sandbox and a gateway over it."""
     from gateway.demo import run_demo
     from gateway.log import configure_log
-    from gateway.server import AddressUnusable
+    from gateway.server import AddressUnusable, run
     from gateway.settings import SETTINGS
     from gateway.web.browsers import is_loopback
 
@@ -108,7 +108,7 @@ def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed:
     configure_log("warning")
     names = [setting.env for setting in SETTINGS if setting.env.startswith("GATEWAY_")]
     try:
-        asyncio.run(
+        run(
             run_demo(
                 host=host,
                 port=port,
@@ -143,7 +143,7 @@ def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
     settings = _settings()
     from gateway.app import create_app
     from gateway.log import configure_log
-    from gateway.server import AddressUnusable, Server, Workers, address, listen, settle_memory
+    from gateway.server import AddressUnusable, Server, Workers, address, listen, run, settle_memory
     from gateway.web.browsers import is_loopback
 
     is_open = not settings.tokens and settings.jwt is None
@@ -175,7 +175,7 @@ def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
                 on_stop=lambda: setattr(app.state, "is_stopping", True),
                 grace=grace,
             )
-            asyncio.run(server.serve(sockets=[listener]))
+            run(server.serve(sockets=[listener]))
     except AddressUnusable as error:
         raise _refusal(str(error)) from None
 
@@ -202,9 +202,9 @@ def check() -> None:
 def sandbox(host: str, port: int, seed: int, size: Any) -> None:
     """Run the pretend Twilio alone."""
     from gateway.sandbox import Sandbox
-    from gateway.server import unusable
+    from gateway.server import run, unusable
 
-    async def run() -> None:
+    async def serve_it() -> None:
         server = Sandbox(host=host, port=port, seed=seed, size=size)
         try:
             await server.start()
@@ -219,7 +219,7 @@ def sandbox(host: str, port: int, seed: int, size: Any) -> None:
         finally:
             await server.stop()
 
-    asyncio.run(run())
+    run(serve_it())
 
 
 @main.command()

@@ -6,7 +6,7 @@ import gc
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from math import ceil
 from types import FrameType
@@ -14,11 +14,12 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.supervisors import Multiprocess
 
 from gateway.web.wire import BoundedProtocol
 
-__all__ = ["AddressUnusable", "Server", "Workers", "address", "listen", "serving", "settle_memory"]
+__all__ = ["AddressUnusable", "Server", "Workers", "address", "listen", "run", "serving", "settle_memory"]
 
 _GRACE = 5
 _START = 30
@@ -76,6 +77,12 @@ def _config(
         timeout_graceful_shutdown=grace,
         **more,
     )
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a server to its end, on the event loop that `Workers` run on too: uvloop, where there is one."""
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(work)
 
 
 def settle_memory() -> None:

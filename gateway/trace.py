@@ -13,7 +13,7 @@ __all__ = ["Trace"]
 
 @dataclass(slots=True)
 class Trace:
-    """The calls of one operation; times are the event loop's, in seconds."""
+    """The calls of one operation; moments are of `time.monotonic`, in seconds."""
 
     began: float
     attempts: list[tuple[str, Attempt]] = field(default_factory=list)

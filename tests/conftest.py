@@ -6,13 +6,14 @@ import shutil
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
 import pytest
+import uvloop
 
 from gateway.app import create_app
 from gateway.ask import landmark_variables
@@ -27,6 +28,14 @@ from gateway.twilio.transport import Credentials, Origin
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "gateway" / "examples").glob("*.graphql"))
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Tests run on the event loop with which the gateway is served; what meets transports itself, on asyncio's own too."""
+    every = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return every if {"twilio", "test_wire.py"} & set(item.path.parts) else {"uvloop": every["uvloop"]}
 
 
 @pytest.hookimpl(wrapper=True)

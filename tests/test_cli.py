@@ -138,6 +138,7 @@ def test_serve_serves_and_stops() -> None:
         assert server.stdout is not None
         url = server.stdout.readline().split()[2].rstrip(",")
         assert ask(url, "{ __typename }") == {"data": {"__typename": "Query"}}
+        assert "/uvloop/" in Path(f"/proc/{server.pid}/maps").read_text()
         server.send_signal(signal.SIGTERM)
         _, errors = server.communicate(timeout=10)
     finally:

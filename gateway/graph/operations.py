@@ -203,9 +203,9 @@ class Operations:
         watch: Watch | None,
         deliver: Deliver | None,
     ) -> Outcome:
-        now = asyncio.get_running_loop().time()
-        notes = Trace(now) if trace else None
-        async with Loaders(self._shared, Request(caller, fresh, now + within, notes, watch)) as loaders:
+        notes = Trace(time.monotonic()) if trace else None
+        deadline = asyncio.get_running_loop().time() + within
+        async with Loaders(self._shared, Request(caller, fresh, deadline, notes, watch)) as loaders:
             context = Context(
                 loaders,
                 services,

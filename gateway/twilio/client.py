@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Attempt:
-    """One request as it went; moments are the event loop's."""
+    """One request as it went; moments are of `time.monotonic`, since an event loop may tell whole milliseconds only."""
 
     number: int
     """Counted from 1 for each read."""
@@ -231,12 +232,12 @@ class _Reading:
         self._number += 1
         if self._number == 1:
             self._client._budget.earn()
-        self._queued = self._began = self._loop.time()
+        self._queued = self._began = time.monotonic()
         self._client.gate.enter(self, self._queued)
 
     def go(self) -> None:
         """Go out."""
-        self._began = self._loop.time()
+        self._began = time.monotonic()
         self._exchange = self._client._transport.send(self.target)
         self._exchange.add_done_callback(self._land)
 
@@ -261,7 +262,7 @@ class _Reading:
 
     def _land(self, exchange: asyncio.Future[Answer]) -> None:
         self._exchange = None
-        gate, now = self._client.gate, self._loop.time()
+        gate, now = self._client.gate, time.monotonic()
         if not self.tickets:
             if not exchange.cancelled():
                 exchange.exception()  # It has been seen: nobody is left to tell.
@@ -295,7 +296,7 @@ class _Reading:
         self._client.attempts[self.kind, str(status) if status is not None else "none"] += 1
         gate.leave(self, error, self._began, now, reported)
         if error is not None and self.tickets and not gate.breaker.is_open:
-            delay = self._client._retries.delay(self._number, error, self._remaining(now), random.random())
+            delay = self._client._retries.delay(self._number, error, self._remaining(), random.random())
             if delay is not None and self._client._budget.spend():
                 self._client.retries += 1
                 self._pause = self._loop.call_later(delay, self.enter)
@@ -309,12 +310,13 @@ class _Reading:
             if not ticket.done():
                 ticket.set_result(value)
 
-    def _remaining(self, now: float) -> float:
+    def _remaining(self) -> float:
         """The time that is left to whoever can wait longest."""
+        now = self._loop.time()
         return max((ticket.deadline - now if ticket.deadline is not None else float("inf")) for ticket in self.tickets)
 
     def _tell(self, watch: Watch, status: int | None) -> None:
-        watch(self.target, Attempt(self._number, status, self._queued, self._began, self._loop.time()))
+        watch(self.target, Attempt(self._number, status, self._queued, self._began, time.monotonic()))
 
     def _forget(self) -> None:
         readings = self._client._readings

@@ -6,7 +6,6 @@ for GraphQL servers and HTTP clients (https://opentelemetry.io/docs/specs/semcon
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 
@@ -53,7 +52,7 @@ class Recording:
         self._tracer = tracer
         self._span = span
         self._below = set_span_in_context(span)
-        self._epoch = time.time() - asyncio.get_running_loop().time()
+        self._epoch = time.time() - time.monotonic()
 
     def call(self, target: str, attempt: Attempt) -> None:
         """Record an upstream call that has ended."""

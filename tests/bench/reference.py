@@ -1,13 +1,12 @@
 """The gateway with graphql-core executing every operation, in place of its own engine; all else is the same."""
 
-import asyncio
 from functools import partial
 from typing import cast
 
 from gateway.app import create_app
 from gateway.graph.operations import Operations
 from gateway.log import configure_log
-from gateway.server import Server, address, listen, settle_memory
+from gateway.server import Server, address, listen, run, settle_memory
 from gateway.settings import Settings
 
 if __name__ == "__main__":
@@ -23,4 +22,4 @@ if __name__ == "__main__":
             settle_memory()
             print(f"listening {base}", flush=True)
 
-        asyncio.run(Server(app, ready).serve(sockets=[listener]))
+        run(Server(app, ready).serve(sockets=[listener]))

@@ -1,6 +1,7 @@
-"""The calls of every example, as a list of paths: a change that makes one dearer is seen here."""
+"""The calls of every example, as paths: a change that makes one dearer is seen here."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -38,4 +39,5 @@ async def test_what_an_example_calls(ask: Ask, example: Path) -> None:
     answer = await ask(DOCUMENTS[example.stem])
     assert not answer.errors
     paths = [re.sub(r"([A-Z]{2})[0-9a-f]{32}", r"\1", path) for path in answer.paths]
-    assert [re.sub(r"PageToken=.*", "PageToken=…", path) for path in paths] == CALLS[example.stem]
+    # Those of one round trip come in any order.
+    assert Counter(re.sub(r"PageToken=.*", "PageToken=…", path) for path in paths) == Counter(CALLS[example.stem])

@@ -68,7 +68,7 @@ async def test_the_reference_query_makes_54_calls(ask: Ask, at: Paths) -> None:
     assert all(edge["node"]["participant"] for message in messages for edge in message["receipts"]["edges"])
     receipts = [path for path in answer.paths if path.endswith("/Receipts?PageSize=50")]
     assert len(set(receipts)) == len(receipts) == 50
-    assert [path for path in answer.paths if path not in receipts] == [
+    assert sorted(path for path in answer.paths if path not in receipts) == [
         at.service,
         at.conversation,
         f"{at.conversation}/Messages?PageSize=50",
@@ -101,7 +101,7 @@ async def test_what_only_sids_tell_costs_nothing(ask: Ask, sandbox: Sandbox) -> 
 
 async def test_no_cache_looks_up_what_only_sids_tell(ask: Ask, at: Paths) -> None:
     answer = await ask(below("sid"), fresh=True)
-    assert answer.paths == [at.service, at.conversation]
+    assert sorted(answer.paths) == [at.service, at.conversation]
     answer = await ask(below("sid"), fresh=True, conversationSid="CH" + "0" * 32)
     assert answer.data == {"service": {"conversation": None}}
     assert not answer.errors
