@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import MutableMapping
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -26,21 +27,24 @@ def add_request_id(_: object, __: str, line: MutableMapping[str, Any]) -> Mutabl
     return line
 
 
+def _add_time(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Put the time into a line that orjson writes, which writes times itself, as the text that `TimeStamper` makes of them."""
+    line["timestamp"] = datetime.now(UTC)
+    return line
+
+
 def configure_log(level: str) -> None:
     """Write lines of `level` (debug, info, warning, error) and above, those of libraries from warning on."""
-    shared: list[structlog.typing.Processor] = [
-        add_request_id,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
+    shared: list[structlog.typing.Processor] = [add_request_id, structlog.processors.add_log_level]
+    as_iso = structlog.processors.TimeStamper(fmt="iso", utc=True)
     is_terminal = sys.stderr.isatty()
     as_text: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
     )
-    as_bytes = structlog.processors.JSONRenderer(serializer=orjson.dumps)
+    as_bytes = structlog.processors.JSONRenderer(serializer=orjson.dumps, option=orjson.OPT_UTC_Z)
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[*shared, as_text if is_terminal else as_bytes],
+        processors=[*shared, as_iso, as_text] if is_terminal else [*shared, _add_time, as_bytes],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=(
             structlog.PrintLoggerFactory(sys.stderr) if is_terminal else structlog.BytesLoggerFactory(sys.stderr.buffer)
@@ -50,7 +54,8 @@ def configure_log(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, as_text]
+            foreign_pre_chain=[*shared, as_iso],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, as_text],
         )
     )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)

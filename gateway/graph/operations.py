@@ -138,8 +138,6 @@ class Operations:
         whenever some of the rest has come, and is waited for each time. What is given back then tells of the whole, its
         data aside. Where nothing is deferred, `deliver` is given nothing.
         """
-        if self.under_way >= self._limits.at_once:
-            raise Overloaded("The gateway has as much to do as it can take. Try again in a second.")
         within = min(self._limits.deadline, seconds or self._limits.deadline)
         work = partial(
             self._carry_out,
@@ -156,35 +154,64 @@ class Operations:
             watch=watch,
             deliver=deliver,
         )
+        key = None
+        if not trace and deliver is None:
+            key = self._key(document, variables, caller, operation_name, fresh, services, engine, dry_run, within)
+            known = self._again(key, caller)
+            if known is not None:
+                return known
+        if self.under_way >= self._limits.at_once:
+            raise Overloaded("The gateway has as much to do as it can take. Try again in a second.")
         self.under_way += 1
         try:
-            if trace or deliver is not None:
+            if key is None:
                 return await work()
-            try:
-                given = sha256(orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)).digest() if variables else b""
-            except TypeError:  # Numbers or text that JSON can hold and this cannot write.
-                return await work()
-            # Where callers have budgets, each pays for itself.
-            payer = caller if self._budgets is not None else None
-            key = document, given, operation_name, fresh, services, engine, dry_run, within, payer
             running = self._running.get(key)
             if running is not None:
                 return replace(await running.wait(), calls=0, shared_with=running.request_id)
-            known = self._cache.get(key)
-            if known is not None and known.value.good_for() > 0:
-                return self._again(known.value, caller)
             return await _Running(self._running, key, work(key), request_id).wait()
         finally:
             self.under_way -= 1
 
-    def _again(self, outcome: Outcome, caller: str) -> Outcome:
+    def known(
+        self,
+        document: str,
+        *,
+        variables: dict[str, Any] | None = None,
+        operation_name: str | None = None,
+        services: frozenset[str] | None = None,
+        caller: str = "",
+    ) -> Outcome | None:
+        """The outcome that `run` would give without waiting for anything, when there is one."""
+        if not self._cache.most_bytes:
+            return None
+        within = self._limits.deadline
+        key = self._key(document, variables, caller, operation_name, False, services, True, False, within)
+        return self._again(key, caller)
+
+    def _key(
+        self, document: str, variables: dict[str, Any] | None, caller: str, *terms: Hashable
+    ) -> tuple[Hashable, ...] | None:
+        """What makes operations equal: all that they ask, and on what `terms`; None where that cannot be told."""
+        try:
+            given = sha256(orjson.dumps(variables, option=orjson.OPT_SORT_KEYS)).digest() if variables else b""
+        except TypeError:  # Numbers or text that JSON can hold and this cannot write.
+            return None
+        # Where callers have budgets, each pays for itself.
+        return document, given, caller if self._budgets is not None else None, *terms
+
+    def _again(self, key: Hashable | None, caller: str) -> Outcome | None:
         """The outcome of an equal operation, of which all is known; its caller must be able to pay for it nevertheless."""
+        kept = self._cache.get(key) if key is not None else None
+        if kept is None or kept.value.good_for() <= 0:
+            return None
+        outcome: Outcome = kept.value
+        if self._budgets is not None:
+            now = time.monotonic()
+            self._budgets.settle(caller, self._budgets.reserve(caller, outcome.requested, now), 0, now)
+            outcome = replace(outcome, budget=asdict(self._budgets.standing(caller, now)))
         self._shared.lookups["answer"] += 1
-        if self._budgets is None:
-            return outcome
-        now = time.monotonic()
-        self._budgets.settle(caller, self._budgets.reserve(caller, outcome.requested, now), 0, now)
-        return replace(outcome, budget=asdict(self._budgets.standing(caller, now)))
+        return outcome
 
     async def _carry_out(
         self,

@@ -60,23 +60,35 @@ class Callers:
         return bool(self._known) or self._verifier is not None
 
     async def identify(self, authorization: str | None) -> Caller:
-        """The caller that an `Authorization` header names; raises `Unauthenticated`.
+        """The caller that an `Authorization` header names; raises `Unauthenticated`."""
+        caller = self.known(authorization)
+        if caller is None and self._verifier is not None and (token := _token(authorization)):
+            caller = await self._verifier.caller(token)
+        if caller is None:
+            raise Unauthenticated(
+                "A known token is needed: `Authorization: Bearer <token>`, without its caller's name."
+            )
+        return caller
+
+    def known(self, authorization: str | None) -> Caller | None:
+        """The caller, when it can be told without asking a verifier.
 
         Every token is compared, in constant time, so that the time taken tells nothing.
         """
         if not self.are_asked:
             return ANYONE
-        scheme, _, token = (authorization or "").partition(" ")
-        token = token.strip()
-        if scheme.lower() == "bearer" and token:
-            given = _digest(token)
-            found = [caller for digest, caller in self._known if hmac.compare_digest(digest, given)]
-            if found:
-                return found[0]
-            caller = await self._verifier.caller(token) if self._verifier is not None else None
-            if caller is not None:
-                return caller
-        raise Unauthenticated("A known token is needed: `Authorization: Bearer <token>`, without its caller's name.")
+        token = _token(authorization)
+        if not token:
+            return None
+        given = _digest(token)
+        found = [caller for digest, caller in self._known if hmac.compare_digest(digest, given)]
+        return found[0] if found else None
+
+
+def _token(authorization: str | None) -> str:
+    """The token that an `Authorization` header bears, or nothing."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def _digest(token: str) -> bytes:

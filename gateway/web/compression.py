@@ -16,23 +16,31 @@ from functools import lru_cache
 
 from gateway.web.responses import Reply
 
-__all__ = ["compress", "takes_gzip"]
+__all__ = ["compress", "compress_at_once", "takes_gzip"]
 
 _LEAST_BYTES = 2 * 2**10
 _MOST_BYTES_AT_ONCE = 256 * 2**10  # A millisecond or two; longer answers are compressed beside the event loop.
 _CODING = re.compile(r"([^\s;]+)(?:\s*;\s*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?))?")
+_COMPRESSED = (b"content-encoding", b"gzip")
 _GZIP = 31  # https://docs.python.org/3/library/zlib.html#zlib.compressobj
 
 
 async def compress(reply: Reply, accept_encoding: str | None) -> None:
     """Compress a reply's body where that pays and `Accept-Encoding` allows it."""
-    if len(reply.body) < _LEAST_BYTES or not takes_gzip(accept_encoding):
-        return
-    if len(reply.body) <= _MOST_BYTES_AT_ONCE:
-        reply.body = zlib.compress(reply.body, 1, _GZIP)
-    else:
+    if not compress_at_once(reply, accept_encoding):
         reply.body = await asyncio.to_thread(zlib.compress, reply.body, 1, _GZIP)
-    reply.own.append((b"content-encoding", b"gzip"))
+        reply.own.append(_COMPRESSED)
+
+
+def compress_at_once(reply: Reply, accept_encoding: str | None) -> bool:
+    """The same, unless it would take long; whether all is done."""
+    if len(reply.body) < _LEAST_BYTES or not takes_gzip(accept_encoding):
+        return True
+    if len(reply.body) > _MOST_BYTES_AT_ONCE:
+        return False
+    reply.body = zlib.compress(reply.body, 1, _GZIP)
+    reply.own.append(_COMPRESSED)
+    return True
 
 
 @lru_cache(maxsize=64)

@@ -7,8 +7,8 @@ between, a small operation would take half as long again.
 from __future__ import annotations
 
 import asyncio
+import random
 import re
-import secrets
 import time
 from collections.abc import Container, Mapping
 from hashlib import sha256
@@ -26,7 +26,7 @@ from gateway.log import REQUEST_ID
 from gateway.web.auth import Caller, Callers
 from gateway.web.browsers import check_get, check_host
 from gateway.web.caching import let_keep
-from gateway.web.compression import compress
+from gateway.web.compression import compress, compress_at_once
 from gateway.web.documents import Documents
 from gateway.web.incremental import Stream, delivery_for
 from gateway.web.metrics import Metrics
@@ -42,12 +42,15 @@ from gateway.web.protocol import (
     too_large,
 )
 from gateway.web.responses import Reply, error_reply, outcome_reply, redirect
-from gateway.web.wire import Peer, peer_of
+from gateway.web.wire import Headers, Peer, peer_of
 
 if TYPE_CHECKING:
     from gateway.web.telemetry import Recording, Telemetry
 
 __all__ = ["Endpoint"]
+
+_OUT_OF_THE_ORDINARY = {"cache-control", "x-gateway-trace", "x-gateway-dry-run", "x-gateway-timeout"}
+"""Headers that may ask for more than the answer, or for another one."""
 
 
 class Endpoint:
@@ -82,10 +85,9 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: JSON with a request id, whatever happens, but for a browser that is led to the page."""
-        request_id = secrets.token_hex(16)
+        request_id = _new_id()
         REQUEST_ID.set(request_id)
-        # Of a header that comes twice, the first counts.
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+        headers = _decoded(scope["headers"])
         try:
             reply = await self._reply(scope, headers, receive, send, request_id)
         except _ClientLeft:
@@ -95,6 +97,54 @@ class Endpoint:
         await compress(reply, headers.get("accept-encoding"))
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers(request_id)})
         await send({"type": "http.response.body", "body": reply.body})
+
+    def at_once(self, raw: Headers, body: bytes) -> bytes | None:
+        """The response to a POST, from the line behind its status on, when all is known; None, and nothing done, for others.
+
+        What is refused, what asks for anything out of the ordinary, and what is to be waited for is left to `__call__`.
+        """
+        if self._telemetry is not None:
+            return None
+        began, request_id = time.perf_counter(), _new_id()
+        headers = _decoded(raw)
+        if not headers.keys().isdisjoint(_OUT_OF_THE_ORDINARY):
+            return None
+        accept = headers.get("accept")
+        try:
+            delivery = delivery_for(accept)
+            if delivery is not None and delivery.is_for_all:
+                return None
+            media_type = response_type(accept)
+            if not self._callers.are_asked and not self._any_host:
+                check_host(headers.get("host"))
+            caller = self._callers.known(headers.get("authorization"))
+            if caller is None:
+                return None
+            check_post_head(headers.get("content-type"), headers.get("content-encoding"))
+            asked = read_post(body)
+            document, digest = self._documents.find(asked)
+            if delivery is not None and "defer" in document:
+                return None
+            outcome = self._operations.known(
+                document,
+                variables=asked.variables,
+                operation_name=asked.operation_name,
+                services=caller.services,
+                caller=caller.name,
+            )
+        except GatewayError:
+            return None
+        if outcome is None:
+            return None
+        reply = outcome_reply(outcome, media_type)
+        if not compress_at_once(reply, headers.get("accept-encoding")):
+            return None
+        if digest is not None:
+            self._documents.remember(digest, document)
+        token = REQUEST_ID.set(request_id)
+        self._tell(outcome, document, caller, began)
+        REQUEST_ID.reset(token)
+        return reply.as_bytes(request_id)
 
     async def _reply(
         self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send, request_id: str
@@ -146,9 +196,7 @@ class Endpoint:
         finally:
             if recording is not None:
                 recording.end(name, code, calls)
-        self._log(outcome, document, caller, _milliseconds(began))
-        if self._metrics is not None:
-            self._metrics.answered(name, code, time.perf_counter() - began)
+        self._tell(outcome, document, caller, began)
         if stream is not None and stream.has_begun:
             return None
         reply = outcome_reply(outcome, media_type)
@@ -202,19 +250,34 @@ class Endpoint:
             if peer.on_leave is leave:  # And not that of the next request.
                 peer.on_leave = None
 
-    def _log(self, outcome: Outcome, document: str, caller: Caller, ms: float) -> None:
-        ours = any(isinstance(failure.error, UpstreamError | InternalError) for failure in outcome.failures)
-        (self._logger.warning if ours else self._logger.info)(
+    def _tell(self, outcome: Outcome, document: str, caller: Caller, began: float) -> None:
+        """Tell the log and the metrics that an operation was answered."""
+        is_ours = outcome.failures and any(
+            isinstance(failure.error, UpstreamError | InternalError) for failure in outcome.failures
+        )
+        (self._logger.warning if is_ours else self._logger.info)(
             "operation",
             caller=caller.name,
             name=outcome.operation,
             document=sha256(document.encode("utf-8", "surrogatepass")).hexdigest()[:16],
             calls=outcome.calls,
-            ms=ms,
+            ms=_milliseconds(began),
             outcome=outcome.code,
             errors=len(outcome.failures),
             **({"shared_with": outcome.shared_with} if outcome.shared_with is not None else {}),
         )
+        if self._metrics is not None:
+            self._metrics.answered(outcome.operation, outcome.code, time.perf_counter() - began)
+
+
+def _new_id() -> str:
+    """An id for a request. It tells requests apart and is no secret, so that nobody has to ask the system for randomness."""
+    return f"{random.getrandbits(128):032x}"
+
+
+def _decoded(headers: Headers) -> dict[str, str]:
+    """The headers by their names, in lower case; of one that comes twice, the first counts."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(headers)}
 
 
 class _ClientLeft(Exception):

@@ -27,6 +27,7 @@ def _raw(headers: dict[str, str]) -> _Headers:
 
 
 _FIXED = _raw({**HEADERS, "Vary": _VARY})
+_FIXED_LINES = b"".join(b"%b: %b\r\n" % header for header in _FIXED)
 _FIXED_BUT_CACHING = [each for each in _FIXED if each[0] != b"cache-control"]
 
 
@@ -48,6 +49,17 @@ class Reply:
         if self.status != 304:  # It would be taken for the length of what the client holds.
             headers.append((b"content-length", str(len(self.body)).encode()))
         return headers
+
+    def as_bytes(self, request_id: str) -> bytes:
+        """The response as it stands on the wire, from the line behind its status on; of one that is not to be kept."""
+        own = b"".join([b"%b: %b\r\n" % header for header in self.own])
+        return b"%b%bx-request-id: %b\r\ncontent-length: %d\r\n\r\n%b" % (
+            _FIXED_LINES,
+            own,
+            request_id.encode(),
+            len(self.body),
+            self.body,
+        )
 
 
 def outcome_reply(outcome: Outcome, media_type: str) -> Reply:
