@@ -139,11 +139,13 @@ class _Application(Starlette):
 
     shortcut: Endpoint | None = None
 
-    def at_once(self, method: bytes, target: bytes, headers: Headers, body: bytes) -> bytes | None:
+    def at_once(
+        self, method: bytes, target: bytes, headers: Headers, body: bytes, extensions: dict[str, Any]
+    ) -> bytes | None:
         """The answer to a request whose answer is known: see `gateway.web.wire.AtOnce`."""
         if self.shortcut is None or method != b"POST" or target != b"/graphql":
             return None
-        return self.shortcut.at_once(headers, body)
+        return self.shortcut.at_once(headers, body, extensions)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

@@ -84,6 +84,11 @@ class Operations:
         """How often something was not read, by the reason."""
 
     @property
+    def keeps_answers(self) -> bool:
+        """Whether answers are kept at all."""
+        return self._cache.most_bytes > 0
+
+    @property
     def runs(self) -> Counter[str]:
         """How often the engine ran an operation, and how often graphql-core did, by the reason."""
         return self._executor.runs
@@ -183,8 +188,6 @@ class Operations:
         caller: str = "",
     ) -> Outcome | None:
         """The outcome that `run` would give without waiting for anything, when there is one."""
-        if not self._cache.most_bytes:
-            return None
         within = self._limits.deadline
         key = self._key(document, variables, caller, operation_name, False, services, True, False, within)
         return self._again(key, caller)

@@ -11,8 +11,9 @@ import random
 import re
 import time
 from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import structlog
@@ -49,8 +50,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoint"]
 
+_LOOKED_AT = "receipts_gateway.looked_at"
 _OUT_OF_THE_ORDINARY = {"cache-control", "x-gateway-trace", "x-gateway-dry-run", "x-gateway-timeout"}
 """Headers that may ask for more than the answer, or for another one."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What a request asks, and who asks it."""
+
+    headers: Mapping[str, str]
+    caller: Caller
+    request: GraphQLRequest
+    document: str
+    digest: str | None
+    """The hash to remember the document by once it was carried out."""
 
 
 class Endpoint:
@@ -87,9 +101,10 @@ class Endpoint:
         """Answer one request: JSON with a request id, whatever happens, but for a browser that is led to the page."""
         request_id = _new_id()
         REQUEST_ID.set(request_id)
-        headers = _decoded(scope["headers"])
+        looked_at: _Asked | None = scope.get("extensions", {}).get(_LOOKED_AT)
+        headers = looked_at.headers if looked_at is not None else _decoded(scope["headers"])
         try:
-            reply = await self._reply(scope, headers, receive, send, request_id)
+            reply = await self._reply(scope, headers, receive, send, request_id, looked_at)
         except _ClientLeft:
             return
         if reply is None:
@@ -98,56 +113,72 @@ class Endpoint:
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers(request_id)})
         await send({"type": "http.response.body", "body": reply.body})
 
-    def at_once(self, raw: Headers, body: bytes) -> bytes | None:
+    def at_once(self, raw: Headers, body: bytes, extensions: dict[str, Any]) -> bytes | None:
         """The response to a POST, from the line behind its status on, when all is known; None, and nothing done, for others.
 
-        What is refused, what asks for anything out of the ordinary, and what is to be waited for is left to `__call__`.
+        What is refused, what asks for anything out of the ordinary, and what is to be waited for is left to `__call__`, which
+        finds in the scope's `extensions` what was read here.
         """
-        if self._telemetry is not None:
+        if not self._operations.keeps_answers or self._telemetry is not None:
             return None
-        began, request_id = time.perf_counter(), _new_id()
-        headers = _decoded(raw)
+        began, headers = time.perf_counter(), _decoded(raw)
         if not headers.keys().isdisjoint(_OUT_OF_THE_ORDINARY):
             return None
-        accept = headers.get("accept")
         try:
-            delivery = delivery_for(accept)
-            if delivery is not None and delivery.is_for_all:
+            asked = self._look(headers, body)
+            if asked is None:
                 return None
-            media_type = response_type(accept)
-            if not self._callers.are_asked and not self._any_host:
-                check_host(headers.get("host"))
-            caller = self._callers.known(headers.get("authorization"))
-            if caller is None:
-                return None
-            check_post_head(headers.get("content-type"), headers.get("content-encoding"))
-            asked = read_post(body)
-            document, digest = self._documents.find(asked)
-            if delivery is not None and "defer" in document:
-                return None
+            media_type = response_type(headers.get("accept"))
             outcome = self._operations.known(
-                document,
-                variables=asked.variables,
-                operation_name=asked.operation_name,
-                services=caller.services,
-                caller=caller.name,
+                asked.document,
+                variables=asked.request.variables,
+                operation_name=asked.request.operation_name,
+                services=asked.caller.services,
+                caller=asked.caller.name,
             )
         except GatewayError:
             return None
         if outcome is None:
+            extensions[_LOOKED_AT] = asked
             return None
         reply = outcome_reply(outcome, media_type)
         if not compress_at_once(reply, headers.get("accept-encoding")):
             return None
-        if digest is not None:
-            self._documents.remember(digest, document)
+        if asked.digest is not None:
+            self._documents.remember(asked.digest, asked.document)
+        request_id = _new_id()
         token = REQUEST_ID.set(request_id)
-        self._tell(outcome, document, caller, began)
+        self._tell(outcome, asked, began)
         REQUEST_ID.reset(token)
         return reply.as_bytes(request_id)
 
+    def _look(self, headers: Mapping[str, str], body: bytes) -> _Asked | None:
+        """What a POST asks, where that can be told at once and it is answered whole; raises `GatewayError`."""
+        self._check_host(headers)
+        caller = self._callers.known(headers.get("authorization"))
+        delivery = delivery_for(headers.get("accept"))
+        if caller is None or (delivery is not None and delivery.is_for_all):
+            return None
+        check_post_head(headers.get("content-type"), headers.get("content-encoding"))
+        asked = self._find(headers, caller, read_post(body))
+        return asked if delivery is None or "defer" not in asked.document else None
+
+    def _find(self, headers: Mapping[str, str], caller: Caller, request: GraphQLRequest) -> _Asked:
+        document, digest = self._documents.find(request)
+        return _Asked(headers, caller, request, document, digest)
+
+    def _check_host(self, headers: Mapping[str, str]) -> None:
+        if not self._callers.are_asked and not self._any_host:
+            check_host(headers.get("host"))
+
     async def _reply(
-        self, scope: Scope, headers: Mapping[str, str], receive: Receive, send: Send, request_id: str
+        self,
+        scope: Scope,
+        headers: Mapping[str, str],
+        receive: Receive,
+        send: Send,
+        request_id: str,
+        asked: _Asked | None,
     ) -> Reply | None:
         """The response; none when it has been sent, part by part."""
         began, media_type = time.perf_counter(), JSON
@@ -162,21 +193,20 @@ class Endpoint:
             stream = Stream(delivery, send, request_id) if delivery is not None else None
             if stream is None or not stream.is_for_all:
                 media_type = response_type(accept)
-            if not self._callers.are_asked and not self._any_host:
-                check_host(headers.get("host"))
-            caller = await self._callers.identify(headers.get("authorization"))
-            if is_post:
-                asked = await _read_post(headers, receive)
-            else:
-                check_get(headers, self._origins)
-                asked = read_get(scope["query_string"])
-            document, digest = self._documents.find(asked)
-            peer = peer_of(scope)
-            outcome = await self._run(document, asked, headers, caller, peer, request_id, recording, stream)
+            if asked is None:
+                self._check_host(headers)
+                caller = await self._callers.identify(headers.get("authorization"))
+                if is_post:
+                    request = await _read_post(headers, receive)
+                else:
+                    check_get(headers, self._origins)
+                    request = read_get(scope["query_string"])
+                asked = self._find(headers, caller, request)
+            outcome = await self._run(asked, peer_of(scope), request_id, recording, stream)
             if stream is not None and stream.is_for_all and not stream.has_begun:
                 await stream.deliver_whole(outcome)
-            if digest is not None and outcome.executed:
-                self._documents.remember(digest, document)
+            if asked.digest is not None and outcome.executed:
+                self._documents.remember(asked.digest, asked.document)
             code, name, calls = outcome.code, outcome.operation, outcome.calls
         except GatewayError as error:
             code, reply = error.code, error_reply(error, media_type)
@@ -196,7 +226,7 @@ class Endpoint:
         finally:
             if recording is not None:
                 recording.end(name, code, calls)
-        self._tell(outcome, document, caller, began)
+        self._tell(outcome, asked, began)
         if stream is not None and stream.has_begun:
             return None
         reply = outcome_reply(outcome, media_type)
@@ -204,10 +234,7 @@ class Endpoint:
 
     async def _run(
         self,
-        document: str,
-        asked: GraphQLRequest,
-        headers: Mapping[str, str],
-        caller: Caller,
+        asked: _Asked,
         peer: Peer,
         request_id: str,
         recording: Recording | None,
@@ -227,11 +254,12 @@ class Endpoint:
                 task.cancel()
 
         peer.on_leave = leave
+        headers, caller, request = asked.headers, asked.caller, asked.request
         try:
             return await self._operations.run(
-                document,
-                variables=asked.variables,
-                operation_name=asked.operation_name,
+                asked.document,
+                variables=request.variables,
+                operation_name=request.operation_name,
                 fresh="no-cache" in headers.get("cache-control", "").lower(),
                 services=caller.services,
                 trace=headers.get("x-gateway-trace") == "1",
@@ -240,7 +268,7 @@ class Endpoint:
                 caller=caller.name,
                 request_id=request_id,
                 watch=recording.call if recording is not None else None,
-                deliver=stream.deliver if stream is not None and "defer" in document else None,
+                deliver=stream.deliver if stream is not None and "defer" in asked.document else None,
             )
         except asyncio.CancelledError:
             if peer.has_left and task.uncancel() == 0:
@@ -250,16 +278,16 @@ class Endpoint:
             if peer.on_leave is leave:  # And not that of the next request.
                 peer.on_leave = None
 
-    def _tell(self, outcome: Outcome, document: str, caller: Caller, began: float) -> None:
+    def _tell(self, outcome: Outcome, asked: _Asked, began: float) -> None:
         """Tell the log and the metrics that an operation was answered."""
         is_ours = outcome.failures and any(
             isinstance(failure.error, UpstreamError | InternalError) for failure in outcome.failures
         )
         (self._logger.warning if is_ours else self._logger.info)(
             "operation",
-            caller=caller.name,
+            caller=asked.caller.name,
             name=outcome.operation,
-            document=sha256(document.encode("utf-8", "surrogatepass")).hexdigest()[:16],
+            document=sha256(asked.document.encode("utf-8", "surrogatepass")).hexdigest()[:16],
             calls=outcome.calls,
             ms=_milliseconds(began),
             outcome=outcome.code,

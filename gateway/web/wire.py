@@ -29,9 +29,12 @@ Headers = list[tuple[bytes, bytes]]
 class AtOnce(Protocol):
     """An application that can answer some requests without waiting for anything."""
 
-    def at_once(self, method: bytes, target: bytes, headers: Headers, body: bytes) -> bytes | None:
-        """The response, from the line behind its status 200 on; None, and nothing done, for what is to be asked in the ordinary
-        way.
+    def at_once(
+        self, method: bytes, target: bytes, headers: Headers, body: bytes, extensions: dict[str, Any]
+    ) -> bytes | None:
+        """The response, from the line behind its status 200 on.
+
+        None, and nothing done, for what is to be asked in the ordinary way: with these `extensions` in its scope.
         """
 
 
@@ -54,6 +57,36 @@ def peer_of(scope: Scope) -> Peer:
     """The peer that sent a request; one that never leaves when the request came in through another server."""
     peer: Peer | None = scope.get("extensions", {}).get(_PEER)
     return peer or Peer()
+
+
+class _Gathered:
+    """A transport that sends in one go what is written in one turn of the event loop: a head with its body."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+        self.is_closing = transport.is_closing
+        self.get_extra_info = transport.get_extra_info
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self._send)
+        self._parts.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def abort(self) -> None:
+        self._parts.clear()
+        self._transport.abort()
+
+    def _send(self) -> None:
+        if self._parts:
+            data = b"".join(self._parts)
+            self._parts.clear()
+            self._transport.write(data)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -82,11 +115,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._has_answered = False
         """Whether a request of the bytes that have just come was answered on the spot."""
         self._peer = Peer()
-        self._extensions: dict[str, Any] = {_PEER: self._peer}
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A peer has connected; it has so long to begin."""
         super().connection_made(transport)
+        self.transport = _Gathered(transport, self.loop)  # type: ignore[assignment]
         self._asking = self.loop.call_later(self.HEAD_SECONDS, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -117,6 +150,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        self._extensions: dict[str, Any] = {_PEER: self._peer}
         self.scope["extensions"] = self._extensions
         if not self._in_head:
             self._begin_head()
@@ -198,7 +232,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _answer_at_once(self, body: bytes) -> bool:
         """Answer the request that is held, if the application can; whether it could."""
         assert self._application is not None
-        answer = self._application.at_once(self.parser.get_method(), self.url, self.headers, body)
+        answer = self._application.at_once(self.parser.get_method(), self.url, self.headers, body, self._extensions)
         if answer is None:
             return False
         self._held = None
