@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from inspect import isawaitable
 from operator import itemgetter
 from typing import Any
@@ -58,6 +59,8 @@ class Outcome:
     """Whether execution began; if not there is no `data` in the answer, not even null."""
     operation: str | None = None
     """The operation's name, where it has one."""
+    document: str = ""
+    """What its document is called by in the log: the beginning of its SHA-256."""
     calls: int = 0
     """The upstream reads that were made for it."""
     planned: int = 0
@@ -96,6 +99,7 @@ class _Operation:
     conditions: dict[str, bool | None]
     characters: int
     read_variables: Callable[[dict[str, Any]], VariableValues | list[GraphQLError]]
+    fingerprint: str
     introspection: DocumentNode | None = None
     """The document with what it asks about the schema, and nothing else."""
     whole: DocumentNode | None = None
@@ -104,6 +108,10 @@ class _Operation:
     @property
     def name(self) -> str | None:
         return self.node.name.value if self.node.name is not None else None
+
+    def outcome(self, data: dict[str, Any] | None, failures: tuple[Failure, ...] = (), **more: Any) -> Outcome:
+        """What came of carrying it out."""
+        return Outcome(data, failures, operation=self.name, document=self.fingerprint, **more)
 
 
 class Executor:
@@ -148,7 +156,7 @@ class Executor:
             values = self._coerce(operation, variables or {})
             plan = self._plan(operation, values, defer)
         except _Invalid as invalid:
-            return Outcome(None, invalid.failures, executed=False)
+            return Outcome(None, invalid.failures, executed=False, document=_fingerprint(text))
         if isinstance(plan, str):
             self.runs[plan] += 1
             return await self._reference(operation, context, variables or {})
@@ -157,9 +165,7 @@ class Executor:
         if requested > context.cost_max:
             return self._too_dear(operation, run.forecast, context.cost_max)
         if dry_run:
-            return Outcome(
-                None, operation=operation.name, requested=requested, extensions={"plan": run.forecast.as_json()}
-            )
+            return operation.outcome(None, requested=requested, extensions={"plan": run.forecast.as_json()})
         context.reserve(requested)
         reason = "not asked"
         if engine:
@@ -174,7 +180,7 @@ class Executor:
                     self.runs["introspection"] += 1
                     about_schema, more = self._introspect(operation, variables or {})
                     data, failures = data | about_schema, failures + more
-                outcome = Outcome(data, failures, operation=operation.name, requested=requested)
+                outcome = operation.outcome(data, failures, requested=requested)
                 if run.deferred:
                     outcome.later, outcome.rest = run.deferred, run.rest()
                 return outcome
@@ -210,9 +216,7 @@ class Executor:
             f"The operation could take {details['requested']} upstream calls or more; {limit} are allowed.{hint}",
             details=details,
         )
-        return Outcome(
-            None, (Failure(error),), executed=False, operation=operation.name, requested=details["requested"]
-        )
+        return operation.outcome(None, (Failure(error),), executed=False, requested=details["requested"])
 
     async def _reference(self, operation: _Operation, context: Any, variables: dict[str, Any]) -> Outcome:
         if operation.whole is None:
@@ -228,7 +232,7 @@ class Executor:
         if isawaitable(result):
             result = await result
         assert isinstance(result, ExecutionResult)  # A schema with `@defer` is executed so; nothing is deferred here.
-        return Outcome(result.data, tuple(failure_of(error) for error in result.errors or ()), operation=operation.name)
+        return operation.outcome(result.data, tuple(failure_of(error) for error in result.errors or ()))
 
     def _operation(self, text: str, name: str | None) -> _Operation:
         operation = self._operations.get((text, name))
@@ -266,7 +270,8 @@ class Executor:
             max_errors=_ERRORS_MAX,
             hide_suggestions=self._hide_suggestions,
         )
-        return _Operation((text, name), document, node, fragments, conditions, len(text), read_variables)
+        fingerprint = _fingerprint(text)
+        return _Operation((text, name), document, node, fragments, conditions, len(text), read_variables, fingerprint)
 
     def _coerce(self, operation: _Operation, variables: dict[str, Any]) -> VariableValues:
         values = operation.read_variables(variables)
@@ -305,6 +310,10 @@ class _Invalid(Exception):
     def __init__(self, failures: tuple[Failure, ...]) -> None:
         super().__init__()
         self.failures = failures
+
+
+def _fingerprint(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _failures(errors: list[GraphQLError], kind: type[GatewayError]) -> tuple[Failure, ...]:

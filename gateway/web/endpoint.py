@@ -12,7 +12,6 @@ import re
 import time
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
@@ -148,7 +147,7 @@ class Endpoint:
             self._documents.remember(asked.digest, asked.document)
         request_id = _new_id()
         token = REQUEST_ID.set(request_id)
-        self._tell(outcome, asked, began)
+        self._tell(outcome, asked.caller, began)
         REQUEST_ID.reset(token)
         return reply.as_bytes(request_id)
 
@@ -226,7 +225,7 @@ class Endpoint:
         finally:
             if recording is not None:
                 recording.end(name, code, calls)
-        self._tell(outcome, asked, began)
+        self._tell(outcome, asked.caller, began)
         if stream is not None and stream.has_begun:
             return None
         reply = outcome_reply(outcome, media_type)
@@ -278,16 +277,16 @@ class Endpoint:
             if peer.on_leave is leave:  # And not that of the next request.
                 peer.on_leave = None
 
-    def _tell(self, outcome: Outcome, asked: _Asked, began: float) -> None:
+    def _tell(self, outcome: Outcome, caller: Caller, began: float) -> None:
         """Tell the log and the metrics that an operation was answered."""
         is_ours = outcome.failures and any(
             isinstance(failure.error, UpstreamError | InternalError) for failure in outcome.failures
         )
         (self._logger.warning if is_ours else self._logger.info)(
             "operation",
-            caller=asked.caller.name,
+            caller=caller.name,
             name=outcome.operation,
-            document=sha256(asked.document.encode("utf-8", "surrogatepass")).hexdigest()[:16],
+            document=outcome.document,
             calls=outcome.calls,
             ms=_milliseconds(began),
             outcome=outcome.code,

@@ -1,15 +1,19 @@
-"""Metrics for Prometheus: most are counted where things happen anyway, and read off when somebody asks.
+"""Metrics for Prometheus: counted where things happen, and read off when somebody asks.
 
 Labels are bounded: what comes from outside, an operation's name, is told apart up to a number of names and is `other` beyond.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.utils import floatToGoString
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -27,22 +31,21 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
-    """What one process counts."""
+    """What one process counts; a collector (https://prometheus.github.io/client_python/collector/custom/)."""
 
     def __init__(self, operations: Operations, client: Client) -> None:
         """Take what to tell about."""
-        self._registry = CollectorRegistry()
-        self._operations = Counter(
-            "gateway_operations", "Operations answered.", ("name", "outcome"), registry=self._registry
-        )
-        self._seconds = Histogram(
-            "gateway_operation_seconds", "How long operations took.", buckets=_BUCKETS, registry=self._registry
-        )
-        self._refused = Counter("gateway_refused", "Requests refused.", ("code",), registry=self._registry)
+        self._operations = operations
+        self._client = client
+        self._answered: Counter[tuple[str, str]] = Counter()
+        """Operations by their names and outcomes."""
         self._names: set[str] = set()
-        self._answered: dict[tuple[str, str], Counter] = {}
-        """The counters of operations by their labels: to look one up is dearer than to count."""
-        self._registry.register(_Counts(operations, client))
+        self._took = [0] * (len(_BUCKETS) + 1)
+        """How many operations took no longer than each bound, and longer than the one before; then how many took longer."""
+        self._seconds = 0.0
+        self._refused: Counter[str] = Counter()
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
 
@@ -54,30 +57,32 @@ class Metrics:
                 name = "other"
             else:
                 self._names.add(name)
-        counter = self._answered.get((name, outcome))
-        if counter is None:
-            counter = self._answered[name, outcome] = self._operations.labels(name, outcome)
-        counter.inc()
-        self._seconds.observe(seconds)
+        self._answered[name, outcome] += 1
+        self._took[bisect_left(_BUCKETS, seconds)] += 1
+        self._seconds += seconds
 
     def refused(self, code: str) -> None:
         """A request was refused before any operation began."""
-        self._refused.labels(code).inc()
+        self._refused[code] += 1
 
     def page(self) -> bytes:
         """The metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
-
-class _Counts:
-    """What is counted elsewhere, read off."""
-
-    def __init__(self, operations: Operations, client: Client) -> None:
-        self._operations = operations
-        self._client = client
-
     def collect(self) -> Iterator[Metric]:
-        """Read it off."""
+        """Read them off."""
+        answered = CounterMetricFamily("gateway_operations", "Operations answered.", labels=("name", "outcome"))
+        for labels, count in sorted(self._answered.items()):
+            answered.add_metric(labels, count)
+        yield answered
+        bounds = [*map(floatToGoString, _BUCKETS), "+Inf"]
+        yield HistogramMetricFamily(
+            "gateway_operation_seconds",
+            "How long operations took.",
+            buckets=list(zip(bounds, accumulate(self._took), strict=True)),
+            sum_value=self._seconds,
+        )
+        yield _by("gateway_refused", "Requests refused.", self._refused, label="code")
         gate, operations = self._client.gate, self._operations
         calls = CounterMetricFamily(
             "gateway_upstream_calls",
@@ -107,8 +112,8 @@ class _Counts:
             yield GaugeMetricFamily(name, help_, value=value)
 
 
-def _by(name: str, help_: str, counts: Mapping[str, int]) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, help_, labels=("kind",))
+def _by(name: str, help_: str, counts: Mapping[str, int], label: str = "kind") -> CounterMetricFamily:
+    family = CounterMetricFamily(name, help_, labels=(label,))
     for kind, count in sorted(counts.items()):
         family.add_metric((kind,), count)
     return family

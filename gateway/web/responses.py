@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import orjson
@@ -121,5 +122,7 @@ def redirect(address: str) -> Reply:
     return Reply(303, [(b"location", address.encode("ascii"))])
 
 
+@cache
 def _content_type(media_type: str) -> tuple[bytes, bytes]:
+    """The header for one of the two media types."""
     return b"content-type", f"{media_type}; charset=utf-8".encode("ascii")
