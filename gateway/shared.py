@@ -150,15 +150,20 @@ class Shared:
             parts.append((key, entry.version, request.totals.get(key)))
         return Basis(self, parts)
 
-    def good_while(self, parts: Iterable[_Part]) -> float:
-        """For how many seconds more those readings are what is known, and all good; 0 when they are not now."""
-        now, least = time.time(), float("inf")
+    @property
+    def changes(self) -> int:
+        """How often something has been learnt."""
+        return self._cache.changes
+
+    def good_until(self, parts: Iterable[_Part]) -> float:
+        """When one of those readings will not be good any more, as seconds since the epoch; 0 when one is not what is known."""
+        least = float("inf")
         for key, version, total in parts:
             entry = self._cache.get(key)
             if entry is None or entry.version != version:
                 return 0.0
-            least = min(least, entry.read_at + self._lifetime(key, entry).given(total) - now)
-        return max(0.0, least)
+            least = min(least, entry.read_at + self._lifetime(key, entry).given(total))
+        return least
 
     async def begin(self, keys: Iterable[str], request: Request) -> list[Ticket]:
         """A ticket for each key: its value is at hand, or on its way."""
@@ -301,6 +306,9 @@ class Basis:
     def __init__(self, shared: Shared, parts: list[_Part]) -> None:
         self._shared = shared
         self._parts = parts
+        self._until = 0.0
+        self._looked = -1
+        """After how many changes it was looked up until when all is good: until there is another, that stands."""
 
     @property
     def size(self) -> int:
@@ -309,7 +317,10 @@ class Basis:
 
     def good_for(self) -> float:
         """For how many seconds more an answer made of it is what it would be if it were made again."""
-        return self._shared.good_while(self._parts)
+        changes = self._shared.changes
+        if changes != self._looked:
+            self._until, self._looked = self._shared.good_until(self._parts), changes
+        return max(0.0, self._until - time.time())
 
 
 async def share_slots(gate: Gate, distant: DistantCache) -> None:

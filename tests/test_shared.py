@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -49,6 +50,7 @@ class Asked:
         for key, entry in self.cache._entries.items():
             if holds(key):
                 entry.read_at -= seconds
+        self.cache.changes += 1
 
 
 @pytest.fixture
@@ -114,6 +116,18 @@ async def test_an_answer_that_holds_is_not_made_again(asked: Asked) -> None:
     _, calls, _ = await asked(THREAD)
     assert calls
     assert asked.operations.lookups["answer"] == 1
+
+
+async def test_an_answer_that_holds_ends_with_time_alone(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        await asked(THREAD)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 1)
+    assert (await asked(THREAD))[1] == []
+    assert asked.operations.lookups["answer"] == 2
+    monkeypatch.setattr(time, "time", lambda: now() + 3)
+    assert (await asked(THREAD))[1]
+    assert asked.operations.lookups["answer"] == 2
 
 
 async def test_an_answer_is_made_again_when_something_of_it_was_read_anew(asked: Asked) -> None:

@@ -35,6 +35,8 @@ class MemoryCache:
         """Take how many bytes all entries may take together; with 0 it keeps nothing."""
         self.most_bytes = most_bytes
         self.bytes = 0
+        self.changes = 0
+        """How often something was put here: while that stays, all that was found is found."""
         self._entries: OrderedDict[Any, Entry] = OrderedDict()
 
     def __len__(self) -> int:
@@ -51,6 +53,7 @@ class MemoryCache:
         """Keep it in place of what the key had. One that would take more than an eighth of the room is not kept."""
         if not self.most_bytes:
             return
+        self.changes += 1
         old = self._entries.pop(key, None)
         if old is not None:
             self.bytes -= old.size
