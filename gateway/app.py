@@ -109,7 +109,7 @@ def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str
     app = _Application(
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}
     )
-    app.shortcut = None if settings.cors_origins else endpoint
+    app.endpoint, app.has_cors = endpoint, bool(settings.cors_origins)
     app.router.redirect_slashes = False
     app.state.callers, app.state.documents, app.state.operations = callers, documents, operations
     return app
@@ -137,20 +137,29 @@ def _distant_cache(settings: Settings) -> RedisCache | None:
 class _Application(Starlette):
     """Starlette, with ways to the endpoint that pass by what only other requests need."""
 
-    shortcut: Endpoint | None = None
+    endpoint: Endpoint
+    has_cors = False
 
     def at_once(
         self, method: bytes, target: bytes, headers: Headers, body: bytes, extensions: dict[str, Any]
     ) -> bytes | None:
         """The answer to a request whose answer is known: see `gateway.web.wire.AtOnce`."""
-        if self.shortcut is None or method != b"POST" or target != b"/graphql":
+        if method != b"POST" or target != b"/graphql" or self._is_for_cors(headers):
             return None
-        return self.shortcut.at_once(headers, body, extensions)
+        return self.endpoint.at_once(headers, body, extensions)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        is_plain = scope["type"] == "http" and scope["path"] == "/graphql" and scope["method"] in {"GET", "POST"}
-        await (self.shortcut if is_plain and self.shortcut is not None else super().__call__)(scope, receive, send)
+        is_plain = (
+            scope["type"] == "http"
+            and scope["path"] == "/graphql"
+            and scope["method"] in {"GET", "POST"}
+            and not self._is_for_cors(scope["headers"])
+        )
+        await (self.endpoint if is_plain else super().__call__)(scope, receive, send)
+
+    def _is_for_cors(self, headers: Headers) -> bool:
+        return self.has_cors and any(name == b"origin" for name, _ in headers)
 
 
 def _verifier(settings: JwtSettings | None) -> JwtVerifier | None:

@@ -205,6 +205,18 @@ async def test_nothing_is_looked_for_where_nothing_is_kept(sandbox: Sandbox, mon
         assert both.spared == [False] * 3
 
 
+async def test_pages_of_other_sites_are_answered_in_turn(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = "https://app.example.com"
+    async with served_twice(sandbox, monkeypatch, cors_origins=frozenset({origin})) as both:
+        sent = request({"query": LIST}, PLAIN)
+        for _ in range(2):
+            await ask(both.in_turn, sent)
+        assert b"access-control-allow-origin" not in (await ask(both.at_once, sent))[1]
+        _, headers, _ = await ask(both.at_once, request({"query": LIST}, PLAIN | {"Origin": origin}))
+        assert headers[b"access-control-allow-origin"] == origin.encode()
+        assert both.spared == [True]
+
+
 async def test_known_answers_and_others_come_in_the_order_of_their_requests(both: Both) -> None:
     known = request({"query": LIST}, PLAIN)
     for _ in range(2):
