@@ -9,7 +9,7 @@ FROM python:3.13-slim
 RUN useradd --system --no-create-home --uid 10001 gateway
 COPY --from=build /opt/gateway /opt/gateway
 USER 10001
-ENV PATH=/opt/gateway/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PATH=/opt/gateway/bin:$PATH PYTHONDONTWRITEBYTECODE=1
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]

@@ -127,6 +127,7 @@ class Endpoint:
             asked = self._look(headers, body)
             if asked is None:
                 return None
+            extensions[_LOOKED_AT] = asked
             media_type = response_type(headers.get("accept"))
             outcome = self._operations.known(
                 asked.document,
@@ -138,7 +139,6 @@ class Endpoint:
         except GatewayError:
             return None
         if outcome is None:
-            extensions[_LOOKED_AT] = asked
             return None
         reply = outcome_reply(outcome, media_type)
         if not compress_at_once(reply, headers.get("accept-encoding")):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol, runtime_checkable
 
 import orjson
@@ -15,7 +16,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.errors import BadRequest
-from gateway.execution.failures import Failure
+from gateway.execution.failures import Failure, mask
 
 __all__ = ["AtOnce", "BoundedProtocol", "Headers", "Peer", "peer_of"]
 
@@ -83,9 +84,9 @@ class _Gathered:
         self._transport.abort()
 
     def _send(self) -> None:
-        if self._parts:
-            data = b"".join(self._parts)
-            self._parts.clear()
+        data = b"".join(self._parts)
+        self._parts.clear()
+        if data and not self.is_closing():
             self._transport.write(data)
 
 
@@ -131,7 +132,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes have come: part of a head, of a body, or of the next request."""
-        if self._is_idle and not self._in_head:
+        if self._is_idle and self._patience is None:
             self._begin_head()
         self._head_bytes += len(data)
         self._has_answered = False
@@ -142,7 +143,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse("The request's head is too large.", 431)
         elif self._patience is not None and self._asking is None:
             self._asking = self.loop.call_later(self._patience, self._too_slow)
-        elif self._has_answered and self.timeout_keep_alive_task is None and self._is_idle:
+        elif self._patience is None and self.timeout_keep_alive_task is None and self._is_idle:
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
@@ -154,6 +155,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self.scope["extensions"] = self._extensions
         if not self._in_head:
             self._begin_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header. What comes behind a body is passed over: who asks what is settled by then."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is whole. One that says its body's length in two ways is two requests to someone: it is refused."""
@@ -222,6 +228,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Whether the request whose head is whole may be answered on the spot, as to HTTP."""
         return (
             lengths == 1
+            and self.url.startswith(b"/")
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
             and not self.parser.should_upgrade()
@@ -232,7 +239,12 @@ class BoundedProtocol(HttpToolsProtocol):
     def _answer_at_once(self, body: bytes) -> bool:
         """Answer the request that is held, if the application can; whether it could."""
         assert self._application is not None
-        answer = self._application.at_once(self.parser.get_method(), self.url, self.headers, body, self._extensions)
+        try:
+            answer = self._application.at_once(self.parser.get_method(), self.url, self.headers, body, self._extensions)
+        except Exception as error:  # A fault of the gateway's own. It is told, and the ordinary way may do better.
+            with suppress(Exception):
+                mask(error)
+            return False
         if answer is None:
             return False
         self._held = None
@@ -267,6 +279,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, words: str, status: int) -> None:
         self._expect(None)
+        self._held = None
         if self.transport.is_closing():
             return
         cycle = self.cycle
@@ -275,7 +288,7 @@ class BoundedProtocol(HttpToolsProtocol):
             cycle.keep_alive = False
             self.flow.pause_reading()
             return
-        is_answered = self._has_answered or (cycle is not None and (cycle.response_started or cycle.response_complete))
+        is_answered = cycle is not None and (cycle.response_started or cycle.response_complete)
         if not is_answered or self._in_head:
             body = orjson.dumps({"errors": [Failure(BadRequest(words)).as_json()]})
             head = (

@@ -228,6 +228,26 @@ async def test_known_answers_and_others_come_in_the_order_of_their_requests(both
     assert [b"roundTrips" in body for _, body in received] == [False, False, True, False, True, False]
 
 
+async def test_half_a_request_behind_a_known_answer_is_refused_in_time(both: Both) -> None:
+    known = request({"query": LIST}, PLAIN)
+    for _ in range(2):
+        await ask(both.at_once, known)
+    assert [status for status, _ in answers(await send(both.at_once, known + known[:-5]))] == [200, 408]
+
+
+async def test_a_fault_on_the_spot_is_told_and_answered_in_turn(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("a secret")
+
+    sent = request({"query": LIST}, PLAIN)
+    monkeypatch.setattr(Endpoint, "at_once", fail)
+    with capture_logs() as log:
+        status, _, _ = await ask(both.at_once, sent)
+    assert status == b"HTTP/1.1 200 OK"
+    assert [line["event"] for line in log] == ["internal error", "operation"]
+    assert "secret" not in str(log)
+
+
 async def test_a_request_in_pieces_is_answered(both: Both) -> None:
     sent = request({"query": LIST}, PLAIN)
     for _ in range(2):

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -191,6 +192,42 @@ async def test_an_upgrade_is_not_followed(hasty: str) -> None:
 async def test_a_request_that_was_refused_early_gets_no_second_answer(hasty: str) -> None:
     head = HEAD.replace(b"application/json", b"text/plain") + b"Content-Length: 27\r\n\r\n"
     assert [status for status, _ in answers(await send(hasty, head))] == [415]
+
+
+async def test_a_body_behind_its_refusal_leaves_no_connection_open_for_ever(sandbox: Sandbox) -> None:
+    class Impatient(Hasty):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.timeout_keep_alive = 0.3  # type: ignore[assignment]
+
+    async with serving(create_app(settings_for(sandbox)), Impatient) as url:
+        reader, writer = await connect(url)
+        writer.write(HEAD.replace(b"application/json", b"text/plain") + b"Content-Length: 27\r\n\r\n")
+        received = await reader.readuntil(b"\r\n\r\n")
+        writer.write(BODY)
+        received += await asyncio.wait_for(reader.read(), 10)
+        assert [status for status, _ in answers(received)] == [415]
+        writer.close()
+
+
+async def test_what_stands_behind_a_body_is_no_header(hasty: str) -> None:
+    trailer = b"X-Gateway-Dry-Run: 1\r\nConnection: close\r\n"
+    sent = (
+        HEAD
+        + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n1b\r\n"
+        + BODY
+        + b"\r\n0\r\n"
+        + trailer
+        + b"\r\n"
+    )
+    assert b'"__typename":"Query"' in await send(hasty, sent)
+
+
+@pytest.mark.parametrize("target", [b"http://[::bad/", b"http://", b"http://h:99999/"])
+async def test_a_target_that_is_none_is_refused_in_pieces_too(hasty: str, target: bytes) -> None:
+    sent = WHOLE.replace(b"/graphql", target, 1)
+    for pieces in ([sent], [sent[:-5], sent[-5:]]):
+        assert [status for status, _ in answers(await send(hasty, *pieces))] == [400]
 
 
 async def test_garbage_behind_a_request_does_not_take_its_answer(hasty: str) -> None:
