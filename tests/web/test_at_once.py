@@ -21,7 +21,7 @@ from gateway.web.auth import Token
 from gateway.web.endpoint import Endpoint
 
 from ..conftest import serving
-from .test_wire import Hasty, answers, connect, send
+from .test_wire import Hasty, Impatient, answers, connect, send
 
 TOKENS = {"web": Token("web's token"), "few": Token("few's token", frozenset({"IS" + "0" * 32}))}
 PLAIN = {"Host": "localhost", "Content-Type": "application/json", "Authorization": "Bearer web's token"}
@@ -283,11 +283,6 @@ async def test_what_http_asks_for_beside_is_left_to_others(both: Both, sent: byt
 
 
 async def test_an_idle_connection_is_closed_in_time(sandbox: Sandbox) -> None:
-    class Impatient(Hasty):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            self.timeout_keep_alive = 0.3  # type: ignore[assignment]
-
     async with serving(create_app(settings_for(sandbox)), Impatient) as url:
         for _ in range(3):
             received = await send(url, request({"query": LIST}, PLAIN))

@@ -26,6 +26,14 @@ class Hasty(BoundedProtocol):
     HEAD_MAX = 4096
 
 
+class Impatient(Hasty):
+    """One that keeps no idle connection for long."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.timeout_keep_alive = 0.3  # type: ignore[assignment]
+
+
 BODY = b'{"query": "{ __typename }"}'
 HEAD = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
@@ -195,11 +203,6 @@ async def test_a_request_that_was_refused_early_gets_no_second_answer(hasty: str
 
 
 async def test_a_body_behind_its_refusal_leaves_no_connection_open_for_ever(sandbox: Sandbox) -> None:
-    class Impatient(Hasty):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            self.timeout_keep_alive = 0.3  # type: ignore[assignment]
-
     async with serving(create_app(settings_for(sandbox)), Impatient) as url:
         reader, writer = await connect(url)
         writer.write(HEAD.replace(b"application/json", b"text/plain") + b"Content-Length: 27\r\n\r\n")
