@@ -35,11 +35,12 @@ def _add_time(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapp
 
 
 class _Lines:
-    """Writes lines, and has the system take them once in each turn of the event loop: each time costs as much as a line."""
+    """Writes lines to a buffered file, which hands them to the system once in each turn of the event loop, not line by line."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._flushed_in: asyncio.AbstractEventLoop | None = None
+        """The loop that a flush is due in. One that ended before it does not keep another from flushing."""
 
     def msg(self, line: bytes) -> None:
         """Write one line; outside an event loop, at once."""

@@ -127,7 +127,7 @@ class Operations:
     ) -> Outcome:
         """Carry out one operation.
 
-        Raises `Overloaded` when too many are under way, and `CostLimitExceeded` when it could take more calls than its
+        Raises `Overloaded` when too many are under way, unless all is known, and `CostLimitExceeded` when it could take more calls than its
         caller has left. When this is cancelled, so are the reads that only it waits for.
 
         With `fresh`, nothing is answered from what is merely known (`Cache-Control: no-cache`). With `services`, only

@@ -200,7 +200,7 @@ def wait_until_open(address: str) -> None:
         except ConnectionRefusedError:
             if time.monotonic() > end:
                 raise
-            time.sleep(0.05)
+            time.sleep(0.05)  # A program of others' makes no sign when it begins to listen.
 
 
 def cpu_seconds(pid: int) -> float:
