@@ -127,8 +127,8 @@ class Operations:
     ) -> Outcome:
         """Carry out one operation.
 
-        Raises `Overloaded` when too many are under way, unless all is known, and `CostLimitExceeded` when it could take more calls than its
-        caller has left. When this is cancelled, so are the reads that only it waits for.
+        Raises `Overloaded` when too many are under way and not all is known, and `CostLimitExceeded` when it could take more
+        calls than its caller has left. When this is cancelled, so are the reads that only it waits for.
 
         With `fresh`, nothing is answered from what is merely known (`Cache-Control: no-cache`). With `services`, only
         those may be read. Without `engine`, graphql-core does it, more slowly. With `trace`, `extensions` tell its cost
