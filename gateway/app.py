@@ -18,33 +18,33 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from gateway.cache.memory import MemoryCache
+from gateway.accounts.account import Account, Limits
+from gateway.callers.callers import Callers
 from gateway.errors import BadRequest
-from gateway.graph.operations import Limits, Operations
 from gateway.settings import JwtSettings, Settings
-from gateway.shared import share_slots
+from gateway.source.memory import MemoryCache
+from gateway.source.source import share_slots
+from gateway.twilio.aiohttp_transport import AiohttpTransport
 from gateway.twilio.client import Client
-from gateway.twilio.full import FullTransport
-from gateway.twilio.lean import LeanTransport
+from gateway.twilio.httptools_transport import HttptoolsTransport
 from gateway.twilio.transport import Origin, Timeouts, Transport
-from gateway.web.auth import Callers
 from gateway.web.browsers import Origins
 from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
 from gateway.web.graphiql import Graphiql
 from gateway.web.health import live, ready
+from gateway.web.http_protocol import Headers
 from gateway.web.metrics import Metrics, MetricsPage
 from gateway.web.responses import error_response
-from gateway.web.wire import Headers
 
 if TYPE_CHECKING:
-    from gateway.cache.redis import RedisCache
-    from gateway.web.jwt import JwtVerifier
+    from gateway.callers.jwt import JwtVerifier
+    from gateway.source.redis import RedisCache
     from gateway.web.telemetry import Telemetry
 
 __all__ = ["create_app", "create_client"]
 
-_TRANSPORTS: dict[str, Callable[[Origin], Transport]] = {"lean": LeanTransport, "aiohttp": FullTransport}
+_TRANSPORTS: dict[str, Callable[[Origin], Transport]] = {"lean": HttptoolsTransport, "aiohttp": AiohttpTransport}
 
 
 def create_client(settings: Settings) -> Client:
@@ -61,22 +61,22 @@ def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str
     """
     client = create_client(settings)
     limits = Limits(settings.deadline, settings.cost_max, settings.cost_limit, settings.queue, settings.caller_budget)
-    distant = _distant_cache(settings)
-    operations = Operations(
+    remote = _remote_cache(settings)
+    account = Account(
         client,
         limits,
         introspection=settings.introspection,
         cache=MemoryCache(settings.cache_bytes),
         lifetimes=settings.lifetimes,
-        distant=distant,
+        remote=remote,
     )
     callers = Callers(settings.tokens, _verifier(settings.jwt))
     origins = Origins(settings.cors_origins)
     documents = Documents(settings.trusted_documents, trusted_only=settings.trusted_only)
-    metrics = Metrics(operations, client)
+    metrics = Metrics(account, client)
     telemetry = _telemetry(settings)
     endpoint = Endpoint(
-        operations,
+        account,
         callers,
         origins,
         has_graphiql=settings.graphiql,
@@ -92,9 +92,9 @@ def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str
             if telemetry is not None:
                 stack.callback(telemetry.close)
             await stack.enter_async_context(client)
-            if distant is not None:
-                await stack.enter_async_context(distant)
-                stack.callback(asyncio.create_task(share_slots(client.gate, distant)).cancel)
+            if remote is not None:
+                await stack.enter_async_context(remote)
+                stack.callback(asyncio.create_task(share_slots(client.limiter, remote)).cancel)
             yield
 
     routes = [
@@ -111,7 +111,7 @@ def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str
     )
     app.endpoint, app.has_cors = endpoint, bool(settings.cors_origins)
     app.router.redirect_slashes = False
-    app.state.callers, app.state.documents, app.state.operations = callers, documents, operations
+    app.state.callers, app.state.documents, app.state.account = callers, documents, account
     return app
 
 
@@ -123,11 +123,11 @@ def _telemetry(settings: Settings) -> Telemetry | None:
     return Telemetry()
 
 
-def _distant_cache(settings: Settings) -> RedisCache | None:
+def _remote_cache(settings: Settings) -> RedisCache | None:
     """The cache that is shared with other processes, if any. Its keys begin with what tells the account and its rights."""
     if settings.cache_url == "memory://":
         return None
-    from gateway.cache.redis import RedisCache  # redis is an extra.
+    from gateway.source.redis import RedisCache  # redis is an extra.
 
     credentials = settings.credentials
     tenant = f"{settings.upstream_url} {credentials.username} {credentials.secret}"
@@ -143,7 +143,7 @@ class _Application(Starlette):
     def at_once(
         self, method: bytes, target: bytes, headers: Headers, body: bytes, extensions: dict[str, Any]
     ) -> bytes | None:
-        """The answer to a request whose answer is known: see `gateway.web.wire.AtOnce`."""
+        """The answer to a request whose answer is known: see `gateway.web.http_protocol.AtOnce`."""
         if method != b"POST" or target != b"/graphql" or self._is_for_cors(headers):
             return None
         return self.endpoint.at_once(headers, body, extensions)
@@ -165,7 +165,7 @@ class _Application(Starlette):
 def _verifier(settings: JwtSettings | None) -> JwtVerifier | None:
     if settings is None:
         return None
-    from gateway.web.jwt import JwtVerifier, KeySet  # PyJWT is an extra.
+    from gateway.callers.jwt import JwtVerifier, KeySet  # PyJWT is an extra.
 
     return JwtVerifier(
         KeySet(settings.jwks_url) if settings.jwks_url else settings.key or "",

@@ -22,8 +22,8 @@ import gateway
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from gateway.callers.callers import Callers
     from gateway.settings import Settings
-    from gateway.web.auth import Callers
     from gateway.web.documents import Documents
 
 __all__ = ["main"]
@@ -97,11 +97,11 @@ def main() -> None:
 @_SEED
 def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed: int) -> None:
     """Run the sandbox and a gateway over it."""
+    from gateway.addresses import is_loopback
     from gateway.demo import run_demo
     from gateway.log import configure_log
-    from gateway.server import AddressUnusable, run
     from gateway.settings import SETTINGS
-    from gateway.web.browsers import is_loopback
+    from gateway.web.server import AddressUnusable, run
 
     if not is_loopback(host):
         raise _refusal(f"The demo has no callers' tokens, so it serves this machine only; {host} is open to others.")
@@ -141,10 +141,10 @@ def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed:
 def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
     """Serve the gateway for a Twilio account, with settings from the environment."""
     settings = _settings()
+    from gateway.addresses import is_loopback
     from gateway.app import create_app
     from gateway.log import configure_log
-    from gateway.server import AddressUnusable, Server, Workers, address, listen, run, settle_memory
-    from gateway.web.browsers import is_loopback
+    from gateway.web.server import AddressUnusable, Server, Workers, address, freeze_startup_objects, listen, run
 
     is_open = not settings.tokens and settings.jwt is None
     if is_open and not is_loopback(host) and not insecure_no_auth:
@@ -159,7 +159,7 @@ def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
             pages = f", GraphiQL at {base}/graphiql" if settings.graphiql else ""
 
             def ready() -> None:
-                settle_memory()
+                freeze_startup_objects()
                 click.echo(f"GraphQL at {base}/graphql{pages}")
 
             grace = settings.deadline + 1
@@ -184,7 +184,7 @@ def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
 def check() -> None:
     """Try the credentials: which services they see, and how far away Twilio is."""
     settings = _settings()
-    from gateway.check import check_account
+    from gateway.commands.check import check_account
 
     ok, report = asyncio.run(check_account(settings))
     click.echo(report, err=not ok)
@@ -202,7 +202,7 @@ def check() -> None:
 def sandbox(host: str, port: int, seed: int, size: Any) -> None:
     """Run the pretend Twilio alone."""
     from gateway.sandbox import Sandbox
-    from gateway.server import run, unusable
+    from gateway.web.server import run, unusable
 
     async def serve_it() -> None:
         server = Sandbox(host=host, port=port, seed=seed, size=size)
@@ -303,9 +303,9 @@ def cost(sources: tuple[str, ...], pairs: tuple[str, ...]) -> None:
     field that costs is told: in which round trip, how many calls, its place, and the upstream path.
     """
     from gateway.contract import CheckError
-    from gateway.contract.documents import ClientDocument, find_documents
-    from gateway.contract.operations_check import check_documents
-    from gateway.contract.operations_report import price_lines
+    from gateway.contract.operations.check import check_documents
+    from gateway.contract.operations.documents import ClientDocument, find_documents
+    from gateway.contract.operations.report import price_lines
 
     documents: list[ClientDocument] = []
     try:
@@ -360,9 +360,9 @@ def check_operations(
     """
     from gateway.contract import CheckError
     from gateway.contract.github import workflow_command
-    from gateway.contract.operations_check import check_operations
-    from gateway.contract.operations_report import as_json, price_lines, summary_lines
-    from gateway.contract.sources import read_source
+    from gateway.contract.operations.check import check_operations
+    from gateway.contract.operations.report import as_json, price_lines, summary_lines
+    from gateway.contract.schema.sources import read_source
 
     if update and snapshot is None:
         raise _refusal("--update writes a snapshot: say which with --snapshot FILE.")
@@ -440,11 +440,11 @@ def check_schema(
     made.
     """
     from gateway.contract import CheckError
-    from gateway.contract.change import Criticality
-    from gateway.contract.documents import find_documents
-    from gateway.contract.schema_check import check_schemas
-    from gateway.contract.schema_report import as_json, github_lines, text_lines
-    from gateway.contract.sources import read_source
+    from gateway.contract.operations.documents import find_documents
+    from gateway.contract.schema.change import Criticality
+    from gateway.contract.schema.check import check_schemas
+    from gateway.contract.schema.report import as_json, github_lines, text_lines
+    from gateway.contract.schema.sources import read_source
 
     if only_used and not patterns:
         raise _refusal(
@@ -505,12 +505,12 @@ def _worker_app(*, any_host: bool) -> Starlette:
     """The application of one of several processes, each of which reads the settings for itself."""
     from gateway.app import create_app
     from gateway.log import configure_log
-    from gateway.server import settle_memory
+    from gateway.web.server import freeze_startup_objects
 
     settings = _settings()
     configure_log(settings.log_level)
     app = create_app(settings, any_host=any_host)
-    settle_memory()
+    freeze_startup_objects()
     return app
 
 
@@ -526,7 +526,7 @@ def _reload(callers: Callers, documents: Documents) -> None:
     except SettingsError as error:
         logger.error("not reloaded", problems=error.problems)
         return
-    if callers.are_asked and not settings.tokens and settings.jwt is None:
+    if callers.require_token and not settings.tokens and settings.jwt is None:
         logger.error("not reloaded", problems=["there are no tokens: stop the gateway to shut everyone out"])
         return
     callers.replace(settings.tokens)

@@ -13,9 +13,9 @@ from gateway.app import create_app
 from gateway.graph.ids import encode_id
 from gateway.graph.types import Conversation, Message, Participant, Receipt, Service
 from gateway.sandbox import Sandbox
-from gateway.server import Server, address, listen, unusable
 from gateway.settings import Settings
 from gateway.twilio.transport import Credentials
+from gateway.web.server import Server, address, listen, unusable
 
 __all__ = ["FIRST_QUERY", "demo_app", "known_variables", "ready_facts", "run_demo", "settings_for"]
 

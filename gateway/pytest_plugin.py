@@ -17,7 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-    from gateway.graph.operations import Operations
+    from gateway.accounts.account import Account
     from gateway.sandbox import Sandbox
     from gateway.twilio.client import Attempt
 
@@ -58,10 +58,10 @@ class Answer:
 class Gateway:
     """A gateway over the sandbox of a test, in process. It keeps nothing between queries."""
 
-    def __init__(self, sandbox: Sandbox, operations: Operations, portal: BlockingPortal) -> None:
+    def __init__(self, sandbox: Sandbox, account: Account, portal: BlockingPortal) -> None:
         """Take the sandbox, what carries out operations on it, and the way into their event loop."""
         self._sandbox = sandbox
-        self._operations = operations
+        self._account = account
         self._portal = portal
 
     @property
@@ -73,7 +73,7 @@ class Gateway:
         """The answer to one operation; to be awaited in an event loop of asyncio or trio.
 
         Variables are given as a dictionary, by name (`first=10`), or both. Those named as the sandbox's landmarks are, such
-        as `$serviceSid` and `$conversationSid`, need no value. Three names are options instead: `fresh=True` is
+        as `$serviceSid` and `$conversationSid`, need no value. Three names are options instead: `no_cache=True` is
         `Cache-Control: no-cache`, `seconds` is `X-Gateway-Timeout`, `operation_name` chooses among several operations.
         TypeError for a name that is none of these, and no variable of the document.
         """
@@ -101,14 +101,14 @@ class Gateway:
         def note(target: str, attempt: Attempt) -> None:
             attempts.append((attempt.began, target))
 
-        outcome = await self._operations.run(
+        outcome = await self._account.run(
             document,
             variables=landmark_variables(document, self._sandbox.landmarks) | (variables or {}) | more,
             operation_name=operation_name,
-            fresh=fresh,
+            no_cache=fresh,
             seconds=seconds,
             trace=True,
-            watch=note,
+            on_attempt=note,
         )
         unknown = undeclared(document, more)
         if unknown:
@@ -135,7 +135,7 @@ def _receipts_portal() -> Iterator[BlockingPortal]:
 def receipts_sandbox(request: pytest.FixtureRequest, _receipts_portal: BlockingPortal) -> Iterator[Sandbox]:
     """A running pretend Twilio of this test alone: `.landmarks`, `.faults`, `.switches`, `.paths`."""
     from gateway.sandbox import Sandbox
-    from gateway.sandbox.plain import fault_of, switched
+    from gateway.sandbox.parsing import fault_of, switched
 
     sandbox = Sandbox()
     # The test's own switches come last, and have the last word.
@@ -156,19 +156,19 @@ def receipts_sandbox(request: pytest.FixtureRequest, _receipts_portal: BlockingP
 @pytest.fixture
 def receipts_gateway(receipts_sandbox: Sandbox, _receipts_portal: BlockingPortal) -> Iterator[Gateway]:
     """A gateway in process over `receipts_sandbox`: `answer = await receipts_gateway.query("{ … }")`."""
+    from gateway.accounts.account import Account
     from gateway.app import create_client
     from gateway.demo import settings_for
-    from gateway.graph.operations import Operations
 
     with _receipts_portal.wrap_async_context_manager(create_client(settings_for(receipts_sandbox))) as client:
-        yield Gateway(receipts_sandbox, Operations(client), _receipts_portal)
+        yield Gateway(receipts_sandbox, Account(client), _receipts_portal)
 
 
 @pytest.fixture
 def receipts_gateway_url(receipts_sandbox: Sandbox, _receipts_portal: BlockingPortal) -> Iterator[str]:
     """The address of a gateway over `receipts_sandbox`, served by HTTP; GraphQL is at `/graphql` there."""
     from gateway.demo import demo_app
-    from gateway.server import serving
+    from gateway.web.server import serving
 
     with _receipts_portal.wrap_async_context_manager(serving(demo_app(receipts_sandbox))) as url:
         yield url

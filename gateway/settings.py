@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from yarl import URL
-
-from gateway.twilio.lifetimes import Lifetimes
+from gateway.addresses import parse_origin, parse_url
+from gateway.callers.callers import Token
+from gateway.source.lifetimes import Lifetimes
 from gateway.twilio.paths import is_sid
 from gateway.twilio.transport import Credentials
-from gateway.web.auth import Token
-from gateway.web.browsers import is_loopback
 
 __all__ = ["SETTINGS", "Setting", "Settings", "SettingsError", "misspelt"]
 
@@ -137,32 +135,6 @@ def _secret(text: str) -> str:
     if not text.isprintable() or " " in text:
         raise ValueError("must have no spaces or control characters.")
     return text
-
-
-def _address(text: str) -> str:
-    """An address as yarl writes it; https, or http on this machine, since credentials or keys travel by it."""
-    try:
-        url = URL(text)
-    except ValueError:
-        url = URL()
-    if (
-        url.scheme not in {"http", "https"}
-        or not url.host
-        or not all(url.host.split("."))
-        or url.user is not None
-        or url.fragment
-    ):
-        raise ValueError("must be an https address.")
-    if url.scheme == "http" and not is_loopback(url.host):
-        raise ValueError("must be an https address: nothing secret travels over plain http.")
-    return str(url)
-
-
-def _origin(text: str) -> str:
-    url = URL(_address(text))
-    if url.path not in {"", "/"} or url.query_string:
-        raise ValueError("must be an address such as https://conversations.twilio.com, with no path; /v1 is added.")
-    return str(url.origin())
 
 
 def _seconds(text: str) -> float:
@@ -292,7 +264,7 @@ SETTINGS = (
     Setting("TWILIO_AUTH_TOKEN", "", "The account's auth token.", _secret, in_file=True),
     Setting("TWILIO_API_KEY", "", "An API key to use instead of the auth token: `SK…`.", _sid("SK"), in_file=True),
     Setting("TWILIO_API_SECRET", "", "The API key's secret.", _secret, in_file=True),
-    Setting("GATEWAY_UPSTREAM_URL", "https://conversations.twilio.com", "Where Twilio Conversations is.", _origin),
+    Setting("GATEWAY_UPSTREAM_URL", "https://conversations.twilio.com", "Where Twilio Conversations is.", parse_origin),
     Setting(
         "GATEWAY_TOKENS",
         "",
@@ -301,7 +273,7 @@ SETTINGS = (
         _tokens,
         in_file=True,
     ),
-    Setting("GATEWAY_JWKS_URL", "", "Where the keys are that sign callers' JWTs.", _address),
+    Setting("GATEWAY_JWKS_URL", "", "Where the keys are that sign callers' JWTs.", parse_url),
     Setting(
         "GATEWAY_JWT_KEY", "", "The one key that signs callers' JWTs, in place of an address.", _text, in_file=True
     ),

@@ -15,16 +15,16 @@ import aiohttp
 import pytest
 import uvloop
 
+from gateway.accounts.account import Account
 from gateway.app import create_app
 from gateway.ask import landmark_variables
 from gateway.demo import settings_for
-from gateway.graph.operations import Operations
 from gateway.sandbox import Sandbox
-from gateway.server import serving as serving
 from gateway.twilio.client import Client
 from gateway.twilio.responses import Answer as UpstreamAnswer
 from gateway.twilio.retry import RetryPolicy
 from gateway.twilio.transport import Credentials, Origin
+from gateway.web.server import serving as serving
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = sorted((ROOT / "gateway" / "examples").glob("*.graphql"))
@@ -35,7 +35,7 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Tests run on the event loop with which the gateway is served; what meets transports itself, on asyncio's own too."""
     every = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-    return every if {"twilio", "test_wire.py"} & set(item.path.parts) else {"uvloop": every["uvloop"]}
+    return every if {"twilio", "test_http_protocol.py"} & set(item.path.parts) else {"uvloop": every["uvloop"]}
 
 
 @pytest.hookimpl(wrapper=True)
@@ -124,12 +124,12 @@ class Ask:
 
     def __init__(self, sandbox: Sandbox, client: Client) -> None:
         self.sandbox = sandbox
-        self.operations = Operations(client)
+        self.operations = Account(client)
 
-    async def __call__(self, query: str, *, fresh: bool = False, **variables: Any) -> Answer:
+    async def __call__(self, query: str, *, no_cache: bool = False, **variables: Any) -> Answer:
         self.sandbox.reset()
         given = landmark_variables(query, self.sandbox.landmarks) | variables
-        outcome = await self.operations.run(query, variables=given, fresh=fresh)
+        outcome = await self.operations.run(query, variables=given, no_cache=no_cache)
         return Answer(outcome.data, [failure.as_json() for failure in outcome.failures], list(self.sandbox.paths))
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.addresses import is_loopback
+from gateway.callers.callers import Token
 from gateway.settings import SETTINGS, JwtSettings, Settings, SettingsError
-from gateway.web.auth import Token
-from gateway.web.browsers import is_loopback
 
 ACCOUNT = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "a-secret-token"}
 IS, IS2 = "IS" + "0" * 32, "IS" + "1" * 32

@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from gateway.contract.operations import Place
+from gateway.contract.operations.gather import Place
 
 __all__ = ["workflow_command"]
 

@@ -21,12 +21,12 @@ from graphql import FieldNode, GraphQLError
 from graphql.execution.values import VariableValues
 
 from gateway.errors import CostLimitExceeded, GatewayError, NotFound
+from gateway.execution.estimate import Estimate
 from gateway.execution.failures import Failure, failure_from
 from gateway.execution.fields import Read
-from gateway.execution.forecast import Forecast
-from gateway.execution.plan import Arguments, Deferred, EdgeStep, Leaf, Nested, Plan, Selection, Unplannable
+from gateway.execution.plan import Arguments, Deferred, EdgeStep, Leaf, NeedsReference, Nested, Plan, Selection
 
-__all__ = ["Frame", "Later", "Part", "Run"]
+__all__ = ["IncrementalPayload", "IncrementalResult", "Pending", "Run"]
 
 _ABSENT = object()
 _FAILURES_MAX = 1000
@@ -35,7 +35,7 @@ _Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Later:
+class Pending:
     """A place in the answer where a fragment with `@defer` stands, whose data is to come. Each is but itself."""
 
     path: _Path
@@ -43,21 +43,21 @@ class Later:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class IncrementalResult:
     """What has come of a deferred fragment at one place: its data, and what went wrong in it."""
 
-    at: Later
+    at: Pending
     data: dict[str, Any] | None
     """None when null would stand where the schema does not let it."""
     failures: tuple[Failure, ...]
 
 
 @dataclass(slots=True)
-class Frame:
+class IncrementalPayload:
     """What has come at one time of what was deferred."""
 
-    parts: list[Part]
-    later: list[Later]
+    parts: list[IncrementalResult]
+    later: list[Pending]
     """What is to come because of them: fragments with `@defer` within them."""
     is_last: bool
     extensions: dict[str, Any] = field(default_factory=dict)
@@ -107,7 +107,7 @@ class _Group:
     sources: list[Any]
     weights: list[int]
     reads: list[Read]
-    places: list[list[Later]]
+    places: list[list[Pending]]
 
     def only(self, number: int) -> _Group:
         """The same for one of its records."""
@@ -123,13 +123,13 @@ class Run:
         self._context = context
         self._arguments = Arguments(variables)
         self._groups: list[_Group] = []
-        self.forecast = Forecast(plan, context, self._arguments)
+        self.estimate = Estimate(plan, context, self._arguments)
         """What it will read."""
 
     async def answer(self) -> tuple[dict[str, Any], tuple[Failure, ...]]:
-        """The data and the failures; raises `Unplannable` when null would stand where the schema does not let it."""
+        """The data and the failures; raises `NeedsReference` when null would stand where the schema does not let it."""
         data = self._plan.root.blank.copy()
-        ahead = self.forecast.ahead
+        ahead = self.estimate.ahead
         if len(ahead) > 1 and self._context.affords(ahead):  # A single one is fetched as it is met.
             await self._context.fetch(ahead)
         filling = _Filling(self._context, self._arguments)
@@ -138,18 +138,18 @@ class Run:
         return data, filling.failures(data)
 
     @property
-    def deferred(self) -> list[Later]:
+    def deferred(self) -> list[Pending]:
         """What is to come after the answer."""
         return [place for group in self._groups for places in group.places for place in places]
 
-    async def rest(self) -> AsyncGenerator[Frame, None]:
+    async def rest(self) -> AsyncGenerator[IncrementalPayload, None]:
         """What was deferred, frame by frame.
 
         A fragment that was met on many records comes for all of them in one frame; fragments do not wait for one another.
         Whoever stops listening closes the iterator, and with it what is under way.
         """
         under_way = [asyncio.create_task(self._defer(group)) for group in self._groups]
-        ahead = self.forecast.ahead_of_deferred
+        ahead = self.estimate.ahead_of_deferred
         fetching = None
         if ahead and self._context.affords(ahead):
             fetching = asyncio.create_task(self._context.fetch(ahead))
@@ -158,30 +158,32 @@ class Run:
                 await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
                 done = [task for task in under_way if task.done()]
                 under_way = [task for task in under_way if task not in done]
-                parts: list[Part] = []
-                new: list[Later] = []
+                parts: list[IncrementalResult] = []
+                new: list[Pending] = []
                 for task in done:
                     its_parts, groups = task.result()
                     parts += its_parts
                     new += [place for group in groups for places in group.places for place in places]
                     under_way += [asyncio.create_task(self._defer(group)) for group in groups]
-                yield Frame(parts, new, is_last=not under_way)
+                yield IncrementalPayload(parts, new, is_last=not under_way)
         finally:
             left = [*under_way, *([fetching] if fetching is not None else [])]
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
 
-    async def _defer(self, group: _Group) -> tuple[list[Part], list[_Group]]:
+    async def _defer(self, group: _Group) -> tuple[list[IncrementalResult], list[_Group]]:
         """Fill a deferred fragment on all its records; a record on which null may not stand spoils it for itself alone."""
         try:
             return await self._fill_deferred(group)
         except Exception as error:
-            if not isinstance(error, Unplannable) or len(group.sources) == 1:
+            if not isinstance(error, NeedsReference) or len(group.sources) == 1:
                 places = [place for its_places in group.places for place in its_places]
                 nodes = group.deferred.nodes
-                return [Part(place, None, (failure_from(error, place.path, nodes),)) for place in places], []
-        parts: list[Part] = []
+                return [
+                    IncrementalResult(place, None, (failure_from(error, place.path, nodes),)) for place in places
+                ], []
+        parts: list[IncrementalResult] = []
         below: list[_Group] = []
         for number in range(len(group.sources)):
             its_parts, its_groups = await self._defer(group.only(number))
@@ -189,7 +191,7 @@ class Run:
             below += its_groups
         return parts, below
 
-    async def _fill_deferred(self, group: _Group) -> tuple[list[Part], list[_Group]]:
+    async def _fill_deferred(self, group: _Group) -> tuple[list[IncrementalResult], list[_Group]]:
         filling = _Filling(self._context, self._arguments)
         answers: list[Any] = [None] * len(group.sources)
         selection = group.deferred.selection
@@ -201,7 +203,7 @@ class Run:
         await filling.fill(level)
         places = [(place, number) for number, its_places in enumerate(group.places) for place in its_places]
         parts = [
-            Part(place, answers[number], filling.failures(answers[number], place.path, (answers, number)))
+            IncrementalResult(place, answers[number], filling.failures(answers[number], place.path, (answers, number)))
             for place, number in places
         ]
         return parts, filling.put_off((answers[number], place.path) for place, number in places)
@@ -265,7 +267,7 @@ class _Filling:
         except Exception:
             is_whole = self._write_one_by_one(step, sources, answers)
         if not is_whole and not step.is_nullable:
-            raise Unplannable("null where none may be")
+            raise NeedsReference("null where none may be")
 
     def _write_one_by_one(self, step: Leaf, sources: list[Any], answers: list[dict[str, Any]]) -> bool:
         """Write what can be written, where some value makes trouble; whether all could be."""
@@ -313,7 +315,7 @@ class _Filling:
                 value = None
             if value is None:
                 if not step.is_nullable:
-                    raise Unplannable("null where none may be")
+                    raise NeedsReference("null where none may be")
                 continue
             if step.is_list:
                 parts = [blank.copy() for _ in value]
@@ -454,7 +456,7 @@ class _Filling:
             group.sources += batch.sources
             group.weights += batch.weights
             group.reads += batch.reads
-            group.places += [[Later(path, deferred.label) for path in paths[id(part)]] for part in batch.answers]
+            group.places += [[Pending(path, deferred.label) for path in paths[id(part)]] for part in batch.answers]
         return list(groups.values())
 
     # Errors
@@ -462,7 +464,7 @@ class _Filling:
     def _fail(self, step: EdgeStep | Deferred, targets: list[tuple[Any, str | int]], error: Exception) -> None:
         for answer, key in targets:
             if isinstance(key, str) and isinstance(step, EdgeStep) and step.is_list:
-                raise Unplannable("null where none may be")
+                raise NeedsReference("null where none may be")
             self._errors.append((answer, key, error, step.nodes))
 
     def failures(self, root: Any, path: _Path = (), place: tuple[Any, int] | None = None) -> tuple[Failure, ...]:

@@ -2,7 +2,7 @@
 
 A plan is made once for a document and the values of the variables in its `@skip`, `@include` and `@defer`; all other
 variables stay parameters. What cannot be planned faithfully, above all a resolver that is neither a property nor an edge,
-is `Unplannable`.
+is `NeedsReference`.
 """
 
 from __future__ import annotations
@@ -51,11 +51,11 @@ __all__ = [
     "Deferred",
     "EdgeStep",
     "Leaf",
+    "NeedsReference",
     "Nested",
     "Plan",
     "Selection",
     "Step",
-    "Unplannable",
     "condition_variables",
     "only_introspection",
     "without_defer",
@@ -64,7 +64,7 @@ __all__ = [
 _INTROSPECTION = {"__schema", "__type"}
 
 
-class Unplannable(Exception):
+class NeedsReference(Exception):
     """Something in an operation is not for the engine; the text is a short reason, to be counted."""
 
 
@@ -206,12 +206,12 @@ class Plan:
         *,
         may_defer: bool = False,
     ) -> None:
-        """Take the schema, Strawberry's converter for it, and the operation; raises `Unplannable`.
+        """Take the schema, Strawberry's converter for it, and the operation; raises `NeedsReference`.
 
         Unless it `may_defer`, `@defer` means nothing.
         """
         if operation.operation is not OperationType.QUERY or schema.query_type is None:
-            raise Unplannable("operation type")
+            raise NeedsReference("operation type")
         self._schema = schema
         self._converter = converter
         self._fragments = fragments
@@ -296,7 +296,7 @@ class Plan:
                 if self._holds(directive) is (name == "skip"):
                     return False
             elif name != "defer":
-                raise Unplannable("directive")
+                raise NeedsReference("directive")
         return True
 
     def _defer_of(self, selection: SelectionNode) -> DirectiveNode | None:
@@ -324,7 +324,7 @@ class Plan:
             selection.needs_row = selection.needs_row or definition.needs_row
             return self._edge_step(field, definition, output, key, nodes)
         if not isinstance(definition, Property) or definition.extensions:
-            raise Unplannable("resolver")
+            raise NeedsReference("resolver")
         selection.needs_row = selection.needs_row or definition.needs_row
         if isinstance(output, GraphQLScalarType | GraphQLEnumType):
             read = definition.read_row or definition.read
@@ -333,7 +333,7 @@ class Plan:
         if isinstance(output, GraphQLList):
             output = output.of_type.of_type if isinstance(output.of_type, GraphQLNonNull) else None  # type: ignore[assignment]
         if not isinstance(output, GraphQLObjectType):
-            raise Unplannable("shape")
+            raise NeedsReference("shape")
         below = self.select(output.name, [node.selection_set for node in nodes])
         return Nested(key, nodes, definition.read, is_list, is_nullable, below)
 
@@ -344,7 +344,7 @@ class Plan:
         if isinstance(output, GraphQLList):
             output = output.of_type
         if not isinstance(output, GraphQLObjectType | GraphQLInterfaceType) or not edge.is_pure:
-            raise Unplannable("shape")
+            raise NeedsReference("shape")
         selections = Selections(self, output, nodes)
         selections.make_all()
         arguments = argument_reader(field, nodes[0], edge.arguments, self._converter)

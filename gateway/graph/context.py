@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.callers.budgets import Budgets
 from gateway.errors import CostLimitExceeded, Forbidden
 from gateway.execution.fields import Read
-from gateway.graph.budget import Budgets
-from gateway.loaders import Loaders, Missing
-from gateway.trace import Trace
-from gateway.twilio.paths import shown, sids_of
+from gateway.source.loaders import Loaders, Missing
+from gateway.source.trace import Trace
+from gateway.twilio.paths import redacted, sids_of
 
 __all__ = ["Context"]
 
@@ -60,9 +60,9 @@ class Context:
         if self.trace is not None:
             self.trace.skipped[path] = reason
 
-    def shown(self, key: str) -> str:
+    def redacted(self, key: str) -> str:
         """A key as people are shown it."""
-        return shown(key)
+        return redacted(key)
 
     def affords(self, keys: Iterable[str]) -> bool:
         """Whether reading these too is within the limit; if so, they are counted."""
@@ -90,7 +90,7 @@ class Context:
         Where no more than ids and sids are wanted, a reference will do.
         """
         self.admit(read)
-        if not wants_row and not self.fresh:
+        if not wants_row and not self.no_cache:
             reference = read.reference()
             if reference is not None:
                 self.skip(read.path, "nothing beyond ids, sids and what is known is selected")
@@ -98,7 +98,7 @@ class Context:
         key = read.first_key(self)
         if self.trace is not None:
             self.trace.looked[key or read.path] = None
-        if key is not None and self.loaders.lacks(key):
+        if key is not None and self.loaders.is_missing(key):
             return key
         try:
             return (read.resolve(self),)
@@ -137,6 +137,6 @@ class Context:
         self.records += records
 
     @property
-    def fresh(self) -> bool:
+    def no_cache(self) -> bool:
         """Whether nothing may be answered from what is merely known (`Cache-Control: no-cache`)."""
-        return self.loaders.fresh
+        return self.loaders.no_cache

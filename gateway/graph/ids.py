@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from gateway.errors import BadUserInput
-from gateway.twilio.paths import child, sid_segment, sids_of
+from gateway.twilio.paths import checked_sid, child, sids_of
 from gateway.twilio.resources import Resource
 
 __all__ = ["decode_id", "encode_id"]
@@ -51,7 +51,7 @@ def decode_id(resources: Iterable[Resource], node_id: str) -> tuple[Resource, st
         lineage = (*resource.ancestors, resource)
         path = ""
         for level, owner in enumerate(lineage):
-            path = child(path, owner.collection, sid_segment(owner.prefix + digits[level * 32 :][:32], owner.prefix))
+            path = child(path, owner.collection, checked_sid(owner.prefix + digits[level * 32 :][:32], owner.prefix))
         if encode_id(resource, path) != node_id:  # One record has one id: no other spelling, nothing behind it.
             raise ValueError("not canonical")
     except (BadUserInput, ValueError, KeyError, IndexError):

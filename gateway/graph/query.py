@@ -11,7 +11,7 @@ from gateway.graph.ids import decode_id
 from gateway.graph.node import Node
 from gateway.graph.reads import Item, Listing
 from gateway.graph.types import RESOURCES, After, First, Service, ServiceConnection, Sid
-from gateway.twilio.paths import child, sid_segment
+from gateway.twilio.paths import checked_sid, child
 
 __all__ = ["Query"]
 
@@ -55,7 +55,7 @@ class Query:
         Price(Unit.OPERATION, skipped="only ids, sids and what is below it are selected: then it is not looked up"),
     )
     def service(self, sid: Sid) -> Item:
-        return Item(Service.resource, child("", "Services", sid_segment(sid, "IS")))
+        return Item(Service.resource, child("", "Services", checked_sid(sid, "IS")))
 
 
 def _by_id(id: str) -> Item:

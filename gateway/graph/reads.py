@@ -16,7 +16,7 @@ from gateway.graph.connection import Spot, Window
 from gateway.graph.context import Context
 from gateway.graph.cursors import Cursor, decode_cursor
 from gateway.graph.node import Node
-from gateway.loaders import Loaders
+from gateway.source.loaders import Loaders
 from gateway.twilio.paths import child, sids_of
 from gateway.twilio.resources import Resource, Row
 from gateway.twilio.responses import Page
@@ -211,10 +211,10 @@ class Listing:
 
     def first_key(self, context: Context) -> str | None:
         """The page to begin with, unless there is nothing to read."""
-        if self._is_nothing or (self._is_idle and not context.fresh):
+        if self._is_nothing or (self._is_idle and not context.no_cache):
             return None
         if self._total is not None:
-            context.loaders.request.totals[self._start] = self._total
+            context.loaders.request.expected_totals[self._start] = self._total
         return self._start if not self._is_own(context) else next(iter(self._own_paths(context)), None)
 
     def outlook(self, star: str) -> tuple[Window | None, int]:
@@ -227,7 +227,7 @@ class Listing:
 
     def resolve(self, context: Context) -> Window:
         """The window, on as many pages as it needs."""
-        if self._is_nothing or (self._is_idle and not context.fresh):
+        if self._is_nothing or (self._is_idle and not context.no_cache):
             context.skip(
                 self.path, "the message tells that there is nothing to find" if self._is_idle else "nothing matches"
             )

@@ -25,9 +25,9 @@ from gateway.graph.delivery_errors import TITLES, documentation_url
 from gateway.graph.node import Node, embedded, from_path, node, prop, sid_of, word
 from gateway.graph.reads import SCAN_DEFAULT, SCAN_MAX, Item, Listing, Member
 from gateway.graph.scalars import DateTime, Url, in_utc, moment
-from gateway.twilio.lifetimes import is_terminal
-from gateway.twilio.paths import child, is_sid, name_segment, parent_of, sid_segment
+from gateway.twilio.paths import checked_sid, child, is_sid, name_segment, parent_of
 from gateway.twilio.resources import Int32, Resource, row_type
+from gateway.twilio.statuses import is_terminal
 
 __all__ = [
     "RESOURCES",
@@ -208,7 +208,7 @@ class Service(Node):
         _LOOK_UP,
     )
     def conversation(self, sid: Sid) -> Item:
-        return Item(Conversation.resource, child(self.path, "Conversations", sid_segment(sid, "CH")), self.listed)
+        return Item(Conversation.resource, child(self.path, "Conversations", checked_sid(sid, "CH")), self.listed)
 
     @edge(
         "Conversation | None",
@@ -316,7 +316,7 @@ class Conversation(Node):
         _LOOK_UP,
     )
     def message(self, sid: Sid) -> Item:
-        return Item(Message.resource, child(self.path, "Messages", sid_segment(sid, "IM")), self.listed)
+        return Item(Message.resource, child(self.path, "Messages", checked_sid(sid, "IM")), self.listed)
 
     @edge(
         "ParticipantConnection | None",
@@ -332,7 +332,7 @@ class Conversation(Node):
         _LOOK_UP,
     )
     def participant(self, sid: Sid) -> Item:
-        return Item(Participant.resource, child(self.path, "Participants", sid_segment(sid, "MB")), self.listed)
+        return Item(Participant.resource, child(self.path, "Participants", checked_sid(sid, "MB")), self.listed)
 
     @edge(
         "Participant | None",
@@ -445,7 +445,7 @@ class Message(Node):
         _LOOK_UP,
     )
     def receipt(self, sid: Sid) -> Item:
-        return Item(Receipt.resource, child(self.path, "Receipts", sid_segment(sid, "DY")), self.listed)
+        return Item(Receipt.resource, child(self.path, "Receipts", checked_sid(sid, "DY")), self.listed)
 
 
 @node(

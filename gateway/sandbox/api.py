@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, unquote
 
 from . import reads, writes
 from .answers import Answer, Refusal
+from .request import Visit, missing
 from .switches import Switches
-from .visits import Visit, missing
 from .world import World
 
 ROUTES: Mapping[str, Mapping[str, Callable[[Visit], Answer]]] = {

@@ -10,7 +10,7 @@ import orjson
 
 from .answers import Answer
 from .faults import KINDS, Fault, Rule
-from .plain import check_names, fault_of, switched
+from .parsing import check_names, fault_of, switched
 from .switches import Switches, choices
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from .cast import KINDS, Participant, draw_participant
-from .phrases import ATTRIBUTES, BODIES, FILES
+from .participants import KINDS, Participant, draw_participant
+from .sample_text import ATTRIBUTES, BODIES, FILES
 from .seeds import Seed
 
 # What becomes of a receipt, by a drawn byte: the word as often as it is common on the channel.

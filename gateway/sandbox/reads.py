@@ -5,7 +5,7 @@ from datetime import time
 from .answers import Answer
 from .pages import Listing
 from .parameters import STATES, choice, moment
-from .visits import Visit
+from .request import Visit
 
 
 def services(visit: Visit) -> Answer:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .cast import Participant
 from .conversation import Conversation, Message, Receipt
+from .participants import Participant
 from .switches import Switches
 from .world import Service
 

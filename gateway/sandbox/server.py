@@ -13,7 +13,7 @@ from .answers import Answer, Refusal
 from .api import Api, Credentials
 from .calls import Call
 from .control import Control
-from .damage import Damage
+from .corruption import Damage
 from .faults import Fault, Faults
 from .switches import Switches
 from .transport import send

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .conversation import CHAT_ONLY_INDEX, DEPARTED_INDEX, Conversation, Message, Receipt, Settings
-from .phrases import AWKWARD_UNIQUE_NAME, SERVICE_NAMES, TITLES, TOPICS
+from .sample_text import AWKWARD_UNIQUE_NAME, SERVICE_NAMES, TITLES, TOPICS
 from .seeds import Seed
 
 Size = Literal["small", "medium", "large"]

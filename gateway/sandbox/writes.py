@@ -5,7 +5,7 @@ from dataclasses import replace
 from .answers import Answer, Refusal
 from .conversation import Settings
 from .parameters import CONVERSATION, MESSAGE, PARTICIPANT, read_form
-from .visits import Visit
+from .request import Visit
 
 NON_CHAT_LIMIT = 50
 

@@ -1,7 +1,7 @@
 """The client that reads from Twilio: which read goes out when, how often it is tried, and who waits for it.
 
 It knows HTTP's outcomes and time, and no resource; a transport carries the requests. Equal reads at one time are one: each
-request that waits holds a `Ticket`, and a read without tickets is given up.
+request that waits holds a `Waiter`, and a read without tickets is given up.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from gateway.errors import GatewayError, UpstreamInvalidResponse
-from gateway.twilio.gate import Gate
-from gateway.twilio.lean import LeanTransport
+from gateway.twilio.httptools_transport import HttptoolsTransport
+from gateway.twilio.limiter import Limiter
 from gateway.twilio.paths import collection_of
 from gateway.twilio.responses import Answer
 from gateway.twilio.retry import RetryBudget, RetryPolicy
 from gateway.twilio.transport import Origin, Transport, timed_out, unreachable
 
-__all__ = ["Attempt", "Client", "Ticket", "Watch"]
+__all__ = ["Attempt", "AttemptListener", "Client", "Waiter"]
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Attempt:
 
 Read = Callable[[str, Answer], T]
 """Makes a value of the answer to a target, or raises the error that it is."""
-Watch = Callable[[str, Attempt], None]
+AttemptListener = Callable[[str, Attempt], None]
 """Is told of a target's attempt when it has ended."""
 
 
@@ -54,12 +54,12 @@ class Client:
         self,
         origin: Origin,
         *,
-        transport: Callable[[Origin], Transport] = LeanTransport,
+        transport: Callable[[Origin], Transport] = HttptoolsTransport,
         concurrency: int = 64,
         retries: RetryPolicy | None = None,
     ) -> None:
         """Take where Twilio is, what carries requests there, and the most of them in flight at once."""
-        self.gate = Gate(concurrency)
+        self.limiter = Limiter(concurrency)
         self.attempts: Counter[tuple[str, str]] = Counter()
         """Requests by the collection they read from, and their status, or `none`."""
         self.retries = 0
@@ -67,7 +67,7 @@ class Client:
         self._transport = transport(origin)
         self._retries = retries or RetryPolicy()
         self._budget = RetryBudget()
-        self._readings: dict[str, _Reading] = {}
+        self._readings: dict[str, InFlightRead] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
@@ -84,9 +84,11 @@ class Client:
         await self._transport.__aexit__(kind, error, trace)
         self._loop = None
 
-    async def get(self, target: str, read: Read[T], *, deadline: float | None = None, watch: Watch | None = None) -> T:
+    async def get(
+        self, target: str, read: Read[T], *, deadline: float | None = None, on_attempt: AttemptListener | None = None
+    ) -> T:
         """What `read` makes of the answer to a GET of `target`; raises the `UpstreamError` or `NotFound` that it is."""
-        ticket = self.read(target, read, deadline=deadline, watch=watch)
+        ticket = self.read(target, read, deadline=deadline, on_attempt=on_attempt)
         try:
             async with asyncio.timeout_at(deadline):
                 value = await ticket
@@ -108,10 +110,10 @@ class Client:
         read: Read[Any],
         *,
         deadline: float | None = None,
-        watch: Watch | None = None,
+        on_attempt: AttemptListener | None = None,
         caller: str = "",
         alone: bool = False,
-    ) -> Ticket:
+    ) -> Waiter:
         """Begin to read `target` (the text behind `/v1/`), or wait with those who read it already, unless `alone`.
 
         Whoever reads the same target must read it in the same way.
@@ -124,31 +126,31 @@ class Client:
         reading = None if alone else self._readings.get(target)
         is_first = reading is None
         if reading is None:
-            reading = self._readings[target] = _Reading(self, self._loop, target, read, caller)
-        ticket = Ticket(loop=self._loop)
-        ticket.reading, ticket.deadline, ticket.watch, ticket.is_first = reading, deadline, watch, is_first
+            reading = self._readings[target] = InFlightRead(self, self._loop, target, read, caller)
+        ticket = Waiter(loop=self._loop)
+        ticket.reading, ticket.deadline, ticket.on_attempt, ticket.is_first = reading, deadline, on_attempt, is_first
         reading.tickets.append(ticket)
         if is_first:
             reading.enter()
         return ticket
 
 
-class Ticket(asyncio.Future[Any]):
+class Waiter(asyncio.Future[Any]):
     """One request's claim on a read. Its result is what was read, or the `GatewayError` why not.
 
     To cancel it is to leave: the read goes on as long as others wait for it.
     """
 
-    reading: _Reading | None
+    reading: InFlightRead | None
     deadline: float | None
-    watch: Watch | None
+    on_attempt: AttemptListener | None
     is_first: bool
     """Whether the read went out for this request."""
     is_known: bool = False
     """Whether there was no read at all, since its result was known from before."""
 
     @classmethod
-    def ended(cls, value: Any, *, is_known: bool = False) -> Ticket:
+    def ended(cls, value: Any, *, is_known: bool = False) -> Waiter:
         """A ticket of no read, whose result is there."""
         ticket = cls(loop=asyncio.get_running_loop())
         ticket.reading, ticket.is_first, ticket.is_known = None, False, is_known
@@ -168,7 +170,7 @@ class Ticket(asyncio.Future[Any]):
                 self.reading.leave(self)
             self.set_result(timed_out())
 
-    def follow(self, other: Ticket) -> None:
+    def follow(self, other: Waiter) -> None:
         """Come to the end that another ticket comes to; to leave is to leave that one."""
         if other.done():
             self._end_as(other)
@@ -187,7 +189,7 @@ class Ticket(asyncio.Future[Any]):
             self.set_result(other.result())
 
 
-class _Reading:
+class InFlightRead:
     """One read as it goes: it waits for its turn, goes out, lands, perhaps pauses and goes out again."""
 
     __slots__ = (
@@ -213,7 +215,7 @@ class _Reading:
         """The collection it reads from."""
         self.read = read
         self.caller = caller
-        self.tickets: list[Ticket] = []
+        self.tickets: list[Waiter] = []
         self._client = client
         self._loop = loop
         self._number = 0
@@ -233,7 +235,7 @@ class _Reading:
         if self._number == 1:
             self._client._budget.earn()
         self._queued = self._began = time.monotonic()
-        self._client.gate.enter(self, self._queued)
+        self._client.limiter.enter(self, self._queued)
 
     def go(self) -> None:
         """Go out."""
@@ -247,10 +249,10 @@ class _Reading:
             ticket.is_first = False
         self._settle(error)
 
-    def leave(self, ticket: Ticket) -> None:
+    def leave(self, ticket: Waiter) -> None:
         """Let one who waits go; the last one ends the read."""
-        if self._pause is None and ticket.watch is not None:
-            self._tell(ticket.watch, None)
+        if self._pause is None and ticket.on_attempt is not None:
+            self._tell(ticket.on_attempt, None)
         self.tickets.remove(ticket)
         if self.tickets:
             return
@@ -262,11 +264,11 @@ class _Reading:
 
     def _land(self, exchange: asyncio.Future[Answer]) -> None:
         self._exchange = None
-        gate, now = self._client.gate, time.monotonic()
+        limiter, now = self._client.limiter, time.monotonic()
         if not self.tickets:
             if not exchange.cancelled():
                 exchange.exception()  # It has been seen: nobody is left to tell.
-            gate.give_up(self, now)
+            limiter.give_up(self, now)
             return
         value: Any = None
         error: GatewayError | None = None
@@ -285,17 +287,17 @@ class _Reading:
         except asyncio.CancelledError:
             error = unreachable()
         except Exception as fault:  # A fault of the gateway's own.
-            gate.give_up(self, now)
+            limiter.give_up(self, now)
             self._forget()
             for ticket in self.tickets:
                 ticket.set_exception(fault)
             return
         for ticket in self.tickets:
-            if ticket.watch is not None:
-                self._tell(ticket.watch, status)
+            if ticket.on_attempt is not None:
+                self._tell(ticket.on_attempt, status)
         self._client.attempts[self.kind, str(status) if status is not None else "none"] += 1
-        gate.leave(self, error, self._began, now, reported)
-        if error is not None and self.tickets and not gate.breaker.is_open:
+        limiter.leave(self, error, self._began, now, reported)
+        if error is not None and self.tickets and not limiter.breaker.is_open:
             delay = self._client._retries.delay(self._number, error, self._remaining(), random.random())
             if delay is not None and self._client._budget.spend():
                 self._client.retries += 1
@@ -315,8 +317,8 @@ class _Reading:
         now = self._loop.time()
         return max((ticket.deadline - now if ticket.deadline is not None else float("inf")) for ticket in self.tickets)
 
-    def _tell(self, watch: Watch, status: int | None) -> None:
-        watch(self.target, Attempt(self._number, status, self._queued, self._began, time.monotonic()))
+    def _tell(self, on_attempt: AttemptListener, status: int | None) -> None:
+        on_attempt(self.target, Attempt(self._number, status, self._queued, self._began, time.monotonic()))
 
     def _forget(self) -> None:
         readings = self._client._readings

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from gateway.errors import BadUserInput
 
-__all__ = ["child", "collection_of", "is_sid", "name_segment", "parent_of", "shown", "sid_segment", "sids_of"]
+__all__ = ["checked_sid", "child", "collection_of", "is_sid", "name_segment", "parent_of", "redacted", "sids_of"]
 
 _NAMED = {"Conversations": "CH", "Participants": "MB"}
 """The collections whose members may be named otherwise than by their sid, and what their sids begin with."""
@@ -22,7 +22,7 @@ def is_sid(text: str, prefix: str | None = None) -> bool:
     return _SID.fullmatch(text) is not None and (prefix is None or text.startswith(prefix))
 
 
-def sid_segment(value: str, prefix: str) -> str:
+def checked_sid(value: str, prefix: str) -> str:
     """`value` as a path segment, once it is known to be a sid of that kind; raises `BadUserInput`."""
     if not is_sid(value, prefix):
         raise BadUserInput(f"Expected a sid of the form {prefix} followed by 32 hexadecimal digits.")
@@ -66,7 +66,7 @@ def collection_of(target: str) -> str:
     return segments[-1] if len(segments) % 2 else segments[-2]  # A list's path ends in it, a record's in a sid.
 
 
-def shown(target: str) -> str:
+def redacted(target: str) -> str:
     """A path or page key as logs, errors and traces show it: sids as they are, a name as `{name}`, of values a page's size."""
     path, _, query = target.partition("?")
     segments = path.split("/")

@@ -24,7 +24,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.twilio.paths import is_sid, shown, sids_of
+from gateway.twilio.paths import is_sid, redacted, sids_of
 from gateway.twilio.resources import Resource, Row
 
 __all__ = ["KEPT_HEADERS", "Answer", "Page", "failure", "read_item", "read_page", "retry_after"]
@@ -123,7 +123,7 @@ def read_page(resource: Resource, target: str, answer: Answer) -> Page:
 def failure(target: str, answer: Answer) -> UpstreamError | NotFound:
     """The error that an answer other than 200 is."""
     status, facts = answer.status, _facts(answer)
-    where = shown(target)
+    where = redacted(target)
     if status == 404 and facts.code is not None:
         named = _MISSING.search(_error_of(answer).message or "")
         if named is not None and not _same(named.group(1), target.partition("?")[0]):
@@ -188,7 +188,7 @@ def _facts(answer: Answer) -> UpstreamAnswer:
 
 
 def _invalid(target: str, answer: Answer, what: str) -> UpstreamInvalidResponse:
-    return UpstreamInvalidResponse(f"Twilio {what} when asked for {shown(target)}.", upstream=_facts(answer))
+    return UpstreamInvalidResponse(f"Twilio {what} when asked for {redacted(target)}.", upstream=_facts(answer))
 
 
 def _unreadable(target: str, answer: Answer, error: Exception) -> UpstreamInvalidResponse:

@@ -1,7 +1,8 @@
-"""What carries a GET to Twilio and its answer back: a seam of one method, and what both sides of it share.
+"""The interface that carries a GET request to Twilio and returns its answer, and what both transports share.
 
-Two transports fit: `gateway.twilio.lean`, made for this one use, and `gateway.twilio.full`, over aiohttp, which also knows
-proxies. Neither follows redirects, tries again, or sends credentials anywhere but to its origin.
+Two transports implement it: `gateway.twilio.httptools_transport`, written for this one use, and
+`gateway.twilio.aiohttp_transport`, which also supports proxies. Neither follows redirects, retries, or sends credentials to
+another origin.
 """
 
 from __future__ import annotations

@@ -6,12 +6,12 @@ A browser lets any page send a *simple* request anywhere, with the network posit
 
 import re
 from collections.abc import Container, Iterable, Mapping
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from gateway.addresses import is_loopback
 from gateway.errors import Forbidden
 
-__all__ = ["HEADERS", "Origins", "check_get", "check_host", "is_loopback"]
+__all__ = ["HEADERS", "Origins", "check_get", "check_host"]
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -75,13 +75,3 @@ def check_host(host: str | None) -> None:
         name = ""
     if not is_loopback(name):
         raise Forbidden("Without callers' tokens this gateway answers to 127.0.0.1, [::1] and localhost only.")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine's own: a server on it can be reached from here only."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

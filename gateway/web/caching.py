@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from hashlib import blake2b
 
-from gateway.execution.operation import Outcome
+from gateway.execution.executor import Outcome
 from gateway.web.responses import Reply
 
 __all__ = ["is_held", "let_keep"]
@@ -24,7 +24,7 @@ def let_keep(reply: Reply, outcome: Outcome, if_none_match: str | None) -> Reply
     """
     if not outcome.executed or outcome.failures or outcome.extensions:
         return reply
-    seconds = int(outcome.good_for())
+    seconds = int(outcome.max_age())
     # A weak one: the same answer may come compressed, or in the other media type.
     tag = f'"{blake2b(reply.body, digest_size=12).hexdigest()}"'
     reply.caching = [

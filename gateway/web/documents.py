@@ -15,7 +15,7 @@ from sys import getsizeof
 from cachetools import LRUCache
 
 from gateway.errors import BadRequest, Forbidden, PersistedQueryNotFound, PersistedQueryUnsupported
-from gateway.web.protocol import GraphQLRequest
+from gateway.web.graphql_over_http import GraphQLRequest
 
 __all__ = ["Documents"]
 

@@ -18,19 +18,17 @@ from urllib.parse import quote, urlencode
 import structlog
 from starlette.types import Receive, Scope, Send
 
+from gateway.accounts.account import Account
+from gateway.callers.callers import Caller, Callers
 from gateway.errors import BadRequest, GatewayError, InternalError, UpstreamError
+from gateway.execution.executor import Outcome
 from gateway.execution.failures import mask
-from gateway.execution.operation import Outcome
-from gateway.graph.operations import Operations
 from gateway.log import REQUEST_ID
-from gateway.web.auth import Caller, Callers
 from gateway.web.browsers import check_get, check_host
 from gateway.web.caching import let_keep
 from gateway.web.compression import compress, compress_at_once
 from gateway.web.documents import Documents
-from gateway.web.incremental import Stream, delivery_for
-from gateway.web.metrics import Metrics
-from gateway.web.protocol import (
+from gateway.web.graphql_over_http import (
     BODY_MAX,
     JSON,
     GraphQLRequest,
@@ -41,8 +39,10 @@ from gateway.web.protocol import (
     response_type,
     too_large,
 )
+from gateway.web.http_protocol import Headers, Peer, peer_of
+from gateway.web.incremental import Stream, delivery_for
+from gateway.web.metrics import Metrics
 from gateway.web.responses import Reply, error_reply, outcome_reply, redirect
-from gateway.web.wire import Headers, Peer, peer_of
 
 if TYPE_CHECKING:
     from gateway.web.telemetry import Recording, Telemetry
@@ -71,7 +71,7 @@ class Endpoint:
 
     def __init__(
         self,
-        operations: Operations,
+        account: Account,
         callers: Callers,
         origins: Container[str] = frozenset(),
         *,
@@ -86,7 +86,7 @@ class Endpoint:
         Without tokens it answers to this machine's own names only, unless it is meant for `any_host`. What it does is told to
         `metrics`, and to `telemetry`.
         """
-        self._operations = operations
+        self._account = account
         self._callers = callers
         self._origins = origins
         self._documents = documents or Documents()
@@ -118,7 +118,7 @@ class Endpoint:
         What is refused, what asks for anything out of the ordinary, and what is to be waited for is left to `__call__`, which
         finds in the scope's `extensions` what was read here.
         """
-        if not self._operations.keeps_answers or self._telemetry is not None:
+        if not self._account.keeps_answers or self._telemetry is not None:
             return None
         began, headers = time.perf_counter(), _decoded(raw)
         if not headers.keys().isdisjoint(_OUT_OF_THE_ORDINARY):
@@ -129,7 +129,7 @@ class Endpoint:
                 return None
             extensions[_LOOKED_AT] = asked
             media_type = response_type(headers.get("accept"))
-            outcome = self._operations.known(
+            outcome = self._account.known(
                 asked.document,
                 variables=asked.request.variables,
                 operation_name=asked.request.operation_name,
@@ -167,7 +167,7 @@ class Endpoint:
         return _Asked(headers, caller, request, document, digest)
 
     def _check_host(self, headers: Mapping[str, str]) -> None:
-        if not self._callers.are_asked and not self._any_host:
+        if not self._callers.require_token and not self._any_host:
             check_host(headers.get("host"))
 
     async def _reply(
@@ -255,18 +255,18 @@ class Endpoint:
         peer.on_leave = leave
         headers, caller, request = asked.headers, asked.caller, asked.request
         try:
-            return await self._operations.run(
+            return await self._account.run(
                 asked.document,
                 variables=request.variables,
                 operation_name=request.operation_name,
-                fresh="no-cache" in headers.get("cache-control", "").lower(),
+                no_cache="no-cache" in headers.get("cache-control", "").lower(),
                 services=caller.services,
                 trace=headers.get("x-gateway-trace") == "1",
                 dry_run=headers.get("x-gateway-dry-run") == "1",
                 seconds=_timeout(headers.get("x-gateway-timeout")),
                 caller=caller.name,
                 request_id=request_id,
-                watch=recording.call if recording is not None else None,
+                on_attempt=recording.call if recording is not None else None,
                 deliver=stream.deliver if stream is not None and "defer" in asked.document else None,
             )
         except asyncio.CancelledError:

@@ -16,9 +16,9 @@ from typing import Any
 import orjson
 from starlette.types import Send
 
-from gateway.execution.engine import Frame, Later, Part
-from gateway.execution.operation import Outcome
-from gateway.web.protocol import GRAPHQL, JSON, accepted
+from gateway.execution.engine import IncrementalPayload, IncrementalResult, Pending
+from gateway.execution.executor import Outcome
+from gateway.web.graphql_over_http import GRAPHQL, JSON, accepted
 from gateway.web.responses import answer_of, stream_headers
 
 __all__ = ["Delivery", "Stream", "delivery_for"]
@@ -74,11 +74,11 @@ class Stream:
         self._delivery = delivery
         self._send = send
         self._request_id = request_id
-        self._ids: dict[Later, str] = {}
+        self._ids: dict[Pending, str] = {}
 
-    async def deliver(self, part: Outcome | Frame) -> None:
+    async def deliver(self, part: Outcome | IncrementalPayload) -> None:
         """Write the answer, of which the rest is to come, or some of that rest."""
-        if isinstance(part, Frame):
+        if isinstance(part, IncrementalPayload):
             await self._write(self._payload(part), is_last=part.is_last)
         else:
             await self._begin(part)
@@ -89,14 +89,14 @@ class Stream:
         await self._begin(outcome)
         await self._write(answer_of(outcome), is_last=True)
 
-    def _announce(self, later: list[Later]) -> dict[str, Any]:
+    def _announce(self, later: list[Pending]) -> dict[str, Any]:
         if not later or not self._delivery.announces:
             return {}
         for place in later:
             self._ids[place] = str(len(self._ids))
         return {"pending": [{"id": self._ids[place], **_place(place)} for place in later]}
 
-    def _payload(self, frame: Frame) -> dict[str, Any]:
+    def _payload(self, frame: IncrementalPayload) -> dict[str, Any]:
         """A frame; what it has of extensions stands in its last part, where all clients look for it."""
         if not self._delivery.announces:
             entries = [{**_place(part.at), "data": part.data, **_errors(part)} for part in frame.parts]
@@ -137,12 +137,12 @@ class Stream:
         await self._send({"type": "http.response.body", "body": body, "more_body": not is_last})
 
 
-def _place(later: Later) -> dict[str, Any]:
+def _place(later: Pending) -> dict[str, Any]:
     place: dict[str, Any] = {"path": later.path}
     if later.label is not None:
         place["label"] = later.label
     return place
 
 
-def _errors(part: Part) -> dict[str, Any]:
+def _errors(part: IncrementalResult) -> dict[str, Any]:
     return {"errors": [failure.as_json() for failure in part.failures]} if part.failures else {}

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.execution.operation import Executor
+from gateway.execution.executor import Executor
 from gateway.graph.schema import make_schema
 
 __all__ = ["read_manifests"]

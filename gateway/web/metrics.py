@@ -17,10 +17,10 @@ from prometheus_client.utils import floatToGoString
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway.accounts.account import Account
+from gateway.callers.callers import Callers
 from gateway.errors import GatewayError
-from gateway.graph.operations import Operations
 from gateway.twilio.client import Client
-from gateway.web.auth import Callers
 from gateway.web.browsers import HEADERS, check_host
 from gateway.web.responses import error_response
 
@@ -33,9 +33,9 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 class Metrics:
     """What one process counts; a collector (https://prometheus.github.io/client_python/collector/custom/)."""
 
-    def __init__(self, operations: Operations, client: Client) -> None:
+    def __init__(self, account: Account, client: Client) -> None:
         """Take what to tell about."""
-        self._operations = operations
+        self._account = account
         self._client = client
         self._answered: Counter[tuple[str, str]] = Counter()
         """Operations by their names and outcomes."""
@@ -83,7 +83,7 @@ class Metrics:
             sum_value=self._seconds,
         )
         yield _by("gateway_refused", "Requests refused.", self._refused, label="code")
-        gate, operations = self._client.gate, self._operations
+        limiter, account = self._client.limiter, self._account
         calls = CounterMetricFamily(
             "gateway_upstream_calls",
             "Upstream calls by what they read and how they ended.",
@@ -93,21 +93,19 @@ class Metrics:
             calls.add_metric((kind, status), count)
         yield calls
         yield CounterMetricFamily("gateway_upstream_retries", "Upstream calls tried again.", value=self._client.retries)
-        yield _by("gateway_cache_lookups", "Looks into the shared cache, by what was found.", operations.lookups)
-        yield _by("gateway_skips", "Reads that were not needed, by the reason.", operations.skips)
+        yield _by("gateway_cache_lookups", "Looks into the shared cache, by what was found.", account.lookups)
+        yield _by("gateway_skips", "Reads that were not needed, by the reason.", account.skips)
+        yield _by("gateway_runs", "Operations by who ran them: the engine, or graphql-core for a reason.", account.runs)
         yield _by(
-            "gateway_runs", "Operations by who ran them: the engine, or graphql-core for a reason.", operations.runs
-        )
-        yield _by(
-            "gateway_redis_questions", "Questions to the cache that is shared with others.", operations.distant_counts
+            "gateway_redis_questions", "Questions to the cache that is shared with others.", account.remote_counts
         )
         for name, help_, value in (
-            ("gateway_upstream_in_flight", "Upstream calls in flight.", gate.in_flight),
-            ("gateway_upstream_waiting", "Reads that wait for their turn.", gate.waiting),
-            ("gateway_upstream_window", "Upstream calls that may be in flight.", gate.window.size),
-            ("gateway_upstream_breaker_open", "Whether Twilio does not answer (1).", int(gate.breaker.is_open)),
-            ("gateway_cache_bytes", "Bytes in the shared cache.", operations.cached_bytes),
-            ("gateway_operations_under_way", "Operations under way.", operations.under_way),
+            ("gateway_upstream_in_flight", "Upstream calls in flight.", limiter.in_flight),
+            ("gateway_upstream_waiting", "Reads that wait for their turn.", limiter.waiting),
+            ("gateway_upstream_window", "Upstream calls that may be in flight.", limiter.window.size),
+            ("gateway_upstream_breaker_open", "Whether Twilio does not answer (1).", int(limiter.breaker.is_open)),
+            ("gateway_cache_bytes", "Bytes in the shared cache.", account.cached_bytes),
+            ("gateway_operations_under_way", "Operations under way.", account.under_way),
         ):
             yield GaugeMetricFamily(name, help_, value=value)
 
@@ -131,7 +129,7 @@ class MetricsPage:
     async def answer(self, request: Request) -> Response:
         """The metrics, for a known caller; where no tokens are asked for, for this machine."""
         try:
-            if not self._callers.are_asked and not self._any_host:
+            if not self._callers.require_token and not self._any_host:
                 check_host(request.headers.get("host"))
             await self._callers.identify(request.headers.get("authorization"))
         except GatewayError as error:

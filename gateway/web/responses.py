@@ -10,10 +10,10 @@ import orjson
 from starlette.responses import Response
 
 from gateway.errors import GatewayError, PersistedQueryNotFound, PersistedQueryUnsupported, Unauthenticated
+from gateway.execution.executor import Outcome
 from gateway.execution.failures import Failure
-from gateway.execution.operation import Outcome
 from gateway.web.browsers import HEADERS
-from gateway.web.protocol import GRAPHQL, JSON
+from gateway.web.graphql_over_http import GRAPHQL, JSON
 
 __all__ = ["Reply", "answer_of", "error_reply", "error_response", "outcome_reply", "redirect", "stream_headers"]
 

@@ -18,7 +18,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 import gateway
 from gateway.twilio.client import Attempt
-from gateway.twilio.paths import shown
+from gateway.twilio.paths import redacted
 
 __all__ = ["Recording", "Telemetry"]
 
@@ -63,7 +63,7 @@ class Recording:
             SpanKind.CLIENT,
             attributes={
                 "http.request.method": "GET",
-                "url.path": f"/v1/{shown(target)}",
+                "url.path": f"/v1/{redacted(target)}",
                 "http.request.resend_count": attempt.number - 1,
                 "gateway.wait_ms": round((attempt.began - attempt.queued) * 1000, 1),
             },

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 
-from gateway.server import serving
+from gateway.web.server import serving
 
 from ..conftest import ROOT, npm_ci
 

@@ -7,10 +7,10 @@ from graphql import get_introspection_query, parse
 
 from gateway.errors import ValidationFailed
 from gateway.execution.bounds import Bounds, check_document
-from gateway.execution.operation import Executor
+from gateway.execution.executor import Executor
 from gateway.graph.context import Context
 from gateway.graph.schema import make_schema
-from gateway.loaders import Loaders
+from gateway.source.loaders import Loaders
 
 CONTEXT = Context(cast(Loaders, None))
 """The context of operations that read nothing."""

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from gateway.errors import UpstreamUnavailable
-from gateway.execution.engine import Frame
-from gateway.execution.operation import Executor, Outcome
+from gateway.execution.engine import IncrementalPayload
+from gateway.execution.executor import Executor, Outcome
 from gateway.graph.context import Context
 from gateway.graph.types import RESOURCES
-from gateway.loaders import Loaders
 from gateway.sandbox import Switches
 from gateway.sandbox.api import Api
 from gateway.sandbox.world import World
-from gateway.shared import Request, Shared
+from gateway.source.loaders import Loaders
+from gateway.source.source import ReadOptions, Source
 from gateway.twilio.responses import Answer
 
 from ..conftest import Answers, client_over
@@ -37,18 +37,21 @@ class Altered(Rounds):
 
 
 async def run(
-    query: str, upstream: Rounds | None = None, *, fresh: bool = False, **variables: Any
-) -> tuple[Outcome, list[Frame], list[list[str]], Executor]:
+    query: str, upstream: Rounds | None = None, *, no_cache: bool = False, **variables: Any
+) -> tuple[Outcome, list[IncrementalPayload], list[list[str]], Executor]:
     executor, upstream = Executor(SCHEMA), upstream or Rounds()
-    frames: list[Frame] = []
-    async with client_over(upstream) as client, Loaders(Shared(client, RESOURCES), Request(fresh=fresh)) as loaders:
+    frames: list[IncrementalPayload] = []
+    async with (
+        client_over(upstream) as client,
+        Loaders(Source(client, RESOURCES), ReadOptions(no_cache=no_cache)) as loaders,
+    ):
         first = await executor.run(query, Context(loaders), variables=variables, defer=True)
         if first.rest is not None:
             frames = [frame async for frame in first.rest]
     return first, frames, upstream.rounds, executor
 
 
-def paths(frame: Frame) -> list[tuple[str | int, ...]]:
+def paths(frame: IncrementalPayload) -> list[tuple[str | int, ...]]:
     return [part.at.path for part in frame.parts]
 
 
@@ -153,7 +156,7 @@ class Many(Answers):
 async def test_thousands_of_failures_take_no_longer_each_than_a_few() -> None:
     messages = "messages(first: 100) { edges { node { ... @defer { receipts { edges { node { sid } } } } } } }"
     query = '{ service(sid: "%s") { conversations(first: 60) { edges { node { %s } } } } }'
-    async with client_over(Many()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+    async with client_over(Many()) as client, Loaders(Source(client, RESOURCES)) as loaders:
         context = Context(loaders, cost_max=100_000, call_limit=100)
         first = await Executor(SCHEMA).run(query % (MARKS["service_sid"], messages), context, defer=True)
         assert first.rest is not None
@@ -167,7 +170,7 @@ async def test_thousands_of_failures_take_no_longer_each_than_a_few() -> None:
 async def test_where_null_may_not_stand_one_part_alone_comes_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     query = thread("messages(first: 3) { edges { node { sid ... @defer { deliveryStatus index } } } }")
     executor = Executor(SCHEMA)
-    async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+    async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
         first = await executor.run(query, Context(loaders), defer=True)
         plan = next(plan for plan, _ in executor._plans.values())
         node = plan.root
@@ -208,7 +211,7 @@ async def test_a_null_variable_is_refused() -> None:
 )
 @pytest.mark.parametrize("defer", [True, False])
 async def test_what_asks_about_the_schema_comes_whole(query: str, defer: bool) -> None:
-    async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+    async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
         outcome = await Executor(SCHEMA).run(query, Context(loaders), defer=defer)
     assert (outcome.failures, outcome.later) == ((), [])
     assert '{"name": "Query"}' in json.dumps(outcome.data)
@@ -222,7 +225,7 @@ async def test_stream_is_unknown() -> None:
 async def test_nobody_listens_to_the_end() -> None:
     upstream = Rounds()
     query = message("sid ... @defer { receipts { edges { node { sid } } } } ... @defer { body }")
-    async with client_over(upstream) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+    async with client_over(upstream) as client, Loaders(Source(client, RESOURCES)) as loaders:
         first = await Executor(SCHEMA).run(query, Context(loaders), defer=True)
         assert first.rest is not None
         async for _ in first.rest:
@@ -235,7 +238,7 @@ async def test_without_a_client_that_takes_parts_defer_means_nothing() -> None:
     query = '{ service(sid: "%s") { sid ... @defer { friendlyName } } }' % MARKS["service_sid"]
     executor = Executor(SCHEMA)
     for engine in (True, False):
-        async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+        async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
             outcome = await executor.run(query, Context(loaders), engine=engine)
         assert outcome.rest is None
         assert outcome.data is not None

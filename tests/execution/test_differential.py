@@ -24,17 +24,17 @@ from graphql import (
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from gateway.execution.engine import Later, Part
-from gateway.execution.operation import Executor, Outcome
+from gateway.execution.engine import IncrementalResult, Pending
+from gateway.execution.executor import Executor, Outcome
 from gateway.graph.context import Context
 from gateway.graph.ids import encode_id
 from gateway.graph.schema import make_schema
 from gateway.graph.types import RESOURCES
-from gateway.loaders import Loaders
 from gateway.sandbox import Switches
 from gateway.sandbox.api import Api
 from gateway.sandbox.world import World
-from gateway.shared import Request, Shared
+from gateway.source.loaders import Loaders
+from gateway.source.source import ReadOptions, Source
 from gateway.twilio.responses import Answer
 
 from ..conftest import Answers, client_over
@@ -84,12 +84,15 @@ FAULTS = [
 
 
 def run(
-    document: str, variables: dict[str, Any], *, engine: bool, trouble: int, fresh: bool
+    document: str, variables: dict[str, Any], *, engine: bool, trouble: int, no_cache: bool
 ) -> tuple[Outcome, Upstream]:
     upstream = Upstream(trouble)
 
     async def once() -> Outcome:
-        async with client_over(upstream) as client, Loaders(Shared(client, RESOURCES), Request(fresh=fresh)) as loaders:
+        async with (
+            client_over(upstream) as client,
+            Loaders(Source(client, RESOURCES), ReadOptions(no_cache=no_cache)) as loaders,
+        ):
             return await EXECUTOR.run(document, Context(loaders), variables=variables, engine=engine)
 
     return asyncio.run(once()), upstream
@@ -100,15 +103,18 @@ class Frames:
     """What came of an operation in parts."""
 
     first: Outcome
-    announced: list[Later]
-    parts: list[Part] = field(default_factory=list)
+    announced: list[Pending]
+    parts: list[IncrementalResult] = field(default_factory=list)
 
 
-def run_in_parts(document: str, variables: dict[str, Any], trouble: int, fresh: bool) -> tuple[Frames, Upstream]:
+def run_in_parts(document: str, variables: dict[str, Any], trouble: int, no_cache: bool) -> tuple[Frames, Upstream]:
     upstream = Upstream(trouble)
 
     async def once() -> Frames:
-        async with client_over(upstream) as client, Loaders(Shared(client, RESOURCES), Request(fresh=fresh)) as loaders:
+        async with (
+            client_over(upstream) as client,
+            Loaders(Source(client, RESOURCES), ReadOptions(no_cache=no_cache)) as loaders,
+        ):
             first = await EXECUTOR.run(document, Context(loaders), variables=variables, defer=True)
             first.data = deepcopy(first.data)  # What stands at many places is one; it is about to be written into.
             frames = Frames(first, list(first.later))
@@ -319,16 +325,16 @@ def seen(outcome: Outcome) -> tuple[Any, Any]:
 @given(operations(), st.sampled_from([0, 0, 0, 1, 3]), st.booleans())
 @settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_engine_answers_as_graphql_core_does(
-    operation: tuple[str, dict[str, Any]], trouble: int, fresh: bool
+    operation: tuple[str, dict[str, Any]], trouble: int, no_cache: bool
 ) -> None:
     """Takes half a minute: two thousand operations are what it is worth."""
     document, variables = operation
     EXECUTOR.runs.clear()
-    engine, upstream = run(document, variables, engine=True, trouble=trouble, fresh=fresh)
+    engine, upstream = run(document, variables, engine=True, trouble=trouble, no_cache=no_cache)
     assert set(EXECUTOR.runs) <= ALLOWED
     for reason in EXECUTOR.runs:
         event(f"run by {reason}")
-    reference, expected = run(document, variables, engine=False, trouble=trouble, fresh=fresh)
+    reference, expected = run(document, variables, engine=False, trouble=trouble, no_cache=no_cache)
     assert seen(engine) == seen(reference)
     assert len(upstream.calls) == len(set(upstream.calls)), "a path was read twice"
     # Beyond what graphql-core reads is only what left in the first round trip, for the query's own sids: a record that a
@@ -342,12 +348,12 @@ def test_the_engine_answers_as_graphql_core_does(
 @given(operations(), st.sampled_from([0, 0, 0, 1, 3]), st.booleans())
 @settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
 def test_the_parts_of_an_answer_make_the_whole(
-    operation: tuple[str, dict[str, Any]], trouble: int, fresh: bool
+    operation: tuple[str, dict[str, Any]], trouble: int, no_cache: bool
 ) -> None:
     """Takes a quarter of a minute, like the other."""
     document, variables = operation
-    frames, upstream = run_in_parts(document, variables, trouble, fresh)
-    whole, _ = run(document, variables, engine=True, trouble=trouble, fresh=fresh)
+    frames, upstream = run_in_parts(document, variables, trouble, no_cache)
+    whole, _ = run(document, variables, engine=True, trouble=trouble, no_cache=no_cache)
     parts = frames.parts
     assert Counter((part.at.path, part.at.label) for part in parts) == Counter(
         (later.path, later.label) for later in frames.announced
@@ -360,12 +366,12 @@ def test_the_parts_of_an_answer_make_the_whole(
         event("a part came to nothing")
         return
     failures = (*frames.first.failures, *(failure for part in parts for failure in part.failures))
-    told, expected = (set(seen(Outcome(None, each))[1]) for each in (failures, whole.failures))
-    if trouble and told != expected:
+    listener, expected = (set(seen(Outcome(None, each))[1]) for each in (failures, whole.failures))
+    if trouble and listener != expected:
         # A record that cannot be read by itself may be in a page that has come meanwhile.
         event("other failures")
         return
-    assert told == expected
+    assert listener == expected
     for part in sorted(parts, key=lambda part: len(part.at.path)):
         place = frames.first.data
         for step in part.at.path:

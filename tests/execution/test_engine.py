@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from gateway.execution.operation import Executor, Outcome
+from gateway.execution.executor import Executor, Outcome
 from gateway.graph.context import Context
 from gateway.graph.schema import make_schema
 from gateway.graph.types import RESOURCES
-from gateway.loaders import Loaders
 from gateway.sandbox import Switches
 from gateway.sandbox.api import Api
 from gateway.sandbox.world import World
-from gateway.shared import Request, Shared
+from gateway.source.loaders import Loaders
+from gateway.source.source import ReadOptions, Source
 from gateway.twilio.responses import Answer
 
 from ..conftest import Answers, client_over
@@ -45,17 +45,20 @@ class Rounds(Answers):
         answer = API.answer("GET", f"/v1/{path}", query, "http://twilio.test", Switches(), b"")
         return Answer(answer.status, {}, answer.body)
 
-    def _open_after(self, turns: int, gate: asyncio.Future[None]) -> None:
+    def _open_after(self, turns: int, limiter: asyncio.Future[None]) -> None:
         """Open the gate once the event loop has gone round often enough for all who would ask to have asked."""
         if turns:
-            asyncio.get_running_loop().call_soon(self._open_after, turns - 1, gate)
-        elif not gate.done():
-            gate.set_result(None)
+            asyncio.get_running_loop().call_soon(self._open_after, turns - 1, limiter)
+        elif not limiter.done():
+            limiter.set_result(None)
 
 
-async def run(query: str, *, fresh: bool = False, **variables: Any) -> tuple[Outcome, list[list[str]], Executor]:
+async def run(query: str, *, no_cache: bool = False, **variables: Any) -> tuple[Outcome, list[list[str]], Executor]:
     executor, upstream = Executor(SCHEMA), Rounds()
-    async with client_over(upstream) as client, Loaders(Shared(client, RESOURCES), Request(fresh=fresh)) as loaders:
+    async with (
+        client_over(upstream) as client,
+        Loaders(Source(client, RESOURCES), ReadOptions(no_cache=no_cache)) as loaders,
+    ):
         outcome = await executor.run(query, Context(loaders), variables=variables)
     return outcome, upstream.rounds, executor
 
@@ -141,13 +144,13 @@ async def test_a_read_ahead_that_proves_useless_is_no_error() -> None:
 
 
 async def test_no_cache_reads_all_at_once() -> None:
-    _, rounds, _ = await run(message("sid receipts { edges { node { sid } } }"), fresh=True)
+    _, rounds, _ = await run(message("sid receipts { edges { node { sid } } }"), no_cache=True)
     assert [set(calls) for calls in rounds] == [{SERVICE, THREAD, MESSAGE, f"{MESSAGE}/Receipts?PageSize=50"}]
 
 
 async def test_conditions_of_another_operation_are_nothing_to_this_one() -> None:
     query = "query A { __typename } query B($yes: Boolean!) { ...F } fragment F on Query { __typename @skip(if: $yes) }"
-    async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+    async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
         outcome = await Executor(SCHEMA).run(query, Context(loaders), operation_name="A")
     assert (outcome.data, outcome.failures) == ({"__typename": "Query"}, ())
 
@@ -156,7 +159,7 @@ async def test_conditions_are_not_remembered_from_one_run_to_the_next() -> None:
     executor = Executor(SCHEMA)
     query = "query Q($yes: Boolean!) { a: __typename @include(if: $yes) b: __typename @skip(if: $yes) }"
     for value, key in ((True, "a"), (False, "b"), (True, "a")):
-        async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+        async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
             outcome = await executor.run(query, Context(loaders), variables={"yes": value})
         assert outcome.data == {key: "Query"}
     assert executor.runs == {"engine": 3}
@@ -166,7 +169,7 @@ async def test_arguments_are_not_remembered_from_one_run_to_the_next() -> None:
     executor = Executor(SCHEMA)
     query = "query Q($n: Int = 2) { services(first: $n) { edges { node { sid } } } }"
     for variables, count in (({"n": 1}, 1), ({}, 2), ({"n": None}, 4), ({"n": 3}, 3)):
-        async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+        async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
             outcome = await executor.run(query, Context(loaders), variables=variables)
         assert outcome.data is not None
         assert len(outcome.data["services"]["edges"]) == count
@@ -245,7 +248,7 @@ async def test_plans_are_kept_by_what_they_weigh() -> None:
     below = "... on Message { conversation { service { sid } participants { edges { node { channel } } } } }"
     document = "query Q(%s) { %s } fragment M on Node { %s }" % (", ".join(flags), nodes, below * 20)
     for values in range(64):
-        async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+        async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
             given = {f"v{number}": bool(values >> number & 1) for number in range(6)}
             outcome = await executor.run(document, Context(loaders), variables=given)
         assert outcome.executed
@@ -253,6 +256,6 @@ async def test_plans_are_kept_by_what_they_weigh() -> None:
     assert 0 < len(executor._plans) <= 64
     padded = "query P { __typename } #" + "x" * 60_000
     for number in range(30):
-        async with client_over(Rounds()) as client, Loaders(Shared(client, RESOURCES)) as loaders:
+        async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
             assert (await executor.run(f"{padded}{number}", Context(loaders))).data == {"__typename": "Query"}
     assert sum(len(text) for (text, _), _, _ in executor._plans) < 1_000_000

@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.accounts.account import Account, Limits
 from gateway.ask import landmark_variables
-from gateway.graph.operations import Limits, Operations
 from gateway.sandbox import Sandbox
-from gateway.sandbox.plain import fault_of, switched
+from gateway.sandbox.parsing import fault_of, switched
 from gateway.twilio.client import Client
 
 HERE = Path(__file__).parent
@@ -34,7 +34,7 @@ class Given(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """As the sandbox's control route takes them."""
     limits: dict[str, int] = {}
     """Those of `Limits`."""
-    fresh: bool = False
+    no_cache: bool = False
     """`Cache-Control: no-cache`."""
     seconds: float | None = None
     """`X-Gateway-Timeout`."""
@@ -63,10 +63,10 @@ async def outcome_of(document: str, given: Given, sandbox: Sandbox, client: Clie
     for fault in given.faults:
         options = dict(fault)
         sandbox.faults.add(options.pop("pattern"), fault_of(options))
-    outcome = await Operations(client, Limits(**given.limits)).run(
+    outcome = await Account(client, Limits(**given.limits)).run(
         document,
         variables=landmark_variables(document, sandbox.landmarks) | given.variables,
-        fresh=given.fresh,
+        no_cache=given.no_cache,
         seconds=given.seconds,
         services=frozenset(given.services) if given.services is not None else None,
     )

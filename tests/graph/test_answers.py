@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.graph.operations import Limits, Operations
+from gateway.accounts.account import Account, Limits
 from gateway.sandbox import Fault, Sandbox, Switches
 from gateway.twilio.client import Client
 
@@ -100,9 +100,9 @@ async def test_what_only_sids_tell_costs_nothing(ask: Ask, sandbox: Sandbox) -> 
 
 
 async def test_no_cache_looks_up_what_only_sids_tell(ask: Ask, at: Paths) -> None:
-    answer = await ask(below("sid"), fresh=True)
+    answer = await ask(below("sid"), no_cache=True)
     assert sorted(answer.paths) == [at.service, at.conversation]
-    answer = await ask(below("sid"), fresh=True, conversationSid="CH" + "0" * 32)
+    answer = await ask(below("sid"), no_cache=True, conversationSid="CH" + "0" * 32)
     assert answer.data == {"service": {"conversation": None}}
     assert not answer.errors
 
@@ -291,7 +291,7 @@ async def test_a_chat_only_message_has_no_receipts_and_costs_none(ask: Ask, sand
         "receipts": {"totalCount": 0, "edges": [], "pageInfo": {"hasNextPage": False}},
     }
     assert len(answer.paths) == 1
-    assert len((await ask(query, fresh=True)).paths) == 4
+    assert len((await ask(query, no_cache=True)).paths) == 4
 
 
 async def test_failures_are_looked_for_where_the_summary_tells_of_some(ask: Ask) -> None:
@@ -346,7 +346,7 @@ async def test_the_count_alone_comes_with_the_message(ask: Ask) -> None:
     for edge in conversation(answer.data)["messages"]["edges"]:
         assert edge["node"]["receipts"]["totalCount"] == edge["node"]["delivery"]["total"] == 4
     assert len(answer.paths) == 1
-    assert len((await ask(query, fresh=True)).paths) == 3 + 5
+    assert len((await ask(query, no_cache=True)).paths) == 3 + 5
 
 
 async def test_participants_asked_for_twice_are_read_once(ask: Ask, at: Paths) -> None:
@@ -497,7 +497,7 @@ async def test_when_the_asker_leaves_its_reads_end(sandbox: Sandbox, client: Cli
     sandbox.faults.add("*/Receipts*", Fault("hang"))
     marks = sandbox.landmarks
     operation = asyncio.create_task(
-        Operations(client).run(
+        Account(client).run(
             Q1, variables={"serviceSid": marks["service_sid"], "conversationSid": marks["conversation_sid"]}
         )
     )
@@ -513,7 +513,7 @@ async def test_what_is_not_back_by_the_deadline_is_an_error_and_the_rest_is_answ
 ) -> None:
     sandbox.faults.add(f"{at.message}/Receipts*", Fault("hang"))
     marks = sandbox.landmarks
-    outcome = await Operations(client, Limits(deadline=2.0)).run(
+    outcome = await Account(client, Limits(deadline=2.0)).run(
         Q1, variables={"serviceSid": marks["service_sid"], "conversationSid": marks["conversation_sid"]}
     )
     messages = outcome.data["service"]["conversation"]["messages"]["edges"]  # type: ignore[index]

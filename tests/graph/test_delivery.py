@@ -14,7 +14,7 @@ from gateway.graph.delivery import (
     receipt_status,
 )
 from gateway.graph.delivery_errors import TITLES, documentation_url
-from gateway.twilio.lifetimes import is_terminal
+from gateway.twilio.statuses import is_terminal
 
 
 def message(total: int | None, **amounts: Any) -> Any:

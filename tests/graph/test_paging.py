@@ -15,8 +15,8 @@ from gateway.graph.context import Context
 from gateway.graph.cursors import Cursor
 from gateway.graph.reads import Listing
 from gateway.graph.types import Message
-from gateway.loaders import Loaders
 from gateway.sandbox import Fault, Sandbox
+from gateway.source.loaders import Loaders
 from gateway.twilio.responses import Page
 
 from ..conftest import Ask

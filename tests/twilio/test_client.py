@@ -39,7 +39,7 @@ async def test_a_transient_failure_is_tried_again(sandbox: Sandbox) -> None:
     attempts: list[Attempt] = []
     sandbox.faults.add("*", Fault("status", status=429, times=2))
     async with client_of(sandbox) as client:
-        assert await client.get("Services", sound, watch=lambda _, attempt: attempts.append(attempt)) == 200
+        assert await client.get("Services", sound, on_attempt=lambda _, attempt: attempts.append(attempt)) == 200
     assert [call.status for call in sandbox.calls] == [429, 429, 200]
     assert [(attempt.number, attempt.status) for attempt in attempts] == [(1, 429), (2, 429), (3, 200)]
     assert all(attempt.queued <= attempt.began <= attempt.ended for attempt in attempts)
@@ -162,7 +162,7 @@ async def test_a_pause_between_attempts_ends_with_its_last_waiter(sandbox: Sandb
 
     attempted = asyncio.Event()
     async with client_of(sandbox) as client:
-        ticket = client.read("Services", later, watch=lambda *_: attempted.set())
+        ticket = client.read("Services", later, on_attempt=lambda *_: attempted.set())
         await attempted.wait()
         ticket.expire()
         assert isinstance(await ticket, errors.UpstreamTimeout)

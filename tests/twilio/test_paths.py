@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from gateway.errors import BadUserInput
-from gateway.twilio.paths import child, is_sid, name_segment, parent_of, shown, sid_segment, sids_of
+from gateway.twilio.paths import checked_sid, child, is_sid, name_segment, parent_of, redacted, sids_of
 
 IS, CH, IM = (prefix + "0123456789abcdef" * 2 for prefix in ("IS", "CH", "IM"))
 MESSAGE = f"Services/{IS}/Conversations/{CH}/Messages/{IM}"
@@ -34,7 +34,7 @@ def test_a_sid_is_two_letters_and_32_hex_digits(text: str, prefix: str | None, i
 
 def test_a_sid_of_another_kind_is_refused_without_repeating_it() -> None:
     with pytest.raises(BadUserInput) as caught:
-        sid_segment("+15005550006", "CH")
+        checked_sid("+15005550006", "CH")
     assert "CH" in caught.value.message
     assert "+1500" not in caught.value.message
 
@@ -83,4 +83,4 @@ def test_a_name_is_one_segment_and_arrives_as_it_was(name: str) -> None:
     ],
 )
 def test_names_and_tokens_are_not_shown(target: str, as_shown: str) -> None:
-    assert shown(target) == as_shown
+    assert redacted(target) == as_shown

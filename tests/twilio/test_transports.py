@@ -11,8 +11,8 @@ import pytest
 import trustme
 
 from gateway.errors import GatewayError, UpstreamInvalidResponse, UpstreamTimeout, UpstreamUnavailable
-from gateway.twilio.full import FullTransport
-from gateway.twilio.lean import LeanTransport
+from gateway.twilio.aiohttp_transport import AiohttpTransport
+from gateway.twilio.httptools_transport import HttptoolsTransport
 from gateway.twilio.transport import Credentials, Origin, Timeouts, Transport
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -21,7 +21,7 @@ CREDENTIALS = Credentials("AC" + "0" * 32, "very-secret-token")
 AUTHORITY = trustme.CA()
 
 
-@pytest.fixture(params=[LeanTransport, FullTransport])
+@pytest.fixture(params=[HttptoolsTransport, AiohttpTransport])
 def make(request: pytest.FixtureRequest) -> Make:
     chosen: Make = request.param
     return chosen
@@ -191,7 +191,7 @@ async def test_an_answer_may_end_at_any_byte(make: Make) -> None:
 @pytest.mark.parametrize("encoding", [b"gzip", b"gzip, chunked", b"chunked, identity", b"x"])
 async def test_of_transfer_encodings_the_lean_one_takes_chunked_only(encoding: bytes) -> None:
     reply = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n2\r\n{}\r\n0\r\n\r\n" % encoding
-    async with wire(reply) as served, opened(LeanTransport, served.url) as transport:
+    async with wire(reply) as served, opened(HttptoolsTransport, served.url) as transport:
         with pytest.raises(UpstreamInvalidResponse):
             await transport.send("Services")
 
@@ -261,9 +261,9 @@ async def test_a_second_answer_is_never_taken_for_the_next_ones(make: Make) -> N
             except UpstreamInvalidResponse:
                 continue
             if answer.body != b"%d" % number:
-                assert make is FullTransport  # aiohttp keeps it; the reader finds out, and drops the connection.
+                assert make is AiohttpTransport  # aiohttp keeps it; the reader finds out, and drops the connection.
                 answer.drop()
-    if make is LeanTransport:
+    if make is HttptoolsTransport:
         assert served.connections == 3
 
 
@@ -276,7 +276,7 @@ async def test_an_unasked_byte_closes_an_idle_connection() -> None:
         writer.write(b"H")
         assert await reader.read() == b""
 
-    async with wire(talkative) as served, opened(LeanTransport, served.url) as transport:
+    async with wire(talkative) as served, opened(HttptoolsTransport, served.url) as transport:
         await transport.send("Services")
         speak.set()
         await served.closed.wait()
@@ -301,7 +301,7 @@ async def test_a_kept_connection_that_breaks_amid_an_answer_is_not_asked_again()
         if not reply.endswith(b"}"):
             writer.close()
 
-    async with wire(break_off) as served, opened(LeanTransport, served.url) as transport:
+    async with wire(break_off) as served, opened(HttptoolsTransport, served.url) as transport:
         await transport.send("Services")
         with pytest.raises(UpstreamUnavailable):
             await transport.send("Services")
@@ -443,7 +443,7 @@ async def test_the_proxy_that_the_environment_names_is_gone_through(monkeypatch:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", "")
-        async with opened(FullTransport, "http://twilio.invalid") as transport:
+        async with opened(AiohttpTransport, "http://twilio.invalid") as transport:
             assert (await transport.send("Services")).body == b"{}"
     assert proxy.requests[0].startswith(b"GET http://twilio.invalid/v1/Services HTTP/1.1\r\n")
 
@@ -464,7 +464,7 @@ async def test_kept_connections_that_have_gone_dead_are_not_tried_one_by_one() -
 
     old: list[asyncio.StreamWriter] = []
     all_here = asyncio.Event()
-    async with wire(answer) as served, opened(LeanTransport, served.url, read=0.3) as transport:
+    async with wire(answer) as served, opened(HttptoolsTransport, served.url, read=0.3) as transport:
         await asyncio.gather(*(transport.send("Services") for _ in range(5)))
         is_dead = True
         with pytest.raises(UpstreamTimeout):
@@ -481,7 +481,7 @@ async def test_a_request_given_up_while_connecting_leaves_nothing_opening() -> N
     server = await asyncio.start_server(silence, "127.0.0.1", 0)
     async with server:
         url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with opened(LeanTransport, url, client_context()) as transport:
+        async with opened(HttptoolsTransport, url, client_context()) as transport:
             sent = [transport.send("Services") for _ in range(20)]
             await asyncio.wait(sent, timeout=0.05)
             for exchange in sent:
@@ -499,7 +499,7 @@ async def test_a_farewell_is_not_the_answer_to_the_next_request() -> None:
         writer.write(next(replies))
         await writer.drain()
 
-    async with wire(answer) as served, opened(LeanTransport, served.url) as transport:
+    async with wire(answer) as served, opened(HttptoolsTransport, served.url) as transport:
         for _ in range(2):
             assert (await transport.send("Services")).status == 200
     assert served.connections == 2

@@ -14,14 +14,14 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from gateway.app import create_app
+from gateway.callers.callers import Token
 from gateway.demo import settings_for
 from gateway.log import add_request_id
 from gateway.sandbox import Sandbox
-from gateway.web.auth import Token
 from gateway.web.endpoint import Endpoint
 
 from ..conftest import serving
-from .test_wire import Hasty, Impatient, answers, connect, send
+from .test_http_protocol import Hasty, Impatient, answers, connect, send
 
 TOKENS = {"web": Token("web's token"), "few": Token("few's token", frozenset({"IS" + "0" * 32}))}
 PLAIN = {"Host": "localhost", "Content-Type": "application/json", "Authorization": "Bearer web's token"}

@@ -13,11 +13,11 @@ from starlette.applications import Starlette
 from gateway.app import create_app
 from gateway.ask import landmark_variables
 from gateway.demo import settings_for
-from gateway.execution.operation import Outcome
+from gateway.execution.executor import Outcome
 from gateway.sandbox import Fault, Sandbox
-from gateway.twilio.lifetimes import Lifetimes
+from gateway.source.lifetimes import Lifetimes
 from gateway.web.caching import is_held, let_keep
-from gateway.web.protocol import JSON
+from gateway.web.graphql_over_http import JSON
 from gateway.web.responses import outcome_reply
 
 from ..conftest import serving
@@ -131,7 +131,7 @@ async def test_what_is_shown_in_place_of_an_error_is_not_kept(gateway: Gateway) 
 def test_what_is_older_than_it_should_be_is_not_kept() -> None:
     """While Twilio does not answer, final receipts are shown nevertheless, and named so."""
     for extensions, is_kept in (({}, True), ({"stale": ["Services/IS/Conversations/CH/Messages/IM/Receipts"]}, False)):
-        outcome = Outcome({}, extensions=extensions, good_for=lambda: 60.0)
+        outcome = Outcome({}, extensions=extensions, max_age=lambda: 60.0)
         reply = let_keep(outcome_reply(outcome, JSON), outcome, None)
         assert ((b"cache-control", b"private, max-age=60") in reply.headers("")) is is_kept
         assert ((b"cache-control", b"no-store") in reply.headers("")) is not is_kept
@@ -173,13 +173,13 @@ async def test_a_client_that_holds_the_answer_is_told_so(gateway: Gateway) -> No
 
 
 async def test_what_has_changed_has_another_tag(gateway: Gateway) -> None:
-    fresh = {"Cache-Control": "no-cache"}
-    tag = (await gateway.get(RECEIPTS, **fresh))[2]["ETag"]
-    assert (await gateway.get(RECEIPTS, **fresh, **{"If-None-Match": tag}))[0] == 304
+    no_cache = {"Cache-Control": "no-cache"}
+    tag = (await gateway.get(RECEIPTS, **no_cache))[2]["ETag"]
+    assert (await gateway.get(RECEIPTS, **no_cache, **{"If-None-Match": tag}))[0] == 304
     moved = {"message_sid": gateway.sandbox.landmarks["message_sid"]}
     async with gateway.http.post(f"{gateway.sandbox.url}/sandbox/progress", json=moved) as response:
         assert response.status == 200
-    status, _, headers = await gateway.get(RECEIPTS, **fresh, **{"If-None-Match": tag})
+    status, _, headers = await gateway.get(RECEIPTS, **no_cache, **{"If-None-Match": tag})
     assert status == 200
     assert headers["ETag"] != tag
 

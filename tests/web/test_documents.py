@@ -14,7 +14,7 @@ from gateway.demo import settings_for
 from gateway.errors import BadRequest, Forbidden, GatewayError, PersistedQueryNotFound, PersistedQueryUnsupported
 from gateway.sandbox import Sandbox
 from gateway.web.documents import Documents
-from gateway.web.protocol import GraphQLRequest
+from gateway.web.graphql_over_http import GraphQLRequest
 
 from ..conftest import serving
 

@@ -10,10 +10,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.app import create_app
+from gateway.callers.callers import Token
 from gateway.demo import settings_for
 from gateway.sandbox import Fault, Sandbox
 from gateway.settings import Settings
-from gateway.web.auth import Token
 
 from ..conftest import serving
 
@@ -38,8 +38,8 @@ async def test_a_query_is_answered(http: aiohttp.ClientSession, base_url: str, s
 async def test_no_cache_asks_twilio(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
     body = {"query": "query Q($sid: ID!) { service(sid: $sid) { sid } }", "variables": {"sid": "IS" + "0" * 32}}
     assert (await post(http, base_url, json=body))[1] == {"data": {"service": {"sid": "IS" + "0" * 32}}}
-    fresh = {"Cache-Control": "no-cache"}
-    assert (await post(http, base_url, json=body, headers=fresh))[1] == {"data": {"service": None}}
+    no_cache = {"Cache-Control": "no-cache"}
+    assert (await post(http, base_url, json=body, headers=no_cache))[1] == {"data": {"service": None}}
     assert len(sandbox.calls) == 1
 
 

@@ -17,10 +17,10 @@ from playwright.async_api import Browser, Page, Request, async_playwright, expec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.app import create_app
+from gateway.callers.callers import Token
 from gateway.demo import known_variables, settings_for
 from gateway.sandbox import Fault, Sandbox
 from gateway.settings import Settings
-from gateway.web.auth import Token
 from gateway.web.graphiql import BUNDLE, Graphiql
 
 from ..conftest import serving

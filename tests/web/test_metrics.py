@@ -9,11 +9,11 @@ from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.app import create_app
+from gateway.callers.callers import Token
 from gateway.cli import main
 from gateway.demo import settings_for
 from gateway.sandbox import Fault, Sandbox
 from gateway.settings import Settings
-from gateway.web.auth import Token
 from gateway.web.metrics import Metrics
 
 from ..conftest import Ask, serving

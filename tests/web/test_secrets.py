@@ -8,11 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.app import create_app
+from gateway.callers.callers import Token
 from gateway.demo import settings_for
 from gateway.log import add_request_id
 from gateway.sandbox import Fault, Sandbox
 from gateway.settings import Settings
-from gateway.web.auth import Token
 
 from ..conftest import serving
 

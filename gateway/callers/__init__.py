@@ -1,0 +1,1 @@
+"""Who asks, which services they may read, and how many upstream calls they may cause."""

@@ -1,0 +1,1 @@
+"""The commands of `receipts-gateway`, a file each; `gateway.cli` names them."""

@@ -1,0 +1,86 @@
+"""The documents of a client: GraphQL in files of its own, and in the literals of JavaScript and TypeScript."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.contract import CheckError
+from gateway.contract.operations.files import find_files
+from gateway.contract.operations.javascript import find_literals
+
+__all__ = ["ClientDocument", "find_documents"]
+
+_GRAPHQL = frozenset({".graphql", ".gql", ".graphqls"})
+_WITH_JSX = frozenset({".tsx", ".jsx", ".js", ".mjs", ".cjs"})
+_WITHOUT_JSX = frozenset({".ts", ".mts", ".cts"})
+
+_LINE_BREAK = re.compile(r"\r\n|[\n\r]")
+_IS_BLANK = re.compile(r"(?:[\s,\ufeff]|#[^\n\r]*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDocument:
+    """GraphQL text, and where it stands."""
+
+    path: Path
+    text: str
+    line: int = 1
+    column: int = 1
+    """Where it begins in the file, from 1."""
+    holes: tuple[int, ...] = ()
+    """Offsets in the text of what was `${…}`; it is blank."""
+    turns: tuple[tuple[int, int, int], ...] = ()
+    """Offsets in the text, each with its line and column in the file, behind the escapes that were resolved."""
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """The line and column in the file, from 1, of an offset in the text, such as a node's `loc.start`."""
+        begins = [(0, self.line, self.column), *self.turns]
+        begin, line, column = begins[bisect_right(begins, offset, key=lambda each: each[0]) - 1]
+        breaks = list(_LINE_BREAK.finditer(self.text, begin, offset))
+        if not breaks:
+            return line, column + offset - begin
+        return line + len(breaks), offset - breaks[-1].end() + 1
+
+
+def find_documents(patterns: Sequence[str]) -> list[ClientDocument]:
+    """The documents in the files that patterns name, in the order of the files; raises `CheckError`.
+
+    A pattern may have `**`, `*`, `?`, `[…]` and `{a,b}`, relative to the working directory, or be a file or a directory.
+    """
+    documents: list[ClientDocument] = []
+    unreadable: list[str] = []
+    for path in find_files(patterns, _GRAPHQL | _WITH_JSX | _WITHOUT_JSX):
+        try:
+            documents += _documents(path, path.read_bytes().decode("utf-8-sig"))
+        except OSError as error:
+            unreadable.append(f"{path}: it cannot be read ({error.strerror}).")
+        except UnicodeDecodeError as error:
+            unreadable.append(f"{path}: it is not UTF-8 text (byte {error.start}).")
+    if unreadable:
+        raise CheckError("\n".join(unreadable))
+    return documents
+
+
+def _documents(path: Path, source: str) -> Iterator[ClientDocument]:
+    suffix = path.suffix.lower()
+    if suffix not in _WITH_JSX | _WITHOUT_JSX:
+        if not _IS_BLANK.fullmatch(source):
+            yield ClientDocument(path, source)
+        return
+    lines: list[int] = []
+
+    def place(offset: int) -> tuple[int, int]:
+        if not lines:
+            lines.extend([0, *(each.end() for each in _LINE_BREAK.finditer(source))])
+        line = bisect_right(lines, offset)
+        return line, offset - lines[line - 1] + 1
+
+    for literal in find_literals(source, jsx=suffix in _WITH_JSX):
+        if literal.holes or not _IS_BLANK.fullmatch(literal.text):
+            (_, first), *others = literal.places
+            turns = tuple((offset, *place(there)) for offset, there in others)
+            yield ClientDocument(path, literal.text, *place(first), literal.holes, turns)

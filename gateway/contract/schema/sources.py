@@ -1,0 +1,179 @@
+"""Where a schema comes from: a file, a running gateway, a revision in git, or this package.
+
+No server is imported, and what asks over the network is imported only when it is to ask.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from graphql import (
+    DirectiveDefinitionNode,
+    DirectiveNode,
+    ExecutableDefinitionNode,
+    GraphQLError,
+    GraphQLSchema,
+    build_ast_schema,
+    build_client_schema,
+    parse,
+    specified_directives,
+    validate_schema,
+)
+from graphql.validation.validate import validate_sdl
+
+from gateway.contract import CheckError
+
+__all__ = ["Source", "read_source"]
+
+_GIT_PATH = "schema.graphql"
+_MOST_ERRORS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A schema, and where it is from."""
+
+    name: str
+    schema: GraphQLSchema
+    untold: frozenset[str] = frozenset()
+    """Beginnings of the kinds of change that cannot be seen in it."""
+
+
+def read_source(where: str | None, token: str | None) -> Source:
+    """The schema at a file, at `-` for standard input, at a URL, or at `git:REV[:PATH]`; by default this package's own.
+
+    A file holds SDL, or the result of an introspection query as JSON; `token` is for a URL. Raises `CheckError`.
+    """
+    if where is None:
+        from gateway.graph.schema import print_schema
+
+        return _from_text("this package's schema", print_schema())
+    if not where:
+        raise CheckError("An empty name names no schema: is a variable not set?")
+    if where.lower().startswith(("http://", "https://")):
+        return _from_url(where, token)
+    if where == "-":
+        return _from_text("standard input", _decoded("standard input", sys.stdin.buffer.read()))
+    if where.startswith("git:"):
+        return _from_text(where, _decoded(where, _in_git(where)))
+    try:
+        content = Path(where).read_bytes()
+    except FileNotFoundError:
+        raise CheckError(
+            f"{where} is not there. A schema is a file, https://… of a gateway, or git:REV such as git:HEAD~1."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise CheckError(f"{where} cannot be read ({getattr(error, 'strerror', error)}).") from None
+    return _from_text(where, _decoded(where, content))
+
+
+def _decoded(name: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CheckError(f"{name} is not UTF-8 text (byte {error.start}).") from None
+
+
+def _in_git(where: str) -> bytes:
+    """The content of `git:REV:PATH`, whose path is from the repository's top."""
+    revision, _, path = where.removeprefix("git:").partition(":")
+    path = path or _GIT_PATH
+    if not revision or revision.startswith("-"):
+        raise CheckError(f"{where} names no revision. Write git:HEAD~1, git:main or git:v1.2:path/to/schema.graphql.")
+    commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if commit.returncode == 1:
+        raise CheckError(
+            f"{revision} is no revision of this repository. A shallow clone, as CI makes, has the last one only: fetch "
+            "more of them (git fetch --deepen=1; fetch-depth: 2 for actions/checkout)."
+        )
+    if commit.returncode != 0:
+        raise CheckError(f"{where}: git says: {_first_line(commit.stderr)}")
+    content = _git("cat-file", "blob", f"{commit.stdout.decode().strip()}:{path}")
+    if content.returncode != 0:
+        raise CheckError(f"{revision} has no file {path}. Name another with git:{revision}:PATH, from the top.")
+    return content.stdout
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, check=False)
+    except FileNotFoundError:
+        raise CheckError("git is not installed here, so that no revision can be read.") from None
+    except ValueError as error:
+        raise CheckError(f"git cannot be asked for that ({error}).") from None
+
+
+def _first_line(output: bytes) -> str:
+    return (output.decode(errors="replace").strip().splitlines() or ["nothing"])[0]
+
+
+def _from_url(url: str, token: str | None) -> Source:
+    from gateway.contract.schema.introspection import introspect, shown
+
+    answer = introspect(url, token)
+    return _from_introspection(shown(url), answer)
+
+
+def _from_text(name: str, text: str) -> Source:
+    """A schema in SDL, or as JSON."""
+    stripped = text.strip()
+    if not stripped:
+        raise CheckError(f"{name} is empty.")
+    try:
+        if not stripped.startswith("{"):
+            return Source(name, _from_sdl(name, text))
+        answer = json.loads(text)
+    except RecursionError:
+        raise CheckError(f"{name} is nested too deeply to be a schema.") from None
+    except ValueError:
+        raise CheckError(f"{name} is neither SDL nor JSON: a schema is wanted, not an operation.") from None
+    return _from_introspection(name, answer)
+
+
+def _from_introspection(name: str, answer: dict[str, Any]) -> Source:
+    """A schema from the whole answer to an introspection query, or from its `data`."""
+    from gateway.contract.schema.introspection import untold_by
+
+    introspection: Any = answer.get("data", answer)
+    try:
+        return Source(name, build_client_schema(introspection, assume_valid=True), untold_by(introspection))
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, GraphQLError):
+        raise CheckError(f"{name} is JSON, and not the result of an introspection query, or not all of it.") from None
+
+
+def _from_sdl(name: str, text: str) -> GraphQLSchema:
+    try:
+        document = parse(text)
+    except GraphQLError as error:
+        raise CheckError(_located(name, error)) from None
+    for definition in document.definitions:
+        if isinstance(definition, ExecutableDefinitionNode):
+            what = GraphQLError("This is an operation or a fragment; a schema is wanted.", definition)
+            raise CheckError(_located(name, what))
+    declared = {directive.name for directive in specified_directives} | {
+        definition.name.value for definition in document.definitions if isinstance(definition, DirectiveDefinitionNode)
+    }
+    errors = [error for error in validate_sdl(document) if not _is_of_unknown_directive(error, declared)]
+    if not errors:
+        schema = build_ast_schema(document, assume_valid_sdl=True)
+        errors = validate_schema(schema)
+    if errors:
+        more = [f"{name}: and {len(errors) - _MOST_ERRORS} more."] if len(errors) > _MOST_ERRORS else []
+        raise CheckError("\n".join([*(_located(name, error) for error in errors[:_MOST_ERRORS]), *more]))
+    return schema
+
+
+def _is_of_unknown_directive(error: GraphQLError, declared: set[str]) -> bool:
+    """Servers apply directives that the text does not declare, such as those of a federation; they mean nothing here."""
+    node = error.nodes[0] if error.nodes else None
+    return isinstance(node, DirectiveNode) and node.name.value not in declared
+
+
+def _located(name: str, error: GraphQLError) -> str:
+    where = "".join(f":{place.line}:{place.column}" for place in (error.locations or [])[:1])
+    return f"{name}{where}: {' '.join(error.message.split())}"

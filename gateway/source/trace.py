@@ -1,0 +1,75 @@
+"""What one operation asked of Twilio, call by call, and what it did not need to ask: `extensions.upstream`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.twilio.client import Attempt
+from gateway.twilio.paths import redacted
+
+__all__ = ["Trace"]
+
+
+@dataclass(slots=True)
+class Trace:
+    """The calls of one operation; moments are of `time.monotonic`, in seconds."""
+
+    began: float
+    attempts: list[tuple[str, Attempt]] = field(default_factory=list)
+    looked: dict[str, None] = field(default_factory=dict)
+    """What was looked for, by its keys."""
+    shared: dict[str, str | None] = field(default_factory=dict)
+    """What was known from before, with a word on it where there is one."""
+    coalesced: set[str] = field(default_factory=set)
+    """What another request was reading already."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """What was not read, and why."""
+
+    def note(self, target: str, attempt: Attempt) -> None:
+        """Note an attempt that has ended."""
+        self.attempts.append((target, attempt))
+
+    def as_json(self) -> dict[str, Any]:
+        """The trace as JSON values: paths with their names and tokens left out, times in milliseconds."""
+        network = sorted(self.attempts, key=lambda entry: entry[1].queued)
+        calls = [
+            {
+                "path": redacted(target),
+                "status": attempt.status,
+                "startMs": self._ms(attempt.queued),
+                "waitMs": round((attempt.began - attempt.queued) * 1000, 1),
+                "durationMs": round((attempt.ended - attempt.began) * 1000, 1),
+                "attempt": attempt.number,
+                "source": "coalesced" if target in self.coalesced else "network",
+                "reason": None,
+            }
+            for target, attempt in network
+        ]
+        read = {target for target, _ in network}
+        calls += [_not_called(key, "shared", reason) for key, reason in self.shared.items() if key not in read]
+        listener = read | self.shared.keys() | self.skipped.keys()
+        calls += [_not_called(key, "memo", None) for key in self.looked if key not in listener]
+        calls += [_not_called(key, "skipped", reason) for key, reason in self.skipped.items() if key not in read]
+        return {
+            "count": sum(target not in self.coalesced for target, _ in network),
+            "totalMs": self._ms(max((attempt.ended for _, attempt in network), default=self.began)),
+            "roundTrips": self._round_trips(),
+            "calls": calls,
+        }
+
+    def _round_trips(self) -> int:
+        """The most calls of which each began when the one before was back."""
+        trips, back = 0, self.began
+        for attempt in sorted((attempt for _, attempt in self.attempts), key=lambda attempt: attempt.ended):
+            if trips == 0 or attempt.queued >= back:
+                trips, back = trips + 1, attempt.ended
+        return trips
+
+    def _ms(self, moment: float) -> float:
+        return round((moment - self.began) * 1000, 1)
+
+
+def _not_called(key: str, source: str, reason: str | None) -> dict[str, Any]:
+    none = dict.fromkeys(("status", "startMs", "waitMs", "durationMs", "attempt"))
+    return {"path": redacted(key), **none, "source": source, "reason": reason}

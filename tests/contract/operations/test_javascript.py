@@ -1,0 +1,186 @@
+"""GraphQL in JavaScript and TypeScript: every way in which clients write it, and all that only looks like it."""
+
+import pytest
+
+from gateway.contract.operations.javascript import Literal, find_literals
+
+
+def texts(source: str, *, jsx: bool = True) -> list[str]:
+    return [literal.text for literal in find_literals(source, jsx=jsx)]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "gql`{ a }`",
+        "const Q = gql`{ a }`;",
+        "export default gql `{ a }`",
+        "export default gql\n  `{ a }`",
+        "gql /* why */ `{ a }`",
+        "graphql`{ a }`",
+        "gql(`{ a }`)",
+        "gql( `{ a }` )",
+        "gql(\n  `{ a }`,\n)",
+        "gql(// why\n `{ a }`)",
+        "graphql(`{ a }`, [A, B])",
+        "graphql(\n  `{ a }`,\n  [A],\n)",
+        "gql(/* GraphQL */ `{ a }`)",
+        "graphql(/* GraphQL */`{ a }`)",
+        "/* GraphQL */ `{ a }`",
+        "f(/*graphql*/ `{ a }`)",
+        "const q = /* GraphQL */\n  `{ a }`",
+        "/* GraphQL */ '{ a }'",
+        "gql('{ a }')",
+        'gql("{ a }")',
+        'graphql("{ a }")',
+        "const Q = `#graphql\n{ a }`",
+        "gql<Data>`{ a }`",
+        "gql<Data, Variables>`{ a }`",
+        "gql<Data, { id: string; on?: boolean }>`{ a }`",
+        "gql<A<B<C>>, D>(`{ a }`)",
+        "graphql<Query>(/* GraphQL */ `{ a }`)",
+        "useQuery(gql`{ a }`, { variables: { a: 1 / 2 } })",
+        "({ query: gql`{ a }` })",
+        "x = { ...gql`{ a }` }",
+        "[gql`{ a }`]",
+        "async () => await gql`{ a }`",
+        "a ? gql`{ a }` : null",
+        "class A { static q = gql`{ a }` }",
+        "createFragmentContainer(A, { a: graphql`{ a }` })",
+        "`x ${`y ${gql`{ a }`} z`} w`",
+        "`}` + `${'}'}` + gql`{ a }`",
+        "`\\`` + gql`{ a }`",
+        "`$` + `$$` + `${1}$` + gql`{ a }`",
+        "'it\\'s' + \"a \\\" b\" + gql`{ a }`",
+        "'a\\\nb`' + gql`{ a }`",
+        "// it's `\ngql`{ a }`",
+        "/* it's ` */ gql`{ a }`",
+        "/**/ gql`{ a }`",
+        "/* ** // */ gql`{ a }`",
+        "#!/usr/bin/env node `\ngql`{ a }`",
+        # Regular expressions, and what only looks like them.
+        "const r = /`/; gql`{ a }`",
+        "const r = /[/`]/g, s = /\\/`/u; gql`{ a }`",
+        "if (x.match(/it's `/)) gql`{ a }`",
+        "return /`/.test(x) ? gql`{ a }` : b",
+        "a.replace(/[`'\"]/g, '').replace(/>/, `x`); gql`{ a }`",
+        "const a = b / c; const d = `${e}` / 2; gql`{ a }`",
+        "a = b++ / 2; c = `${d}` / 3; gql`{ a }`",
+        "a = (b) / 2 + `/`; gql`{ a }`",
+        "a = b[0] / 2 + `/`; gql`{ a }`",
+        "a = x ? /`/ : /'/; gql`{ a }`",
+        # JSX
+        "const a = <p>Don't</p>; gql`{ a }`",
+        "const a = <p>it's `quoted</p>; gql`{ a }`",
+        "const a = <a href='http://x/y'>http://x/y</a>; gql`{ a }`",
+        "const a = <p>Accept: */* and /* too</p>; gql`{ a }`",
+        "const a = <Q query={gql`{ a }`}>Don't</Q>",
+        "const a = <Q query={gql`{ a }`} />",
+        "const a = <><b>1/2</b>{`a/${b}`} / <i/> don't</>; gql`{ a }`",
+        "const a = <b title=\"it's `\" t='\"`'>x</b>; gql`{ a }`",
+        "return <div>{/* don't ` */}{list.map((x) => <li key={x}>{x}'s `</li>)}</div>; } gql`{ a }`",
+        "const a = b && <A.B c:d='`' {...e}>{f}</A.B>; gql`{ a }`",
+        "const a = <div // it's `\n>'</div>; gql`{ a }`",
+        "const a = <p>{a}/{b}</p>, c = `x/y`; gql`{ a }`",
+        "() => <Foo render={() => <p>it's</p>} />; gql`{ a }`",
+        "x = a < b; y = c > `d`; gql`{ a }`",
+        "x = a <b && c> `d`; gql`{ a }`",
+        # Type parameters, which begin as elements do.
+        "const f = <T,>(x: T) => `${x}`; gql`{ a }`",
+        "const f = <T extends object>(x: T): T => x; const s = `it's`; gql`{ a }`",
+        "const f: <T>(x: T) => string = (x) => `${x}`; gql`{ a }`",
+        "const f = <T>(x: T) => x; const e = <p>don't `</p>; gql`{ a }`",
+        "f<T>(`x`); const y = z as Map<string, 'a'>; gql`{ a }`",
+        # What is not closed elsewhere.
+        "const a = <p>never closed; gql`{ a }`",
+        "} ) ] gql`{ a }`",
+        "const a = 'never closed\ngql`{ a }`",
+    ],
+)  # fmt: skip
+def test_what_holds_graphql_is_found(source: str) -> None:
+    assert [text.removeprefix("#graphql\n") for text in texts(source)] == ["{ a }"]
+    crlf = source.replace("\n", "\r\n")
+    assert [text.removeprefix("#graphql\r\n") for text in texts(crlf)] == ["{ a }"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        "const gql = 1, graphql = 2",
+        "import gql from 'graphql-tag'; import { graphql } from `x`",
+        "// gql`{ a }`",
+        "/* gql`{ a }` */",
+        "const a = 'gql`{ a }`', b = \"graphql`{ a }`\"",
+        "const a = `gql\\`{ a }\\``",
+        "const a = <p>gql`no` and graphql(`no`)</p>",
+        "const a = /gql`[`]/",
+        "octokit.graphql(`{ a }`)",
+        "this.gql`{ a }`",
+        "client?.graphql(`{ a }`)",
+        "mygql`{ a }`; gqlx`{ a }`; $gql`{ a }`; gql2`{ a }`",
+        "gql(QUERY, { a: `x` })",
+        "gql<T>(QUERY, `x`)",
+        "async function gql<T>(query: string): Promise<T> { return list.map((x) => `${x}`) }",
+        "graphql({ schema, source: `{ a }` })",
+        "graphql(schema, `{ a }`)",
+        "/* GraphQL is nice */ `{ a }`",
+        "const a = `# graphql\n{ a }`",
+        "export function graphql(source: `{ a }`): unknown",
+    ],
+)
+def test_what_only_looks_like_it_is_not(source: str) -> None:
+    assert texts(source) == []
+
+
+def test_without_jsx_a_bracket_is_a_type() -> None:
+    source = "const a = <Foo>bar; const b = `it's`; const c = x > y; gql`{ a }`"
+    assert texts(source, jsx=False) == ["{ a }"]
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("gql`a\\`b`", "a`b"),
+        ("gql`a\\\\b`", "a\\b"),
+        ("gql`\\n\\t\\u0041\\u{1F600}\\uD83D\\uDE00\\x41`", "\n\tA\U0001f600\U0001f600A"),
+        ("gql`\\uD83D`", "�"),
+        ("gql`\\u{FFFFFFFF}`", "�"),
+        ("gql`a\\\nb\\\r\nc`", "abc"),
+        ("gql`a\\$\\{b}`", "a${b}"),
+        ("gql`a\r\n$b`", "a\r\n$b"),
+        ("gql('a\\'\\n\"')", "a'\n\""),
+        ("gql`a ${b} c`", "a      c"),
+        ("gql`${\n b\n}`", "  \n  \n "),
+        ("gql`${`}${x}`}${'`'}`", " " * len("${`}${x}`}${'`'}")),
+        ("gql`a ${fn({ a: `}` })} b`", f"a {' ' * len('${fn({ a: `}` })}')} b"),
+    ],
+)
+def test_text_is_as_javascript_reads_it(source: str, text: str) -> None:
+    assert texts(source) == [text]
+
+
+def test_where_each_part_stands() -> None:
+    source = "x\ngql`a\\`b${c}d\\n`"
+    (literal,) = find_literals(source, jsx=True)
+    assert literal == Literal("a`b    d\n", ((0, 6), (2, 9), (9, 17)), (3,))
+    for offset, place in literal.places[:2]:
+        assert literal.text[offset] == source[place]
+
+
+def test_several_are_found_in_order() -> None:
+    source = "gql`a ${gql`b`}`; const r = /x/; graphql('c'); /* GraphQL */ `d`; `#graphql\ne`"
+    assert texts(source) == ["b", f"a {' ' * len('${gql`b`}')}", "c", "d", "#graphql\ne"]
+
+
+def test_a_template_that_is_never_closed_is_taken_to_the_end() -> None:
+    assert texts("gql`query { a") == ["query { a"]
+    assert texts("const a = `x ${ gql`query { a") == ["query { a"]
+
+
+@pytest.mark.parametrize(
+    "piece", ["<a>(b);", "<a b={c}>", "`${", "{a: (<b>{`${", "/* */", "'", "gql<", "gql<A<", "<", "</", "gql("]
+)
+def test_a_large_source_takes_no_longer_than_it_is_large(piece: str) -> None:
+    """Where reading went back to the beginning each time, this would not end before the test's time is up."""
+    find_literals("gql" + f"x = {piece}\n" * 10_000, jsx=True)

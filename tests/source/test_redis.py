@@ -1,0 +1,236 @@
+"""Several processes over one Redis: together they call as often as one, and without it each goes on alone.
+
+They run against a real redis-server (Debian's package of that name), which each test starts for itself.
+"""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.accounts.account import Account
+from gateway.ask import landmark_variables
+from gateway.execution.executor import Outcome
+from gateway.sandbox import Fault, Sandbox
+from gateway.source.lifetimes import Lifetimes
+from gateway.source.memory import MemoryCache
+from gateway.source.redis import RedisCache
+from gateway.source.source import share_slots
+from gateway.twilio.client import Client
+from gateway.twilio.retry import RetryPolicy
+from gateway.twilio.transport import Credentials, Origin
+
+from .test_source import RECEIPTS, THREAD
+
+PATIENCE = 10.0  # Seconds, so that a slow machine does not count as a server that is away.
+
+
+class Server:
+    """A redis-server that can be stopped, started and frozen."""
+
+    def __init__(self, directory: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self._directory = directory
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = ["redis-server", "--port", str(self.port), "--save", "", "--dir", self._directory]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if b"eady to accept connections" in line:
+                return
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+
+
+@pytest.fixture
+def server(tmp_path: Any) -> Iterator[Server]:
+    if shutil.which("redis-server") is None:
+        pytest.skip("no redis-server: install Debian's package redis-server")
+    server = Server(str(tmp_path))
+    server.start()
+    yield server
+    server.stop()
+
+
+@asynccontextmanager
+async def replicas(
+    sandbox: Sandbox, server: Server, count: int = 2, lifetimes: Lifetimes | None = None, patience: float = PATIENCE
+) -> AsyncIterator[list[Account]]:
+    """So many gateways, each with a client, a memory and connections of its own."""
+    origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
+    async with AsyncExitStack() as stack:
+        made = []
+        for _ in range(count):
+            client = await stack.enter_async_context(Client(origin, retries=RetryPolicy(first_delay=0.0)))
+            remote = await stack.enter_async_context(RedisCache(server.url, "test", patience=patience))
+            made.append(Account(client, cache=MemoryCache(2**24), lifetimes=lifetimes, remote=remote))
+        yield made
+
+
+async def ask(operations: Account, sandbox: Sandbox, query: str = THREAD, **options: Any) -> Outcome:
+    return await operations.run(query, variables=landmark_variables(query, sandbox.landmarks), **options)
+
+
+async def test_processes_in_turn_call_once(sandbox: Sandbox, server: Server) -> None:
+    async with replicas(sandbox, server) as (one, other):
+        first = await ask(one, sandbox)
+        calls = len(sandbox.calls)
+        second = await ask(other, sandbox)
+        assert (second.data, second.failures, second.calls) == (first.data, (), 0)
+        assert len(sandbox.calls) == calls == len(set(sandbox.paths))
+
+
+async def test_processes_at_one_time_call_once(sandbox: Sandbox, server: Server) -> None:
+    sandbox.faults.add("*", Fault(latency=(0.0, 0.05)))
+    async with replicas(sandbox, server, 3) as three:
+        outcomes = await asyncio.gather(*(ask(each, sandbox) for each in three))
+    assert all(outcome.data == outcomes[0].data and not outcome.failures for outcome in outcomes)
+    assert len(sandbox.calls) == len(set(sandbox.paths)) == sum(outcome.calls for outcome in outcomes)
+
+
+async def test_a_lost_lease_costs_a_call_and_no_answer(sandbox: Sandbox, server: Server) -> None:
+    """One that leads leaves; another takes over."""
+    rule = sandbox.faults.add("*", Fault("hang"))
+    async with replicas(sandbox, server) as (one, other):
+        leading = asyncio.create_task(ask(one, sandbox, RECEIPTS))
+        await sandbox.until(lambda: len(sandbox.calls) == 1)
+        following = asyncio.create_task(ask(other, sandbox, RECEIPTS))
+        await asyncio.wait({following}, timeout=0.1)
+        assert len(sandbox.calls) == 1
+        sandbox.faults.remove(rule)
+        leading.cancel()
+        outcome = await following
+    assert (outcome.failures, outcome.calls, len(sandbox.calls)) == ((), 1, 2)
+
+
+async def test_what_is_not_kept_is_not_waited_for(sandbox: Sandbox, server: Server) -> None:
+    """Nobody waits for a lease to run out: not where nothing is kept, nor when what was kept has become too old."""
+    for lifetimes in (Lifetimes(0, 0, 0, 0, 0, 0), Lifetimes(0.05, 0.05, 0.05, 0.05, 0.05, 0.05)):
+        async with replicas(sandbox, server, lifetimes=lifetimes) as (one, other):
+            for each in (one, other, one, other):
+                began = asyncio.get_running_loop().time()
+                assert (await ask(each, sandbox)).failures == ()
+                assert asyncio.get_running_loop().time() - began < 2.5
+
+
+async def test_an_error_is_everyones_own(sandbox: Sandbox, server: Server) -> None:
+    sandbox.faults.add("*", Fault("status", status=403))
+    async with replicas(sandbox, server) as both:
+        outcomes = await asyncio.gather(*(ask(each, sandbox, RECEIPTS) for each in both))
+    assert [[failure.error.code for failure in each.failures] for each in outcomes] == [["UPSTREAM_REJECTED"]] * 2
+
+
+async def test_without_the_server_everyone_goes_on_alone(sandbox: Sandbox, server: Server) -> None:
+    async with replicas(sandbox, server, lifetimes=Lifetimes(0, 0, 0, 0, 0, 0)) as (one, _):
+        await ask(one, sandbox)
+        server.stop()
+        with capture_logs() as log:
+            for _ in range(3):
+                began = asyncio.get_running_loop().time()
+                assert (await ask(one, sandbox)).failures == ()
+                assert asyncio.get_running_loop().time() - began < 2.5
+            server.start()
+            await asyncio.sleep(1.1)  # The pause before it is asked again is what is looked at here.
+            assert (await ask(one, sandbox)).failures == ()
+    assert [line["event"] for line in log] == ["shared cache away", "shared cache back"]
+
+
+async def test_a_server_that_hangs_costs_a_moment(sandbox: Sandbox, server: Server) -> None:
+    async with replicas(sandbox, server, patience=0.1) as (one, other):
+        await ask(one, sandbox, RECEIPTS)
+        assert server.process is not None
+        os.kill(server.process.pid, 19)  # SIGSTOP
+        try:
+            began = asyncio.get_running_loop().time()
+            outcome = await ask(other, sandbox)
+            assert outcome.failures == ()
+            assert asyncio.get_running_loop().time() - began < 2.5
+        finally:
+            os.kill(server.process.pid, 18)  # SIGCONT
+
+
+async def test_a_busy_process_does_not_take_the_server_for_away(server: Server) -> None:
+    """Its timer runs out before it gets to see an answer that was there in time."""
+    async with RedisCache(server.url, "busy", patience=1.0) as cache:
+        await cache.take(["key"])
+        asking = asyncio.create_task(cache.take(["key"]))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        time.sleep(1.1)  # noqa: ASYNC251 - a busy process is what is looked at here.
+        await asking
+        assert cache.counts == {"answer": 2}
+
+
+async def test_what_cannot_be_read_is_read_from_twilio(sandbox: Sandbox, server: Server) -> None:
+    async with replicas(sandbox, server) as (one, other):
+        first = await ask(one, sandbox, RECEIPTS)
+        remote: Any = one._shared._remote
+        names = await remote._redis.keys("*Receipts*")
+        for name in names:
+            await remote._redis.set(name, b"\x00" * 8 + b'{"meta": {}, "delivery_receipts": [{"sid": 1}]}')
+        second = await ask(other, sandbox, RECEIPTS)
+        assert (second.data, second.calls) == (first.data, 1)
+
+
+async def test_a_lease_of_ones_own_is_not_waited_for(server: Server) -> None:
+    """Its answer may have been lost on the way."""
+    async with (
+        RedisCache(server.url, "lease", patience=PATIENCE) as one,
+        RedisCache(server.url, "lease", patience=PATIENCE) as other,
+    ):
+        assert (await one.take(["key"])).leased == {"key"}
+        assert (await one.take(["key"])).leased == {"key"}
+        assert (await other.take(["key"])).awaited == {"key"}
+
+
+async def test_slots_are_shared(sandbox: Sandbox, server: Server) -> None:
+    """Each has what it wants, in blocks; together they stay within the account's."""
+    async with (
+        RedisCache(server.url, "slots", patience=PATIENCE) as one,
+        RedisCache(server.url, "slots", patience=PATIENCE) as other,
+    ):
+        assert await one.share(20, 16, 1000.0, 3.0) == 16
+        assert await other.share(20, 16, 1000.0, 3.0) == 4
+        assert await one.share(20, 8, 1001.0, 3.0) == 8
+        assert await other.share(20, 16, 1001.0, 3.0) == 12
+        assert await other.share(20, 20, 1005.0, 3.0) == 20  # The one has not been heard of.
+        assert await one.share(20, 8, 1005.0, 3.0) == 1
+
+
+async def test_replicas_together_keep_to_the_accounts_slots(sandbox: Sandbox, server: Server) -> None:
+    sandbox.faults.add("*", Fault(latency=0.01))
+    origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(Client(origin, concurrency=20)) for _ in range(2)]
+        caches = [await stack.enter_async_context(RedisCache(server.url, "slots", patience=PATIENCE)) for _ in clients]
+        for client, cache in zip(clients, caches, strict=True):
+            client.limiter.allow(await cache.share(20, 8, time.time(), 3.0) or 20)
+        sharing = [
+            asyncio.create_task(share_slots(client.limiter, cache))
+            for client, cache in zip(clients, caches, strict=True)
+        ]
+        tickets = [
+            client.read(f"Services?PageSize={number + 1}", lambda target, answer: answer.status)
+            for client in clients
+            for number in range(100)
+        ]
+        assert await asyncio.gather(*tickets) == [200] * 200
+        for task in sharing:
+            task.cancel()
+    assert sandbox.max_in_flight <= 20

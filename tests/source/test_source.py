@@ -1,0 +1,352 @@
+"""What is known from before is not asked again while it is good; and what one may not see, nobody's answer shows."""
+
+import asyncio
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+from gateway.accounts.account import Account
+from gateway.ask import landmark_variables
+from gateway.sandbox import Fault, Sandbox
+from gateway.source.lifetimes import Lifetimes, is_final
+from gateway.source.memory import Entry, MemoryCache
+from gateway.twilio.client import Client
+
+THREAD = """query Q($serviceSid: ID!, $conversationSid: ID!) {
+  service(sid: $serviceSid) { friendlyName conversation(sid: $conversationSid) { friendlyName
+    messages(first: 50) { edges { node { body receipts { edges { node { status participant { channel } } } } } } }
+  } }
+}"""
+RECEIPTS = """query Q($serviceSid: ID!, $conversationSid: ID!, $messageSid: ID!) {
+  service(sid: $serviceSid) { conversation(sid: $conversationSid) { message(sid: $messageSid) {
+    receipts { edges { node { sid status participantSid } } }
+  } } }
+}"""
+
+
+class Asked:
+    """Operations with a memory, and the sandbox behind them."""
+
+    def __init__(self, sandbox: Sandbox, client: Client, lifetimes: Lifetimes | None = None) -> None:
+        self.sandbox = sandbox
+        self.cache = MemoryCache(2**24)
+        self.operations = Account(client, cache=self.cache, lifetimes=lifetimes)
+
+    async def __call__(self, query: str, **options: Any) -> tuple[Any, list[str], dict[str, Any]]:
+        """The data, the paths that were called for it, and the extensions."""
+        self.sandbox.reset()
+        given = landmark_variables(query, self.sandbox.landmarks)
+        outcome = await self.operations.run(query, variables=given, **options)
+        assert not outcome.failures or options.get("services") is not None or outcome.extensions.get("stale")
+        return outcome.data, list(self.sandbox.paths), outcome.extensions
+
+    def age(self, seconds: float, holds: Callable[[str], bool] = lambda key: True) -> None:
+        """Let what is known be older than it is."""
+        for key, entry in self.cache._entries.items():
+            if holds(key):
+                entry.read_at -= seconds
+        self.cache.changes += 1
+
+
+@pytest.fixture
+def asked(sandbox: Sandbox, client: Client) -> Asked:
+    return Asked(sandbox, client)
+
+
+async def test_what_is_good_is_not_asked_again(asked: Asked) -> None:
+    cold, calls, _ = await asked(THREAD)
+    assert len(calls) > 40
+    assert await asked(THREAD, trace=False) == (cold, [], {})
+    asked.age(3)
+    warm, calls, _ = await asked(THREAD)
+    # The messages may have changed; of the receipts, those at their last status have not.
+    assert warm == cold
+    assert [call.partition("/Messages")[2] for call in calls[:1]] == ["?PageSize=50"]
+    assert all("/Receipts?" in call for call in calls[1:])
+    assert len(calls) < 30
+
+
+async def test_receipts_at_their_last_status_are_kept_for_hours(asked: Asked) -> None:
+    await asked(THREAD)
+    final = {key for key, entry in asked.cache._entries.items() if is_final(key, entry.value)}
+    asked.age(3600)
+    _, calls, _ = await asked(THREAD)
+    lists = {key for key in asked.cache._entries if "/Receipts?" in key}
+    assert {call for call in calls if "/Receipts?" in call} == lists - final
+    assert len(final) > 20
+
+
+async def test_a_list_of_another_length_than_the_message_tells_is_read_again(asked: Asked) -> None:
+    await asked(THREAD)
+    key = next(
+        key
+        for key, entry in asked.cache._entries.items()
+        if "/Receipts?" in key and Lifetimes().of(key, entry.value).given(len(entry.value.rows)) > 2
+    )
+    asked.cache._entries[key].value.rows.pop()
+    asked.age(10)
+    _, calls, _ = await asked(THREAD)
+    assert key in calls
+
+
+async def test_by_sids_alone_receipts_are_good_for_a_moment(asked: Asked) -> None:
+    """Without the message there is no telling whether there are more by now."""
+    await asked(RECEIPTS)
+    assert (await asked(RECEIPTS))[1] == []
+    asked.age(3)
+    assert len((await asked(RECEIPTS))[1]) == 1
+
+
+async def test_an_answer_that_holds_is_not_made_again(asked: Asked) -> None:
+    cold, _, _ = await asked(THREAD)
+    again, _, _ = await asked(THREAD)
+    runs = asked.operations.runs.copy()
+    kept, calls, _ = await asked(THREAD)
+    assert kept is again
+    assert kept == cold
+    assert calls == []
+    assert asked.operations.runs == runs
+    assert asked.operations.lookups["answer"] == 1
+    asked.age(3)  # An answer is good for no longer than the messages in it.
+    _, calls, _ = await asked(THREAD)
+    assert calls
+    assert asked.operations.lookups["answer"] == 1
+
+
+async def test_an_answer_that_holds_ends_with_time_alone(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        await asked(THREAD)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 1)
+    assert (await asked(THREAD))[1] == []
+    assert asked.operations.lookups["answer"] == 2
+    monkeypatch.setattr(time, "time", lambda: now() + 3)
+    assert (await asked(THREAD))[1]
+    assert asked.operations.lookups["answer"] == 2
+
+
+async def test_an_answer_is_made_again_when_something_of_it_was_read_anew(asked: Asked) -> None:
+    query = """query Q($serviceSid: ID!, $conversationSid: ID!) {
+      service(sid: $serviceSid) { friendlyName conversation(sid: $conversationSid) { friendlyName } } }"""
+    for _ in range(3):
+        before, _, _ = await asked(query)
+    assert asked.operations.lookups["answer"] == 1
+    sandbox, marks = asked.sandbox, asked.sandbox.landmarks
+    target = f"{sandbox.url}/v1/Services/{marks['service_sid']}/Conversations/{marks['conversation_sid']}"
+    credentials = aiohttp.encode_basic_auth(sandbox.account_sid, sandbox.auth_token)
+    async with aiohttp.ClientSession(headers={"Authorization": credentials}) as http:
+        (await http.post(target, data={"FriendlyName": "Renamed"})).raise_for_status()
+    assert (await asked(query))[0] == before  # Good for a while.
+    await asked(query, no_cache=True)  # This one brings the new name, and no answer shows the old one from then on.
+    after, calls, _ = await asked(query)
+    assert calls == []
+    assert after["service"]["conversation"]["friendlyName"] == "Renamed"
+
+
+@pytest.mark.parametrize("options", [{"services": frozenset()}, {"trace": True}, {"fresh": True}, {"dry_run": True}])
+async def test_an_answer_that_is_kept_is_for_its_equals_alone(asked: Asked, options: dict[str, Any]) -> None:
+    """Above all not for those who may see less."""
+    for _ in range(3):
+        known, _, _ = await asked(THREAD)
+    data, _, extensions = await asked(THREAD, **options)
+    assert data is not known
+    assert asked.operations.lookups["answer"] == 1
+    assert data == known or options.keys() <= {"services", "dry_run"}
+    assert bool(extensions) == (options.keys() <= {"trace", "dry_run"})
+    if "services" in options:
+        assert data == {"service": None}
+
+
+async def test_kept_answers_hold_no_more_than_is_counted(asked: Asked) -> None:
+    """Neither what was asked, however long, nor what has been read anew since."""
+    query = "query Q($serviceSid: ID!) { service(sid: $serviceSid) { friendlyName } }%s"
+    given = landmark_variables(query % "", asked.sandbox.landmarks)
+    await asked(query % "")
+    (key,) = asked.cache._entries
+    await asked.operations.run(query % (" " * 50_000), variables=given)  # Its document is parsed, and kept, once.
+    replaced = asked.cache._entries[key].value
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        counted = asked.cache.bytes
+        for number in range(20):
+            variables = given | {"unused": f"{number}{'x' * 200_000}"}
+            for _ in range(2):
+                outcome = await asked.operations.run(query % (" " * 50_000), variables=variables)
+                assert outcome.failures == ()
+        del variables, outcome
+        taken, counted = tracemalloc.get_traced_memory()[0] - before, asked.cache.bytes - counted
+    finally:
+        tracemalloc.stop()
+    assert sum(isinstance(key, tuple) for key in asked.cache._entries) == 21
+    assert taken < counted
+    await asked(query % "", no_cache=True)
+    assert asked.cache._entries[key].value is not replaced
+    assert sys.getrefcount(replaced) == 2  # This test's own, and the call's.
+
+
+async def test_a_kept_answer_takes_room_as_all_else_does(sandbox: Sandbox, client: Client) -> None:
+    asked = Asked(sandbox, client)
+    for _ in range(2):
+        await asked(THREAD)
+    (size,) = [entry.size for key, entry in asked.cache._entries.items() if isinstance(key, tuple)]
+    assert size > 6 * 10_000
+    asked.cache.most_bytes = 8 * size - 1  # One that would take more than an eighth is not kept.
+    asked.age(1000, lambda key: isinstance(key, str))
+    for _ in range(3):
+        await asked(THREAD)
+    assert asked.operations.lookups["answer"] == 0
+
+
+async def test_no_cache_asks_again_and_remembers(asked: Asked) -> None:
+    await asked(RECEIPTS)
+    _, calls, _ = await asked(RECEIPTS, no_cache=True)
+    assert len(calls) == 4  # And looks up what its sids name.
+    assert (await asked(RECEIPTS))[1] == []
+
+
+async def test_someone_who_has_just_joined_is_found(asked: Asked) -> None:
+    """The list of participants is good for longer than it takes to join and be written to."""
+    await asked(THREAD)
+    marks = asked.sandbox.landmarks
+    thread = f"Services/{marks['service_sid']}/Conversations/{marks['conversation_sid']}"
+    key = f"{thread}/Participants?PageSize=100"
+    page = asked.cache._entries[key].value
+    named = next(entry.value.rows[0] for key, entry in asked.cache._entries.items() if "/Receipts?" in key)
+    gone = next(row for row in page.rows if row.sid == named.participant_sid)
+    page.rows.remove(gone)
+    page.__dict__.pop("by_sid", None)
+    data, calls, _ = await asked(THREAD)
+    assert calls == [key]
+    assert data == (await asked(THREAD, no_cache=True))[0]
+    assert gone.sid in {row.sid for row in asked.cache._entries[key].value.rows}
+
+
+async def test_one_who_has_left_costs_one_look_and_no_more(sandbox: Sandbox, asked: Asked) -> None:
+    query = """query Q($serviceSid: ID!) { service(sid: $serviceSid) {
+      conversations(first: 50) { edges { node { messages(first: 20) { edges { node {
+        receipts { edges { node { participantSid participant { sid channel } } } } } } } } } } } }"""
+    cold, _, _ = await asked(query)
+    warm, calls, _ = await asked(query)
+    assert warm == cold
+    assert len(calls) == len(set(calls))
+    assert all("/Participants?" in call for call in calls)
+
+
+async def test_what_is_a_little_old_is_shown_while_it_is_read_again(asked: Asked) -> None:
+    query = "query Q($serviceSid: ID!) { service(sid: $serviceSid) { friendlyName } }"
+    before, _, _ = await asked(query)
+    asked.age(70)
+    data, calls, extensions = await asked(query, trace=True)
+    assert data == before
+    (listener,) = extensions["upstream"]["calls"]
+    assert (listener["source"], listener["reason"]) == ("shared", "shown while it is read again")
+    await asked.sandbox.until(lambda: len(asked.sandbox.calls) == 1 and asked.sandbox.in_flight == 0)
+    assert calls in ([], asked.sandbox.paths)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    asked.age(130)
+    assert len((await asked(query))[1]) == 1  # Too old to be shown.
+
+
+async def test_reading_again_in_the_background_blocks_nobody(asked: Asked) -> None:
+    """However long Twilio asks to wait."""
+    query = "query Q($serviceSid: ID!) { service(sid: $serviceSid) { friendlyName } }"
+    await asked(query)
+    asked.age(70)
+    asked.sandbox.faults.add("*", Fault("status", status=429, retry_after="3600", times=1))
+    await asked(query)
+    await asked.sandbox.until(lambda: len(asked.sandbox.calls) == 1 and asked.sandbox.in_flight == 0)
+    asked.age(200)
+    data, calls, _ = await asked(query)
+    assert data["service"]["friendlyName"]
+    assert len(calls) == 1
+
+
+async def test_while_twilio_is_away_receipts_that_cannot_change_are_shown_and_marked(asked: Asked) -> None:
+    await asked(THREAD)
+    key = next(key for key, entry in asked.cache._entries.items() if is_final(key, entry.value) and entry.value.rows)
+    given = landmark_variables(RECEIPTS, asked.sandbox.landmarks) | {"messageSid": key.split("/")[5]}
+    known = await asked.operations.run(RECEIPTS, variables=given)
+    asked.age(3600)
+    asked.sandbox.faults.add("*", Fault("status", status=503))
+    await asked.operations.run(THREAD, variables=landmark_variables(THREAD, asked.sandbox.landmarks))
+    outcome = await asked.operations.run(RECEIPTS, variables=given)
+    assert outcome.data == known.data
+    assert outcome.failures == ()
+    assert outcome.extensions["stale"] == [key]
+
+
+async def test_errors_are_not_remembered(asked: Asked) -> None:
+    rule = asked.sandbox.faults.add("*", Fault("status", status=403))
+    outcome = await asked.operations.run(RECEIPTS, variables=landmark_variables(RECEIPTS, asked.sandbox.landmarks))
+    assert [failure.error.code for failure in outcome.failures] == ["UPSTREAM_REJECTED"]
+    asked.sandbox.faults.remove(rule)
+    assert (await asked(RECEIPTS))[0]["service"]["conversation"]["message"]["receipts"]["edges"]
+
+
+@pytest.mark.parametrize("state", ["cold", "warm", "interleaved"])
+async def test_nobody_sees_what_they_may_not(asked: Asked, state: str) -> None:
+    """Whatever others have asked, before or meanwhile, a caller limited to one service is told nothing of another."""
+    query = """query Q($serviceSid: ID!, $otherServiceSid: ID!) {
+      own: service(sid: $serviceSid) { friendlyName } other: service(sid: $otherServiceSid) { friendlyName }
+      services(first: 100) { edges { node { sid friendlyName } } }
+    }"""
+    own = frozenset({asked.sandbox.landmarks["service_sid"]})
+    everything = asyncio.create_task(asked(query)) if state == "interleaved" else None
+    if state == "warm":
+        await asked(query)
+    data, _, _ = await asked(query, services=own)
+    assert data["own"]["friendlyName"]
+    assert data["other"] is None
+    assert [edge["node"]["sid"] for edge in data["services"]["edges"]] == list(own)
+    if everything is not None:
+        assert len((await everything)[0]["services"]["edges"]) > 2
+
+
+async def test_the_trace_tells_what_was_known_and_what_was_shared(asked: Asked) -> None:
+    await asked(RECEIPTS)
+    _, _, extensions = await asked(RECEIPTS, trace=True)
+    assert [call["source"] for call in extensions["upstream"]["calls"] if "Receipts" in call["path"]] == ["shared"]
+    assert extensions["cost"] == {"requested": 1, "planned": 0, "actual": 0}
+    assert extensions["upstream"]["count"] == 0
+    asked.sandbox.faults.add("*", Fault(latency=0.05))
+    asked.age(10)
+    given = landmark_variables(RECEIPTS, asked.sandbox.landmarks)
+    both = await asyncio.gather(*(asked.operations.run(RECEIPTS, variables=given, trace=True) for _ in range(2)))
+    sources = [
+        call["source"]
+        for outcome in both
+        for call in outcome.extensions["upstream"]["calls"]
+        if "Receipts" in call["path"]
+    ]
+    assert sources == ["network", "coalesced"]
+    assert [outcome.extensions["cost"]["actual"] for outcome in both] == [1, 0]
+    assert [outcome.extensions["cost"]["planned"] for outcome in both] == [1, 1]
+
+
+def test_the_memory_keeps_to_its_bytes() -> None:
+    cache = MemoryCache(1000)
+    for number in range(20):
+        cache.put(str(number), Entry(number, 0.0, 100))
+        assert cache.get("0") is not None
+    assert (cache.bytes, len(cache)) == (1000, 10)
+    assert cache.get("1") is None
+    cache.put("0", Entry(0, 0.0, 50))
+    assert cache.bytes == 950
+    cache.put("large", Entry(0, 0.0, 500))
+    assert cache.get("large") is None
+    assert cache.bytes == 950
+
+
+@pytest.mark.parametrize("lifetimes", [Lifetimes(), Lifetimes(0, 0, 0, 0, 0, 0)])
+async def test_a_lifetime_of_nothing_is_nothing(sandbox: Sandbox, client: Client, lifetimes: Lifetimes) -> None:
+    asked = Asked(sandbox, client, lifetimes)
+    _, cold, _ = await asked(THREAD)
+    _, again, _ = await asked(THREAD)
+    assert len(again) == (0 if lifetimes.services else len(cold))
