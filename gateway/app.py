@@ -18,9 +18,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from gateway.accounts.account import Account, Limits
+from gateway.accounts.account import Account
+from gateway.accounts.limits import Limits
 from gateway.callers.callers import Callers
 from gateway.errors import BadRequest
+from gateway.graph.schema import shared_executor
 from gateway.settings import JwtSettings, Settings
 from gateway.source.memory import MemoryCache
 from gateway.source.source import share_slots
@@ -60,12 +62,18 @@ def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str
     opening tabs use the values of variables that are `known`, as those of the demo's sandbox.
     """
     client = create_client(settings)
-    limits = Limits(settings.deadline, settings.cost_max, settings.cost_limit, settings.queue, settings.caller_budget)
+    limits = Limits(
+        deadline=settings.deadline,
+        cost_max=settings.cost_max,
+        cost_limit=settings.cost_limit,
+        max_operations=settings.queue,
+        caller_budget=settings.caller_budget,
+    )
     remote = _remote_cache(settings)
     account = Account(
         client,
         limits,
-        introspection=settings.introspection,
+        executor=shared_executor(introspection=settings.introspection),
         cache=MemoryCache(settings.cache_bytes),
         lifetimes=settings.lifetimes,
         remote=remote,

@@ -14,11 +14,12 @@ __all__ = ["ask_sandbox", "ask_url", "landmark_variables"]
 async def ask_sandbox(document: str, variables: dict[str, Any], operation_name: str | None) -> dict[str, Any]:
     """The answer of a gateway over a small sandbox. Variables named like its landmarks need not be given."""
     from gateway.accounts.account import Account
+    from gateway.accounts.operation import Operation
     from gateway.app import create_client
 
     async with Sandbox() as sandbox, create_client(settings_for(sandbox)) as client:
         given = landmark_variables(document, sandbox.landmarks) | variables
-        outcome = await Account(client).run(document, variables=given, operation_name=operation_name)
+        outcome = await Account(client).run(Operation(document, variables=given, name=operation_name))
     answer: dict[str, Any] = {"data": outcome.data} if outcome.executed else {}
     if outcome.failures:
         answer["errors"] = [failure.as_json() for failure in outcome.failures]

@@ -93,6 +93,7 @@ class Gateway:
         operation_name: str | None = None,
         **more: Any,
     ) -> Answer:
+        from gateway.accounts.operation import Operation
         from gateway.ask import landmark_variables
         from gateway.execution.inputs import undeclared
 
@@ -102,13 +103,15 @@ class Gateway:
             attempts.append((attempt.began, target))
 
         outcome = await self._account.run(
-            document,
-            variables=landmark_variables(document, self._sandbox.landmarks) | (variables or {}) | more,
-            operation_name=operation_name,
-            no_cache=fresh,
-            seconds=seconds,
-            trace=True,
-            on_attempt=note,
+            Operation(
+                document,
+                variables=landmark_variables(document, self._sandbox.landmarks) | (variables or {}) | more,
+                name=operation_name,
+                no_cache=fresh,
+                timeout=seconds,
+                trace=True,
+                on_attempt=note,
+            )
         )
         unknown = undeclared(document, more)
         if unknown:

@@ -16,6 +16,7 @@ import pytest
 import uvloop
 
 from gateway.accounts.account import Account
+from gateway.accounts.operation import Operation
 from gateway.app import create_app
 from gateway.ask import landmark_variables
 from gateway.demo import settings_for
@@ -129,7 +130,7 @@ class Ask:
     async def __call__(self, query: str, *, no_cache: bool = False, **variables: Any) -> Answer:
         self.sandbox.reset()
         given = landmark_variables(query, self.sandbox.landmarks) | variables
-        outcome = await self.operations.run(query, variables=given, no_cache=no_cache)
+        outcome = await self.operations.run(Operation(query, variables=given, no_cache=no_cache))
         return Answer(outcome.data, [failure.as_json() for failure in outcome.failures], list(self.sandbox.paths))
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from inspect import isawaitable
 from operator import itemgetter
-from typing import Any
+from typing import Any, Protocol
 
 from cachetools import LRUCache
 from graphql import (
@@ -36,55 +36,18 @@ from gateway.errors import (
     ValidationFailed,
 )
 from gateway.execution.bounds import Bounds, parse_within
-from gateway.execution.engine import IncrementalPayload, Pending, Run
+from gateway.execution.engine import Run
 from gateway.execution.estimate import Estimate
 from gateway.execution.failures import Failure, failure_of
 from gateway.execution.inputs import variable_reader
+from gateway.execution.outcome import Outcome, Subsequent
 from gateway.execution.plan import NeedsReference, Plan, condition_variables, only_introspection, without_defer
 
-__all__ = ["Executor", "Outcome"]
+__all__ = ["Executor", "Request"]
 
 _CACHED_CHARACTERS = 2**19  # A parsed document takes about 80 bytes of memory for each character of its text.
 _ERRORS_MAX = 20
 _CACHED_WEIGHT = 40_000  # In steps of plans, of about a kilobyte each, and as much of their documents.
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What came of a request: data and failures, or, when it failed before execution, failures alone."""
-
-    data: dict[str, Any] | None
-    failures: tuple[Failure, ...] = ()
-    executed: bool = True
-    """Whether execution began; if not there is no `data` in the answer, not even null."""
-    operation: str | None = None
-    """The operation's name, where it has one."""
-    document: str = ""
-    """What its document is called by in the log: the beginning of its SHA-256."""
-    calls: int = 0
-    """The upstream reads that were made for it."""
-    planned: int = 0
-    """The upstream reads that it needed."""
-    requested: int = 0
-    """The upstream reads it could have taken, in the worst case."""
-    extensions: dict[str, Any] = field(default_factory=dict)
-    max_age: Callable[[], float] = field(default=float, repr=False)
-    """How many seconds the answer is good for from now on; 0 unless whoever ran the operation knows better."""
-    shared_with: str | None = None
-    """The request that it was made for, when that is another one which asked the same."""
-    budget: dict[str, int] | None = None
-    """How the caller's budget stands after it, where there is one."""
-    encoded: bytes | None = field(default=None, repr=False)
-    """The answer's JSON, once it has been made."""
-    later: list[Pending] = field(default_factory=list)
-    """The places where something was deferred, which `rest` brings."""
-    rest: AsyncGenerator[IncrementalPayload, None] | None = field(default=None, repr=False)
-    """What was deferred, frame by frame."""
-
-    @property
-    def code(self) -> str:
-        """`ok`, or the code of the first failure."""
-        return self.failures[0].error.code if self.failures else "ok"
 
 
 @dataclass(slots=True)
@@ -134,41 +97,32 @@ class Executor:
         self.runs: Counter[str] = Counter()
         """How often the engine ran an operation, and how often graphql-core did, by the reason."""
 
-    async def run(
-        self,
-        text: str,
-        context: Any,
-        *,
-        variables: dict[str, Any] | None = None,
-        operation_name: str | None = None,
-        engine: bool = True,
-        dry_run: bool = False,
-        defer: bool = False,
-    ) -> Outcome:
-        """Carry out one operation of the document `text`. Every failure is in the outcome; nothing is raised for one.
+    async def run(self, request: Request, context: Any) -> Outcome:
+        """Execute an operation. Every failure is in the outcome; nothing is raised for one.
 
-        Without `engine`, graphql-core does: the reference that the engine is held to. A `dry_run` reads nothing, and tells
-        what would be read. With `defer`, what stands in fragments with `@defer` is left to the outcome's `rest`, which is to
-        be listened to, or closed, while the context is open; else `@defer` means nothing.
+        With `request.reference`, graphql-core executes it: the reference that the engine is compared with. With
+        `request.dry_run` nothing is read; `extensions.plan` holds what would be read. With `request.defer`, what stands in
+        fragments with `@defer` is left to the outcome's `subsequent`; else `@defer` has no effect.
         """
+        text, variables = request.document, request.variables or {}
         try:
-            operation = self._operation(text, operation_name)
-            values = self._coerce(operation, variables or {})
-            plan = self._plan(operation, values, defer)
+            operation = self._operation(text, request.name)
+            values = self._coerce(operation, variables)
+            plan = self._plan(operation, values, request.defer)
         except _Invalid as invalid:
             return Outcome(None, invalid.failures, executed=False, document=_fingerprint(text))
         if isinstance(plan, str):
             self.runs[plan] += 1
-            return await self._reference(operation, context, variables or {})
+            return await self._reference(operation, context, variables)
         run = Run(plan, context, values)
         requested = run.estimate.requested
         if requested > context.cost_max:
             return self._too_dear(operation, run.estimate, context.cost_max)
-        if dry_run:
+        if request.dry_run:
             return operation.outcome(None, requested=requested, extensions={"plan": run.estimate.as_json()})
         context.reserve(requested)
         reason = "not asked"
-        if engine:
+        if not request.reference:
             try:
                 data, failures = await run.answer()
             except NeedsReference as unplannable:
@@ -178,14 +132,15 @@ class Executor:
                 self.runs["engine"] += 1
                 if plan.asks_for_schema:
                     self.runs["introspection"] += 1
-                    about_schema, more = self._introspect(operation, variables or {})
+                    about_schema, more = self._introspect(operation, variables)
                     data, failures = data | about_schema, failures + more
                 outcome = operation.outcome(data, failures, requested=requested)
                 if run.deferred:
-                    outcome.later, outcome.rest = run.deferred, run.rest()
+                    outcome.pending = run.deferred
+                    outcome.subsequent = Subsequent(run.rest())
                 return outcome
         self.runs[reason] += 1
-        return replace(await self._reference(operation, context, variables or {}), requested=requested)
+        return replace(await self._reference(operation, context, variables), requested=requested)
 
     def check(self, text: str) -> tuple[Failure, ...]:
         """What keeps the operations of a document from being carried out, whatever their variables; nothing for most."""
@@ -302,6 +257,34 @@ class Executor:
         if weight <= _CACHED_WEIGHT // 8:
             self._plans[key] = plan, weight
         return plan
+
+
+class Request(Protocol):
+    """What the executor reads of an operation."""
+
+    @property
+    def document(self) -> str:
+        """The document's text."""
+
+    @property
+    def variables(self) -> dict[str, Any] | None:
+        """The variables, as JSON values."""
+
+    @property
+    def name(self) -> str | None:
+        """The name of the operation to execute."""
+
+    @property
+    def reference(self) -> bool:
+        """Whether graphql-core executes it."""
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing is read."""
+
+    @property
+    def defer(self) -> bool:
+        """Whether what stands in `@defer` may come later."""
 
 
 class _Invalid(Exception):

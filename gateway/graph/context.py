@@ -28,7 +28,7 @@ class Context:
     """The sids of the services that the caller may read; None for all."""
     cost_max: int = 5000
     """Upstream calls that one operation may ask for, in the worst case."""
-    call_limit: int = 500
+    cost_limit: int = 500
     """Upstream calls that one operation may make."""
     trace: Trace | None = None
     asked: frozenset[str] = frozenset()
@@ -67,7 +67,7 @@ class Context:
     def affords(self, keys: Iterable[str]) -> bool:
         """Whether reading these too is within the limit; if so, they are counted."""
         asked = self.asked.union(key for key in keys if not self.loaders.knows(key))
-        if len(asked) > self.call_limit:
+        if len(asked) > self.cost_limit:
             return False
         self.asked = asked
         return True
@@ -77,7 +77,7 @@ class Context:
         if not self.affords(keys):
             raise CostLimitExceeded(
                 f"The operation has made {len(self.asked)} upstream calls and needs {len(keys)} more at once; "
-                f"{self.call_limit} are allowed. Ask for less at a time."
+                f"{self.cost_limit} are allowed. Ask for less at a time."
             )
 
     def start_again(self) -> None:

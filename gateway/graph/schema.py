@@ -1,6 +1,7 @@
 """The schema: an ordinary Strawberry schema, and its text."""
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import strawberry
@@ -19,12 +20,13 @@ from graphql import (
 )
 from strawberry.schema.config import StrawberryConfig
 
+from gateway.execution.executor import Executor
 from gateway.graph.error_codes import ErrorCode
 from gateway.graph.query import Query
 from gateway.graph.scalars import SCALARS
 from gateway.graph.types import RESOURCES
 
-__all__ = ["make_schema", "print_schema"]
+__all__ = ["make_schema", "print_schema", "shared_executor"]
 
 _DEFER = GraphQLDirective(
     "defer",
@@ -49,6 +51,12 @@ def make_schema() -> strawberry.Schema:
     )
     schema._schema.directives = (*schema._schema.directives, _DEFER)
     return schema
+
+
+@cache
+def shared_executor(*, introspection: bool = True) -> Executor:
+    """Return the executor of this process, with its cached documents and plans; made on the first call."""
+    return Executor(make_schema(), introspection=introspection)
 
 
 def print_schema() -> str:

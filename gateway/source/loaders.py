@@ -42,7 +42,7 @@ class Missing(Exception):
 
 
 class Loaders:
-    """What one request has read and is reading. Use it as an async context manager: on leaving, it waits for nothing more."""
+    """What one request has read and is reading. Use it as an async context manager, or `open` and `close` it."""
 
     def __init__(self, shared: Source, request: ReadOptions | None = None) -> None:
         """Take the reads of all requests, and what this one wants of them."""
@@ -51,7 +51,7 @@ class Loaders:
         """Reads that were decided on: with those that another request's read answers."""
         self.stale: dict[str, None] = {}
         """What is shown though it is old, since Twilio does not answer."""
-        self._shared = shared
+        self._source = shared
         self._began = time.time()
         self._rows: dict[str, Row | GatewayError] = {}
         self._pages: dict[str, Page | GatewayError] = {}
@@ -79,22 +79,30 @@ class Loaders:
         deadline = self.request.deadline
         return deadline is not None and asyncio.get_running_loop().time() >= deadline
 
-    async def __aenter__(self) -> Self:
+    def open(self) -> None:
+        """Start the deadline."""
         if self.request.deadline is not None:
             self._end = asyncio.get_running_loop().call_at(self.request.deadline, self._expire)
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Wait for nothing more: reads that nobody else waits for are cancelled."""
         self._closed = True
         if self._end is not None:
             self._end.cancel()
             self._end = None
         for ticket in self._tickets:
             ticket.cancel()
-        # The loaders know us. What was read is to be freed now, and not when the garbage collector comes by.
+        # The loaders refer back to this object: without them, what was read is freed now and not by the garbage collector.
         self._row_loader = self._page_loader = None
+
+    async def __aenter__(self) -> Self:
+        self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def item(self, path: str) -> Row:
         """The record at `path`, by its own read or from a page that was read; raises `Missing`, or why there is none."""
@@ -155,7 +163,7 @@ class Loaders:
 
     def members(self, list_path: str) -> str:
         """The key of the first page that `member` looks into."""
-        return f"{list_path}?PageSize={self._shared.resource(list_path).page_max}"
+        return f"{list_path}?PageSize={self._source.resource(list_path).page_max}"
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Read what is missing, all at once, and wait until each is known or known to fail."""
@@ -171,14 +179,14 @@ class Loaders:
 
     def knows(self, key: str) -> bool:
         """Whether the key can be had without a call."""
-        return self._shared.knows(key, self.request)
+        return self._source.knows(key, self.request)
 
     def dependencies(self) -> AnswerDependencies | None:
         """What the answer was made of, when all of it was known from before."""
         if self.planned or self.stale or not self._known:
             return None
         values = self._rows | self._pages
-        return self._shared.dependencies({key: values[key] for key in self._known}, self.request)
+        return self._source.dependencies({key: values[key] for key in self._known}, self.request)
 
     def max_age(self) -> float:
         """For how many seconds more all is good that was read; 0 when nothing was, or when one thing is not good any more."""
@@ -187,12 +195,12 @@ class Loaders:
 
     def _max_age(self, key: str, value: Any) -> float:
         since = 0.0 if key in self._known else self._began  # What was known is at its place still, or else too old.
-        return self._shared.max_age(key, value, self.request, since)
+        return self._source.max_age(key, value, self.request, since)
 
     def _keep(self, key: str, value: Any) -> None:
         """Remember what was read, or why it was not."""
         if isinstance(value, GatewayError):
-            old = self._shared.stale_if_error(key, value)
+            old = self._source.stale_if_error(key, value)
             if old is not None:
                 self.stale[key] = None
                 value = old
@@ -230,7 +238,7 @@ class Loaders:
             raise asyncio.CancelledError
         if self._is_late:
             return [Waiter.ended(timed_out()) for _ in keys]
-        tickets = await self._shared.begin(keys, self.request)
+        tickets = await self._source.begin(keys, self.request)
         self._tickets += tickets
         if self._closed:  # The request has ended meanwhile.
             for ticket in tickets:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from hashlib import blake2b
 
-from gateway.execution.executor import Outcome
+from gateway.execution.outcome import Outcome
 from gateway.web.responses import Reply
 
 __all__ = ["is_held", "let_keep"]

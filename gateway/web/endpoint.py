@@ -11,6 +11,7 @@ import random
 import re
 import time
 from collections.abc import Container, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -19,11 +20,13 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from gateway.accounts.account import Account
+from gateway.accounts.operation import Operation
 from gateway.callers.callers import Caller, Callers
 from gateway.errors import BadRequest, GatewayError, InternalError, UpstreamError
-from gateway.execution.executor import Outcome
 from gateway.execution.failures import mask
+from gateway.execution.outcome import Outcome
 from gateway.log import REQUEST_ID
+from gateway.twilio.client import AttemptListener
 from gateway.web.browsers import check_get, check_host
 from gateway.web.caching import let_keep
 from gateway.web.compression import compress, compress_at_once
@@ -118,7 +121,7 @@ class Endpoint:
         What is refused, what asks for anything out of the ordinary, and what is to be waited for is left to `__call__`, which
         finds in the scope's `extensions` what was read here.
         """
-        if not self._account.keeps_answers or self._telemetry is not None:
+        if not self._account.caches_answers or self._telemetry is not None:
             return None
         began, headers = time.perf_counter(), _decoded(raw)
         if not headers.keys().isdisjoint(_OUT_OF_THE_ORDINARY):
@@ -129,16 +132,11 @@ class Endpoint:
                 return None
             extensions[_LOOKED_AT] = asked
             media_type = response_type(headers.get("accept"))
-            outcome = self._account.known(
-                asked.document,
-                variables=asked.request.variables,
-                operation_name=asked.request.operation_name,
-                services=asked.caller.services,
-                caller=asked.caller.name,
-            )
+            outcome = self._account.start(_operation(asked))
+            if not isinstance(outcome, Outcome):
+                outcome.close()
+                return None
         except GatewayError:
-            return None
-        if outcome is None:
             return None
         reply = outcome_reply(outcome, media_type)
         if not compress_at_once(reply, headers.get("accept-encoding")):
@@ -253,22 +251,18 @@ class Endpoint:
                 task.cancel()
 
         peer.on_leave = leave
-        headers, caller, request = asked.headers, asked.caller, asked.request
         try:
-            return await self._account.run(
-                asked.document,
-                variables=request.variables,
-                operation_name=request.operation_name,
-                no_cache="no-cache" in headers.get("cache-control", "").lower(),
-                services=caller.services,
-                trace=headers.get("x-gateway-trace") == "1",
-                dry_run=headers.get("x-gateway-dry-run") == "1",
-                seconds=_timeout(headers.get("x-gateway-timeout")),
-                caller=caller.name,
-                request_id=request_id,
-                on_attempt=recording.call if recording is not None else None,
-                deliver=stream.deliver if stream is not None and "defer" in asked.document else None,
+            defer = stream is not None and "defer" in asked.document
+            operation = _operation(
+                asked, request_id, defer=defer, on_attempt=recording.call if recording is not None else None
             )
+            outcome = await self._account.run(operation)
+            if stream is not None and outcome.subsequent is not None:
+                async with aclosing(outcome.subsequent) as payloads:
+                    await stream.deliver(outcome)
+                    async for payload in payloads:
+                        await stream.deliver(payload)
+            return outcome
         except asyncio.CancelledError:
             if peer.has_left and task.uncancel() == 0:
                 raise _ClientLeft from None
@@ -295,6 +289,27 @@ class Endpoint:
         )
         if self._metrics is not None:
             self._metrics.answered(outcome.operation, outcome.code, time.perf_counter() - began)
+
+
+def _operation(
+    asked: _Asked, request_id: str = "", *, defer: bool = False, on_attempt: AttemptListener | None = None
+) -> Operation:
+    """The operation that a request asks for; raises `BadRequest` for a header that cannot be read."""
+    headers, caller, request = asked.headers, asked.caller, asked.request
+    return Operation(
+        document=asked.document,
+        variables=request.variables,
+        name=request.operation_name,
+        caller=caller.name,
+        services=caller.services,
+        no_cache="no-cache" in headers.get("cache-control", "").lower(),
+        timeout=_timeout(headers.get("x-gateway-timeout")),
+        trace=headers.get("x-gateway-trace") == "1",
+        dry_run=headers.get("x-gateway-dry-run") == "1",
+        defer=defer,
+        request_id=request_id,
+        on_attempt=on_attempt,
+    )
 
 
 def _new_id() -> str:

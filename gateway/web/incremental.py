@@ -17,7 +17,7 @@ import orjson
 from starlette.types import Send
 
 from gateway.execution.engine import IncrementalPayload, IncrementalResult, Pending
-from gateway.execution.executor import Outcome
+from gateway.execution.outcome import Outcome
 from gateway.web.graphql_over_http import GRAPHQL, JSON, accepted
 from gateway.web.responses import answer_of, stream_headers
 
@@ -82,7 +82,7 @@ class Stream:
             await self._write(self._payload(part), is_last=part.is_last)
         else:
             await self._begin(part)
-            await self._write({**answer_of(part), **self._announce(part.later), "hasNext": True}, is_last=False)
+            await self._write({**answer_of(part), **self._announce(part.pending), "hasNext": True}, is_last=False)
 
     async def deliver_whole(self, outcome: Outcome) -> None:
         """Write an answer of which nothing is to come."""

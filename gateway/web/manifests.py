@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateway.execution.executor import Executor
-from gateway.graph.schema import make_schema
+from gateway.graph.schema import shared_executor
 
 __all__ = ["read_manifests"]
 
@@ -103,7 +102,7 @@ def _pairs(manifest: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
 
 def _faults(entries: Iterable[_Entry], introspection: bool) -> Iterator[str]:
     """What of the documents does not fit the schema, or is larger than any document may be."""
-    executor = Executor(make_schema(), introspection=introspection)
+    executor = shared_executor(introspection=introspection)
     for entry in entries:
         for failure in executor.check(entry.text):
             where = "".join(f" line {line}, column {column}:" for line, column in failure.locations[:1])

@@ -105,7 +105,7 @@ class Metrics:
             ("gateway_upstream_window", "Upstream calls that may be in flight.", limiter.window.size),
             ("gateway_upstream_breaker_open", "Whether Twilio does not answer (1).", int(limiter.breaker.is_open)),
             ("gateway_cache_bytes", "Bytes in the shared cache.", account.cached_bytes),
-            ("gateway_operations_under_way", "Operations under way.", account.under_way),
+            ("gateway_operations_under_way", "Operations under way.", account.in_progress),
         ):
             yield GaugeMetricFamily(name, help_, value=value)
 

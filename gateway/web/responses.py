@@ -10,8 +10,8 @@ import orjson
 from starlette.responses import Response
 
 from gateway.errors import GatewayError, PersistedQueryNotFound, PersistedQueryUnsupported, Unauthenticated
-from gateway.execution.executor import Outcome
 from gateway.execution.failures import Failure
+from gateway.execution.outcome import Outcome
 from gateway.web.browsers import HEADERS
 from gateway.web.graphql_over_http import GRAPHQL, JSON
 

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from gateway.accounts.account import Account, _Running
-from gateway.execution.executor import Outcome
+from gateway.accounts.account import Account
+from gateway.accounts.coalescing import RunningOperation
+from gateway.accounts.operation import Operation
+from gateway.execution.outcome import Outcome
 from gateway.sandbox import Fault, Sandbox
 from gateway.twilio.client import Client
 
@@ -29,13 +31,13 @@ async def test_equal_operations_at_one_time_are_one(
     sandbox: Sandbox, operations: Account, given: dict[str, Any]
 ) -> None:
     outcomes = await asyncio.gather(
-        *(operations.run(QUERY, variables=dict(given), request_id=str(number)) for number in range(4))
+        *(operations.run(Operation(QUERY, variables=dict(given), request_id=str(number))) for number in range(4))
     )
     assert len(sandbox.calls) == 1
     assert all(outcome.data is outcomes[0].data for outcome in outcomes)
     assert [outcome.calls for outcome in outcomes] == [1, 0, 0, 0]
     assert [outcome.shared_with for outcome in outcomes] == [None, "0", "0", "0"]
-    again = await operations.run(QUERY, variables=given)
+    again = await operations.run(Operation(QUERY, variables=given))
     assert (again.calls, again.shared_with) == (1, None)
     assert operations._running == {}
 
@@ -45,10 +47,10 @@ async def test_equal_operations_at_one_time_are_one(
     [
         {"services": frozenset()},
         {"services": frozenset({"IS" + "0" * 32})},
-        {"fresh": True},
+        {"no_cache": True},
         {"trace": True},
         {"dry_run": True},
-        {"operation_name": "Q"},
+        {"name": "Q"},
         {"document": QUERY + " "},
         {"variables": {"sid": "IS" + "0" * 32}},
     ],
@@ -59,7 +61,7 @@ async def test_what_differs_is_not_shared(
 ) -> None:
     """A caller's rights above all: what one may not see is not in an answer that another one's made."""
     asked: dict[str, Any] = {"document": QUERY, "variables": given}
-    first, second = await asyncio.gather(operations.run(**asked), operations.run(**(asked | other)))
+    first, second = await asyncio.gather(operations.run(Operation(**asked)), operations.run(Operation(**asked | other)))
     assert second.shared_with is None
     assert first.data is not None
     assert first.data["service"]["friendlyName"]
@@ -69,7 +71,7 @@ async def test_what_differs_is_not_shared(
 
 
 async def test_one_who_leaves_harms_no_other(sandbox: Sandbox, operations: Account, given: dict[str, Any]) -> None:
-    first, second = (asyncio.create_task(operations.run(QUERY, variables=given)) for _ in range(2))
+    first, second = (asyncio.create_task(operations.run(Operation(QUERY, variables=given))) for _ in range(2))
     await sandbox.until(lambda: len(sandbox.calls) == 1)
     first.cancel()
     outcome = await second
@@ -80,12 +82,12 @@ async def test_one_who_leaves_harms_no_other(sandbox: Sandbox, operations: Accou
 async def test_the_last_one_to_leave_ends_it(sandbox: Sandbox, operations: Account, given: dict[str, Any]) -> None:
     sandbox.faults.clear()
     sandbox.faults.add("*", Fault("hang", times=1))
-    leaving = [asyncio.create_task(operations.run(QUERY, variables=given)) for _ in range(2)]
+    leaving = [asyncio.create_task(operations.run(Operation(QUERY, variables=given))) for _ in range(2)]
     await sandbox.until(lambda: len(sandbox.calls) == 1)
     for task in leaving:
         task.cancel()
     await asyncio.wait(leaving)
-    later: Outcome = await operations.run(QUERY, variables=given)  # It does not join what is about to end.
+    later: Outcome = await operations.run(Operation(QUERY, variables=given))  # It does not join what is about to end.
     assert later.failures == ()
     await sandbox.until(lambda: sandbox.calls[0].client_left)
 
@@ -99,7 +101,9 @@ async def test_one_who_leaves_as_it_fails_leaves_nothing_behind(caplog: pytest.L
         await is_time.wait()
         raise RuntimeError("a fault of the gateway's own")
 
-    running = _Running({}, "key", fail(), "1")
+    key = Operation("{ __typename }").key(per_caller=False)
+    assert key is not None
+    running = RunningOperation({}, key, fail(), "1")
     waiting = [asyncio.create_task(running.wait())]
     await asyncio.sleep(0)
     running._task.add_done_callback(lambda _: waiting[0].cancel())
@@ -113,5 +117,5 @@ async def test_one_who_leaves_as_it_fails_leaves_nothing_behind(caplog: pytest.L
 
 async def test_variables_that_cannot_be_compared_are_not_shared(operations: Account) -> None:
     query = "query Q($n: Int) { services(first: $n) { edges { node { sid } } } }"
-    outcomes = await asyncio.gather(*(operations.run(query, variables={"n": 10**30}) for _ in range(2)))
+    outcomes = await asyncio.gather(*(operations.run(Operation(query, variables={"n": 10**30})) for _ in range(2)))
     assert [outcome.failures[0].error.code for outcome in outcomes] == ["BAD_USER_INPUT"] * 2

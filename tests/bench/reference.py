@@ -1,7 +1,8 @@
 """The gateway with graphql-core executing every operation, in place of its own engine; all else is the same."""
 
-from functools import partial
 from typing import cast
+
+from msgspec.structs import replace
 
 from gateway.accounts.account import Account
 from gateway.app import create_app
@@ -13,8 +14,9 @@ if __name__ == "__main__":
     settings = Settings.load()
     configure_log(settings.log_level)
     app = create_app(settings)
-    operations = cast(Account, app.state.operations)
-    operations.run = partial(operations.run, engine=False)  # type: ignore[method-assign]
+    account = cast(Account, app.state.account)
+    run_operation = account.run
+    account.run = lambda operation: run_operation(replace(operation, reference=True))  # type: ignore[method-assign]
     with listen("127.0.0.1", 0, "--port") as listener:
         base = address(listener)
 

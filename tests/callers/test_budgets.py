@@ -6,7 +6,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.accounts.account import Account, Limits
+from gateway.accounts.account import Account
+from gateway.accounts.limits import Limits
+from gateway.accounts.operation import Operation
 from gateway.app import create_app
 from gateway.callers.budgets import Budgets, BudgetStatus
 from gateway.callers.callers import Token
@@ -77,9 +79,9 @@ async def test_an_answer_that_is_kept_is_for_those_who_could_pay(sandbox: Sandbo
     dear, cheap = QUERY, "query Q($sid: ID!) { service(sid: $sid) { friendlyName } }"
     sid = sandbox.landmarks["service_sid"]
     for _ in range(3):
-        outcome = await operations.run(cheap, variables={"sid": sid}, caller="ann")
+        outcome = await operations.run(Operation(cheap, variables={"sid": sid}, caller="ann"))
         assert outcome.budget == {"limit": 3, "remaining": 2, "reset": 20}
     assert operations.lookups["answer"] == 1
-    await operations.run(dear, variables={"sid": sid, "n": 50}, caller="ann", no_cache=True)
+    await operations.run(Operation(dear, variables={"sid": sid, "n": 50}, caller="ann", no_cache=True))
     with pytest.raises(CostLimitExceeded):
-        await operations.run(cheap, variables={"sid": sid}, caller="ann")
+        await operations.run(Operation(cheap, variables={"sid": sid}, caller="ann"))

@@ -13,6 +13,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from gateway.accounts.account import Account
+from gateway.accounts.operation import Operation
 from gateway.callers.callers import ANONYMOUS, Caller, Callers, Token
 from gateway.callers.jwt import JwtVerifier, KeySet
 from gateway.errors import Unauthenticated
@@ -55,7 +56,7 @@ def test_tokens_have_no_repr() -> None:
 
 
 async def codes(operations: Account, query: str, services: frozenset[str] | None) -> tuple[Any, list[str]]:
-    outcome = await operations.run(query, services=services)
+    outcome = await operations.run(Operation(query, services=services))
     return outcome.data, [failure.error.code for failure in outcome.failures]
 
 
@@ -66,7 +67,7 @@ async def test_a_foreign_service_is_refused_like_an_unknown_one(sandbox: Sandbox
     rights = frozenset({mine})
     assert (await codes(operations, query % mine, rights))[1] == []
     sandbox.reset()
-    refused = [await operations.run(query % sid, services=rights) for sid in (foreign, unknown)]
+    refused = [await operations.run(Operation(query % sid, services=rights)) for sid in (foreign, unknown)]
     assert [str(outcome.failures[0].as_json()) for outcome in refused] == [str(refused[0].failures[0].as_json())] * 2
     assert refused[0].failures[0].error.code == "FORBIDDEN"
     assert sandbox.calls == []

@@ -5,6 +5,7 @@ from typing import cast
 import pytest
 from graphql import get_introspection_query, parse
 
+from gateway.accounts.operation import Operation
 from gateway.errors import ValidationFailed
 from gateway.execution.bounds import Bounds, check_document
 from gateway.execution.executor import Executor
@@ -82,14 +83,14 @@ def test_fragments_cannot_multiply_a_document() -> None:
     ],
 )
 async def test_an_executor_has_bounds(document: str, words: str) -> None:
-    outcome = await Executor(make_schema()).run(document, CONTEXT)
+    outcome = await Executor(make_schema()).run(Operation(document), CONTEXT)
     assert not outcome.executed
     assert words in outcome.failures[0].error.message
 
 
 async def test_the_introspection_query_passes() -> None:
     document = get_introspection_query(specified_by_url=True, schema_description=True, input_value_deprecation=True)
-    outcome = await Executor(make_schema()).run(document, CONTEXT)
+    outcome = await Executor(make_schema()).run(Operation(document), CONTEXT)
     assert not outcome.failures
     assert outcome.data is not None
 
@@ -101,10 +102,10 @@ async def test_the_schema_can_be_kept_to_oneself() -> None:
         '{ __type(name: "Query") { name } }',
         "{ servics { edges { cursor } } }",
     ):
-        outcome = await executor.run(document, CONTEXT)
+        outcome = await executor.run(Operation(document), CONTEXT)
         assert not outcome.executed
         assert "services" not in outcome.failures[0].error.message
-    assert (await executor.run("{ __typename }", CONTEXT)).data == {"__typename": "Query"}
+    assert (await executor.run(Operation("{ __typename }"), CONTEXT)).data == {"__typename": "Query"}
 
 
 MESSAGES = '{ service(sid: "IS1") { conversation(sid: "CH1") { messages(%s) { edges { cursor } } } } }'
@@ -131,7 +132,7 @@ ORDERED = "query Q($order: MessageOrder) " + MESSAGES % "order: $order"
 async def test_who_may_not_see_the_schema_is_not_helped_to_guess_it(document: str, variables: dict[str, str]) -> None:
     for introspection in (True, False):
         executor = Executor(make_schema(), introspection=introspection)
-        outcome = await executor.run(document, CONTEXT, variables=variables)
+        outcome = await executor.run(Operation(document, variables=variables), CONTEXT)
         assert not outcome.executed
         suggestions = [failure for failure in outcome.failures if "Did you mean" in failure.error.message]
         assert bool(suggestions) is introspection
@@ -139,5 +140,5 @@ async def test_who_may_not_see_the_schema_is_not_helped_to_guess_it(document: st
 
 async def test_introspection_does_not_go_in_circles() -> None:
     document = "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }"
-    outcome = await Executor(make_schema()).run(document, CONTEXT)
+    outcome = await Executor(make_schema()).run(Operation(document), CONTEXT)
     assert not outcome.executed

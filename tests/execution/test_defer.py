@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from gateway.accounts.operation import Operation
 from gateway.errors import UpstreamUnavailable
 from gateway.execution.engine import IncrementalPayload
-from gateway.execution.executor import Executor, Outcome
+from gateway.execution.executor import Executor
+from gateway.execution.outcome import Outcome
 from gateway.graph.context import Context
 from gateway.graph.types import RESOURCES
 from gateway.sandbox import Switches
@@ -45,9 +47,9 @@ async def run(
         client_over(upstream) as client,
         Loaders(Source(client, RESOURCES), ReadOptions(no_cache=no_cache)) as loaders,
     ):
-        first = await executor.run(query, Context(loaders), variables=variables, defer=True)
-        if first.rest is not None:
-            frames = [frame async for frame in first.rest]
+        first = await executor.run(Operation(query, variables=variables, defer=True), Context(loaders))
+        if first.subsequent is not None:
+            frames = [frame async for frame in first.subsequent]
     return first, frames, upstream.rounds, executor
 
 
@@ -70,7 +72,7 @@ async def test_receipts_behind_their_messages_come_in_one_frame_and_one_round_tr
     assert {part.at.label for part in frame.parts} == {"R"}
     here = ("service", "conversation", "messages", "edges")
     assert paths(frame) == [(*here, number, "node") for number in range(20)]
-    assert [later.path for later in first.later] == paths(frame)
+    assert [later.path for later in first.pending] == paths(frame)
     assert all(part.data and part.data["receipts"]["edges"][0]["node"]["participant"] for part in frame.parts)
     assert first.requested == 1 + 20 + 10
 
@@ -95,7 +97,7 @@ async def test_what_comes_at_one_time_comes_in_the_order_of_the_query() -> None:
 async def test_a_fragment_within_one_comes_after_it() -> None:
     query = message('sid ... @defer(label: "a") { body ... @defer(label: "b") { receipts { totalCount } } }')
     first, frames, _, _ = await run(query)
-    assert [later.label for later in first.later] == ["a"]
+    assert [later.label for later in first.pending] == ["a"]
     assert [[part.at.label for part in frame.parts] for frame in frames] == [["a"], ["b"]]
     assert [[later.label for later in frame.later] for frame in frames] == [["b"], []]
 
@@ -157,11 +159,11 @@ async def test_thousands_of_failures_take_no_longer_each_than_a_few() -> None:
     messages = "messages(first: 100) { edges { node { ... @defer { receipts { edges { node { sid } } } } } } }"
     query = '{ service(sid: "%s") { conversations(first: 60) { edges { node { %s } } } } }'
     async with client_over(Many()) as client, Loaders(Source(client, RESOURCES)) as loaders:
-        context = Context(loaders, cost_max=100_000, call_limit=100)
-        first = await Executor(SCHEMA).run(query % (MARKS["service_sid"], messages), context, defer=True)
-        assert first.rest is not None
+        context = Context(loaders, cost_max=100_000, cost_limit=100)
+        first = await Executor(SCHEMA).run(Operation(query % (MARKS["service_sid"], messages), defer=True), context)
+        assert first.subsequent is not None
         began = process_time()
-        parts = [part async for frame in first.rest for part in frame.parts]
+        parts = [part async for frame in first.subsequent for part in frame.parts]
         seconds = process_time() - began
     assert sum(len(part.failures) for part in parts) > 3000
     assert seconds < 3, "it took a sixth of a second; when each part looked at all errors, seventeen"
@@ -171,7 +173,7 @@ async def test_where_null_may_not_stand_one_part_alone_comes_to_nothing(monkeypa
     query = thread("messages(first: 3) { edges { node { sid ... @defer { deliveryStatus index } } } }")
     executor = Executor(SCHEMA)
     async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
-        first = await executor.run(query, Context(loaders), defer=True)
+        first = await executor.run(Operation(query, defer=True), Context(loaders))
         plan = next(plan for plan, _ in executor._plans.values())
         node = plan.root
         for _ in range(5):
@@ -180,8 +182,8 @@ async def test_where_null_may_not_stand_one_part_alone_comes_to_nothing(monkeypa
         status = node.deferred[0].selection.steps[0]
         read = status.read  # type: ignore[union-attr]
         monkeypatch.setattr(status, "read", lambda row: None if row.index == 1 else read(row))
-        assert first.rest is not None
-        (frame,) = [frame async for frame in first.rest]
+        assert first.subsequent is not None
+        (frame,) = [frame async for frame in first.subsequent]
     assert [part.data is None for part in frame.parts] == [False, True, False]
     (failure,) = frame.parts[1].failures
     assert (failure.error.code, failure.path) == ("INTERNAL_SERVER_ERROR", frame.parts[1].at.path)
@@ -194,7 +196,7 @@ async def test_where_null_may_not_stand_one_part_alone_comes_to_nothing(monkeypa
 async def test_a_variable_decides(variables: Any, parts: int) -> None:
     query = "query Q($yes: Boolean! = true) " + thread("sid ... @defer(if: $yes) { uniqueName }")
     first, frames, _, _ = await run(query, **variables)
-    assert len(frames) == len(first.later) == parts
+    assert len(frames) == len(first.pending) == parts
 
 
 async def test_a_null_variable_is_refused() -> None:
@@ -212,8 +214,8 @@ async def test_a_null_variable_is_refused() -> None:
 @pytest.mark.parametrize("defer", [True, False])
 async def test_what_asks_about_the_schema_comes_whole(query: str, defer: bool) -> None:
     async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
-        outcome = await Executor(SCHEMA).run(query, Context(loaders), defer=defer)
-    assert (outcome.failures, outcome.later) == ((), [])
+        outcome = await Executor(SCHEMA).run(Operation(query, defer=defer), Context(loaders))
+    assert (outcome.failures, outcome.pending) == ((), [])
     assert '{"name": "Query"}' in json.dumps(outcome.data)
 
 
@@ -226,11 +228,11 @@ async def test_nobody_listens_to_the_end() -> None:
     upstream = Rounds()
     query = message("sid ... @defer { receipts { edges { node { sid } } } } ... @defer { body }")
     async with client_over(upstream) as client, Loaders(Source(client, RESOURCES)) as loaders:
-        first = await Executor(SCHEMA).run(query, Context(loaders), defer=True)
-        assert first.rest is not None
-        async for _ in first.rest:
+        first = await Executor(SCHEMA).run(Operation(query, defer=True), Context(loaders))
+        assert first.subsequent is not None
+        async for _ in first.subsequent:
             break
-        await first.rest.aclose()
+        await first.subsequent.aclose()
     assert upstream.rounds == [[f"{MESSAGE}/Receipts?PageSize=50", MESSAGE]]
 
 
@@ -239,7 +241,7 @@ async def test_without_a_client_that_takes_parts_defer_means_nothing() -> None:
     executor = Executor(SCHEMA)
     for engine in (True, False):
         async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
-            outcome = await executor.run(query, Context(loaders), engine=engine)
-        assert outcome.rest is None
+            outcome = await executor.run(Operation(query, reference=not engine), Context(loaders))
+        assert outcome.subsequent is None
         assert outcome.data is not None
         assert set(outcome.data["service"]) == {"sid", "friendlyName"}

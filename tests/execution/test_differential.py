@@ -24,8 +24,10 @@ from graphql import (
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from gateway.accounts.operation import Operation
 from gateway.execution.engine import IncrementalResult, Pending
-from gateway.execution.executor import Executor, Outcome
+from gateway.execution.executor import Executor
+from gateway.execution.outcome import Outcome
 from gateway.graph.context import Context
 from gateway.graph.ids import encode_id
 from gateway.graph.schema import make_schema
@@ -93,7 +95,7 @@ def run(
             client_over(upstream) as client,
             Loaders(Source(client, RESOURCES), ReadOptions(no_cache=no_cache)) as loaders,
         ):
-            return await EXECUTOR.run(document, Context(loaders), variables=variables, engine=engine)
+            return await EXECUTOR.run(Operation(document, variables=variables, reference=not engine), Context(loaders))
 
     return asyncio.run(once()), upstream
 
@@ -115,11 +117,11 @@ def run_in_parts(document: str, variables: dict[str, Any], trouble: int, no_cach
             client_over(upstream) as client,
             Loaders(Source(client, RESOURCES), ReadOptions(no_cache=no_cache)) as loaders,
         ):
-            first = await EXECUTOR.run(document, Context(loaders), variables=variables, defer=True)
+            first = await EXECUTOR.run(Operation(document, variables=variables, defer=True), Context(loaders))
             first.data = deepcopy(first.data)  # What stands at many places is one; it is about to be written into.
-            frames = Frames(first, list(first.later))
-            if first.rest is not None:
-                async for frame in first.rest:
+            frames = Frames(first, list(first.pending))
+            if first.subsequent is not None:
+                async for frame in first.subsequent:
                     frames.parts += frame.parts
                     frames.announced += frame.later
                     assert frame.is_last is (len(frames.parts) == len(frames.announced))

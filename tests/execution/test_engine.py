@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from gateway.execution.executor import Executor, Outcome
+from gateway.accounts.operation import Operation
+from gateway.execution.executor import Executor
+from gateway.execution.outcome import Outcome
 from gateway.graph.context import Context
 from gateway.graph.schema import make_schema
 from gateway.graph.types import RESOURCES
@@ -59,7 +61,7 @@ async def run(query: str, *, no_cache: bool = False, **variables: Any) -> tuple[
         client_over(upstream) as client,
         Loaders(Source(client, RESOURCES), ReadOptions(no_cache=no_cache)) as loaders,
     ):
-        outcome = await executor.run(query, Context(loaders), variables=variables)
+        outcome = await executor.run(Operation(query, variables=variables), Context(loaders))
     return outcome, upstream.rounds, executor
 
 
@@ -151,7 +153,7 @@ async def test_no_cache_reads_all_at_once() -> None:
 async def test_conditions_of_another_operation_are_nothing_to_this_one() -> None:
     query = "query A { __typename } query B($yes: Boolean!) { ...F } fragment F on Query { __typename @skip(if: $yes) }"
     async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
-        outcome = await Executor(SCHEMA).run(query, Context(loaders), operation_name="A")
+        outcome = await Executor(SCHEMA).run(Operation(query, name="A"), Context(loaders))
     assert (outcome.data, outcome.failures) == ({"__typename": "Query"}, ())
 
 
@@ -160,7 +162,7 @@ async def test_conditions_are_not_remembered_from_one_run_to_the_next() -> None:
     query = "query Q($yes: Boolean!) { a: __typename @include(if: $yes) b: __typename @skip(if: $yes) }"
     for value, key in ((True, "a"), (False, "b"), (True, "a")):
         async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
-            outcome = await executor.run(query, Context(loaders), variables={"yes": value})
+            outcome = await executor.run(Operation(query, variables={"yes": value}), Context(loaders))
         assert outcome.data == {key: "Query"}
     assert executor.runs == {"engine": 3}
 
@@ -170,7 +172,7 @@ async def test_arguments_are_not_remembered_from_one_run_to_the_next() -> None:
     query = "query Q($n: Int = 2) { services(first: $n) { edges { node { sid } } } }"
     for variables, count in (({"n": 1}, 1), ({}, 2), ({"n": None}, 4), ({"n": 3}, 3)):
         async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
-            outcome = await executor.run(query, Context(loaders), variables=variables)
+            outcome = await executor.run(Operation(query, variables=variables), Context(loaders))
         assert outcome.data is not None
         assert len(outcome.data["services"]["edges"]) == count
 
@@ -250,12 +252,14 @@ async def test_plans_are_kept_by_what_they_weigh() -> None:
     for values in range(64):
         async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
             given = {f"v{number}": bool(values >> number & 1) for number in range(6)}
-            outcome = await executor.run(document, Context(loaders), variables=given)
+            outcome = await executor.run(Operation(document, variables=given), Context(loaders))
         assert outcome.executed
     assert executor._plans.currsize <= executor._plans.maxsize
     assert 0 < len(executor._plans) <= 64
     padded = "query P { __typename } #" + "x" * 60_000
     for number in range(30):
         async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
-            assert (await executor.run(f"{padded}{number}", Context(loaders))).data == {"__typename": "Query"}
+            assert (await executor.run(Operation(f"{padded}{number}"), Context(loaders))).data == {
+                "__typename": "Query"
+            }
     assert sum(len(text) for (text, _), _, _ in executor._plans) < 1_000_000

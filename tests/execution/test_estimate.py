@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from gateway.accounts.account import Account, Limits
+from gateway.accounts.account import Account
+from gateway.accounts.limits import Limits
+from gateway.accounts.operation import Operation
 from gateway.ask import landmark_variables
 from gateway.graph.ids import encode_id
 from gateway.graph.types import RESOURCES
@@ -53,7 +55,7 @@ async def test_the_worst_case_is_told_without_a_call(
     client: Client, sandbox: Sandbox, variables: dict[str, Any], document: str, requested: int, trips: int
 ) -> None:
     given = variables if "$serviceSid" in document else {}
-    outcome = await Account(client).run(document, variables=given, dry_run=True)
+    outcome = await Account(client).run(Operation(document, variables=given, dry_run=True))
     plan = outcome.extensions["plan"]
     assert (plan["requested"], plan["roundTrips"]) == (requested, trips)
     assert outcome.requested == requested
@@ -61,7 +63,7 @@ async def test_the_worst_case_is_told_without_a_call(
 
 
 async def test_a_dry_run_shows_each_edge(client: Client, sandbox: Sandbox, variables: dict[str, Any]) -> None:
-    outcome = await Account(client).run(query("friendlyName " + ALL % 5), variables=variables, dry_run=True)
+    outcome = await Account(client).run(Operation(query("friendlyName " + ALL % 5), variables=variables, dry_run=True))
     thread = f"Services/{variables['serviceSid']}/Conversations/{variables['conversationSid']}"
     below = "service.conversation.messages.edges.node.receipts"
     assert outcome.extensions["plan"]["edges"] == [
@@ -94,7 +96,7 @@ async def test_what_could_take_too_much_is_refused_before_the_first_call(
     client: Client, sandbox: Sandbox, variables: dict[str, Any]
 ) -> None:
     operations = Account(client, Limits(cost_max=40))
-    outcome = await operations.run(query("friendlyName " + ALL % 50), variables=variables)
+    outcome = await operations.run(Operation(query("friendlyName " + ALL % 50), variables=variables))
     assert not outcome.executed
     assert sandbox.calls == []
     (failure,) = outcome.failures
@@ -111,13 +113,13 @@ async def test_what_could_take_too_much_is_refused_before_the_first_call(
         "suggestion": "service.conversation.messages(first: 28)",
     }
     # What is suggested fits, and one more does not.
-    assert (await operations.run(query("friendlyName " + ALL % 28), variables=variables)).executed
-    assert not (await operations.run(query("friendlyName " + ALL % 29), variables=variables)).executed
+    assert (await operations.run(Operation(query("friendlyName " + ALL % 28), variables=variables))).executed
+    assert not (await operations.run(Operation(query("friendlyName " + ALL % 29), variables=variables))).executed
 
 
 async def test_introspection_beside_it_does_not_hide_a_cost(client: Client, variables: dict[str, Any]) -> None:
     document = query(ALL % 50).replace("{ service(", "{ __schema { queryType { name } } service(")
-    outcome = await Account(client, Limits(cost_max=40)).run(document, variables=variables)
+    outcome = await Account(client, Limits(cost_max=40)).run(Operation(document, variables=variables))
     assert [failure.error.code for failure in outcome.failures] == ["COST_LIMIT_EXCEEDED"]
 
 
@@ -125,8 +127,10 @@ async def test_introspection_beside_it_does_not_hide_a_cost(client: Client, vari
 async def test_a_level_that_would_take_too_much_is_not_read(
     client: Client, sandbox: Sandbox, variables: dict[str, Any], engine: bool
 ) -> None:
-    operations = Account(client, Limits(call_limit=20))
-    outcome = await operations.run(query("friendlyName " + ALL % 50), variables=variables, engine=engine)
+    operations = Account(client, Limits(cost_limit=20))
+    outcome = await operations.run(
+        Operation(query("friendlyName " + ALL % 50), variables=variables, reference=not engine)
+    )
     assert {failure.error.code for failure in outcome.failures} == {"COST_LIMIT_EXCEEDED"}
     assert outcome.data is not None
     messages = outcome.data["service"]["conversation"]["messages"]["edges"]
@@ -140,7 +144,7 @@ async def test_a_level_that_would_take_too_much_is_not_read(
 async def test_the_trace_tells_every_call(client: Client, sandbox: Sandbox, variables: dict[str, Any]) -> None:
     document = query("friendlyName messages(first: 2) { edges { node { message: conversation { state } receipts"
                      " { edges { node { participant { channel } service { sid } } } } } } }")  # fmt: skip
-    outcome = await Account(client).run(document, variables=variables, trace=True)
+    outcome = await Account(client).run(Operation(document, variables=variables, trace=True))
     assert outcome.extensions["cost"] == {"requested": 1 + 1 + 2 + 10, "planned": 5, "actual": 5}
     upstream = outcome.extensions["upstream"]
     assert (upstream["count"], upstream["roundTrips"]) == (5, 2)
@@ -160,7 +164,7 @@ async def test_the_trace_tells_what_was_skipped_and_why(
 ) -> None:
     sid = sandbox.landmarks["chat_only_message_sid"]
     document = query('message(sid: "%s") { body receipts { edges { cursor } } again: conversation { sid } }' % sid)
-    outcome = await Account(client).run(document, variables=variables, trace=True)
+    outcome = await Account(client).run(Operation(document, variables=variables, trace=True))
     skipped = {
         call["path"].rpartition("/")[2]: call["reason"]
         for call in outcome.extensions["upstream"]["calls"]
@@ -172,13 +176,15 @@ async def test_the_trace_tells_what_was_skipped_and_why(
 
 async def test_participants_of_several_messages_are_each_paid_for(client: Client, sandbox: Sandbox) -> None:
     ids = await Account(client).run(
-        query("messages(first: 9) { edges { node { id } } }"),
-        variables=landmark_variables(query("sid"), sandbox.landmarks),
+        Operation(
+            query("messages(first: 9) { edges { node { id } } }"),
+            variables=landmark_variables(query("sid"), sandbox.landmarks),
+        )
     )
     assert ids.data is not None
     given = [edge["node"]["id"] for edge in ids.data["service"]["conversation"]["messages"]["edges"]]
     document = "query N($ids: [ID!]!) { nodes(ids: $ids) { ... on Message { participant { channel } } } }"
-    outcome = await Account(client).run(document, variables={"ids": given})
+    outcome = await Account(client).run(Operation(document, variables={"ids": given}))
     assert outcome.calls <= outcome.requested == 18
 
 
@@ -186,7 +192,9 @@ async def test_a_limited_caller_pays_for_its_own_services(client: Client, sandbo
     marks = sandbox.landmarks
     services = frozenset({marks["service_sid"], marks["other_service_sid"], "IS" + "0" * 32})
     outcome = await Account(client).run(
-        "{ services(first: 1) { edges { node { sid } } pageInfo { hasNextPage endCursor } } }", services=services
+        Operation(
+            "{ services(first: 1) { edges { node { sid } } pageInfo { hasNextPage endCursor } } }", services=services
+        )
     )
     assert (outcome.requested, outcome.calls) == (3, 3)
     assert all(path in {f"Services/{sid}" for sid in services} for path in sandbox.paths)
@@ -194,9 +202,11 @@ async def test_a_limited_caller_pays_for_its_own_services(client: Client, sandbo
     window = outcome.data["services"]
     assert window["pageInfo"]["hasNextPage"]
     rest = await Account(client).run(
-        "query S($after: String) { services(after: $after) { edges { node { sid } } pageInfo { hasNextPage } } }",
-        variables={"after": window["pageInfo"]["endCursor"]},
-        services=services,
+        Operation(
+            "query S($after: String) { services(after: $after) { edges { node { sid } } pageInfo { hasNextPage } } }",
+            variables={"after": window["pageInfo"]["endCursor"]},
+            services=services,
+        )
     )
     assert rest.data is not None
     seen = [edge["node"]["sid"] for edge in window["edges"] + rest.data["services"]["edges"]]
@@ -208,7 +218,7 @@ async def test_refusing_is_quick_however_many_lists_there_are(client: Client, sa
     ids = ["AUP_kucJF5DB0GLVh3MvjyGY0qyAd0A0H7xgsFPBArFG5g"] * 100
     lists = " ".join(f"a{number}: {ALL % 1}" for number in range(20))
     document = "query N($ids: [ID!]!) { nodes(ids: $ids) { ... on Conversation { %s } } }" % lists
-    outcome = await Account(client, Limits(cost_max=5)).run(document, variables={"ids": ids})
+    outcome = await Account(client, Limits(cost_max=5)).run(Operation(document, variables={"ids": ids}))
     assert not outcome.executed
     assert sandbox.calls == []
 
@@ -220,6 +230,8 @@ async def test_what_costs_nothing_hides_nothing_that_costs(client: Client, sandb
         for number in range(9)
     ]
     document = "query N($ids: [ID!]!) { nodes(ids: $ids) { ... on Conversation { a: %s b: %s } } }" % (ALL % 0, ALL % 1)
-    outcome = await Account(client, Limits(cost_max=20)).run(document, variables={"ids": node_ids}, dry_run=True)
+    outcome = await Account(client, Limits(cost_max=20)).run(
+        Operation(document, variables={"ids": node_ids}, dry_run=True)
+    )
     assert not outcome.executed
     assert outcome.requested > 20

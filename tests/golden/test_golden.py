@@ -13,7 +13,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.accounts.account import Account, Limits
+from gateway.accounts.account import Account
+from gateway.accounts.limits import Limits
+from gateway.accounts.operation import Operation
 from gateway.ask import landmark_variables
 from gateway.sandbox import Sandbox
 from gateway.sandbox.parsing import fault_of, switched
@@ -64,11 +66,13 @@ async def outcome_of(document: str, given: Given, sandbox: Sandbox, client: Clie
         options = dict(fault)
         sandbox.faults.add(options.pop("pattern"), fault_of(options))
     outcome = await Account(client, Limits(**given.limits)).run(
-        document,
-        variables=landmark_variables(document, sandbox.landmarks) | given.variables,
-        no_cache=given.no_cache,
-        seconds=given.seconds,
-        services=frozenset(given.services) if given.services is not None else None,
+        Operation(
+            document,
+            variables=landmark_variables(document, sandbox.landmarks) | given.variables,
+            no_cache=given.no_cache,
+            timeout=given.seconds,
+            services=frozenset(given.services) if given.services is not None else None,
+        )
     )
     answer: dict[str, Any] = {"data": outcome.data} if outcome.executed else {}
     errors = [failure.as_json() for failure in outcome.failures]

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from gateway.accounts.account import Account, Limits
+from gateway.accounts.account import Account
+from gateway.accounts.limits import Limits
+from gateway.accounts.operation import Operation
 from gateway.sandbox import Fault, Sandbox, Switches
 from gateway.twilio.client import Client
 
@@ -498,7 +500,7 @@ async def test_when_the_asker_leaves_its_reads_end(sandbox: Sandbox, client: Cli
     marks = sandbox.landmarks
     operation = asyncio.create_task(
         Account(client).run(
-            Q1, variables={"serviceSid": marks["service_sid"], "conversationSid": marks["conversation_sid"]}
+            Operation(Q1, variables={"serviceSid": marks["service_sid"], "conversationSid": marks["conversation_sid"]})
         )
     )
     await sandbox.until(lambda: sum(call.fault == "hang" for call in sandbox.calls) == 50)
@@ -514,7 +516,7 @@ async def test_what_is_not_back_by_the_deadline_is_an_error_and_the_rest_is_answ
     sandbox.faults.add(f"{at.message}/Receipts*", Fault("hang"))
     marks = sandbox.landmarks
     outcome = await Account(client, Limits(deadline=2.0)).run(
-        Q1, variables={"serviceSid": marks["service_sid"], "conversationSid": marks["conversation_sid"]}
+        Operation(Q1, variables={"serviceSid": marks["service_sid"], "conversationSid": marks["conversation_sid"]})
     )
     messages = outcome.data["service"]["conversation"]["messages"]["edges"]  # type: ignore[index]
     assert [edge["node"]["receipts"] is None for edge in messages] == [True] + [False] * 49

@@ -17,8 +17,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.accounts.account import Account
+from gateway.accounts.operation import Operation
 from gateway.ask import landmark_variables
-from gateway.execution.executor import Outcome
+from gateway.execution.outcome import Outcome
 from gateway.sandbox import Fault, Sandbox
 from gateway.source.lifetimes import Lifetimes
 from gateway.source.memory import MemoryCache
@@ -84,7 +85,7 @@ async def replicas(
 
 
 async def ask(operations: Account, sandbox: Sandbox, query: str = THREAD, **options: Any) -> Outcome:
-    return await operations.run(query, variables=landmark_variables(query, sandbox.landmarks), **options)
+    return await operations.run(Operation(query, variables=landmark_variables(query, sandbox.landmarks), **options))
 
 
 async def test_processes_in_turn_call_once(sandbox: Sandbox, server: Server) -> None:
@@ -180,7 +181,7 @@ async def test_a_busy_process_does_not_take_the_server_for_away(server: Server) 
 async def test_what_cannot_be_read_is_read_from_twilio(sandbox: Sandbox, server: Server) -> None:
     async with replicas(sandbox, server) as (one, other):
         first = await ask(one, sandbox, RECEIPTS)
-        remote: Any = one._shared._remote
+        remote: Any = one._source._remote
         names = await remote._redis.keys("*Receipts*")
         for name in names:
             await remote._redis.set(name, b"\x00" * 8 + b'{"meta": {}, "delivery_receipts": [{"sid": 1}]}')

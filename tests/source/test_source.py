@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from gateway.accounts.account import Account
+from gateway.accounts.operation import Operation
 from gateway.ask import landmark_variables
 from gateway.sandbox import Fault, Sandbox
 from gateway.source.lifetimes import Lifetimes, is_final
@@ -41,7 +42,7 @@ class Asked:
         """The data, the paths that were called for it, and the extensions."""
         self.sandbox.reset()
         given = landmark_variables(query, self.sandbox.landmarks)
-        outcome = await self.operations.run(query, variables=given, **options)
+        outcome = await self.operations.run(Operation(query, variables=given, **options))
         assert not outcome.failures or options.get("services") is not None or outcome.extensions.get("stale")
         return outcome.data, list(self.sandbox.paths), outcome.extensions
 
@@ -168,7 +169,9 @@ async def test_kept_answers_hold_no_more_than_is_counted(asked: Asked) -> None:
     given = landmark_variables(query % "", asked.sandbox.landmarks)
     await asked(query % "")
     (key,) = asked.cache._entries
-    await asked.operations.run(query % (" " * 50_000), variables=given)  # Its document is parsed, and kept, once.
+    await asked.operations.run(
+        Operation(query % (" " * 50_000), variables=given)
+    )  # Its document is parsed, and kept, once.
     replaced = asked.cache._entries[key].value
     tracemalloc.start()
     try:
@@ -177,7 +180,7 @@ async def test_kept_answers_hold_no_more_than_is_counted(asked: Asked) -> None:
         for number in range(20):
             variables = given | {"unused": f"{number}{'x' * 200_000}"}
             for _ in range(2):
-                outcome = await asked.operations.run(query % (" " * 50_000), variables=variables)
+                outcome = await asked.operations.run(Operation(query % (" " * 50_000), variables=variables))
                 assert outcome.failures == ()
         del variables, outcome
         taken, counted = tracemalloc.get_traced_memory()[0] - before, asked.cache.bytes - counted
@@ -272,11 +275,11 @@ async def test_while_twilio_is_away_receipts_that_cannot_change_are_shown_and_ma
     await asked(THREAD)
     key = next(key for key, entry in asked.cache._entries.items() if is_final(key, entry.value) and entry.value.rows)
     given = landmark_variables(RECEIPTS, asked.sandbox.landmarks) | {"messageSid": key.split("/")[5]}
-    known = await asked.operations.run(RECEIPTS, variables=given)
+    known = await asked.operations.run(Operation(RECEIPTS, variables=given))
     asked.age(3600)
     asked.sandbox.faults.add("*", Fault("status", status=503))
-    await asked.operations.run(THREAD, variables=landmark_variables(THREAD, asked.sandbox.landmarks))
-    outcome = await asked.operations.run(RECEIPTS, variables=given)
+    await asked.operations.run(Operation(THREAD, variables=landmark_variables(THREAD, asked.sandbox.landmarks)))
+    outcome = await asked.operations.run(Operation(RECEIPTS, variables=given))
     assert outcome.data == known.data
     assert outcome.failures == ()
     assert outcome.extensions["stale"] == [key]
@@ -284,7 +287,9 @@ async def test_while_twilio_is_away_receipts_that_cannot_change_are_shown_and_ma
 
 async def test_errors_are_not_remembered(asked: Asked) -> None:
     rule = asked.sandbox.faults.add("*", Fault("status", status=403))
-    outcome = await asked.operations.run(RECEIPTS, variables=landmark_variables(RECEIPTS, asked.sandbox.landmarks))
+    outcome = await asked.operations.run(
+        Operation(RECEIPTS, variables=landmark_variables(RECEIPTS, asked.sandbox.landmarks))
+    )
     assert [failure.error.code for failure in outcome.failures] == ["UPSTREAM_REJECTED"]
     asked.sandbox.faults.remove(rule)
     assert (await asked(RECEIPTS))[0]["service"]["conversation"]["message"]["receipts"]["edges"]
@@ -318,7 +323,9 @@ async def test_the_trace_tells_what_was_known_and_what_was_shared(asked: Asked) 
     asked.sandbox.faults.add("*", Fault(latency=0.05))
     asked.age(10)
     given = landmark_variables(RECEIPTS, asked.sandbox.landmarks)
-    both = await asyncio.gather(*(asked.operations.run(RECEIPTS, variables=given, trace=True) for _ in range(2)))
+    both = await asyncio.gather(
+        *(asked.operations.run(Operation(RECEIPTS, variables=given, trace=True)) for _ in range(2))
+    )
     sources = [
         call["source"]
         for outcome in both

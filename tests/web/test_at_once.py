@@ -179,7 +179,7 @@ async def test_it_is_logged_and_counted_like_any_other(both: Both) -> None:
         lines.append(line)
     assert lines[0] == lines[1]
     assert lines[0]["event"] == "operation"
-    lookups = both.app.state.operations.lookups
+    lookups = both.app.state.account.lookups
     assert (lookups["miss"], lookups["hit"], lookups["answer"]) == (1, 1, 2)
     head = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer web's token\r\nConnection: close\r\n\r\n"
     assert b'gateway_operations_total{name="List",outcome="ok"} 4.0' in await send(both.at_once, head)

@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from gateway.app import create_app
 from gateway.ask import landmark_variables
 from gateway.demo import settings_for
-from gateway.execution.executor import Outcome
+from gateway.execution.outcome import Outcome
 from gateway.sandbox import Fault, Sandbox
 from gateway.source.lifetimes import Lifetimes
 from gateway.web.caching import is_held, let_keep
@@ -64,7 +64,7 @@ class Gateway:
 
     def age(self, seconds: float) -> None:
         """Let what is known be older than it is."""
-        for entry in self.app.state.operations._shared._cache._entries.values():
+        for entry in self.app.state.account._shared._cache._entries.values():
             entry.read_at -= seconds
 
 

@@ -62,7 +62,7 @@ async def test_what_happens_is_counted(http: aiohttp.ClientSession, base_url: st
 
 
 async def test_names_from_outside_are_bounded(ask: Ask) -> None:
-    metrics = Metrics(ask.operations, ask.operations._shared._client)
+    metrics = Metrics(ask.operations, ask.operations._source._client)
     for number in range(500):
         metrics.answered(f"Name{number}", "ok", 0.1)
     page = metrics.page().decode()

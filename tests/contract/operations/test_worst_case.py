@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from graphql import DocumentNode, parse, validate
 
-from gateway.accounts.account import Account, Limits
+from gateway.accounts.account import Account
+from gateway.accounts.limits import Limits
+from gateway.accounts.operation import Operation
 from gateway.ask import landmark_variables
 from gateway.contract.operations.worst_case import Quote, quote
 from gateway.graph.schema import make_schema
@@ -163,7 +165,7 @@ async def test_no_operation_takes_more_than_it_is_quoted(client: Client, sandbox
     text = EXAMPLES[example]
     variables = landmark_variables(text, sandbox.landmarks)
     price = priced(text)
-    outcome = await Account(client).run(text, variables=variables)
+    outcome = await Account(client).run(Operation(text, variables=variables))
     assert 0 < outcome.calls <= price.calls == outcome.requested
 
 
@@ -173,7 +175,7 @@ async def test_what_is_assumed_is_what_a_dry_run_tells(client: Client) -> None:
         "{ service(sid: $s) { conversation(sid: $c) { state messages(first: $n) { %s } } } }" % MESSAGES
     )
     given = {"s": "IS" + "a" * 32, "c": "CH" + "b" * 32, "n": 1000}
-    outcome = await Account(client, Limits(cost_max=10**6)).run(text, variables=given, dry_run=True)
+    outcome = await Account(client, Limits(cost_max=10**6)).run(Operation(text, variables=given, dry_run=True))
     price = priced(text)
     plan = outcome.extensions["plan"]
     assert (price.calls, price.round_trips) == (plan["requested"], plan["roundTrips"])

@@ -1,0 +1,91 @@
+"""An operation as a value: everything that is asked, and by whom."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import msgspec
+import orjson
+
+from gateway.twilio.client import AttemptListener
+
+__all__ = ["Operation", "OperationKey"]
+
+
+class OperationKey(NamedTuple):
+    """What two operations have in common when one outcome answers both."""
+
+    document: str
+    variables: bytes
+    """The SHA-256 of the variables as JSON with sorted keys; empty without variables."""
+    name: str | None
+    no_cache: bool
+    services: frozenset[str] | None
+    reference: bool
+    dry_run: bool
+    timeout: float | None
+    caller: str | None
+    """Only where each caller pays from a budget of its own."""
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """One GraphQL operation to execute (https://spec.graphql.org/October2021/#sec-Executing-Requests)."""
+
+    document: str
+    """The GraphQL document's text."""
+    variables: dict[str, Any] | None = None
+    """The variables, as JSON values."""
+    name: str | None = None
+    """The name of the operation to execute, needed when the document has several."""
+    caller: str = ""
+    """The caller's name: reads wait their turn among those of the same caller, and are paid from its budget."""
+    services: frozenset[str] | None = None
+    """The sids of the services that the caller may read; None means all."""
+    no_cache: bool = False
+    """Read everything from Twilio, as `Cache-Control: no-cache` asks (RFC 9111, 5.2.1.4)."""
+    timeout: float | None = None
+    """Seconds for this operation; it can only shorten the account's deadline."""
+    trace: bool = False
+    """Whether `extensions` hold the cost and every upstream call."""
+    dry_run: bool = False
+    """Read nothing; `extensions.plan` holds what would be read."""
+    defer: bool = False
+    """Whether the outcome may leave what stands in `@defer` to `Outcome.subsequent`."""
+    reference: bool = False
+    """Execute with graphql-core, which the engine is compared with."""
+    request_id: str = ""
+    """The id of the request in the log."""
+    on_attempt: AttemptListener | None = None
+    """Called after each upstream request made for this operation."""
+
+    def __repr__(self) -> str:
+        return (
+            f"Operation(name={self.name!r}, caller={self.caller!r})"  # A document or a variable may hold personal data.
+        )
+
+    def key(self, *, per_caller: bool) -> OperationKey | None:
+        """Return what makes another operation equal to this one.
+
+        `per_caller` says that the outcome of one caller is not given to another. The key is None for an operation whose
+        outcome is its own: with a trace, with deferred parts, or with variables that cannot be written as JSON.
+        """
+        if self.trace or self.defer:
+            return None
+        try:
+            variables = (
+                sha256(orjson.dumps(self.variables, option=orjson.OPT_SORT_KEYS)).digest() if self.variables else b""
+            )
+        except TypeError:  # orjson rejects some values that JSON can hold, such as integers above 64 bits.
+            return None
+        return OperationKey(
+            document=self.document,
+            variables=variables,
+            name=self.name,
+            no_cache=self.no_cache,
+            services=self.services,
+            reference=self.reference,
+            dry_run=self.dry_run,
+            timeout=self.timeout,
+            caller=self.caller if per_caller else None,
+        )

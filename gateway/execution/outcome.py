@@ -1,0 +1,87 @@
+"""The outcome of an operation: its data and errors, and what was deferred."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.execution.engine import IncrementalPayload, Pending
+from gateway.execution.failures import Failure
+
+__all__ = ["Outcome", "Subsequent"]
+
+
+class Subsequent:
+    """The payloads after the initial one, in order (https://github.com/graphql/graphql-spec/pull/1110).
+
+    Iterate over it, or close it: it holds the operation's reads until then.
+    """
+
+    def __init__(
+        self, payloads: AsyncGenerator[IncrementalPayload, None], on_close: Callable[[], None] | None = None
+    ) -> None:
+        """Take the payloads, and what to call once, after the last of them or on `aclose`."""
+        self._payloads = payloads
+        self._on_close = on_close
+
+    def __aiter__(self) -> Subsequent:
+        return self
+
+    async def __anext__(self) -> IncrementalPayload:
+        try:
+            return await anext(self._payloads)
+        except BaseException:
+            self._closed()
+            raise
+
+    async def aclose(self) -> None:
+        """Cancel what is still being read."""
+        try:
+            await self._payloads.aclose()
+        finally:
+            self._closed()
+
+    def _closed(self) -> None:
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The result of a request: data and errors, or errors alone when it failed before execution."""
+
+    data: dict[str, Any] | None
+    """The data, or the initial data where something is deferred; None as in the specification."""
+    failures: tuple[Failure, ...] = ()
+    executed: bool = True
+    """Whether execution began. If it did not, the response has no `data` entry, not even null."""
+    operation: str | None = None
+    """The operation's name, if it has one."""
+    document: str = ""
+    """The first 16 hexadecimal digits of the document's SHA-256, which name it in the log."""
+    calls: int = 0
+    """Upstream calls made for it (`actual`)."""
+    planned: int = 0
+    """Upstream calls that it needed, those shared with other requests included."""
+    requested: int = 0
+    """Upstream calls in the worst case."""
+    extensions: dict[str, Any] = field(default_factory=dict)
+    max_age: Callable[[], float] = field(default=float, repr=False)
+    """Returns for how many more seconds the answer is fresh (RFC 9111, 4.2); 0 unless the account sets it."""
+    shared_with: str | None = None
+    """The id of the request that the operation was executed for, when that is another, equal request."""
+    budget: dict[str, int] | None = None
+    """The caller's budget after the operation, where there is one."""
+    encoded: bytes | None = field(default=None, repr=False)
+    """The response body, once it has been encoded."""
+    pending: list[Pending] = field(default_factory=list)
+    """What is deferred: the results that `subsequent` delivers."""
+    subsequent: Subsequent | None = field(default=None, repr=False)
+    """The subsequent payloads, where something is deferred."""
+
+    @property
+    def code(self) -> str:
+        """`ok`, or the code of the first error."""
+        return self.failures[0].error.code if self.failures else "ok"
