@@ -213,7 +213,7 @@ async def test_options_are_those_of_a_request(receipts_gateway: Gateway, receipt
     two = "query A($serviceSid: ID!) { service(sid: $serviceSid) { sid } } query B { __typename }"
     assert (await receipts_gateway.query(two)).codes == ["OPERATION_RESOLUTION_FAILURE"]
     assert (await receipts_gateway.query(two, operation_name="A")).upstream_calls == []
-    answer = await receipts_gateway.query(two, operation_name="A", no_cache=True)
+    answer = await receipts_gateway.query(two, operation_name="A", fresh=True)
     assert answer.upstream_calls == [f"Services/{receipts_sandbox.landmarks['service_sid']}"]
 
 

@@ -149,7 +149,7 @@ async def test_an_answer_is_made_again_when_something_of_it_was_read_anew(asked:
     assert after["service"]["conversation"]["friendlyName"] == "Renamed"
 
 
-@pytest.mark.parametrize("options", [{"services": frozenset()}, {"trace": True}, {"fresh": True}, {"dry_run": True}])
+@pytest.mark.parametrize("options", [{"services": frozenset()}, {"trace": True}, {"no_cache": True}, {"dry_run": True}])
 async def test_an_answer_that_is_kept_is_for_its_equals_alone(asked: Asked, options: dict[str, Any]) -> None:
     """Above all not for those who may see less."""
     for _ in range(3):

@@ -64,7 +64,7 @@ class Gateway:
 
     def age(self, seconds: float) -> None:
         """Let what is known be older than it is."""
-        for entry in self.app.state.account._shared._cache._entries.values():
+        for entry in self.app.state.account._source._cache._entries.values():
             entry.read_at -= seconds
 
 
