@@ -22,7 +22,7 @@ import tempfile
 import time
 import urllib.request
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import product, repeat
 from pathlib import Path
 from ssl import create_default_context
 from typing import Any
@@ -179,7 +179,7 @@ class Bench:
             answers[contender.name] = uvloop.run(ask_once(address, query, given, TOKEN))["data"]
             row.calls = self._calls(url)
             copies = [0 if cell.same else copy for copy in range(cell.concurrency)]
-            every = [graphql_request(address, query, variables(cell.query, copy), TOKEN) for copy in copies]
+            every = [repeat(graphql_request(address, query, variables(cell.query, copy), TOKEN)) for copy in copies]
             uvloop.run(run_load(address, every, WARM_UP))
             before, began = cpu_seconds(pid), time.perf_counter()
             took = uvloop.run(run_load(address, every, self._seconds))
@@ -204,7 +204,7 @@ class Bench:
         """How many calls a second the upstream itself answers, to sixteen bare connections."""
         with self._processes.start(UPSTREAM, is_contender=True) as (_, url):
             request = b"GET /v1/Services?PageSize=1 HTTP/1.1\r\nHost: x\r\n\r\n"
-            return len(uvloop.run(run_load(url, [request] * 16, self._seconds))) / self._seconds
+            return len(uvloop.run(run_load(url, [repeat(request)] * 16, self._seconds))) / self._seconds
 
     def _calls(self, url: str) -> int:
         context = self._context if url.startswith("https") else None
