@@ -3,6 +3,7 @@
     python -m tests.bench                      the rows of README's table
     python -m tests.bench --all                every query, distance, transport and concurrency; an hour and more
     python -m tests.bench --query Q1 --latency 20 --tls --concurrency 16
+    python -m tests.bench --against COMMIT     this build of the gateway beside that commit's
 
 Each contender is one process, pinned to one processor; the upstream and the load share the others. npm's peers are installed
 into a cache of their own on the first run; without npm they are left out, and that is said. `TAILCALL` names another binary of
@@ -30,6 +31,7 @@ from typing import Any
 import trustme
 import uvloop
 
+from . import against
 from .load import ask_once, graphql_request, run_load
 from .processes import SERVE, TOKEN, UPSTREAM, WARM_UP, Processes, cpu_seconds, environment, peak_mb
 from .queries import QUERIES, variables
@@ -229,6 +231,22 @@ def report(cell: Cell, rows: dict[str, Row]) -> None:
         )
 
 
+def compare_builds(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """Measure beside another commit's build, or say why that cannot be done as it is asked for."""
+    allowed = {"against", "rounds", "seconds"}
+    surplus = [name for name, value in vars(given).items() if name not in allowed and value != parser.get_default(name)]
+    if surplus:
+        parser.error(f"--against does not go with --{surplus[0]}")
+    rounds, seconds = given.rounds or against.ROUNDS, given.seconds or against.SECONDS
+    if rounds < 2:
+        parser.error("--against needs 2 rounds or more")
+    try:
+        commit = against.find_commit(given.against)
+    except against.UnknownCommitError as error:
+        parser.error(f"--against: {error}")
+    against.compare(commit, rounds, seconds)
+
+
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -239,10 +257,19 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--warm", action="store_true", help="let the gateway keep what it read")
     parser.add_argument("--same", action="store_true", help="ask about one and the same thread on all connections")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long each contender is asked in each round")
+    parser.add_argument("--rounds", type=int, help=f"3, or {against.ROUNDS} with --against")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help=f"how long each contender is asked in each round: 3, or {against.SECONDS} with --against",
+    )
     parser.add_argument("--only", help="contenders whose name holds this")
+    parser.add_argument("--against", metavar="COMMIT", help="compare with that commit's build; see README")
     given = parser.parse_args()
+    if given.against is not None:
+        compare_builds(parser, given)
+        return
+    rounds, seconds = given.rounds or 3, given.seconds or 3.0
     if given.all:
         cells = [Cell(*each) for each in product(QUERIES, (0.0, 20.0, 80.0), (False, True), (1, 16, 64))]
     elif given.query:
@@ -255,11 +282,11 @@ def main() -> None:
         made = trustme.CA()
         made.cert_pem.write_to_path(str(authority))
         made.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
-        bench = Bench(Processes(Path(directory)), certificate, authority, given.seconds)
+        bench = Bench(Processes(Path(directory)), certificate, authority, seconds)
         print(f"The upstream itself answers {bench.own_limit():,.0f} calls a second.")
         for cell in cells:
             able = [contender for contender in found if cell.query in contender.queries]
-            report(cell, bench.measure(cell, able, given.rounds))
+            report(cell, bench.measure(cell, able, rounds))
 
 
 if __name__ == "__main__":
