@@ -32,8 +32,8 @@ from .queries import QUERIES, variables
 
 __all__ = ["ROUNDS", "SECONDS", "Comparison", "UnknownCommitError", "compare", "compared", "find_commit"]
 
-ROUNDS = 10
-SECONDS = 1.4
+ROUNDS = 30
+SECONDS = 0.45
 CONCURRENCY = 16
 HELP = (sys.executable, "-m", "gateway", "--help")
 HELP_RUNS = 10

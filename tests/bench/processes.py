@@ -116,9 +116,8 @@ def wait_until_open(address: str) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """The processor time of a process, its threads included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """The processor time of a process, its threads included, to the nanosecond."""
+    return time.clock_gettime(~pid << 3 | 2)  # Linux's clock of a process, as clock_getcpuclockid(3) makes it.
 
 
 def peak_mb(pid: int) -> int:
