@@ -3,6 +3,7 @@
     python -m tests.bench                      the rows of README's table
     python -m tests.bench --all                every query, distance, transport and concurrency; an hour and more
     python -m tests.bench --query Q1 --latency 20 --tls --concurrency 16
+    python -m tests.bench --against COMMIT     this build of the gateway beside that commit's
 
 Each contender is one process, pinned to one processor; the upstream and the load share the others. npm's peers are installed
 into a cache of their own on the first run; without npm they are left out, and that is said. `TAILCALL` names another binary of
@@ -12,35 +13,30 @@ Tailcall, such as a script that runs npm's with a newer libc.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import product, repeat
 from pathlib import Path
 from ssl import create_default_context
 from typing import Any
-from urllib.parse import urlsplit
 
 import trustme
 import uvloop
 
+from . import against
 from .load import ask_once, graphql_request, run_load
+from .processes import SERVE, TOKEN, UPSTREAM, WARM_UP, Processes, cpu_seconds, environment, peak_mb
 from .queries import QUERIES, variables
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-TOKEN = "a-token-for-the-benchmark"
-WARM_UP = 1.0
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,7 @@ README_CELLS = [
 def contenders(peers: Path | None) -> list[Contender]:
     """All that can be run here."""
     found = [
-        Contender("receipts-gateway", (sys.executable, "-m", "gateway", "serve", "--port", "0")),
+        Contender("receipts-gateway", SERVE),
         Contender("its graphql-core path", (sys.executable, "-m", "tests.bench.reference")),
         Contender("script, aiohttp", None),
     ]
@@ -141,80 +137,6 @@ def install_peers() -> Path | None:
     return target
 
 
-class Processes:
-    """Where processes run: contenders on the first processor, all else on the others."""
-
-    def __init__(self, directory: Path) -> None:
-        processors = sorted(os.sched_getaffinity(0))
-        self._first, self._others = {processors[0]}, set(processors[1:]) or {processors[0]}
-        self._log = directory / "log"
-        os.sched_setaffinity(0, self._others)
-
-    @contextlib.contextmanager
-    def start(self, command: tuple[str, ...], *, is_contender: bool, **environ: str) -> Iterator[tuple[int, str]]:
-        """Run a server until the end of the block; gives its process id and the address in the first line it prints."""
-        processors = self._first if is_contender else self._others
-        with self._log.open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=os.environ | environ,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                preexec_fn=lambda: os.sched_setaffinity(0, processors),
-            )
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline().decode()
-            address = next((word.rstrip(",") for word in line.split() if word.startswith("http")), "")
-            if not address and "ready" not in line:
-                raise SystemExit(f"{' '.join(command)} did not start; see {self._log.read_text()[-2000:]}")
-            address = address.removesuffix("/graphql")
-            if address:
-                wait_until_open(address)
-            yield process.pid, address
-        finally:
-            process.terminate()
-            process.wait(10)
-
-    def run(self, command: tuple[str, ...], **environ: str) -> str:
-        """Run a contender to its end; gives what it printed."""
-        return subprocess.run(
-            command,
-            cwd=ROOT,
-            env=os.environ | environ,
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, self._first),
-        ).stdout
-
-
-def wait_until_open(address: str) -> None:
-    """Wait until connections are taken, which most servers do before they tell their address."""
-    where, end = urlsplit(address), time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection((where.hostname or "", where.port or 80)).close()
-            return
-        except ConnectionRefusedError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)  # A program of others' makes no sign when it begins to listen.
-
-
-def cpu_seconds(pid: int) -> float:
-    """The processor time of a process, its threads included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def peak_mb(pid: int) -> int:
-    """The most memory a process has held."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
-
-
 class Bench:
     """One upstream, and the contenders over it."""
 
@@ -228,18 +150,13 @@ class Bench:
     def measure(self, cell: Cell, found: list[Contender], rounds: int) -> dict[str, Row]:
         """Run all contenders in turn, so many rounds; their answers must be equal."""
         rows = {contender.name: Row() for contender in found}
-        upstream: tuple[str, ...] = (sys.executable, "-m", "tests.bench.upstream", "--latency-ms", str(cell.latency))
+        upstream = (*UPSTREAM, "--latency-ms", str(cell.latency))
         if cell.tls:
             upstream += ("--certificate", str(self._certificate))
         answers: dict[str, Any] = {}
         with self._processes.start(upstream, is_contender=False) as (_, url):
-            environ = {
-                "UPSTREAM_URL": url,
-                "GATEWAY_UPSTREAM_URL": url,
-                "GATEWAY_TOKENS": f"bench:{TOKEN}",
+            environ = environment(url) | {
                 **({} if cell.warm else {"GATEWAY_CACHE_BYTES": "0"}),
-                "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
-                "TWILIO_AUTH_TOKEN": "0" * 32,
                 "SSL_CERT_FILE": str(self._authority),
                 "NODE_EXTRA_CA_CERTS": str(self._authority),
                 "NODE_ENV": "production",
@@ -258,13 +175,13 @@ class Bench:
             self._script(cell, url, environ, row)
             return
         query, given = QUERIES[cell.query], variables(cell.query)
-        with self._processes.start(contender.command, is_contender=True, **environ) as (pid, address):
+        with self._processes.start(contender.command, environ, is_contender=True) as (pid, address):
             uvloop.run(ask_once(address, query, given, TOKEN))
             self._calls(url)
             answers[contender.name] = uvloop.run(ask_once(address, query, given, TOKEN))["data"]
             row.calls = self._calls(url)
             copies = [0 if cell.same else copy for copy in range(cell.concurrency)]
-            every = [graphql_request(address, query, variables(cell.query, copy), TOKEN) for copy in copies]
+            every = [repeat(graphql_request(address, query, variables(cell.query, copy), TOKEN)) for copy in copies]
             uvloop.run(run_load(address, every, WARM_UP))
             before, began = cpu_seconds(pid), time.perf_counter()
             took = uvloop.run(run_load(address, every, self._seconds))
@@ -277,9 +194,9 @@ class Bench:
     def _script(self, cell: Cell, url: str, environ: dict[str, str], row: Row) -> None:
         command = (sys.executable, "-m", "tests.bench.script", cell.query, str(cell.concurrency))
         self._calls(url)
-        self._processes.run((*command, "0"), **environ)
+        self._processes.run((*command, "0"), environ)
         row.calls = self._calls(url)
-        told = json.loads(self._processes.run((*command, str(self._seconds)), **environ).splitlines()[-1])
+        told = json.loads(self._processes.run((*command, str(self._seconds)), environ).splitlines()[-1])
         row.cpu_ms.append(told["cpu"] / len(told["took"]) * 1000)
         row.rates.append(len(told["took"]) / self._seconds)
         row.took += told["took"]
@@ -287,9 +204,9 @@ class Bench:
 
     def own_limit(self) -> float:
         """How many calls a second the upstream itself answers, to sixteen bare connections."""
-        with self._processes.start((sys.executable, "-m", "tests.bench.upstream"), is_contender=True) as (_, url):
+        with self._processes.start(UPSTREAM, is_contender=True) as (_, url):
             request = b"GET /v1/Services?PageSize=1 HTTP/1.1\r\nHost: x\r\n\r\n"
-            return len(uvloop.run(run_load(url, [request] * 16, self._seconds))) / self._seconds
+            return len(uvloop.run(run_load(url, [repeat(request)] * 16, self._seconds))) / self._seconds
 
     def _calls(self, url: str) -> int:
         context = self._context if url.startswith("https") else None
@@ -314,6 +231,22 @@ def report(cell: Cell, rows: dict[str, Row]) -> None:
         )
 
 
+def compare_builds(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """Measure beside another commit's build, or say why that cannot be done as it is asked for."""
+    allowed = {"against", "rounds", "seconds"}
+    surplus = [name for name, value in vars(given).items() if name not in allowed and value != parser.get_default(name)]
+    if surplus:
+        parser.error(f"--against does not go with --{surplus[0]}")
+    rounds, seconds = given.rounds or against.ROUNDS, given.seconds or against.SECONDS
+    if rounds < 2:
+        parser.error("--against needs 2 rounds or more")
+    try:
+        commit = against.find_commit(given.against)
+    except against.UnknownCommitError as error:
+        parser.error(f"--against: {error}")
+    against.compare(commit, rounds, seconds)
+
+
 def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -324,10 +257,19 @@ def main() -> None:
     parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--warm", action="store_true", help="let the gateway keep what it read")
     parser.add_argument("--same", action="store_true", help="ask about one and the same thread on all connections")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long each contender is asked in each round")
+    parser.add_argument("--rounds", type=int, help=f"3, or {against.ROUNDS} with --against")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        help=f"how long each contender is asked in each round: 3, or {against.SECONDS} with --against",
+    )
     parser.add_argument("--only", help="contenders whose name holds this")
+    parser.add_argument("--against", metavar="COMMIT", help="compare with that commit's build; see README")
     given = parser.parse_args()
+    if given.against is not None:
+        compare_builds(parser, given)
+        return
+    rounds, seconds = given.rounds or 3, given.seconds or 3.0
     if given.all:
         cells = [Cell(*each) for each in product(QUERIES, (0.0, 20.0, 80.0), (False, True), (1, 16, 64))]
     elif given.query:
@@ -340,11 +282,11 @@ def main() -> None:
         made = trustme.CA()
         made.cert_pem.write_to_path(str(authority))
         made.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
-        bench = Bench(Processes(Path(directory)), certificate, authority, given.seconds)
+        bench = Bench(Processes(Path(directory)), certificate, authority, seconds)
         print(f"The upstream itself answers {bench.own_limit():,.0f} calls a second.")
         for cell in cells:
             able = [contender for contender in found if cell.query in contender.queries]
-            report(cell, bench.measure(cell, able, given.rounds))
+            report(cell, bench.measure(cell, able, rounds))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import aiohttp
 
 from gateway.sandbox import Fault, Sandbox
 
-from .__main__ import peak_mb
+from .processes import peak_mb
 
 ROOT = Path(__file__).parent.parent.parent
 DEADLINE = 3.0

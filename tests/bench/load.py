@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -80,8 +81,8 @@ async def ask_once(url: str, query: str, variables: dict[str, Any], token: str |
     return cast(dict[str, Any], json.loads(connection.body))
 
 
-async def run_load(url: str, requests: list[bytes], seconds: float) -> list[float]:
-    """Ask for so long, on a connection for each of the requests; gives the seconds that each answer took.
+async def run_load(url: str, requests: Sequence[Iterator[bytes]], seconds: float) -> list[float]:
+    """Ask for so long, on a connection for each iterator of requests; gives the seconds that each answer took.
 
     An answer that is not 200, or holds errors, ends it.
     """
@@ -89,9 +90,9 @@ async def run_load(url: str, requests: list[bytes], seconds: float) -> list[floa
     took: list[float] = []
     end = time.perf_counter() + seconds
 
-    async def ask_on(connection: _Connection, request: bytes) -> None:
+    async def ask_on(connection: _Connection, each: Iterator[bytes]) -> None:
         while (began := time.perf_counter()) < end:
-            await connection.ask(request)
+            await connection.ask(next(each))
             took.append(time.perf_counter() - began)
             if connection.status != 200 or b'"errors"' in connection.body[-200:]:
                 raise RuntimeError(f"{url} answered {connection.status}: {connection.body[:300]!r}")

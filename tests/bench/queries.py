@@ -4,7 +4,7 @@ from functools import cache
 
 from gateway.sandbox.world import World
 
-from .upstream import SEED, SIZE
+from .upstream import COPY_DIGITS, SEED, SIZE
 
 __all__ = ["QUERIES", "variables"]
 
@@ -55,7 +55,7 @@ def variables(name: str, copy: int = 0) -> dict[str, str]:
     marks = _landmarks()
     service = marks["service_sid"]
     given = {
-        "service": f"{service[:-3]}{copy:03x}" if copy else service,
+        "service": f"{service[:-COPY_DIGITS]}{copy:0{COPY_DIGITS}x}" if copy else service,
         "conversation": marks["conversation_sid"],
         "message": marks["receipt_message_sid"],
         "receipt": marks["receipt_sid"],

@@ -19,10 +19,12 @@ from gateway.sandbox import Switches
 from gateway.sandbox.api import Api
 from gateway.sandbox.world import World
 
-__all__ = ["SEED", "SIZE"]
+__all__ = ["COPY_DIGITS", "SEED", "SIZE"]
 
 SEED = 1
 SIZE: Literal["medium"] = "medium"
+COPY_DIGITS = 7
+"""The last digits of a service's sid, by which its copies differ."""
 
 
 class Answers:
@@ -41,16 +43,17 @@ class Answers:
             calls, self.calls = self.calls, 0
             return _response(200, b"%d" % calls)
         self.calls += 1
+        # Services whose sids differ from the first one's in their last digits alone are copies of it.
+        given, first = target[13:47], self._first  # The sid in `/v1/Services/IS…`.
+        is_copy = given != first and given[:-COPY_DIGITS] == first[:-COPY_DIGITS]
+        if is_copy:
+            target = target.replace(given, first)
         made = self._made.get(target)
         if made is None:
-            # Services whose sids differ from the first one's in their last digits alone are copies of it.
-            given, first = target.partition(b"/Services/")[2][:34], self._first
-            is_copy = given[:-3] == first[:-3]
-            path, _, query = (target.replace(given, first) if is_copy else target).decode().partition("?")
+            path, _, query = target.decode().partition("?")
             answer = self._api.answer("GET", path, query, "http://127.0.0.1", Switches(), b"")
-            body = answer.body.replace(first, given) if is_copy else answer.body
-            made = self._made[target] = _response(answer.status, body)
-        return made
+            made = self._made[target] = _response(answer.status, answer.body)
+        return made.replace(first, given) if is_copy else made
 
 
 def _response(status: int, body: bytes) -> bytes:
