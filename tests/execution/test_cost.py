@@ -42,6 +42,9 @@ def variables(sandbox: Sandbox) -> dict[str, Any]:
         (query("friendlyName service { friendlyName } " + ALL % 50), 2 + 1 + 50 + 10, 2),
         # An edge that many records share is paid once; two lists of one conversation pay each for its own.
         (query("a: %s b: %s" % (ALL % 10, ALL % 20)), 1 + 10 + 1 + 20 + 10, 2),
+        # Of two reads that begin with one key the dearer is paid: one page of participants beside as many as there may be.
+        (query("participants(first: 5) { edges { cursor } } " + ALL % 2), 1 + 2 + 10, 2),
+        (query(ALL % 2 + " participants(first: 5) { edges { cursor } }"), 1 + 2 + 10, 2),
         (query("messages(first: 9) { edges { node { conversation { friendlyName } service { friendlyName } } } }"), 3, 2),
         (query("messages(first: 9) { edges { node { receipts(status: []) { edges { cursor } } } } }"), 1, 1),
         ("{ services(first: 3) { edges { node { conversations(first: 20) { edges { node { %s } } } } } } }" % (ALL % 50),
