@@ -17,6 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.ask import landmark_variables
+from gateway.cache import redis
 from gateway.cache.memory import MemoryCache
 from gateway.cache.redis import RedisCache
 from gateway.execution.operation import Outcome
@@ -136,6 +137,24 @@ async def test_an_error_is_everyones_own(sandbox: Sandbox, server: Server) -> No
     assert [[failure.error.code for failure in each.failures] for each in outcomes] == [["UPSTREAM_REJECTED"]] * 2
 
 
+@pytest.mark.parametrize("end", ["an error", "nobody waits"])
+async def test_a_lease_that_came_to_nothing_is_given_back_at_once(
+    sandbox: Sandbox, server: Server, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Whoever else wants the same reads it then, and does not wait until the lease has run out."""
+    monkeypatch.setattr(redis, "_LEASE", 3600.0)
+    rule = sandbox.faults.add("*", Fault("status", status=403) if end == "an error" else Fault("hang"))
+    async with replicas(sandbox, server) as (one, other):
+        leading = asyncio.create_task(ask(one, sandbox, RECEIPTS))
+        await sandbox.until(lambda: len(sandbox.calls) == 1)
+        if end == "nobody waits":
+            leading.cancel()
+        await asyncio.wait({leading})
+        sandbox.faults.remove(rule)
+        outcome = await ask(other, sandbox, RECEIPTS)
+    assert (outcome.failures, outcome.calls, len(sandbox.calls)) == ((), 1, 2)
+
+
 async def test_without_the_server_everyone_goes_on_alone(sandbox: Sandbox, server: Server) -> None:
     async with replicas(sandbox, server, lifetimes=Lifetimes(0, 0, 0, 0, 0, 0)) as (one, _):
         await ask(one, sandbox)
@@ -233,3 +252,22 @@ async def test_replicas_together_keep_to_the_accounts_slots(sandbox: Sandbox, se
         for task in sharing:
             task.cancel()
     assert sandbox.max_in_flight <= 20
+
+
+async def test_slots_are_not_asked_for_while_nothing_waits(sandbox: Sandbox, server: Server) -> None:
+    """Also when reads had to wait before: the server is asked now and then, and not once in each round trip."""
+    origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
+    async with (
+        Client(origin, concurrency=1) as client,
+        RedisCache(server.url, "slots", patience=PATIENCE) as cache,
+        RedisCache(server.url, "other", patience=PATIENCE) as other,
+    ):
+        tickets = [client.read(f"Services?PageSize={size}", lambda target, answer: answer.status) for size in (1, 2)]
+        assert await asyncio.gather(*tickets) == [200, 200]
+        assert client.gate.is_crowded.is_set()
+        sharing = asyncio.create_task(share_slots(client.gate, cache))
+        for _ in range(100):
+            await other.take(["key"])
+        sharing.cancel()
+        await asyncio.wait({sharing})
+    assert 1 <= cache.counts["answer"] < 20
