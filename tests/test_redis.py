@@ -120,14 +120,15 @@ async def test_a_lost_lease_costs_a_call_and_no_answer(sandbox: Sandbox, server:
     assert (outcome.failures, outcome.calls, len(sandbox.calls)) == ((), 1, 2)
 
 
-async def test_what_is_not_kept_is_not_waited_for(sandbox: Sandbox, server: Server) -> None:
+async def test_what_is_not_kept_is_not_waited_for(
+    sandbox: Sandbox, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody waits for a lease to run out: not where nothing is kept, nor when what was kept has become too old."""
+    monkeypatch.setattr(redis, "_LEASE", 3600.0)
     for lifetimes in (Lifetimes(0, 0, 0, 0, 0, 0), Lifetimes(0.05, 0.05, 0.05, 0.05, 0.05, 0.05)):
         async with replicas(sandbox, server, lifetimes=lifetimes) as (one, other):
             for each in (one, other, one, other):
-                began = asyncio.get_running_loop().time()
                 assert (await ask(each, sandbox)).failures == ()
-                assert asyncio.get_running_loop().time() - began < 2.5
 
 
 async def test_an_error_is_everyones_own(sandbox: Sandbox, server: Server) -> None:
