@@ -114,7 +114,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._held: list[bytes] | None = None
         """The body, so far, of a request that the application has not been told of yet."""
         self._has_answered = False
-        """Whether a request of the bytes that have just come was answered on the spot."""
+        """Whether a request of the bytes that have just come was answered on the spot: one is, the others in turn.
+
+        A full send buffer is not noticed before the loop's next turn: else, bytes that hold many small requests would have
+        as many answers made and held at once, however slowly the peer takes them, while everyone else waits.
+        """
         self._peer = Peer()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

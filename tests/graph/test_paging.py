@@ -19,7 +19,7 @@ from gateway.sandbox import Fault, Sandbox
 from gateway.source.loaders import Loaders
 from gateway.twilio.responses import Page
 
-from ..conftest import Ask
+from ..conftest import Answer, Ask
 
 MESSAGES = """
 query M($serviceSid: ID!, $conversationSid: ID!, $first: Int, $after: String, $order: MessageOrder) {
@@ -157,6 +157,31 @@ async def test_rows_that_go_in_between_take_none_with_them(
     answer = await ask(MESSAGES, first=5, order=order, after=window(start.data)["pageInfo"]["endCursor"])
     step = 1 if order == "ASC" else -1
     assert indices(answer.data) == [last + step * ahead for ahead in range(1, 6)]
+
+
+@pytest.mark.parametrize("place", [1, 10, 100])
+async def test_one_who_leaves_takes_none_along_where_rows_have_no_index(
+    ask: Ask, sandbox: Sandbox, http: aiohttp.ClientSession, place: int
+) -> None:
+    """A cursor whose own row has gone goes on behind it: amid a page, at its beginning, and at its end."""
+    sandbox.switches = type(sandbox.switches)(page_token="keyset")  # With the other, Twilio's next page leaves one out.
+    everyone = participants(await ask(PARTICIPANTS, first=1000))
+    start = await ask(PARTICIPANTS, first=place)
+    await remove_participant(sandbox, http, participants(start)[-1])
+    answer = await ask(PARTICIPANTS, first=5, after=window(start.data)["pageInfo"]["endCursor"])
+    assert participants(answer) == everyone[place : place + 5]
+
+
+def participants(answer: Answer) -> list[str]:
+    return [edge["node"]["sid"] for edge in window(answer.data)["edges"]]
+
+
+async def remove_participant(sandbox: Sandbox, http: aiohttp.ClientSession, sid: str) -> None:
+    marks = sandbox.landmarks
+    thread = f"Services/{marks['service_sid']}/Conversations/{marks['crowded_conversation_sid']}"
+    headers = {"Authorization": aiohttp.encode_basic_auth(sandbox.account_sid, sandbox.auth_token)}
+    async with http.delete(f"{sandbox.url}/v1/{thread}/Participants/{sid}", headers=headers) as response:
+        assert response.status == 204
 
 
 async def remove_message(sandbox: Sandbox, http: aiohttp.ClientSession, sid: str) -> None:

@@ -21,6 +21,7 @@ from gateway.accounts.operation import Operation
 from gateway.ask import landmark_variables
 from gateway.execution.outcome import Outcome
 from gateway.sandbox import Fault, Sandbox
+from gateway.source import redis
 from gateway.source.lifetimes import Lifetimes
 from gateway.source.memory import MemoryCache
 from gateway.source.redis import RedisCache
@@ -120,14 +121,15 @@ async def test_a_lost_lease_costs_a_call_and_no_answer(sandbox: Sandbox, server:
     assert (outcome.failures, outcome.calls, len(sandbox.calls)) == ((), 1, 2)
 
 
-async def test_what_is_not_kept_is_not_waited_for(sandbox: Sandbox, server: Server) -> None:
+async def test_what_is_not_kept_is_not_waited_for(
+    sandbox: Sandbox, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody waits for a lease to run out: not where nothing is kept, nor when what was kept has become too old."""
+    monkeypatch.setattr(redis, "_LEASE", 3600.0)
     for lifetimes in (Lifetimes(0, 0, 0, 0, 0, 0), Lifetimes(0.05, 0.05, 0.05, 0.05, 0.05, 0.05)):
         async with replicas(sandbox, server, lifetimes=lifetimes) as (one, other):
             for each in (one, other, one, other):
-                began = asyncio.get_running_loop().time()
                 assert (await ask(each, sandbox)).failures == ()
-                assert asyncio.get_running_loop().time() - began < 2.5
 
 
 async def test_an_error_is_everyones_own(sandbox: Sandbox, server: Server) -> None:
@@ -135,6 +137,24 @@ async def test_an_error_is_everyones_own(sandbox: Sandbox, server: Server) -> No
     async with replicas(sandbox, server) as both:
         outcomes = await asyncio.gather(*(ask(each, sandbox, RECEIPTS) for each in both))
     assert [[failure.error.code for failure in each.failures] for each in outcomes] == [["UPSTREAM_REJECTED"]] * 2
+
+
+@pytest.mark.parametrize("end", ["an error", "nobody waits"])
+async def test_a_lease_that_came_to_nothing_is_given_back_at_once(
+    sandbox: Sandbox, server: Server, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Whoever else wants the same reads it then, and does not wait until the lease has run out."""
+    monkeypatch.setattr(redis, "_LEASE", 3600.0)
+    rule = sandbox.faults.add("*", Fault("status", status=403) if end == "an error" else Fault("hang"))
+    async with replicas(sandbox, server) as (one, other):
+        leading = asyncio.create_task(ask(one, sandbox, RECEIPTS))
+        await sandbox.until(lambda: len(sandbox.calls) == 1)
+        if end == "nobody waits":
+            leading.cancel()
+        await asyncio.wait({leading})
+        sandbox.faults.remove(rule)
+        outcome = await ask(other, sandbox, RECEIPTS)
+    assert (outcome.failures, outcome.calls, len(sandbox.calls)) == ((), 1, 2)
 
 
 async def test_without_the_server_everyone_goes_on_alone(sandbox: Sandbox, server: Server) -> None:
@@ -235,3 +255,22 @@ async def test_replicas_together_keep_to_the_accounts_slots(sandbox: Sandbox, se
         for task in sharing:
             task.cancel()
     assert sandbox.max_in_flight <= 20
+
+
+async def test_slots_are_not_asked_for_while_nothing_waits(sandbox: Sandbox, server: Server) -> None:
+    """Also when reads had to wait before: the server is asked now and then, and not once in each round trip."""
+    origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
+    async with (
+        Client(origin, concurrency=1) as client,
+        RedisCache(server.url, "slots", patience=PATIENCE) as cache,
+        RedisCache(server.url, "other", patience=PATIENCE) as other,
+    ):
+        tickets = [client.read(f"Services?PageSize={size}", lambda target, answer: answer.status) for size in (1, 2)]
+        assert await asyncio.gather(*tickets) == [200, 200]
+        assert client.limiter.is_crowded.is_set()
+        sharing = asyncio.create_task(share_slots(client.limiter, cache))
+        for _ in range(100):
+            await other.take(["key"])
+        sharing.cancel()
+        await asyncio.wait({sharing})
+    assert 1 <= cache.counts["answer"] < 20

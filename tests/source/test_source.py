@@ -245,12 +245,12 @@ async def test_what_is_a_little_old_is_shown_while_it_is_read_again(asked: Asked
     query = "query Q($serviceSid: ID!) { service(sid: $serviceSid) { friendlyName } }"
     before, _, _ = await asked(query)
     asked.age(70)
-    data, calls, extensions = await asked(query, trace=True)
+    data, _, extensions = await asked(query, trace=True)
     assert data == before
-    (listener,) = extensions["upstream"]["calls"]
-    assert (listener["source"], listener["reason"]) == ("shared", "shown while it is read again")
+    (call,) = extensions["upstream"]["calls"]
+    assert (call["source"], call["reason"]) == ("shared", "shown while it is read again")
     await asked.sandbox.until(lambda: len(asked.sandbox.calls) == 1 and asked.sandbox.in_flight == 0)
-    assert calls in ([], asked.sandbox.paths)
+    assert asked.sandbox.paths == [call["path"]]
     for _ in range(3):
         await asyncio.sleep(0)
     asked.age(130)

@@ -53,6 +53,16 @@ async def test_a_failure_that_lasts_ends_the_attempts(sandbox: Sandbox) -> None:
     assert len(sandbox.calls) == 3
 
 
+async def test_when_much_fails_few_reads_are_tried_again(sandbox: Sandbox) -> None:
+    """Five at once, and one for every ten reads: the attempts that are repeated earn none."""
+    sandbox.faults.add("*", Fault("status", status=429))
+    async with client_of(sandbox) as client:
+        found = await asyncio.gather(*(client.read(f"Services?PageSize={size + 1}", sound) for size in range(25)))
+        assert client.retries == 7
+    assert all(isinstance(error, errors.UpstreamRateLimited) for error in found)
+    assert len(sandbox.calls) == 25 + 7
+
+
 async def test_the_deadline_ends_a_read_and_its_retries(sandbox: Sandbox) -> None:
     async with client_of(sandbox) as client:
         loop = asyncio.get_running_loop()

@@ -184,7 +184,7 @@ async def test_an_answer_may_end_at_any_byte(make: Make) -> None:
     whole = response(b'{"a": 1}')
     for length in range(len(whole)):
         async with wire(whole[:length]) as served, opened(make, served.url) as transport:
-            with pytest.raises((UpstreamUnavailable, UpstreamInvalidResponse)):
+            with pytest.raises(UpstreamUnavailable):
                 await transport.send("Services")
 
 
@@ -418,7 +418,7 @@ async def test_a_server_without_tls_is_refused(make: Make) -> None:
     async with server:
         url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with opened(make, url, client_context()) as transport:
-            with pytest.raises((UpstreamInvalidResponse, UpstreamUnavailable)):
+            with pytest.raises(UpstreamInvalidResponse, match="could not prove"):
                 await transport.send("Services")
 
 
@@ -433,7 +433,7 @@ async def test_leaving_closes_what_is_open_and_ends_what_waits(make: Make) -> No
         async with opened(make, served.url) as transport:
             sent = transport.send("Services")
             await asked.wait()
-        with pytest.raises((UpstreamUnavailable, asyncio.CancelledError)):
+        with pytest.raises(UpstreamUnavailable):
             await sent
         await served.closed.wait()
 

@@ -98,6 +98,18 @@ def test_what_was_not_used_for_longest_is_forgotten() -> None:
     assert known == [0, *range(12, 20)]
 
 
+def test_short_documents_take_room_beside_their_text() -> None:
+    documents = Documents(remembered_bytes=10_000)
+    names = [GraphQLRequest(extensions=automatic(digest_of(f"{{ a{number}: __typename }}"))) for number in range(100)]
+    for number in range(100):
+        text = f"{{ a{number}: __typename }}"
+        documents.remember(digest_of(text), text)
+    for asked in names[:80]:
+        with pytest.raises(PersistedQueryNotFound):
+            documents.find(asked)
+    assert documents.find(names[-1]) == ("{ a99: __typename }", None)
+
+
 async def ask(
     http: aiohttp.ClientSession, url: str, asked: dict[str, Any], *, get: bool = False, accept: str = "application/json"
 ) -> tuple[int, Any]:

@@ -163,7 +163,7 @@ async def test_what_is_no_http_is_refused(hasty: str) -> None:
 @pytest.mark.parametrize("head", [b"X: " + b"y" * 9000, b"X: y\r\n" * 2000, b"GET /" + b"y" * 9000])
 async def test_a_head_without_end_is_refused(hasty: str, head: bytes) -> None:
     received = answers(await send(hasty, (b"" if head.startswith(b"GET") else HEAD) + head[:4000], head[4000:]))
-    assert [status for status, _ in received] in ([431], [400])
+    assert [status for status, _ in received] == [431]
 
 
 async def test_a_peer_that_takes_nothing_is_cut_off(sandbox: Sandbox) -> None:
@@ -194,7 +194,7 @@ async def test_a_peer_that_takes_nothing_is_cut_off(sandbox: Sandbox) -> None:
 async def test_an_upgrade_is_not_followed(hasty: str) -> None:
     request = WHOLE.replace(b"Host", b"Connection: Upgrade, close\r\nUpgrade: websocket\r\nHost")
     received = answers(await send(hasty, request))
-    assert received[0][0] in {200, 400}
+    assert [status for status, _ in received] == [400]  # What follows such a head is not HTTP's: there is no body.
 
 
 async def test_a_request_that_was_refused_early_gets_no_second_answer(hasty: str) -> None:
