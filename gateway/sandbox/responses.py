@@ -1,4 +1,4 @@
-"""Responses to the caller, and errors in Twilio's form: https://www.twilio.com/docs/usage/twilios-response#exceptions."""
+"""Responses to the caller, and errors in Twilio's form: https://www.twilio.com/docs/usage/twilios-response#errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

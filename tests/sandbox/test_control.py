@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +28,11 @@ async def test_the_index_says_what_there_is(caller: Caller, sandbox: Sandbox) ->
         reply = await caller.control(method, path.removeprefix("/sandbox"), {} if method == "POST" else None)
         assert reply.status == (400 if method == "POST" else 200), route  # A POST says nothing here.
         assert route in index["routes"]
+
+
+async def test_the_index_refers_to_nothing_that_its_reader_does_not_have(caller: Caller) -> None:
+    page = (await caller.control("GET", "")).body.decode()
+    assert re.findall(r"(?i)\bsections? \d|\w+\.md\b|unconfirmed|\bnotes\b", page) == []
 
 
 async def test_landmarks(caller: Caller, sandbox: Sandbox) -> None:
