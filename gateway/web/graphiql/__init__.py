@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from gateway.execution.inputs import declared_variables
 from gateway.web.browsers import HEADERS
+from gateway.web.graphiql.docs import DocPages
 
 __all__ = ["BUNDLE", "Graphiql", "opening_tabs"]
 
@@ -61,7 +62,7 @@ class Graphiql:
     @property
     def routes(self) -> list[Route]:
         """Where they are served. The page names its files relative to itself, so that any prefix will do."""
-        return [Route("/graphiql", self.page), Route("/graphiql/{name}", self.asset)]
+        return [Route("/graphiql", self.page), *DocPages().routes, Route("/graphiql/{name}", self.asset)]
 
     async def page(self, request: Request) -> Response:
         """The page, or, where there is no bundle, how to get it."""
@@ -109,6 +110,6 @@ def _not_built(bundle: Path) -> str:
 or a mirror of it. Install again where both are at hand:</p>
 <pre>pip install --force-reinstall --no-deps .</pre>
 <p>or install a wheel that was built there. GraphQL itself is served, at <code>graphql</code> beside this page: any GraphQL
-client will do, and <code>receipts-gateway query</code>.</p>
+client will do, and <code>receipts-gateway query</code>. <a href="graphiql/docs">The documentation is here.</a></p>
 </html>
 """

@@ -1,0 +1,54 @@
+"""The tables of the documentation that are made from the code: `python -m tests.docs` writes them, a test compares them."""
+
+from __future__ import annotations
+
+from gateway.accounts.account import Account
+from gateway.settings import SETTINGS
+from gateway.twilio.client import Client
+from gateway.twilio.transport import Credentials, Origin
+from gateway.web.metrics import Metrics
+
+from .blocks import FILES, read, rows
+
+__all__ = ["TABLES", "metrics_table", "settings_table", "with_table", "write_tables"]
+
+
+def settings_table() -> str:
+    """Return the settings, one row each."""
+    lines = []
+    for each in SETTINGS:
+        default = f"`{each.default}`" if each.default else ""
+        lines.append(f"| `{each.env}` | {default} | {each.help}{' Also `_FILE`.' if each.in_file else ''} |")
+    return "\n".join(["| variable | default | does |", "|---|---|---|", *lines])
+
+
+def metrics_table() -> str:
+    """Return the gateway's own metrics, one row each."""
+    client = Client(Origin("http://127.0.0.1:9", Credentials("AC" + "0" * 32, "secret")))
+    lines = []
+    for metric in Metrics(Account(client), client).collect():
+        name = f"{metric.name}_total" if metric.type == "counter" else metric.name
+        labels = ", ".join(f"`{label}`" for label in getattr(metric, "_labelnames", ()))
+        lines.append(f"| `{name}` | {metric.type} | {labels} | {metric.documentation} |")
+    return "\n".join(["| metric | type | labels | counts or measures |", "|---|---|---|---|", *lines])
+
+
+TABLES = {"configuration": ("variable", settings_table), "operate": ("metric", metrics_table)}
+"""The topic that has a generated table, the first word of the table's head, and the function that makes it."""
+
+
+def with_table(text: str, table: str) -> str:
+    """Return a topic's text with a table in place of the one that has the same first word in its head."""
+    head = table[2:].partition(" ")[0]
+    start = text.index(f"| {head} ")
+    end = start
+    while text.startswith("|", end):
+        end = text.index("\n", end) + 1
+    return f"{text[:start]}{table}\n{text[end:]}"
+
+
+def write_tables() -> None:
+    """Write each generated table into its topic."""
+    for name, (head, table) in TABLES.items():
+        assert rows(read(name), head) is not None
+        FILES[name].write_text(with_table(read(name), table()), encoding="utf-8")
