@@ -28,7 +28,6 @@ OTHERS = {
     "GATEWAY_TTL_…",  # All that begin so.
     "RECEIPTS_GATEWAY_TOKEN",
     "RECEIPTS_GATEWAY_BUILD_GRAPHIQL",
-    "TWILIO_OPENAPI",
 }
 """Variables that are not settings of the gateway."""
 
@@ -85,8 +84,23 @@ def test_commands_and_options_exist(name: str) -> None:
             assert any({program, *options} <= options_of(command) for command in every.values()), f"{name}: {span}"
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_the_project_s_own_scripts_exist(name: str) -> None:
+    for span in code(read(name)):
+        if span.startswith("python -m tests."):
+            module, *options = span.split()[2:]
+            path = ROOT / module.replace(".", "/")
+            source = (path / "__main__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
+            assert all(option in source for option in options), f"{name}: {span}"
+
+
 def test_every_example_is_named() -> None:
     assert {example.stem for example in EXAMPLES} <= set(code(read("operate")))
+
+
+def test_variables_that_are_no_settings_are_read_somewhere() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "gateway").rglob("*.py"))
+    assert [name for name in OTHERS if not name.endswith("…") and name not in sources] == []
 
 
 @pytest.mark.parametrize("name", FILES)
