@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.accounts.account import Account
+from gateway.docs import read_topics
 from gateway.settings import SETTINGS
 from gateway.twilio.client import Client
 from gateway.twilio.transport import Credentials, Origin
@@ -10,7 +11,22 @@ from gateway.web.metrics import Metrics
 
 from .blocks import FILES, read, rows
 
-__all__ = ["TABLES", "metrics_table", "settings_table", "with_table", "write_tables"]
+__all__ = ["TABLES", "metrics_table", "settings_table", "topics_table", "with_table", "write_tables"]
+
+_READING_ORDER = (
+    "clients",
+    "contract-tests",
+    "checks",
+    "python",
+    "errors",
+    "costs",
+    "http",
+    "configuration",
+    "operate",
+    "sandbox",
+    "speed",
+)
+"""README's order of topics; the others follow by name."""
 
 
 def settings_table() -> str:
@@ -33,12 +49,27 @@ def metrics_table() -> str:
     return "\n".join(["| metric | type | labels | counts or measures |", "|---|---|---|---|", *lines])
 
 
-TABLES = {"configuration": ("variable", settings_table), "operate": ("metric", metrics_table)}
-"""The topic that has a generated table, the first word of the table's head, and the function that makes it."""
+def topics_table() -> str:
+    """Return the topics with the sentence that says what each is for, one row each."""
+    topics = read_topics()
+    names = [
+        *(name for name in _READING_ORDER if name in topics),
+        *(name for name in topics if name not in _READING_ORDER),
+    ]
+    lines = [f"| [{name}](gateway/docs/{name}.md) | {topics[name].summary} |" for name in names]
+    return "\n".join(["| topic | about |", "|---|---|", *lines])
+
+
+TABLES = {
+    "README": ("topic", topics_table),
+    "configuration": ("variable", settings_table),
+    "operate": ("metric", metrics_table),
+}
+"""The file that has a generated table, the first word of the table's head, and the function that makes it."""
 
 
 def with_table(text: str, table: str) -> str:
-    """Return a topic's text with a table in place of the one that has the same first word in its head."""
+    """Return a file's text with a table in place of the one that has the same first word in its head."""
     head = table[2:].partition(" ")[0]
     start = text.index(f"| {head} ")
     end = start
@@ -48,7 +79,7 @@ def with_table(text: str, table: str) -> str:
 
 
 def write_tables() -> None:
-    """Write each generated table into its topic."""
+    """Write each generated table into its file."""
     for name, (head, table) in TABLES.items():
         assert rows(read(name), head) is not None
         FILES[name].write_text(with_table(read(name), table()), encoding="utf-8")

@@ -35,7 +35,10 @@ OTHERS = {
 def commands(group: click.Group = main, before: str = "") -> dict[str, click.Command]:
     """Return every command that does something, by its words."""
     found: dict[str, click.Command] = {}
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
         words = f"{before}{name}"
         if isinstance(command, click.Group):
             found |= commands(command, f"{words} ")
