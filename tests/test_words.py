@@ -36,7 +36,7 @@ PHRASES: dict[str, tuple[str, str]] = {
         "It is what is known, and good for a minute.",
     ),
     "is available": (
-        r"(?:to be|can be|could be|cannot be) had|what there (?:is|are|was|were)|that there are",
+        r"(?:to be|can be|could be|cannot be) had|what there (?:is|are|was|were)|that there are(?=[.,;:)]| in all|$)",
         "It is to be had.",
     ),
     "name the thing": (
@@ -102,7 +102,7 @@ PHRASES: dict[str, tuple[str, str]] = {
         "Of no use.",
     ),
     "after": (
-        r"behind (?!a\b|an\b|the (?:scenes|reverse|proxy|gateway|api)|proxies|nginx)\w+",
+        r"behind (?!a\b|an\b|the (?:scenes|reverse|proxy|gateway|api|graph|schema)|proxies|nginx)\w+",
         "Return items behind this cursor.",
     ),
     "except, other than": (r"(?<!, )but for|otherwise than|all but", "All but one."),
@@ -114,7 +114,7 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
 }
 """Phrases by what to say instead, each with an example; matched within word boundaries, whatever their case."""
-CONSTRUCTOR = re.compile(r"\ATake (?!over\b|place\b|care\b|effect\b)", re.IGNORECASE)
+CONSTRUCTOR = re.compile(r"\ATake (?!over\b|place\b|the place of\b|care\b|note\b|effect\b)", re.IGNORECASE)
 """A docstring that says what a function takes, instead of what it does or what the arguments are."""
 _PATTERNS = {instead: re.compile(rf"\b(?:{phrases})(?!\w)", re.IGNORECASE) for instead, (phrases, _) in PHRASES.items()}
 
@@ -131,6 +131,7 @@ This is what the specification requires: an event stream is made up of UTF-8 enc
 Each worker has its own event loop. Use it as an async context manager. The following example shows what the output looks like.
 A good default for most deployments is 64. It is good practice to set an explicit limit. The standard library has no such type.
 Read the file again if it has changed. Tell the server whether the connection may be kept alive.
+Take note of the offset, and say that there are more. Take the place of the default handler.
 Take over the socket of the parent process. Hand the request to the application and wait for its result.
 Standard error receives one line per operation. The value depends on which headers the request has, and on their order.
 The order of the results is the order of the keys. Entries are evicted when the cache is full, least recently used first.
