@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Protocol, Self
 from urllib.parse import urlsplit
 
-import gateway
 from gateway.errors import UpstreamAnswer, UpstreamInvalidResponse, UpstreamTimeout, UpstreamUnavailable
 from gateway.twilio.responses import Answer
+from gateway.version import __version__
 
 __all__ = [
     "BODY_MAX",
@@ -113,7 +113,7 @@ def request_headers(origin: Origin) -> dict[str, str]:
         "Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}",
         "Accept": "application/json",
         "Accept-Encoding": "gzip",
-        "User-Agent": f"receipts-gateway/{gateway.__version__}",
+        "User-Agent": f"receipts-gateway/{__version__}",
     }
 
 

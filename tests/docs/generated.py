@@ -34,7 +34,7 @@ def settings_table() -> str:
     lines = []
     for each in SETTINGS:
         default = f"`{each.default}`" if each.default else ""
-        lines.append(f"| `{each.env}` | {default} | {each.help}{' Also `_FILE`.' if each.in_file else ''} |")
+        lines.append(f"| `{each.env}` | {default} | {each.description} |")
     return "\n".join(["| variable | default | does |", "|---|---|---|", *lines])
 
 

@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 import pytest
 
-from gateway.ask import landmark_variables
+from gateway.demo import landmark_variables
 from gateway.sandbox import Sandbox
 from gateway.web.compression import compress, takes_gzip
 from gateway.web.responses import Reply
