@@ -25,7 +25,14 @@ __all__ = ["SETTINGS", "Setting", "Settings", "SettingsError", "misspelt"]
 
 
 class SettingsError(Exception):
-    """Settings that cannot be used."""
+    """Settings that cannot be used.
+
+    Example:
+        try:
+            gateway.Settings.load({"GATEWAY_DEADLINE": "soon"})
+        except gateway.SettingsError as error:
+            assert len(error.problems) == 2  # The deadline, and the missing credentials.
+    """
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -74,7 +81,19 @@ class JwtSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings as values, from the environment (`load`) or given in Python."""
+    """The settings as values, from the environment (`load`) or given in Python.
+
+    Raises:
+        SettingsError: `upstream_url` is not the origin of an https server, or of one on a loopback address.
+
+    Example:
+        credentials = gateway.Credentials(account_sid, auth_token)
+        settings = gateway.Settings(credentials=credentials, deadline=5.0)
+        same = gateway.Settings.load(
+            {"TWILIO_ACCOUNT_SID": account_sid, "TWILIO_AUTH_TOKEN": auth_token, "GATEWAY_DEADLINE": "5"}
+        )
+        assert settings == same
+    """
 
     credentials: Credentials
     """What Twilio authenticates the gateway by."""

@@ -43,7 +43,12 @@ HEAD_MAX = 32 * 2**10
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What Twilio's Basic authentication takes: an account sid and its auth token, or an API key and its secret."""
+    """Credentials for Twilio's Basic authentication: an account sid and its auth token, or an API key and its secret.
+
+    Example:
+        settings = gateway.Settings(credentials=gateway.Credentials(account_sid, auth_token))
+        assert auth_token not in repr(settings)
+    """
 
     username: str
     secret: str = field(repr=False)
