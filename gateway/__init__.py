@@ -6,7 +6,7 @@ The Python API is what this module names:
 - `open_account`, `Account`, `Operation`: operations on a Twilio account, without HTTP
 - `Settings`, `Credentials`, `Token`, `SettingsError`: what both are configured with
 - `errors`: the errors in answers, and their codes
-- `sandbox`: a pretend Twilio for tests
+- `sandbox`: a simulated Twilio for tests
 - `pytest_plugin`: fixtures over it
 
 `receipts-gateway docs python` describes it. All else is internal, and may change with any version.

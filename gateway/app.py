@@ -214,7 +214,7 @@ def _trusted_documents(settings: Settings) -> dict[str, str]:
 
 
 def _read_documents(settings: Settings, problems: list[str]) -> dict[str, str]:
-    """Return the trusted documents by id; what is wrong with them is appended to `problems`."""
+    """Return the trusted documents by id; a line for each problem is appended to `problems`."""
     if not settings.trusted_documents:
         return {}
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""The command `receipts-gateway`: it names its commands, and imports each from `gateway.commands` when it is asked for."""
+"""The command `receipts-gateway`: it names its commands, and imports each from `gateway.commands` when it is used."""
 
 from __future__ import annotations
 

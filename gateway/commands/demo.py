@@ -111,7 +111,7 @@ GATEWAY_UPSTREAM_URL={facts["sandbox"]} receipts-gateway serve --port 0
     return f"""\
 GraphQL    {facts["graphql"]}
 GraphiQL   {facts["graphiql"]}
-Sandbox    {facts["sandbox"]}/sandbox   (a pretend Twilio; no account is used)
+Sandbox    {facts["sandbox"]}/sandbox   (a simulated Twilio; no account is used)
 
 Try it:
 

@@ -1,4 +1,4 @@
-"""`receipts-gateway sandbox`: the pretend Twilio alone."""
+"""`receipts-gateway sandbox`: the sandbox without a gateway."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["sandbox"]
     help="How many records it has.",
 )
 def sandbox(host: str, port: int, seed: int, size: Any) -> None:
-    """Run the sandbox alone: a pretend Twilio."""
+    """Run the sandbox alone: a simulated Twilio."""
     from gateway.sandbox import Sandbox
     from gateway.web.server import run, unusable
 

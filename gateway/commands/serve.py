@@ -75,7 +75,7 @@ def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
 
 
 def _create_worker_app(*, any_host: bool) -> Starlette:
-    """Return the application of one of several processes, each of which loads the settings for itself."""
+    """Return the application of one of several processes, each of which loads the settings again."""
     from gateway.app import create_app
     from gateway.log import configure_log
     from gateway.web.server import freeze_startup_objects
