@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.commands.options import CommandWithSettings, load_settings
+from gateway.commands.options import CommandWithSettings, load_or_fail
 
 if TYPE_CHECKING:
     from gateway.errors import GatewayError
@@ -25,7 +25,7 @@ def check() -> None:
     """Check the settings and the credentials: which services they can read, and how long a call takes."""
     import asyncio
 
-    settings, _ = load_settings()
+    settings, _ = load_or_fail()
     ok, report = asyncio.run(_check_account(settings))
     click.echo(report, err=not ok)
     if not ok:

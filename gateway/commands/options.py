@@ -24,7 +24,7 @@ __all__ = [
     "VARIABLES",
     "CommandWithSettings",
     "fail",
-    "load_settings",
+    "load_or_fail",
     "port_option",
     "read_document",
 ]
@@ -102,7 +102,7 @@ class CommandWithSettings(click.Command):
             )
 
 
-def load_settings() -> tuple[Settings, Mapping[str, str]]:
+def load_or_fail() -> tuple[Settings, Mapping[str, str]]:
     """Return the settings in the environment and the trusted documents that they name, by id.
 
     Fails with a line for each problem. A variable that is probably a misspelt setting is reported.

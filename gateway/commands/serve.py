@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.commands.options import HOST, CommandWithSettings, fail, load_settings, port_option
+from gateway.commands.options import HOST, CommandWithSettings, fail, load_or_fail, port_option
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -39,7 +39,7 @@ def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
     from gateway.log import configure_log
     from gateway.web.server import AddressUnusable, Server, Workers, address, freeze_startup_objects, listen, run
 
-    settings, documents = load_settings()
+    settings, documents = load_or_fail()
     if not settings.requires_token and not is_loopback(host) and not insecure_no_auth:
         fail(
             f"{host} is open to others, and no callers' tokens are set: set GATEWAY_TOKENS, or serve on 127.0.0.1. "
@@ -80,7 +80,7 @@ def _create_worker_app(*, any_host: bool) -> Starlette:
     from gateway.log import configure_log
     from gateway.web.server import freeze_startup_objects
 
-    settings, documents = load_settings()
+    settings, documents = load_or_fail()
     configure_log(settings.log_level)
     app = create_app(settings, documents=documents, any_host=any_host)
     freeze_startup_objects()
