@@ -107,8 +107,8 @@ class Account:
         if self._budgets is not None:  # Whoever could not pay for the operation is not given its answer.
             now = time.monotonic()
             reserved = self._budgets.reserve(operation.caller, cached.requested, now)
-            self._budgets.settle(operation.caller, reserved, 0, now)
-            cached = replace(cached, budget=asdict(self._budgets.standing(operation.caller, now)))
+            self._budgets.refund(operation.caller, reserved, 0, now)
+            cached = replace(cached, budget=asdict(self._budgets.status(operation.caller, now)))
         self._source.lookups["answer"] += 1
         return cached
 
@@ -185,7 +185,7 @@ class Account:
         """Cancel what is still being read, and give back what was reserved and not used."""
         context.loaders.close()
         if self._budgets is not None:
-            self._budgets.settle(operation.caller, context.reserved, context.loaders.calls, time.monotonic())
+            self._budgets.refund(operation.caller, context.reserved, context.loaders.calls, time.monotonic())
 
     def _close_streamed(self, operation: Operation, context: Context) -> None:
         self._close(operation, context)
@@ -196,7 +196,7 @@ class Account:
         loaders = context.loaders
         outcome.calls, outcome.planned, outcome.max_age = loaders.calls, loaders.planned, loaders.max_age
         if self._budgets is not None:
-            outcome.budget = asdict(self._budgets.standing(operation.caller, time.monotonic()))
+            outcome.budget = asdict(self._budgets.status(operation.caller, time.monotonic()))
         if loaders.stale:
             outcome.extensions["stale"] = [redacted(key) for key in loaders.stale]
         if context.trace is not None and outcome.executed:

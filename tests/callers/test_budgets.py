@@ -29,20 +29,20 @@ QUERY = """query Q($sid: ID!, $n: Int) {
 def test_a_budget_fills_up_in_a_minute() -> None:
     budgets = Budgets(60)
     assert budgets.reserve("ann", 50, 0.0) == 50
-    budgets.settle("ann", 50, 40, 0.0)
-    assert budgets.standing("ann", 0.0) == BudgetStatus(60, 20, 40)
+    budgets.refund("ann", 50, 40, 0.0)
+    assert budgets.status("ann", 0.0) == BudgetStatus(60, 20, 40)
     with pytest.raises(CostLimitExceeded) as caught:
         budgets.reserve("ann", 30, 0.0)
     assert (caught.value.http_status, caught.value.retry_after) == (429, 10)
     assert budgets.reserve("bob", 60, 0.0) == 60
     assert budgets.reserve("ann", 30, 10.0) == 30
-    assert budgets.standing("ann", 1000.0) == BudgetStatus(60, 60, 0)
+    assert budgets.status("ann", 1000.0) == BudgetStatus(60, 60, 0)
 
 
 def test_what_could_cost_more_than_a_budget_needs_all_of_it() -> None:
     budgets = Budgets(60)
     assert budgets.reserve("ann", 1000, 0.0) == 60
-    budgets.settle("ann", 60, 500, 0.0)
+    budgets.refund("ann", 60, 500, 0.0)
     with pytest.raises(CostLimitExceeded):
         budgets.reserve("ann", 1, 60.0)
     assert budgets.reserve("ann", 1, 500.0) == 1
