@@ -152,9 +152,9 @@ class Endpoint:
     def _look(self, headers: Mapping[str, str], body: bytes) -> _Asked | None:
         """What a POST asks, where that can be told at once and it is answered whole; raises `GatewayError`."""
         self._check_host(headers)
-        caller = self._callers.known(headers.get("authorization"))
+        caller = self._callers.identify(headers.get("authorization"))
         delivery = delivery_for(headers.get("accept"))
-        if caller is None or (delivery is not None and delivery.is_for_all):
+        if not isinstance(caller, Caller) or (delivery is not None and delivery.is_for_all):
             return None
         check_post_head(headers.get("content-type"), headers.get("content-encoding"))
         asked = self._find(headers, caller, read_post(body))
@@ -192,7 +192,8 @@ class Endpoint:
                 media_type = response_type(accept)
             if asked is None:
                 self._check_host(headers)
-                caller = await self._callers.identify(headers.get("authorization"))
+                identified = self._callers.identify(headers.get("authorization"))
+                caller = identified if isinstance(identified, Caller) else await identified
                 if is_post:
                     request = await _read_post(headers, receive)
                 else:

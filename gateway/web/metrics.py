@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.accounts.account import Account
-from gateway.callers.callers import Callers
+from gateway.callers.callers import Caller, Callers
 from gateway.errors import GatewayError
 from gateway.twilio.client import Client
 from gateway.web.browsers import HEADERS, check_host
@@ -131,7 +131,9 @@ class MetricsPage:
         try:
             if not self._callers.require_token and not self._any_host:
                 check_host(request.headers.get("host"))
-            await self._callers.identify(request.headers.get("authorization"))
+            caller = self._callers.identify(request.headers.get("authorization"))
+            if not isinstance(caller, Caller):
+                await caller
         except GatewayError as error:
             return error_response(error, "")
         return Response(self._metrics.page(), headers=HEADERS, media_type=CONTENT_TYPE_LATEST)
