@@ -22,8 +22,7 @@ from gateway.accounts.account import Account
 from gateway.accounts.limits import Limits
 from gateway.callers.callers import Callers
 from gateway.errors import BadRequest
-from gateway.execution.executor import Executor
-from gateway.graph.schema import make_schema
+from gateway.graph.schema import shared_executor
 from gateway.settings import JwtSettings, Settings
 from gateway.source.memory import MemoryCache
 from gateway.source.source import share_slots
@@ -74,7 +73,7 @@ def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str
     account = Account(
         client,
         limits,
-        executor=Executor(make_schema(), introspection=settings.introspection),
+        executor=shared_executor(introspection=settings.introspection),
         cache=MemoryCache(settings.cache_bytes),
         lifetimes=settings.lifetimes,
         remote=remote,

@@ -63,16 +63,13 @@ class Account:
         """Operations that have started and not ended."""
         self.skips: Counter[str] = Counter()
         """Reads that were not needed, by reason."""
+        self.runs: Counter[str] = Counter()
+        """Operations executed by the engine, and by graphql-core, by reason."""
 
     @property
     def caches_answers(self) -> bool:
         """Whether answers are cached at all."""
         return self._memory.most_bytes > 0
-
-    @property
-    def runs(self) -> Counter[str]:
-        """Operations executed by the engine, and by graphql-core, by reason; of all accounts with the same executor."""
-        return self._executor.runs
 
     @property
     def lookups(self) -> Counter[str]:
@@ -150,6 +147,7 @@ class Account:
             limits.cost_limit,
             trace,
             skips=self.skips,
+            runs=self.runs,
             budgets=self._budgets,
         )
         loaders.open()
