@@ -67,11 +67,6 @@ class Account:
         """Operations executed by the engine, and by graphql-core, by reason."""
 
     @property
-    def caches_answers(self) -> bool:
-        """Whether answers are cached at all."""
-        return self._memory.most_bytes > 0
-
-    @property
     def lookups(self) -> Counter[str]:
         """Lookups in the in-memory cache, by result."""
         return self._source.lookups

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 
 from gateway.addresses import is_loopback
 from gateway.errors import Forbidden
+from gateway.web.request_headers import PREFLIGHT_PROOF
 
-__all__ = ["HEADERS", "Origins", "check_get", "check_host"]
+__all__ = ["SECURITY_HEADERS", "Origins", "check_get", "check_host"]
 
-HEADERS = {
+SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -22,14 +23,6 @@ HEADERS = {
 }
 """What every answer but a page carries; an answer to a GET may be kept instead (`gateway.web.caching`)."""
 
-_NOT_SIMPLE = (
-    "authorization",
-    "apollo-require-preflight",
-    "graphql-require-preflight",
-    "x-gateway-trace",
-    "x-gateway-dry-run",
-)
-"""Headers that only a page sends, and only after asking; a proxy adds others, such as `X-Forwarded-For`, to any request."""
 _SIMPLE_TYPES = {"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"}
 
 
@@ -56,8 +49,7 @@ def check_get(headers: Mapping[str, str], origins: Container[str]) -> None:
     if headers.get("sec-fetch-site", "none") in {"none", "same-origin"} or headers.get("origin") in origins:
         return
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    custom = any(name in _NOT_SIMPLE for name in headers)
-    if not custom and content_type in _SIMPLE_TYPES:
+    if PREFLIGHT_PROOF.isdisjoint(headers) and content_type in _SIMPLE_TYPES:
         raise Forbidden(
             "A GET from another site needs a header that makes the browser ask first, such as `Apollo-Require-Preflight`, "
             "or send the query by POST."

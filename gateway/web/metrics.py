@@ -21,7 +21,7 @@ from gateway.accounts.account import Account
 from gateway.callers.callers import Caller, Callers
 from gateway.errors import GatewayError
 from gateway.twilio.client import Client
-from gateway.web.browsers import HEADERS, check_host
+from gateway.web.browsers import SECURITY_HEADERS, check_host
 from gateway.web.responses import error_response
 
 __all__ = ["Metrics", "MetricsPage"]
@@ -136,4 +136,4 @@ class MetricsPage:
                 await caller
         except GatewayError as error:
             return error_response(error, "")
-        return Response(self._metrics.page(), headers=HEADERS, media_type=CONTENT_TYPE_LATEST)
+        return Response(self._metrics.page(), headers=SECURITY_HEADERS, media_type=CONTENT_TYPE_LATEST)

@@ -22,7 +22,7 @@ class Hasty(BoundedProtocol):
 
     HEAD_SECONDS = 0.2
     BODY_SECONDS = 0.2
-    TAKE_SECONDS = 0.2
+    WRITE_SECONDS = 0.2
     HEAD_MAX = 4096
 
 

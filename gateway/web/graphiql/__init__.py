@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from gateway.execution.inputs import declared_variables
-from gateway.web.browsers import HEADERS
+from gateway.web.browsers import SECURITY_HEADERS
 
 __all__ = ["BUNDLE", "Graphiql", "opening_tabs"]
 
@@ -30,7 +30,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
     "img-src 'self' data:; worker-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_PAGE_HEADERS = {**HEADERS, "Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
+_PAGE_HEADERS = {**SECURITY_HEADERS, "Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
 _ASSET_HEADERS = {
     **_PAGE_HEADERS,  # A worker goes by the policy that its own file came with.
     "Cache-Control": "public, max-age=31536000, immutable",
