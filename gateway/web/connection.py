@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from inspect import iscoroutine
 from typing import TypeVar
 
-__all__ = ["ClientConnection", "ClientDisconnected", "ReplyAborted"]
+from starlette.types import Receive
+
+__all__ = ["AsgiConnection", "ClientConnection", "ClientDisconnected", "ReplyAborted"]
 
 T = TypeVar("T")
 
@@ -52,3 +54,25 @@ class ClientConnection:
         finally:
             if self.on_close is cancel:  # Not when the connection's next request has begun to wait.
                 self.on_close = None
+
+
+class AsgiConnection(ClientConnection):
+    """The connection of a request that came through ASGI, whose server says when the client has disconnected."""
+
+    def __init__(self, receive: Receive) -> None:
+        """Create the connection with ASGI's `receive` (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
+        super().__init__()
+        self._receive = receive
+
+    async def until_closed(self, work: Awaitable[T]) -> T:
+        """Return the result of `work`, as `ClientConnection` does. The body must have been received."""
+        watching = asyncio.create_task(self._watch())
+        try:
+            return await super().until_closed(work)
+        finally:
+            watching.cancel()
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass  # The body of a GET.
+        self.close()

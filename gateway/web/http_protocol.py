@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from gateway.errors import BadRequest
 from gateway.execution.failures import Failure
 from gateway.web.connection import ClientConnection
-from gateway.web.request import CONNECTION, HttpRequest, decode_headers
+from gateway.web.request import HttpRequest, decode_headers
 from gateway.web.responses import Reply, respond
 
 __all__ = ["BoundedProtocol", "SyncAnswers"]
@@ -244,7 +244,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_cycle(self) -> None:
         """Run the application through ASGI, or queue it behind the request that is being answered."""
-        self.scope["extensions"] = {CONNECTION: self._connection}  # type: ignore[dict-item]
         super().on_headers_complete()
         self.headers = []  # Trailers go here: the application does not see them, since the head has been checked.
 

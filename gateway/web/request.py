@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.types import Receive, Scope
 
-from gateway.web.connection import ClientConnection, ClientDisconnected
+from gateway.web.connection import AsgiConnection, ClientConnection, ClientDisconnected
 from gateway.web.graphql_over_http import BODY_MAX, too_large
 
 if TYPE_CHECKING:
     from gateway.web.telemetry import Recording
 
-__all__ = ["CONNECTION", "Headers", "HttpRequest", "decode_headers"]
-
-CONNECTION = "receipts_gateway.connection"
-"""The extension of the ASGI scope in which `gateway.web.http_protocol` puts the `ClientConnection`."""
+__all__ = ["Headers", "HttpRequest", "decode_headers"]
 
 Headers = list[tuple[bytes, bytes]]
 """Header names, in lower case, and values, as ASGI has them."""
@@ -55,13 +52,12 @@ class HttpRequest(msgspec.Struct):
     @classmethod
     def from_asgi(cls, scope: Scope, receive: Receive) -> HttpRequest:
         """Create a request from an ASGI scope (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
-        connection = scope.get("extensions", {}).get(CONNECTION) or ClientConnection()
         return cls(
             scope["method"],
             scope["path"],
             scope["query_string"],
             decode_headers(scope["headers"]),
-            connection,
+            AsgiConnection(receive),
             receive=receive,
         )
 

@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 import pytest
 from structlog.testing import capture_logs
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway import app as application
 from gateway.app import create_app
-from gateway.callers.callers import Token
+from gateway.callers.callers import Caller, Token
 from gateway.demo import settings_for
 from gateway.sandbox import Fault, Sandbox
 from gateway.settings import Settings
@@ -127,6 +130,48 @@ async def test_a_client_that_leaves_ends_its_calls(
     leaving.cancel()
     async with asyncio.timeout(4):  # Before the call comes to the end of its own time.
         await sandbox.until(lambda: sandbox.calls[0].client_left)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_client_that_leaves_ends_its_calls_through_another_server_too(
+    http: aiohttp.ClientSession, sandbox: Sandbox, method: str
+) -> None:
+    sandbox.faults.add("*", Fault("hang"))
+    query = '{ service(sid: "%s") { friendlyName } }' % sandbox.landmarks["service_sid"]
+    body = {"json": {"query": query}} if method == "POST" else {"params": {"query": query}}
+    async with serving(create_app(settings_for(sandbox)), HttpToolsProtocol) as url:  # type: ignore[arg-type]
+        leaving = asyncio.create_task(http.request(method, f"{url}/graphql", **body))  # type: ignore[arg-type]
+        await sandbox.until(lambda: len(sandbox.calls) == 1)
+        leaving.cancel()
+        async with asyncio.timeout(4):  # Before the call comes to the end of its own time.
+            await sandbox.until(lambda: sandbox.calls[0].client_left)
+
+
+async def test_a_caller_is_waited_for_where_its_key_must_be_fetched(
+    http: aiohttp.ClientSession, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow:
+        def verify(self, token: str) -> Awaitable[Caller | None]:
+            return self._fetch(token)
+
+        async def _fetch(self, token: str) -> Caller | None:
+            await asyncio.sleep(0)
+            return Caller("ann") if token == "good" else None
+
+    monkeypatch.setattr(application, "_verifier", lambda _: Slow())
+    async with serving(create_app(settings_for(sandbox))) as url:
+        with capture_logs() as log:
+            statuses = [
+                (await post(http, url, json={"query": "{ __typename }"}, headers={"Authorization": f"Bearer {token}"}))[
+                    0
+                ]
+                for token in ("good", "bad")
+            ]
+    assert statuses == [200, 401]
+    assert [(line["event"], line.get("caller"), line.get("code")) for line in log] == [
+        ("operation", "ann", None),
+        ("refused", None, "UNAUTHENTICATED"),
+    ]
 
 
 @pytest.mark.parametrize("before", ["a part behind the answer", "a body that a GET has no use for"])
