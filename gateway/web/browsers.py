@@ -1,6 +1,6 @@
-"""What browsers are kept from doing on a page's behalf: cross-site reads without a preflight, and DNS rebinding.
+"""Protection against what a page can make a browser do: cross-site requests without a preflight, and DNS rebinding.
 
-A browser lets any page send a *simple* request anywhere, with the network position of the person who looks at the page
+A browser lets every page send a *simple* request to any host, from the network of the person who views the page
 (https://fetch.spec.whatwg.org/#cors-safelisted-request-header). A POST of JSON is never simple; a GET may be.
 """
 
@@ -21,30 +21,30 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""What every answer but a page carries; an answer to a GET may be kept instead (`gateway.web.caching`)."""
+"""The headers of every response but a page. The answer to a GET may be cacheable instead (`gateway.web.caching`)."""
 
 _SIMPLE_TYPES = {"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"}
 
 
 class Origins:
-    """Sites whose pages may ask, as browsers write them in `Origin`; with `*` in place of a port, at any port."""
+    """The origins whose pages may send requests, as browsers write them in `Origin`. The port `*` means any port."""
 
     def __init__(self, origins: Iterable[str]) -> None:
-        """Take the sites, such as `https://app.example.com` and `http://localhost:*`."""
+        """Create the set of origins, such as `https://app.example.com` and `http://localhost:*`."""
         parts = [re.escape(origin).replace(r":\*", r"(:\d+)?") for origin in sorted(origins)]
         self.pattern = "|".join(parts)
-        """A regular expression that is all of such an `Origin`."""
-        self._whole = re.compile(self.pattern or r"(?!)")  # Without any, nothing matches.
+        """A regular expression that matches each whole origin."""
+        self._regex = re.compile(self.pattern or r"(?!)")  # Without origins, nothing matches.
 
     def __contains__(self, origin: object) -> bool:
-        """Whether pages of that site may ask."""
-        return isinstance(origin, str) and self._whole.fullmatch(origin) is not None
+        """Return whether pages of that origin may send requests."""
+        return isinstance(origin, str) and self._regex.fullmatch(origin) is not None
 
 
 def check_get(headers: Mapping[str, str], origins: Container[str]) -> None:
-    """Whether a GET may execute; raises `Forbidden` for one that another site's page may have sent without asking.
+    """Raise `Forbidden` for a GET that another site's page may have sent without a preflight.
 
-    `headers` have names in lower case; `origins` are those that may (`GATEWAY_CORS_ORIGINS`).
+    `headers` have names in lower case; `origins` are those of `GATEWAY_CORS_ORIGINS`, whose pages may.
     """
     if headers.get("sec-fetch-site", "none") in {"none", "same-origin"} or headers.get("origin") in origins:
         return
@@ -57,9 +57,9 @@ def check_get(headers: Mapping[str, str], origins: Container[str]) -> None:
 
 
 def check_host(host: str | None) -> None:
-    """Whether `Host` names this machine, for a server that asks for no tokens; raises `Forbidden`.
+    """Raise `Forbidden` unless `Host` names this machine. For a server that requires no token.
 
-    A page whose own name was made to lead here would otherwise be of the same origin as the gateway.
+    Otherwise a page whose host name resolves to this machine (DNS rebinding) would have the gateway's own origin.
     """
     try:
         name = urlsplit(f"//{host or ''}").hostname or ""
