@@ -35,7 +35,7 @@ async def verified(verifier: JwtVerifier, token: str) -> Caller | None:
     return await caller if isinstance(caller, Awaitable) else caller
 
 
-async def test_tokens_tell_callers() -> None:
+async def test_tokens_identify_callers() -> None:
     callers = Callers(TOKENS)
     assert await identified(callers, "Bearer ann-has-a-long-token") == Caller("ann")
     assert await identified(callers, "bearer  bob-has-a-long-token ") == Caller("bob", frozenset({IS}))
@@ -46,7 +46,7 @@ async def test_tokens_tell_callers() -> None:
     "authorization",
     [None, "", "Bearer", "Bearer ", "Bearer x", "Basic ann-has-a-long-token", "ann-has-a-long-token", "Bearer \udcff"],
 )
-async def test_anything_else_is_no_caller(authorization: str | None) -> None:
+async def test_anything_else_is_unauthenticated(authorization: str | None) -> None:
     with pytest.raises(Unauthenticated):
         await identified(Callers(TOKENS), authorization)
 
@@ -84,7 +84,7 @@ async def test_a_foreign_service_is_refused_like_an_unknown_one(sandbox: Sandbox
     assert sandbox.calls == []
 
 
-async def test_no_way_in_leads_to_a_foreign_service(sandbox: Sandbox, client: Client) -> None:
+async def test_no_field_leads_to_a_foreign_service(sandbox: Sandbox, client: Client) -> None:
     operations, marks = Account(client), sandbox.landmarks
     every, _ = await codes(operations, "{ services { edges { node { id sid } } } }", None)
     ids = {edge["node"]["sid"]: edge["node"]["id"] for edge in every["services"]["edges"]}
@@ -212,7 +212,7 @@ async def test_a_valid_jwt_names_its_caller() -> None:
         lambda: "é.é.é",
     ],
 )
-async def test_any_other_jwt_is_no_caller(make: Callable[[], str]) -> None:
+async def test_any_other_jwt_is_invalid(make: Callable[[], str]) -> None:
     async with verifying() as caller:
         assert await caller(make()) is None
 
@@ -223,7 +223,7 @@ async def test_a_public_key_does_not_pass_for_a_shared_secret() -> None:
     assert await verified(verifier, token(RSA)) is None
 
 
-async def test_keys_are_fetched_when_one_is_new_and_no_oftener_than_allowed() -> None:
+async def test_keys_are_fetched_for_a_new_id_and_no_more_often_than_allowed() -> None:
     keys = {"keys": [public_key()]}
     async with key_server(answering(lambda: keys)) as (url, got):
         often = KeySet(url, seconds_between_fetches=0)
@@ -252,7 +252,7 @@ async def test_a_token_is_verified_without_waiting_once_its_key_is_cached() -> N
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"keys": 5}', b'{"keys": []}', b"\xff", b" " * 300_000])
-async def test_keys_that_cannot_be_had_leave_no_one_in(body: bytes) -> None:
+async def test_without_keys_every_token_is_invalid(body: bytes) -> None:
     async with key_server(answering(lambda: body)) as (url, _):
         verifier = JwtVerifier(KeySet(url), issuer="issuer", audience="audience", algorithms=["RS256"])
         assert await verified(verifier, token()) is None

@@ -1,4 +1,4 @@
-"""Answers compressed: for whom, from what size on, and without keeping others waiting."""
+"""Compression: for which clients, from which size on, and in a thread when it takes long."""
 
 import asyncio
 import gzip
@@ -44,7 +44,7 @@ SHORT = "query Q($serviceSid: ID!) { service(sid: $serviceSid) { friendlyName } 
         ("gzipped", False),
     ],
 )
-def test_who_takes_gzip(accept_encoding: str | None, taken: bool) -> None:
+def test_which_clients_accept_gzip(accept_encoding: str | None, taken: bool) -> None:
     assert accepts_gzip(accept_encoding) is taken
 
 
@@ -78,7 +78,7 @@ async def test_long_answers_are_compressed(base_url: str, sandbox: Sandbox, meth
         assert short.startswith(b'{"data"')
 
 
-async def test_a_very_long_answer_keeps_nobody_waiting() -> None:
+async def test_a_very_long_answer_is_compressed_in_a_thread() -> None:
     body = orjson.dumps([{"index": number, "body": "as in most answers"} for number in range(400_000)])
     reply, turns = Reply(200, [], body), 0
     started = compress(reply, "gzip")

@@ -1,4 +1,4 @@
-"""Manifests of trusted documents, as the tools write them, and as they should not be."""
+"""Manifests of trusted documents, as tools write them, and invalid ones."""
 
 import json
 from hashlib import md5, sha256
@@ -62,7 +62,7 @@ def test_the_manifests_of_three_tools(tmp_path: Path) -> None:
     assert relay[0] == md5(relay[1].encode(), usedforsecurity=False).hexdigest()
 
 
-def test_the_same_document_may_stand_in_several_files(tmp_path: Path) -> None:
+def test_the_same_document_may_be_in_several_files(tmp_path: Path) -> None:
     folder = written(tmp_path, one=RELAY, two=RELAY)
     assert read(folder / "one.json", folder / "two.json", folder) == (RELAY, [])
 
@@ -88,7 +88,7 @@ def test_the_same_document_may_stand_in_several_files(tmp_path: Path) -> None:
         (APOLLO | {"operations": ["a"]}, "is not a manifest: "),
     ],
 )
-def test_what_is_no_manifest_is_said_in_one_line(tmp_path: Path, manifest: Any, words: str) -> None:
+def test_a_file_that_is_not_a_manifest_is_one_problem(tmp_path: Path, manifest: Any, words: str) -> None:
     folder = written(tmp_path, some=manifest)
     documents, (problem,) = read(folder)
     assert documents == {}
@@ -96,7 +96,7 @@ def test_what_is_no_manifest_is_said_in_one_line(tmp_path: Path, manifest: Any, 
     assert "\n" not in problem
 
 
-def test_files_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_files(tmp_path: Path) -> None:
     missing, empty = tmp_path / "missing.json", tmp_path / "empty"
     empty.mkdir()
     assert read(missing, empty) == (
@@ -119,7 +119,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         ("query Long { __typename } #" + "x" * 70_000, "Long (id a): The document has more than"),
     ],
 )
-def test_a_document_that_cannot_be_carried_out_is_named(tmp_path: Path, text: str, words: str) -> None:
+def test_an_invalid_document_is_named(tmp_path: Path, text: str, words: str) -> None:
     folder = written(tmp_path, some={"a": text, "b": "{ __typename }"})
     _, (problem,) = read(folder)
     assert words in problem
@@ -130,7 +130,7 @@ def test_two_documents_with_one_id(tmp_path: Path) -> None:
     assert read(folder)[1] == [f"{folder / 'b.json'}: Two (id x): {folder / 'a.json'} has another document of that id."]
 
 
-def test_where_the_schema_may_not_be_asked_for_no_document_may(tmp_path: Path) -> None:
+def test_without_introspection_no_document_may_introspect(tmp_path: Path) -> None:
     folder, problems = written(tmp_path, some={"a": "{ __schema { queryType { name } } }"}), list[str]()
     read_manifests([folder], problems, introspection=False)
     assert {"introspection has been disabled" in problem for problem in problems} == {True}

@@ -1,4 +1,4 @@
-"""What is answered synchronously is, byte for byte, what is answered through ASGI: over real HTTP, and on bare sockets."""
+"""Synchronous replies are, byte for byte, the replies through ASGI: over real HTTP, and on bare sockets."""
 
 import asyncio
 import json
@@ -351,7 +351,7 @@ async def test_a_request_in_pieces_is_answered(served: Served) -> None:
         (request({"query": LIST}, PLAIN | {"Expect": "100-continue", "Connection": "close"}), [100, 200]),
     ],
 )
-async def test_what_else_http_offers_is_left_to_uvicorn(served: Served, sent: bytes, statuses: list[int]) -> None:
+async def test_other_features_of_http_are_left_to_uvicorn(served: Served, sent: bytes, statuses: list[int]) -> None:
     for _ in range(2):
         await ask(served.asgi, request({"query": LIST}, PLAIN))
     received, wanted = [answers(await send(url, sent)) for url in (served.sync, served.asgi)]

@@ -1,4 +1,4 @@
-"""Traces: one span for an operation, one for each call below it, none for a field, and nothing in them that should not be."""
+"""Traces: one span for an operation, one for each call below it, none for a field, and no personal data."""
 
 import aiohttp
 import pytest
