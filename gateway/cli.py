@@ -305,7 +305,7 @@ def cost(sources: tuple[str, ...], pairs: tuple[str, ...]) -> None:
     from gateway.contract import CheckError
     from gateway.contract.operations.check import check_documents
     from gateway.contract.operations.documents import ClientDocument, find_documents
-    from gateway.contract.operations.report import price_lines
+    from gateway.contract.operations.report import cost_lines
 
     documents: list[ClientDocument] = []
     try:
@@ -317,8 +317,8 @@ def cost(sources: tuple[str, ...], pairs: tuple[str, ...]) -> None:
         report = check_documents(documents, dict(_variable(pair) for pair in pairs))
     except CheckError as error:
         raise _refusal(str(error)) from None
-    for operation, price in report.quotes:
-        click.echo("\n".join(price_lines(str(operation.place.path), operation, price, edges=True)))
+    for operation, cost in report.costs:
+        click.echo("\n".join(cost_lines(str(operation.location.path), operation, cost, edges=True)))
     for problem in report.problems:
         click.echo(problem, err=True)
     if report.problems:
@@ -361,7 +361,7 @@ def check_operations(
     from gateway.contract import CheckError
     from gateway.contract.github import workflow_command
     from gateway.contract.operations.check import check_operations
-    from gateway.contract.operations.report import as_json, price_lines, summary_lines
+    from gateway.contract.operations.report import as_json, cost_lines, summary_lines
     from gateway.contract.schema.sources import read_source
 
     if update and snapshot is None:
@@ -380,10 +380,10 @@ def check_operations(
     if output == "json":
         click.echo(as_json(report))
     else:
-        for operation, price in report.quotes:
-            click.echo("\n".join(price_lines(str(operation.place), operation, price)))
+        for operation, cost in report.costs:
+            click.echo("\n".join(cost_lines(str(operation.location), operation, cost)))
         for problem in report.problems:
-            shown = workflow_command("error", problem.message, problem.place) if output == "github" else problem
+            shown = workflow_command("error", problem.message, problem.location) if output == "github" else problem
             click.echo(shown, err=output == "text")
         click.echo("\n".join(summary_lines(report)))
     if report.problems:
@@ -457,7 +457,7 @@ def check_schema(
             read_source(old, token),
             read_source(new, token),
             find_documents(patterns) if patterns else None,
-            bound=Criticality(fail_on) if fail_on != "none" else None,
+            fail_on=Criticality(fail_on) if fail_on != "none" else None,
             only_used=only_used,
         )
     except CheckError as error:

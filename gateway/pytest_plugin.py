@@ -138,7 +138,7 @@ def _receipts_portal() -> Iterator[BlockingPortal]:
 def receipts_sandbox(request: pytest.FixtureRequest, _receipts_portal: BlockingPortal) -> Iterator[Sandbox]:
     """A running pretend Twilio of this test alone: `.landmarks`, `.faults`, `.switches`, `.paths`."""
     from gateway.sandbox import Sandbox
-    from gateway.sandbox.parsing import fault_of, switched
+    from gateway.sandbox.parsing import change_switches, parse_fault
 
     sandbox = Sandbox()
     # The test's own switches come last, and have the last word.
@@ -146,12 +146,12 @@ def receipts_sandbox(request: pytest.FixtureRequest, _receipts_portal: BlockingP
         with _naming(mark):
             if mark.args:
                 raise ValueError('it takes switches by name, such as (chat_only_delivery="zero")')
-            sandbox.switches = switched(sandbox.switches, mark.kwargs)
+            sandbox.switches = change_switches(sandbox.switches, mark.kwargs)
     for mark in _marks(request.node, "receipts_faults"):
         with _naming(mark):
             if len(mark.args) != 2 or not isinstance(mark.args[0], str):
                 raise ValueError('it takes a pattern and a kind, such as ("*/Receipts*", "status", status=429)')
-            sandbox.faults.add(mark.args[0], fault_of({"kind": mark.args[1], **mark.kwargs}))
+            sandbox.faults.add(mark.args[0], parse_fault({"kind": mark.args[1], **mark.kwargs}))
     with _receipts_portal.wrap_async_context_manager(sandbox):
         yield sandbox
 

@@ -1,7 +1,10 @@
-"""What clients rely on, checked from outside: their documents, against the schema, and what these cost."""
+"""What clients rely on, checked without an account: schema changes, client operations, and what these cost.
+
+`schema/` uses `operations/` for a client's documents, never the other way; what both need stands here.
+"""
 
 __all__ = ["CheckError"]
 
 
 class CheckError(Exception):
-    """A check that cannot be made, as something it needs is not there or is none; the message is for people, in lines."""
+    """A check that cannot be made, because its input is missing or unreadable; the message is for people, in lines."""

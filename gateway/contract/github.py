@@ -1,4 +1,4 @@
-"""How GitHub is told of what is wrong, so that it shows it beside the line.
+"""GitHub workflow commands, which GitHub shows as annotations beside the lines of a pull request.
 
 https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#setting-an-error-message
 """
@@ -9,15 +9,17 @@ import os
 import re
 from pathlib import Path
 
-from gateway.contract.operations.gather import Place
+from gateway.contract.problems import FileLocation
 
 __all__ = ["workflow_command"]
 
 
-def workflow_command(level: str, message: str, place: Place | None = None, *, title: str | None = None) -> str:
-    """The line for an `error`, a `warning` or a `notice`, at a place in a file if there is one."""
+def workflow_command(
+    level: str, message: str, location: FileLocation | None = None, *, title: str | None = None
+) -> str:
+    """Return the line that annotates a location, or the whole run; `level` is `error`, `warning` or `notice`."""
     properties: dict[str, object] = (
-        {"file": _in_workspace(place.path), "line": place.line, "col": place.column} if place else {}
+        {"file": _in_workspace(location.path), "line": location.line, "col": location.column} if location else {}
     )
     if title is not None:
         properties["title"] = title
@@ -26,10 +28,10 @@ def workflow_command(level: str, message: str, place: Place | None = None, *, ti
 
 
 def _in_workspace(path: Path) -> Path:
-    """The path from the repository's top, where GitHub looks for it, though the step may run in a folder below."""
-    top = os.environ.get("GITHUB_WORKSPACE")
-    whole = Path(os.path.abspath(path))
-    return whole.relative_to(top) if top and whole.is_relative_to(top) else path
+    """Return the path relative to the repository's root, even if the step runs in a directory below it."""
+    root = os.environ.get("GITHUB_WORKSPACE")
+    absolute = Path(os.path.abspath(path))
+    return absolute.relative_to(root) if root and absolute.is_relative_to(root) else path
 
 
 def _escaped(text: str, also: str = "") -> str:

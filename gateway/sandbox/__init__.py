@@ -1,4 +1,4 @@
-"""A pretend Twilio: an HTTP server that speaks Conversations v1 from seeded data, importing nothing of the gateway."""
+"""A simulated Twilio: an HTTP server that speaks Conversations v1 over seeded data, importing nothing of the gateway."""
 
 from .calls import Call
 from .faults import Fault

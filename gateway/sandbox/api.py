@@ -1,4 +1,4 @@
-"""Conversations v1 as a function: a request in, a finished answer out; what the wire does to it is not decided here."""
+"""Conversations v1 as a function from a request to a complete response; faults and the connection are elsewhere."""
 
 import base64
 import binascii
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
 from . import reads, writes
-from .answers import Answer, Refusal
-from .request import Visit, missing
+from .request import ResourceRequest, not_found
+from .responses import ApiError, SandboxResponse
 from .switches import Switches
 from .world import World
 
-ROUTES: Mapping[str, Mapping[str, Callable[[Visit], Answer]]] = {
+ROUTES: Mapping[str, Mapping[str, Callable[[ResourceRequest], SandboxResponse]]] = {
     "Services": {"GET": reads.services},
     "Services/*": {"GET": reads.service},
     "Services/*/Conversations": {"GET": reads.conversations, "POST": writes.create_conversation},
@@ -36,74 +36,77 @@ ROUTES: Mapping[str, Mapping[str, Callable[[Visit], Answer]]] = {
         "DELETE": writes.delete_participant,
     },
 }
-ANSWERS_KEPT = 512
+CACHE_SIZE = 512
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """Both pairs that Basic authentication accepts."""
+class BasicAuthentication:
+    """Basic authentication (RFC 7617) with any of several pairs of a name and a secret."""
 
-    account_sid: str
-    auth_token: str
-    api_key: str
-    api_secret: str
+    secrets: Mapping[str, str]
 
     def check(self, header: str | None) -> None:
-        """Refusal when an Authorization header names neither pair."""
+        """Raise ApiError unless an Authorization header has one of the pairs."""
         if header is None:
-            raise Refusal(401, 20003, "Authentication Error - No credentials provided")
+            raise ApiError(401, 20003, "Authentication Error - No credentials provided")
         scheme, _, encoded = header.partition(" ")
         try:
             name, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             name, secret = "", ""
-        known = {self.account_sid: self.auth_token, self.api_key: self.api_secret}
-        if scheme.lower() != "basic" or name not in known:
-            raise Refusal(401, 20003, "Authentication Error - invalid username")
-        if known[name] != secret:
-            raise Refusal(401, 20003, "Authenticate", detail="Your AccountSid or AuthToken was incorrect.")
+        if scheme.lower() != "basic" or name not in self.secrets:
+            raise ApiError(401, 20003, "Authentication Error - invalid username")
+        if self.secrets[name] != secret:
+            raise ApiError(401, 20003, "Authenticate", detail="Your AccountSid or AuthToken was incorrect.")
 
 
 class Api:
-    """Answers requests from the world. Finished reads are kept until something changes, for speed alone."""
+    """Answers requests from the world. Responses to reads are cached until the world changes, for speed alone."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._kept: dict[tuple[str, str, str, Switches], Answer] = {}
+        self._cache: dict[tuple[str, str, str, Switches], SandboxResponse] = {}
         self._version = world.version
 
-    def answer(self, method: str, path: str, query: str, origin: str, switches: Switches, form: bytes = b"") -> Answer:
-        """The answer to a request; `path` and `query` are as sent, `origin` is what the caller calls us."""
-        if self._version != self._world.version or len(self._kept) >= ANSWERS_KEPT:
-            self._kept.clear()
+    def answer(
+        self, method: str, path: str, query: str, origin: str, switches: Switches, form: bytes = b""
+    ) -> SandboxResponse:
+        """Return the response to a request.
+
+        `path` and `query` are percent-encoded, as sent; `origin` is the scheme and host of the URLs in the response.
+        """
+        if self._version != self._world.version or len(self._cache) >= CACHE_SIZE:
+            self._cache.clear()
             self._version = self._world.version
         key = (path, query, origin, switches)
-        if method == "GET" and key in self._kept:
-            return self._kept[key]
+        if method == "GET" and key in self._cache:
+            return self._cache[key]
         try:
-            answer = self._answer(method, path, query, origin, switches, form)
-        except Refusal as refusal:
-            return refusal.answer()
+            response = self._route(method, path, query, origin, switches, form)
+        except ApiError as error:
+            return error.response()
         if method == "GET":
-            self._kept[key] = answer
-        return answer
+            self._cache[key] = response
+        return response
 
-    def _answer(self, method: str, path: str, query: str, origin: str, switches: Switches, form: bytes) -> Answer:
-        shown = path.removeprefix("/v1")
-        segments = shown[1:].split("/")
+    def _route(
+        self, method: str, path: str, query: str, origin: str, switches: Switches, form: bytes
+    ) -> SandboxResponse:
+        resource_path = path.removeprefix("/v1")
+        segments = resource_path[1:].split("/")
         shape = "/".join("*" if place % 2 and segment else segment for place, segment in enumerate(segments))
         route = ROUTES.get(shape)
         if route is None or not path.startswith("/v1/"):
-            raise missing(shown)
+            raise not_found(resource_path)
         if method not in route:
-            raise Refusal(405)
-        visit = Visit(
+            raise ApiError(405)
+        request = ResourceRequest(
             world=self._world,
             switches=switches,
             origin=origin,
-            path=shown,
+            path=resource_path,
             ids=[unquote(segment) for segment in segments[1::2]],
             query=dict(parse_qsl(query, keep_blank_values=True)),
             form=dict(parse_qsl(form.decode(errors="replace"), keep_blank_values=True)),
         )
-        return route[method](visit)
+        return route[method](request)

@@ -1,4 +1,4 @@
-"""The log of calls: what arrived, in order, and what became of it."""
+"""The log of calls: what arrived, in order, and how each call ended."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,10 +6,35 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Call:
-    """One request to the pretend Twilio.
+    """One request to the sandbox, as `Sandbox.calls` lists them.
 
-    `status` stays None while it is open, and when no status line was sent; `request_id` is the answer's
-    Twilio-Request-Id; `client_left` says that the caller was gone before the answer was.
+    Attributes:
+        method: The HTTP method.
+        path: The path as sent, percent-encoded: `/v1/Services/IS…`.
+        query: The query as sent, without its `?`.
+        headers: The request's headers. They may hold credentials, so that they are not in the `repr`.
+        request_id: The Twilio-Request-Id header of the response.
+        status: The status of the response; None while the call is open, and if no status line was sent.
+        fault: The kind of the fault that was applied, if any.
+        client_left: Whether the client disconnected before the response was complete.
+        open: Whether the response is still to be completed.
+
+    Example:
+        import asyncio
+
+        import aiohttp
+
+        from gateway.sandbox import Sandbox
+
+        async def main() -> None:
+            async with Sandbox() as sandbox:
+                headers = {"Authorization": aiohttp.encode_basic_auth(sandbox.account_sid, sandbox.auth_token)}
+                async with aiohttp.request("GET", f"{sandbox.url}/v1/Services?PageSize=2", headers=headers):
+                    pass
+                (call,) = sandbox.calls
+                assert (call.method, call.target, call.status) == ("GET", "Services?PageSize=2", 200)
+
+        asyncio.run(main())
     """
 
     method: str
@@ -24,12 +49,12 @@ class Call:
 
     @property
     def target(self) -> str:
-        """What follows /v1/, as sent, query included: `Services/IS…/Conversations?PageSize=50`."""
+        """The path and query after /v1/, as sent: `Services/IS…/Conversations?PageSize=50`."""
         path = self.path.removeprefix("/v1/")
         return f"{path}?{self.query}" if self.query else path
 
-    def shown(self) -> dict[str, str | int | bool | None]:
-        """The call as the control route shows it: without headers, which may hold credentials."""
+    def as_json(self) -> dict[str, str | int | bool | None]:
+        """Return the call as a JSON object, without its headers."""
         return {
             "method": self.method,
             "target": self.target,

@@ -1,68 +1,64 @@
-"""The control routes under /sandbox: faults, switches, progress and the log, for those who come over HTTP."""
-
-from __future__ import annotations
+"""The control routes under /sandbox: the state of the sandbox over HTTP, to be read and changed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
-from .answers import Answer
-from .faults import KINDS, Fault, Rule
-from .parsing import check_names, fault_of, switched
+from .faults import KINDS, Fault, FaultRule
+from .parsing import change_switches, check_names, parse_fault
+from .responses import SandboxResponse
+from .state import SandboxState
 from .switches import Switches, choices
-
-if TYPE_CHECKING:
-    from .server import Sandbox
 
 ROUTES = {
     "GET /sandbox": "this page",
-    "GET /sandbox/landmarks": "sids to start from",
-    "GET /sandbox/calls": "the log of calls in order of arrival; DELETE forgets it",
+    "GET /sandbox/landmarks": "sids to start from, and those of edge cases",
+    "GET /sandbox/calls": "the log of calls in order of arrival; DELETE clears it",
     "GET /sandbox/faults": "the rules; POST adds one: {pattern, kind, ...}; DELETE removes all",
     "GET /sandbox/switches": "the switches; POST changes some: {name: value, ...}",
-    "POST /sandbox/progress": "moves receipts on: {message_sid, receipt_sid?, to?, error_code?}",
+    "POST /sandbox/progress": "advances the receipts of a message: {message_sid, receipt_sid?, to?, error_code?}",
 }
 
 
 class Control:
-    """Answers the control routes. They need no credentials, and are not in the log."""
+    """Answers the control routes. They need no credentials, and are not logged."""
 
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
-        self._routes: Mapping[str, Mapping[str, Callable[[Any], Answer]]] = {
+    def __init__(self, state: SandboxState) -> None:
+        self._state = state
+        self._routes: Mapping[str, Mapping[str, Callable[[Any], SandboxResponse]]] = {
             "/sandbox": {"GET": self._index},
-            "/sandbox/landmarks": {"GET": lambda _: Answer.of(200, sandbox.landmarks)},
-            "/sandbox/calls": {"GET": self._calls, "DELETE": self._forget_calls},
+            "/sandbox/landmarks": {"GET": self._landmarks},
+            "/sandbox/calls": {"GET": self._calls, "DELETE": self._clear_calls},
             "/sandbox/faults": {"GET": self._faults, "POST": self._add_fault, "DELETE": self._clear_faults},
-            "/sandbox/switches": {"GET": self._switches, "POST": self._switch},
+            "/sandbox/switches": {"GET": self._switches, "POST": self._change_switches},
             "/sandbox/progress": {"POST": self._progress},
         }
 
-    def answer(self, method: str, path: str, body: bytes) -> Answer:
-        """The answer to a control request; 400 with a sentence for input that makes no sense."""
+    def respond(self, method: str, path: str, body: bytes) -> SandboxResponse:
+        """Return the response to a control request: 400 with `{"error": "…"}` for invalid input."""
         route = self._routes.get(path)
         if route is None:
-            return Answer.of(404, {"error": f"no such control route; there are: {', '.join(self._routes)}"})
+            return SandboxResponse.json(404, {"error": f"no such control route; there are: {', '.join(self._routes)}"})
         if method not in route:
-            return Answer.of(405, {"error": f"{path} takes {', '.join(route)}"})
+            return SandboxResponse.json(405, {"error": f"{path} takes {', '.join(route)}"})
         try:
             value = _object(body) if method == "POST" else {}
             return route[method](value)
         except (ValueError, LookupError) as error:
-            return Answer.of(400, {"error": str(error.args[0] if error.args else error)})
+            return SandboxResponse.json(400, {"error": str(error.args[0] if error.args else error)})
 
-    def _index(self, _: Any) -> Answer:
-        sandbox = self._sandbox
+    def _index(self, _: Any) -> SandboxResponse:
+        state = self._state
         about = {
-            "about": "A pretend Twilio: Conversations v1 under /v1, with Basic authentication by either pair.",
-            "account_sid": sandbox.account_sid,
-            "auth_token": sandbox.auth_token,
-            "api_key": sandbox.api_key,
-            "api_secret": sandbox.api_secret,
-            "seed": sandbox.world.seed.value,
-            "size": sandbox.world.size,
+            "about": "A simulated Twilio: Conversations v1 under /v1, with Basic authentication by either pair.",
+            "account_sid": state.account_sid,
+            "auth_token": state.auth_token,
+            "api_key": state.api_key,
+            "api_secret": state.api_secret,
+            "seed": state.world.seed.value,
+            "size": state.world.size,
             "routes": ROUTES,
             "switches": {
                 each.name: {"about": each.metadata["about"], "choices": choices()[each.name]}
@@ -70,42 +66,45 @@ class Control:
             },
             "faults": KINDS,
         }
-        return Answer(200, orjson.dumps(about, option=orjson.OPT_INDENT_2))
+        return SandboxResponse(200, orjson.dumps(about, option=orjson.OPT_INDENT_2))
 
-    def _calls(self, _: Any) -> Answer:
-        return Answer.of(200, [call.shown() for call in self._sandbox.calls])
+    def _landmarks(self, _: Any) -> SandboxResponse:
+        return SandboxResponse.json(200, self._state.landmarks)
 
-    def _forget_calls(self, _: Any) -> Answer:
-        self._sandbox.reset()
-        return Answer(204)
+    def _calls(self, _: Any) -> SandboxResponse:
+        return SandboxResponse.json(200, [call.as_json() for call in self._state.calls])
 
-    def _faults(self, _: Any) -> Answer:
-        return Answer.of(200, [_shown(rule) for rule in self._sandbox.faults])
+    def _clear_calls(self, _: Any) -> SandboxResponse:
+        self._state.reset()
+        return SandboxResponse(204)
 
-    def _add_fault(self, value: dict[str, Any]) -> Answer:
-        given = dict(value)
-        pattern = _text(given, "pattern")
-        return Answer.of(201, _shown(self._sandbox.faults.add(pattern, fault_of(given))))
+    def _faults(self, _: Any) -> SandboxResponse:
+        return SandboxResponse.json(200, [_rule_as_json(rule) for rule in self._state.faults])
 
-    def _clear_faults(self, _: Any) -> Answer:
-        self._sandbox.faults.clear()
-        return Answer(204)
+    def _add_fault(self, value: dict[str, Any]) -> SandboxResponse:
+        options = dict(value)
+        pattern = _pop_text(options, "pattern")
+        return SandboxResponse.json(201, _rule_as_json(self._state.faults.add(pattern, parse_fault(options))))
 
-    def _switches(self, _: Any) -> Answer:
-        return Answer.of(200, asdict(self._sandbox.switches))
+    def _clear_faults(self, _: Any) -> SandboxResponse:
+        self._state.faults.clear()
+        return SandboxResponse(204)
 
-    def _switch(self, value: dict[str, Any]) -> Answer:
-        self._sandbox.switches = switched(self._sandbox.switches, value)
+    def _switches(self, _: Any) -> SandboxResponse:
+        return SandboxResponse.json(200, asdict(self._state.switches))
+
+    def _change_switches(self, value: dict[str, Any]) -> SandboxResponse:
+        self._state.switches = change_switches(self._state.switches, value)
         return self._switches(None)
 
-    def _progress(self, value: dict[str, Any]) -> Answer:
-        given = dict(value)
-        message_sid = _text(given, "message_sid")
-        check_names(given, ["receipt_sid", "to", "error_code"])
+    def _progress(self, value: dict[str, Any]) -> SandboxResponse:
+        options = dict(value)
+        message_sid = _pop_text(options, "message_sid")
+        check_names(options, ["receipt_sid", "to", "error_code"])
         for name, kind in (("receipt_sid", str), ("to", str), ("error_code", int)):
-            if name in given and type(given[name]) is not kind:
+            if name in options and type(options[name]) is not kind:
                 raise ValueError(f"{name} must be of type {kind.__name__}")
-        return Answer.of(200, {"moved": self._sandbox.world.progress(message_sid, **given)})
+        return SandboxResponse.json(200, {"moved": self._state.world.progress(message_sid, **options)})
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -118,21 +117,22 @@ def _object(body: bytes) -> dict[str, Any]:
     return value
 
 
-def _text(given: dict[str, Any], name: str) -> str:
-    value = given.pop(name, None)
+def _pop_text(options: dict[str, Any], name: str) -> str:
+    value = options.pop(name, None)
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} is missing; it is a text")
     return value
 
 
-def _shown(rule: Rule) -> dict[str, Any]:
-    """A rule without what it leaves at its default."""
-    plain = Fault(kind="latency")
-    given = {
+def _rule_as_json(rule: FaultRule) -> dict[str, Any]:
+    """Return a rule without the options that have their defaults; `struck` is the former name of `hits`."""
+    default = Fault(kind="latency")
+    options = {
         each.name: getattr(rule.fault, each.name)
         for each in fields(Fault)
-        if getattr(rule.fault, each.name) != getattr(plain, each.name)
+        if getattr(rule.fault, each.name) != getattr(default, each.name)
     }
-    if "body" in given:
-        given["body"] = given["body"].decode(errors="replace")
-    return {"pattern": rule.pattern, "kind": rule.fault.kind, **given, "seen": rule.seen, "struck": rule.struck}
+    if "body" in options:
+        options["body"] = options["body"].decode(errors="replace")
+    counts = {"seen": rule.seen, "hits": rule.hits, "struck": rule.hits}
+    return {"pattern": rule.pattern, "kind": rule.fault.kind, **options, **counts}

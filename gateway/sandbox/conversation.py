@@ -1,22 +1,26 @@
-"""One conversation: its settings, people, messages and receipts, drawn when asked for and overlaid by writes."""
+"""One conversation: its settings, participants, messages and receipts, drawn on demand and overlaid by writes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from .participants import KINDS, Participant, draw_participant
+from .participants import KINDS, ParticipantRecord, draw_participant
 from .sample_text import ATTRIBUTES, BODIES, FILES
 from .seeds import Seed
 
-# What becomes of a receipt, by a drawn byte: the word as often as it is common on the channel.
-CARRIER_FATES = (None,) * 8 + ("sent",) * 16 + ("undelivered",) * 16 + ("failed",) * 12 + ("delivered",) * 204
-WHATSAPP_FATES = (
+# The status of a receipt by a drawn byte, as often as it is common on the channel.
+CARRIER_STATUSES = (None,) * 8 + ("sent",) * 16 + ("undelivered",) * 16 + ("failed",) * 12 + ("delivered",) * 204
+WHATSAPP_STATUSES = (
     (None,) * 8 + ("sent",) * 20 + ("undelivered",) * 8 + ("failed",) * 12 + ("delivered",) * 64 + ("read",) * 144
 )
-FATES: dict[str, tuple[str | None, ...]] = {"SM": CARRIER_FATES, "MM": CARRIER_FATES, "WA": WHATSAPP_FATES}
-# Messaging error codes as Twilio's dictionary of errors has them.
-FAILURES: dict[tuple[str, str], tuple[int, ...]] = {
+STATUSES_BY_CHANNEL: dict[str, tuple[str | None, ...]] = {
+    "SM": CARRIER_STATUSES,
+    "MM": CARRIER_STATUSES,
+    "WA": WHATSAPP_STATUSES,
+}
+# Messaging error codes: https://www.twilio.com/docs/api/errors.
+ERROR_CODES: dict[tuple[str, str], tuple[int, ...]] = {
     ("SM", "failed"): (21610, 30034, 30003),
     ("SM", "undelivered"): (30003, 30005, 30006, 30007, 30008),
     ("MM", "failed"): (21610, 30034),
@@ -24,15 +28,15 @@ FAILURES: dict[tuple[str, str], tuple[int, ...]] = {
     ("WA", "failed"): (63016,),
     ("WA", "undelivered"): (63016,),
 }
-# The landmark conversation has one receipt of each hard case: message index -> what befell its first recipient.
-# `queued` stands for a word that the documentation does not know yet.
-FIXED_FATES: dict[int, tuple[str | None, int]] = {51: ("failed", 30003), 52: (None, 0), 53: ("queued", 0)}
+# The landmark conversation has one receipt of each edge case: message index -> status and code for its first recipient.
+# `queued` stands for a status that Twilio may add.
+FIXED_STATUSES: dict[int, tuple[str | None, int]] = {51: ("failed", 30003), 52: (None, 0), 53: ("queued", 0)}
 CHAT_ONLY_INDEX = 57
 DEPARTED_INDEX = 54
 
 
-class Receipt(NamedTuple):
-    participant: Participant
+class ReceiptRecord(NamedTuple):
+    participant: ParticipantRecord
     status: str | None
     error_code: int
     date_created: int
@@ -40,23 +44,23 @@ class Receipt(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class MessageRecord:
     index: int
     sid: str
     author: str
-    participant: Participant | None
+    participant: ParticipantRecord | None
     body: str | None
     media: list[dict[str, Any]] | None
     attributes: str
     date_created: int
     date_updated: int
     content_sid: str | None = None
-    recipients: tuple[Participant, ...] = ()
+    recipients: tuple[ParticipantRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What a caller may change of a conversation."""
+class ConversationSettings:
+    """The properties of a conversation that callers can change."""
 
     friendly_name: str | None = None
     unique_name: str | None = None
@@ -68,11 +72,18 @@ class Settings:
     timers: dict[str, int] = field(default_factory=dict)
 
 
-class Conversation:
-    """Numbers name everything inside: a message its index, a participant its place in the order of joining."""
+class ConversationRecord:
+    """A conversation whose messages are numbered by index, and participants in order of joining."""
 
     def __init__(
-        self, seed: Seed, service_sid: str, number: int, kind: str, role_sid: str, settings: Settings, messages: int = 0
+        self,
+        seed: Seed,
+        service_sid: str,
+        number: int,
+        kind: str,
+        role_sid: str,
+        settings: ConversationSettings,
+        messages: int = 0,
     ) -> None:
         self.sid = seed.sid("CH", service_sid, number)
         self.service_sid = service_sid
@@ -83,16 +94,16 @@ class Conversation:
         self.seeded = messages
         self._seed = seed
         self._started = settings.date_created
-        self._left = set(KINDS[kind].leaving)
+        self._departed = set(KINDS[kind].leaving)
         self._next_index = messages
-        self._written: dict[int, Message] = {}
+        self._written: dict[int, MessageRecord] = {}
         self._deleted: set[int] = set()
-        self._moved: dict[tuple[int, int], Receipt] = {}
+        self._updated_receipts: dict[tuple[int, int], ReceiptRecord] = {}
 
-    # People
+    # Participants
 
     @cached_property
-    def _seeded_cast(self) -> list[Participant]:
+    def _seeded_participants(self) -> list[ParticipantRecord]:
         kind = KINDS[self.kind]
         return [
             draw_participant(self._seed, kind, number, self.sid, self.role_sid, self._started, self.seeded)
@@ -100,44 +111,43 @@ class Conversation:
         ]
 
     @cached_property
-    def _reachable(self) -> list[Participant]:
-        return [one for one in self._seeded_cast if one.is_reachable]
+    def _reachable(self) -> list[ParticipantRecord]:
+        return [one for one in self._seeded_participants if one.is_reachable]
 
     @cached_property
-    def _chatting(self) -> list[Participant]:
-        return [one for one in self._seeded_cast if not one.is_reachable]
+    def _chat_only(self) -> list[ParticipantRecord]:
+        return [one for one in self._seeded_participants if not one.is_reachable]
 
     @cached_property
-    def cast(self) -> list[Participant]:
-        """All who ever took part, in the order of joining."""
-        return list(self._seeded_cast)
+    def participants(self) -> list[ParticipantRecord]:
+        """All current and former participants, in order of joining."""
+        return list(self._seeded_participants)
 
     def participant_numbers(self) -> Sequence[int]:
-        """The numbers of those who take part now."""
-        cast = self.cast
-        return [number for number in range(len(cast)) if number not in self._left]
+        """Return the numbers of the current participants."""
+        return [number for number in range(len(self.participants)) if number not in self._departed]
 
-    def find_participant(self, name: str) -> Participant | None:
-        """The participant with this sid or, failing that, this chat identity, unless it left."""
+    def find_participant(self, name: str) -> ParticipantRecord | None:
+        """Return the current participant with this sid or chat identity."""
         for number in self.participant_numbers():
-            if name in (self.cast[number].sid, self.cast[number].identity):
-                return self.cast[number]
+            if name in (self.participants[number].sid, self.participants[number].identity):
+                return self.participants[number]
         return None
 
-    def has_left(self, participant: Participant) -> bool:
-        return participant.number in self._left
+    def has_left(self, participant: ParticipantRecord) -> bool:
+        return participant.number in self._departed
 
-    def add_participant(self, **values: Any) -> Participant:
-        number = len(self.cast)
-        self.cast.append(Participant(number=number, sid=self._seed.sid("MB", self.sid, number), **values))
-        return self.cast[number]
+    def add_participant(self, **values: Any) -> ParticipantRecord:
+        number = len(self.participants)
+        self.participants.append(ParticipantRecord(number=number, sid=self._seed.sid("MB", self.sid, number), **values))
+        return self.participants[number]
 
-    def change_participant(self, participant: Participant, **values: Any) -> Participant:
-        self.cast[participant.number] = replace(participant, **values)
-        return self.cast[participant.number]
+    def change_participant(self, participant: ParticipantRecord, **values: Any) -> ParticipantRecord:
+        self.participants[participant.number] = replace(participant, **values)
+        return self.participants[participant.number]
 
-    def remove_participant(self, participant: Participant) -> None:
-        self._left.add(participant.number)
+    def remove_participant(self, participant: ParticipantRecord) -> None:
+        self._departed.add(participant.number)
 
     # Messages
 
@@ -146,82 +156,82 @@ class Conversation:
             return range(self._next_index)
         return [index for index in range(self._next_index) if index not in self._deleted]
 
-    def find_message(self, sid: str) -> Message | None:
+    def find_message(self, sid: str) -> MessageRecord | None:
         index = self._seed.number_of(sid, "IM", self.sid)
         if index is None or not 0 <= index < self._next_index or index in self._deleted:
             return None
         return self.message(index)
 
-    def message(self, index: int) -> Message:
+    def message(self, index: int) -> MessageRecord:
         return self._written.get(index) or self._draw_message(index)
 
-    def add_message(self, author: str, **values: Any) -> Message:
+    def add_message(self, author: str, **values: Any) -> MessageRecord:
         index = self._next_index
         self._next_index += 1
-        writer = self._present_writer(author)
-        present = [self.cast[number] for number in self.participant_numbers()]
-        message = Message(
+        sender = self._find_author(author)
+        present = [self.participants[number] for number in self.participant_numbers()]
+        message = MessageRecord(
             index=index,
             sid=self._seed.sid("IM", self.sid, index),
             author=author,
-            participant=writer,
-            recipients=tuple(one for one in present if one.is_reachable and one is not writer),
+            participant=sender,
+            recipients=tuple(one for one in present if one.is_reachable and one is not sender),
             **values,
         )
         self._written[index] = message
         return message
 
-    def change_message(self, message: Message, **values: Any) -> Message:
+    def change_message(self, message: MessageRecord, **values: Any) -> MessageRecord:
         if "author" in values:
-            values["participant"] = self._present_writer(values["author"])
+            values["participant"] = self._find_author(values["author"])
         self._written[message.index] = replace(message, **values)
         return self._written[message.index]
 
-    def remove_message(self, message: Message) -> None:
+    def remove_message(self, message: MessageRecord) -> None:
         self._deleted.add(message.index)
 
-    def _present_writer(self, author: str) -> Participant | None:
-        present = (self.cast[number] for number in self.participant_numbers())
+    def _find_author(self, author: str) -> ParticipantRecord | None:
+        present = (self.participants[number] for number in self.participant_numbers())
         return next((one for one in present if one.name == author), None)
 
-    def _draw_message(self, index: int) -> Message:
+    def _draw_message(self, index: int) -> MessageRecord:
         drawn = self._seed.draw("message", self.sid, index)
-        recipients, strangers = self._draw_recipients(index)
-        writer = self._draw_writer(index, drawn, strangers)
+        recipients, senders = self._draw_recipients(index)
+        sender = self._draw_author(drawn, senders)
         media = None
-        if writer is not None and writer.is_reachable and drawn[4] < 40:
+        if sender is not None and sender.is_reachable and drawn[4] < 40:
             content_type, filename = FILES[drawn[5] % len(FILES)]
             size = 1_000 + int.from_bytes(drawn[6:8], "big")
             sid = self._seed.sid("ME", self.sid, index)
             media = [{"sid": sid, "size": size, "content_type": content_type, "filename": filename}]
         created = self._started + 600 + index * self.pace + drawn[8] % 50
         is_edited = drawn[9] < 8
-        return Message(
+        return MessageRecord(
             index=index,
             sid=self._seed.sid("IM", self.sid, index),
-            author=writer.name if writer else "system",
-            participant=writer,
+            author=sender.name if sender else "system",
+            participant=sender,
             body=None if media and drawn[10] < 128 else BODIES[drawn[11] % len(BODIES)],
             media=media,
             attributes=ATTRIBUTES[drawn[12] % len(ATTRIBUTES)],
             date_created=created,
             date_updated=created + 30 if is_edited else created,
             content_sid=self._seed.sid("HX", self.sid, drawn[13] % 3) if not media and drawn[14] < 16 else None,
-            recipients=tuple(one for one in recipients if one is not writer),
+            recipients=tuple(one for one in recipients if one is not sender),
         )
 
     @property
     def pace(self) -> int:
-        """Seconds between seeded messages: a long conversation talks faster, so that it too ends in the past."""
+        """Seconds between seeded messages: fewer in a long conversation, so that it too ends in the past."""
         return max(60, min(3_600, 5_000_000 // (self.seeded or 1)))
 
-    def _draw_recipients(self, index: int) -> tuple[list[Participant], list[Participant]]:
-        """Who gets message `index` outside chat, and which other reachable participants could have written it."""
+    def _draw_recipients(self, index: int) -> tuple[list[ParticipantRecord], list[ParticipantRecord]]:
+        """Return who gets message `index` outside chat, and which reachable participants may have sent it."""
         leaving = KINDS[self.kind].leaving
         if self.kind != "landmark":
-            there = [one for one in self._reachable if index < leaving.get(one.number, self.seeded)]
-            return there, there
-        # The landmark is built to be counted, not to be lifelike: four receipts a message, in turn over ten people.
+            present = [one for one in self._reachable if index < leaving.get(one.number, self.seeded)]
+            return present, present
+        # The landmark is made for counting, not realistic: four receipts a message, over ten participants in turn.
         ten, departed = self._reachable[:10], self._reachable[10]
         four = [ten[(index + step) % 10] for step in range(4)]
         if index >= 50 and index % 10 == CHAT_ONLY_INDEX % 10:
@@ -230,51 +240,51 @@ class Conversation:
             four.append(departed)
         return four, [ten[(index + 6) % 10]]
 
-    def _draw_writer(self, index: int, drawn: bytes, strangers: list[Participant]) -> Participant | None:
+    def _draw_author(self, drawn: bytes, senders: list[ParticipantRecord]) -> ParticipantRecord | None:
         if drawn[0] < 20:
             return None
-        if strangers and drawn[1] < 80:
-            return strangers[drawn[2] % len(strangers)]
-        return self._chatting[drawn[3] % len(self._chatting)]
+        if senders and drawn[1] < 80:
+            return senders[drawn[2] % len(senders)]
+        return self._chat_only[drawn[3] % len(self._chat_only)]
 
     # Receipts
 
-    def receipts(self, message: Message) -> list[Receipt]:
-        """The receipts of a message in the order of its recipients' joining, also of those who left since."""
+    def receipts(self, message: MessageRecord) -> list[ReceiptRecord]:
+        """Return the receipts of a message, those of former participants included, in order of the recipients' joining."""
         if not message.recipients:
             return []
         drawn = self._seed.draw("receipts", self.sid, message.index) if message.index < self.seeded else b""
         rows = []
         for place, one in enumerate(message.recipients):
-            moved = self._moved.get((message.index, one.number)) if self._moved else None
-            rows.append(moved or self._draw_receipt(message, one, place, drawn))
+            updated = self._updated_receipts.get((message.index, one.number)) if self._updated_receipts else None
+            rows.append(updated or self._draw_receipt(message, one, place, drawn))
         return rows
 
-    def receipt_sid(self, message: Message, receipt: Receipt) -> str:
+    def receipt_sid(self, message: MessageRecord, receipt: ReceiptRecord) -> str:
         return self._seed.sid("DY", message.sid, receipt.participant.number)
 
-    def channel_message_sid(self, message: Message, receipt: Receipt) -> str:
+    def channel_message_sid(self, message: MessageRecord, receipt: ReceiptRecord) -> str:
         return self._seed.sid(receipt.participant.channel, message.sid, receipt.participant.number)
 
-    def move_receipt(
-        self, message: Message, receipt: Receipt, status: str | None, error_code: int, now: int
-    ) -> Receipt:
-        moved = receipt._replace(status=status, error_code=error_code, date_updated=now)
-        self._moved[message.index, receipt.participant.number] = moved
-        return moved
+    def update_receipt(
+        self, message: MessageRecord, receipt: ReceiptRecord, status: str | None, error_code: int, now: int
+    ) -> ReceiptRecord:
+        updated = receipt._replace(status=status, error_code=error_code, date_updated=now)
+        self._updated_receipts[message.index, receipt.participant.number] = updated
+        return updated
 
-    def _draw_receipt(self, message: Message, one: Participant, place: int, drawn: bytes) -> Receipt:
+    def _draw_receipt(self, message: MessageRecord, one: ParticipantRecord, place: int, drawn: bytes) -> ReceiptRecord:
         created = message.date_created + 1
         if not drawn:
-            return Receipt(one, None, 0, created, None)
-        if place == 0 and self.kind == "landmark" and message.index in FIXED_FATES:
-            status, error_code = FIXED_FATES[message.index]
+            return ReceiptRecord(one, None, 0, created, None)
+        if place == 0 and self.kind == "landmark" and message.index in FIXED_STATUSES:
+            status, error_code = FIXED_STATUSES[message.index]
         else:
             chance = drawn[place]
-            status = FATES[one.channel][chance]
-            codes = FAILURES.get((one.channel, status or ""), (0,))
+            status = STATUSES_BY_CHANNEL[one.channel][chance]
+            codes = ERROR_CODES.get((one.channel, status or ""), (0,))
             error_code = codes[(chance + message.index + place) % len(codes)]
         if status is None:
-            return Receipt(one, None, 0, created, None)
-        waited = 900 if status == "read" else 1 + drawn[place] % 5
-        return Receipt(one, status, error_code, created, created + waited)
+            return ReceiptRecord(one, None, 0, created, None)
+        delay = 900 if status == "read" else 1 + drawn[place] % 5
+        return ReceiptRecord(one, status, error_code, created, created + delay)

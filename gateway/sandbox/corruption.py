@@ -1,4 +1,4 @@
-"""What a fault does to an answer before it is sent: other bytes, another status, another page. No sockets here."""
+"""What a fault does to a response before it is sent: other bytes, another status, another page. No sockets here."""
 
 import re
 from collections.abc import Callable
@@ -8,92 +8,94 @@ from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from .answers import Answer, Refusal
 from .faults import Fault
+from .responses import ApiError, SandboxResponse
 from .switches import Switches
 
 SID = re.compile("[A-Z]{2}[0-9a-fA-F]{32}")
-Ask = Callable[[str], Answer]
+Respond = Callable[[str], SandboxResponse]
 Edit = Callable[[Any], Any]
 
 
-class Damage:
-    """Applies the faults that change an answer; the others pass it through. Counts, so that endless tokens differ."""
+class Corruption:
+    """Applies the faults that change a response, and counts, so that endless page tokens differ."""
 
     def __init__(self) -> None:
-        self._turn = count(1)
+        self._tokens = count(1)
 
-    def apply(self, fault: Fault, target: str, ask: Ask, switches: Switches) -> Answer:
-        """The answer to `target` under `fault`; `ask` gives the true answer to any target."""
+    def apply(self, fault: Fault, target: str, respond: Respond, switches: Switches) -> SandboxResponse:
+        """Return the response to a target under a fault; `respond` returns the true response to any target."""
         match fault.kind:
             case "status":
-                return _refused(fault, switches)
+                return _error(fault, switches)
             case "body":
-                return Answer(fault.status or 200, fault.body, fault.headers)
+                return SandboxResponse(fault.status or 200, fault.body, fault.headers)
             case "redirect":
-                return Answer(fault.status or 307, b"", {"Location": fault.url, **fault.headers})
+                return SandboxResponse(fault.status or 307, b"", {"Location": fault.url, **fault.headers})
             case "swap":
-                return ask(fault.url) if fault.url else _altered(ask(target), target)
+                return respond(fault.url) if fault.url else _altered(respond(target), target)
             case "bad_json":
-                answer = ask(target)
-                return Answer(answer.status, answer.body[: len(answer.body) // 2], answer.headers)
+                response = respond(target)
+                return SandboxResponse(response.status, response.body[: len(response.body) // 2], response.headers)
             case "wrong_type":
-                return _edited(ask(target), lambda value: _reshaped(value, fault.shape))
+                return _edited(respond(target), lambda value: _reshaped(value, fault.shape))
             case "empty_page":
-                return _edited_page(ask(target), _emptied)
+                return _edited_page(respond(target), _emptied)
             case "next_page" if fault.url == "endless":
-                return self._endless(target, ask)
+                return self._endless(target, respond)
             case "next_page":
-                return _edited_page(ask(target), lambda value: _led_on(value, fault.url))
-        return ask(target)
+                return _edited_page(respond(target), lambda value: _redirected(value, fault.url))
+        return respond(target)
 
-    def _endless(self, target: str, ask: Ask) -> Answer:
+    def _endless(self, target: str, respond: Respond) -> SandboxResponse:
         path, _, query = target.partition("?")
-        asked = dict(parse_qsl(query, keep_blank_values=True))
-        token, page = asked.pop("PageToken", ""), asked.pop("Page", "0")
+        parameters = dict(parse_qsl(query, keep_blank_values=True))
+        token, page = parameters.pop("PageToken", ""), parameters.pop("Page", "0")
         number = int(page) if page.isdecimal() else 0
-        answer = ask(f"{path}?{urlencode(asked)}" if asked else path)
+        response = respond(f"{path}?{urlencode(parameters)}" if parameters else path)
 
-        def led_on(value: Any) -> Any:
+        def relink(value: Any) -> Any:
             first = value["meta"]["first_page_url"].removesuffix("&Page=0")
             url = f"{first}&Page={number}" + (f"&PageToken={token}" if token else "")
-            next_url = f"{first}&Page={number + 1}&PageToken=PTendless{next(self._turn)}"
+            next_url = f"{first}&Page={number + 1}&PageToken=PTendless{next(self._tokens)}"
             return {**value, "meta": {**value["meta"], "page": number, "url": url, "next_page_url": next_url}}
 
-        return _edited_page(answer, led_on)
+        return _edited_page(response, relink)
 
 
-def _edited(answer: Answer, edit: Edit) -> Answer:
-    return Answer(answer.status, orjson.dumps(edit(orjson.loads(answer.body or b"null"))), answer.headers)
+def _edited(response: SandboxResponse, edit: Edit) -> SandboxResponse:
+    return SandboxResponse(
+        response.status, orjson.dumps(edit(orjson.loads(response.body or b"null"))), response.headers
+    )
 
 
-def _edited_page(answer: Answer, edit: Edit) -> Answer:
-    """A single resource or an error has no page to damage, and stays as it is."""
-    return _edited(answer, lambda value: edit(value) if _is_page(value) else value)
+def _edited_page(response: SandboxResponse, edit: Edit) -> SandboxResponse:
+    """Edit a page; a single resource or an error stays as it is."""
+    return _edited(response, lambda value: edit(value) if _is_page(value) else value)
 
 
 def _is_page(value: Any) -> bool:
     return isinstance(value, dict) and "meta" in value
 
 
-def _refused(fault: Fault, switches: Switches) -> Answer:
+def _error(fault: Fault, switches: Switches) -> SandboxResponse:
     status = fault.status or 500
     headers = dict(fault.headers)
     if fault.retry_after is not None:
         headers["Retry-After"] = str(fault.retry_after).removesuffix(".0")
     elif status == 429 and switches.retry_after == "sent":
         headers["Retry-After"] = "1"
-    return Refusal(status, fault.code, fault.message).answer(headers)
+    return ApiError(status, fault.code, fault.message).response(headers)
 
 
-def _altered(answer: Answer, target: str) -> Answer:
-    """The answer with the target's last sid turned into another one of its kind."""
+def _altered(response: SandboxResponse, target: str) -> SandboxResponse:
+    """Replace the target's last sid with another one of its kind."""
     sids = SID.findall(target)
     if not sids:
-        return answer
+        return response
     sid = sids[-1]
     other = sid[:-1] + ("0" if sid[-1] != "0" else "1")
-    return Answer(answer.status, answer.body.replace(sid.encode(), other.encode()), answer.headers)
+    return SandboxResponse(response.status, response.body.replace(sid.encode(), other.encode()), response.headers)
 
 
 def _rows(value: dict[str, Any]) -> str:
@@ -105,7 +107,7 @@ def _emptied(value: Any) -> Any:
     return {**value, _rows(value): []}
 
 
-def _led_on(value: Any, url: str) -> Any:
+def _redirected(value: Any, url: str) -> Any:
     meta = value["meta"]
     return {**value, "meta": {**meta, "next_page_url": meta["url"] if url == "self" else url}}
 

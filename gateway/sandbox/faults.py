@@ -1,4 +1,4 @@
-"""Which faults strike which calls. What a fault does to an answer or to the wire lives in damage and transport."""
+"""Faults, and which calls they hit. What a fault does to a response and to the connection is in corruption and transport."""
 
 import random
 import re
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import translate
 from typing import Literal, get_args
 
-Kind = Literal[
+FaultKind = Literal[
     "latency",
     "status",
     "body",
@@ -29,35 +29,75 @@ Kind = Literal[
 ]
 Shape = Literal["array", "text", "number", "null", "rows", "values"]
 
-KINDS: Mapping[Kind, str] = {
-    "latency": "the true answer, after `latency`",
-    "status": "an error of Twilio's form with `status` (500), `code`, `message` and perhaps `retry_after`",
-    "body": "`status` (200) with the bytes `body` and `headers`, by default JSON",
+KINDS: Mapping[FaultKind, str] = {
+    "latency": "the true response, after `latency`",
+    "status": "an error in Twilio's form with `status` (500), `code`, `message`, `headers` and `retry_after`",
+    "body": "`status` (200) with the bytes `body` and `headers`; the Content-Type is JSON by default",
     "redirect": "`status` (307) with Location `url`",
-    "bad_json": "the answer's text broken off, its length declared truly",
-    "wrong_type": "valid JSON of the wrong `shape`: array, text, number, null; rows: each row a string; "
-    "values: each value of each record in a list",
-    "next_page": "next_page_url is `url`: an address, `self`, or `endless` for the first page under ever new tokens",
-    "empty_page": "no rows, next_page_url as it was",
-    "swap": "the answer for `url` (a target such as Services/IS…); without one, its last sid altered everywhere",
-    "hang": "no answer, until the caller leaves or the server stops",
-    "reset": "the connection reset (RST) without an answer",
-    "half_body": "the right Content-Length, the connection closed half-way",
-    "wrong_length": "Content-Length `size` (10) bytes short, the rest behind it; negative: too long, then closed",
-    "drip": "the answer in pieces of `size` (16) bytes, `pause` seconds apart",
-    "gzip_bomb": "the answer and `size` (16 MiB) of spaces, gzipped",
-    "big_body": "the answer and `size` (16 MiB) of spaces",
-    "surplus": "the true answer, and behind it, unasked, the bytes `body` or the whole answer again",
-    "raw": "the bytes `body` on the bare connection, then closed",
+    "bad_json": "the first half of the body, with the Content-Length of that half",
+    "wrong_type": "valid JSON of the wrong `shape`: array, text, number, null; rows: each row is a string; "
+    "values: each value of each record is in a list",
+    "next_page": "next_page_url is `url`: a URL, `self`, or `endless` for the first page again under new tokens",
+    "empty_page": "no rows, with next_page_url unchanged",
+    "swap": "the response for `url` (a target such as Services/IS…); without it, the last sid of the target is altered "
+    "wherever it occurs",
+    "hang": "no response, until the client disconnects or the server stops",
+    "reset": "the connection is reset (RST) without a response",
+    "half_body": "the right Content-Length, and the connection is closed after half of the body",
+    "wrong_length": "Content-Length `size` (10) bytes too small, with the rest after it; negative: too large, then closed",
+    "drip": "the response in pieces of `size` (16) bytes, `pause` (0.01) seconds apart",
+    "gzip_bomb": "the response with `size` (16 MiB) of spaces, gzipped",
+    "big_body": "the response with `size` (16 MiB) of spaces",
+    "surplus": "the true response, and after it, unrequested, the bytes `body` or the whole response again",
+    "raw": "the bytes `body` on the bare connection, which is then closed",
 }
 Seconds = float | tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way to misbehave. `latency` (seconds, or a range to draw from) comes before any kind."""
+    """One kind of failure, with its options. `GET /sandbox` describes the kinds and the options that each of them uses.
 
-    kind: Kind = "latency"
+    Args:
+        kind: What the caller gets, such as `status`, `hang` or `bad_json`; by default the true response, delayed.
+        latency: Seconds before the response, or a range to draw from, for any kind.
+        times: How many calls to hit; None for all.
+        after: How many matching calls to pass over first.
+        probability: The probability of a hit, from 0 to 1, drawn from the seed.
+        status: The HTTP status, from 200 to 599.
+        code: Twilio's error code; by default the usual one for the status.
+        message: Twilio's error message; by default the usual one for the status.
+        retry_after: The Retry-After header: seconds, or an HTTP date.
+        body: The bytes to send.
+        headers: Headers to add.
+        url: A URL to lead to, or a target to swap the response with.
+        shape: The shape of JSON of the wrong type: `array`, `text`, `number`, `null`, `rows` or `values`.
+        size: Bytes, as the kind uses them.
+        pause: Seconds between pieces.
+
+    Raises:
+        ValueError: An option is out of range, or one that the kind needs is missing.
+
+    Example:
+        import asyncio
+
+        import aiohttp
+
+        from gateway.sandbox import Fault, Sandbox
+
+        async def main() -> None:
+            async with Sandbox() as sandbox:
+                rule = sandbox.faults.add("*/Conversations*", Fault("status", status=429, retry_after=1, times=1))
+                headers = {"Authorization": aiohttp.encode_basic_auth(sandbox.account_sid, sandbox.auth_token)}
+                url = f"{sandbox.url}/v1/Services/{sandbox.landmarks['service_sid']}/Conversations"
+                async with aiohttp.request("GET", url, headers=headers) as response:
+                    assert (response.status, response.headers["Retry-After"]) == (429, "1")
+                assert (rule.seen, rule.hits) == (1, 1)
+
+        asyncio.run(main())
+    """
+
+    kind: FaultKind = "latency"
     latency: Seconds = 0.0
     times: int | None = None
     after: int = 0
@@ -94,18 +134,18 @@ class Fault:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The least and the greatest latency."""
+        """The least and the greatest latency, in seconds."""
         return self.latency if isinstance(self.latency, tuple) else (self.latency, self.latency)
 
 
 @dataclass(slots=True)
-class Rule:
-    """A fault and the targets it is for. `seen` counts the calls that matched, `struck` those that it hit."""
+class FaultRule:
+    """A fault and the pattern of its targets. `seen` counts the calls that matched, `hits` those that it was applied to."""
 
     pattern: str
     fault: Fault
     seen: int = 0
-    struck: int = 0
+    hits: int = 0
     _regex: re.Pattern[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -115,53 +155,62 @@ class Rule:
             raise ValueError(f"pattern is not a regular expression: {error}") from error
 
     def matches(self, target: str) -> bool:
-        """A glob fits the whole target, with or without its query; `re:…` may fit anywhere in it."""
+        """Whether a target matches: a glob the whole target, with or without its query; `re:…` any part of it."""
         if self.pattern.startswith("re:"):
             return self._regex.search(target) is not None
         return any(self._regex.match(text) for text in (target, target.partition("?")[0]))
 
 
 class Faults:
-    """The rules in the order they were added. The first that strikes a call is the only one to do so."""
+    """The rules in the order in which they were added. At most one rule hits a call: the first that can."""
 
     def __init__(self, seed: int) -> None:
-        self._rules: list[Rule] = []
-        # Random() of a number draws the same floats on every version of Python.
+        self._rules: list[FaultRule] = []
+        # Random of an integer draws the same floats on every version of Python.
         self._random = random.Random(seed)
 
-    def __iter__(self) -> Iterator[Rule]:
+    def __iter__(self) -> Iterator[FaultRule]:
         return iter(self._rules)
 
-    def add(self, pattern: str, fault: Fault) -> Rule:
-        """Let `fault` strike calls whose target fits `pattern`, a glob (`*` crosses slashes) or `re:` and a regex.
+    def add(self, pattern: str, fault: Fault) -> FaultRule:
+        """Apply a fault to the calls whose target matches a pattern; where it does not hit, later rules may.
 
-        A rule passes over its first `after` calls, ends after `times` hits, and hits with `probability`; where it
-        does not hit, the rules after it are asked.
+        Args:
+            pattern: A glob over what follows `/v1/`, where `*` matches slashes too; or `re:` and a regular expression.
+            fault: The fault, with how often it hits: `after`, `times` and `probability`.
+
+        Returns:
+            The rule, which counts `seen` and `hits`; `remove` takes it.
+
+        Raises:
+            ValueError: The regular expression is invalid.
         """
-        rule = Rule(pattern, fault)
+        rule = FaultRule(pattern, fault)
         self._rules.append(rule)
         return rule
 
-    def remove(self, rule: Rule) -> None:
+    def remove(self, rule: FaultRule) -> None:
+        """Remove a rule. Raises ValueError if it is not there."""
         self._rules.remove(rule)
 
     def clear(self) -> None:
+        """Remove all rules."""
         self._rules.clear()
 
     def pick(self, target: str) -> Fault | None:
-        """The fault that strikes this call, counted."""
+        """Return the fault to apply to a call, if any, and count the call."""
         for rule in self._rules:
             fault = rule.fault
             if not rule.matches(target):
                 continue
             rule.seen += 1
-            is_due = rule.seen > fault.after and (fault.times is None or rule.struck < fault.times)
+            is_due = rule.seen > fault.after and (fault.times is None or rule.hits < fault.times)
             if is_due and (fault.probability == 1 or self._random.random() < fault.probability):
-                rule.struck += 1
+                rule.hits += 1
                 return fault
         return None
 
-    def seconds(self, fault: Fault) -> float:
-        """The latency of one hit."""
+    def draw_latency(self, fault: Fault) -> float:
+        """Return the latency of one hit, in seconds; a range is drawn from."""
         least, greatest = fault.bounds
         return least if least == greatest else least + (greatest - least) * self._random.random()

@@ -1,4 +1,4 @@
-"""Lists page by page: page sizes, opaque page tokens, and the envelope around the rows."""
+"""Paging: page sizes, opaque page tokens, and the envelope of a page: https://www.twilio.com/docs/usage/twilios-response#pagination."""
 
 import base64
 import binascii
@@ -11,18 +11,19 @@ from urllib.parse import quote
 
 import orjson
 
-from .answers import Refusal
-from .parameters import whole
+from .parameters import integer
+from .responses import ApiError
 from .switches import Switches
 
 DEFAULT_SIZE = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """A list in its order: `keys` ascend by `rank`, and `row` makes the row of a key.
+class ListResource:
+    """A list in its order: `keys` ascend by `rank`, and `row` renders the row of a key.
 
-    `name` tells this list and its filters from any other, so that a token of one is refused by the others.
+    `key` is the property that holds the rows, and `largest` the maximum page size. `name` identifies the list with its
+    filters, so that the page tokens of another list are refused.
     """
 
     key: str
@@ -34,10 +35,13 @@ class Listing:
     filters: Mapping[str, str] | None = None
 
 
-def page(listing: Listing, url: str, query: Mapping[str, str], switches: Switches) -> dict[str, Any]:
-    """One page of a list at `url` (absolute, without its query) in Twilio's envelope; Refusal for bad parameters."""
+def page(listing: ListResource, url: str, query: Mapping[str, str], switches: Switches) -> dict[str, Any]:
+    """Return one page of the list at `url` (absolute, without its query) in Twilio's envelope.
+
+    Raises ApiError for invalid parameters.
+    """
     size = _size(listing, query, switches)
-    number = whole(query.get("Page", "0"), "Page", 0)
+    number = integer(query.get("Page", "0"), "Page", 0)
     token = query.get("PageToken")
     keys = listing.keys
     start = 0 if token is None else _start(listing, token, size)
@@ -75,33 +79,33 @@ def page(listing: Listing, url: str, query: Mapping[str, str], switches: Switche
     }
 
 
-def _size(listing: Listing, query: Mapping[str, str], switches: Switches) -> int:
-    size = whole(query.get("PageSize", str(DEFAULT_SIZE)), "PageSize", 1)
+def _size(listing: ListResource, query: Mapping[str, str], switches: Switches) -> int:
+    size = integer(query.get("PageSize", str(DEFAULT_SIZE)), "PageSize", 1)
     if size > listing.largest and switches.oversize_page == "refuse":
-        raise Refusal(400, 20007, "Page size too large")
+        raise ApiError(400, 20007, "Page size too large")
     return min(size, listing.largest)
 
 
-def _token(listing: Listing, **place: int) -> str:
-    text = orjson.dumps({**place, "l": _mark(listing)})
+def _token(listing: ListResource, **position: int) -> str:
+    text = orjson.dumps({**position, "l": _digest(listing)})
     return "PT" + base64.urlsafe_b64encode(text).decode().rstrip("=")
 
 
-def _mark(listing: Listing) -> str:
+def _digest(listing: ListResource) -> str:
     return blake2b(listing.name.encode(), digest_size=6).hexdigest()
 
 
-def _start(listing: Listing, token: str, size: int) -> int:
-    """Where a token's page starts: at an offset `o`, or by rank: after `a`, or a page before `b`."""
+def _start(listing: ListResource, token: str, size: int) -> int:
+    """Return the start of a token's page: the offset `o`, after the rank `a`, or one page before the rank `b`."""
     try:
         text = base64.b64decode(token[2:] + "=" * (-len(token[2:]) % 4), altchars=b"-_", validate=True)
-        place = orjson.loads(text)
-        is_ours = token.startswith("PT") and place["l"] == _mark(listing)
-        kind, value = next((kind, int(place[kind])) for kind in "oab" if kind in place)
+        position = orjson.loads(text)
+        is_ours = token.startswith("PT") and position["l"] == _digest(listing)
+        kind, value = next((kind, int(position[kind])) for kind in "oab" if kind in position)
     except (binascii.Error, ValueError, TypeError, KeyError, OverflowError, StopIteration):
         is_ours = False
     if not is_ours:
-        raise Refusal(400, 21481, "Invalid PageToken")
+        raise ApiError(400, 21481, "Invalid PageToken")
     if kind == "o":
         return min(max(0, value), len(listing.keys))
     if kind == "a":

@@ -1,4 +1,4 @@
-"""How the texts of query and form parameters are read; each refuses what it cannot read, naming the parameter."""
+"""Parsing of query and form parameters; every function raises ApiError, with the parameter's name, for an invalid value."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from .answers import Refusal
+from .responses import ApiError
 
-# Takes a parameter's text, its name, and the time of the request.
+# From a parameter's text, its name, and the time of the request in seconds since 1970.
 Convert = Callable[[str, str, int], Any]
 STATES = ("initializing", "active", "inactive", "closed")
 DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
@@ -17,23 +17,23 @@ DURATION = re.compile(r"P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
 def choice(text: str, name: str, words: tuple[str, ...]) -> str:
     if text not in words:
-        raise Refusal(400, 20001, f"Invalid {name}: must be one of {', '.join(words)}")
+        raise ApiError(400, 20001, f"Invalid {name}: must be one of {', '.join(words)}")
     return text
 
 
-def whole(text: str, name: str, least: int) -> int:
-    # Twilio's answer to a zero, negative or garbled size is not known; 20001 is its code for an invalid parameter.
+def integer(text: str, name: str, least: int) -> int:
+    # What Twilio answers to an invalid number is unknown; 20001 is its code for an invalid parameter.
     if not text.isascii() or not text.isdigit() or len(text) > 18 or int(text) < least:
-        raise Refusal(400, 20001, f"Invalid {name}: must be a whole number of at least {least}")
+        raise ApiError(400, 20001, f"Invalid {name}: must be a whole number of at least {least}")
     return int(text)
 
 
-def moment(text: str, name: str, of_day: time = time.min) -> int:
-    """Seconds since 1970. A bare day means its first or last second, by `of_day`."""
+def timestamp(text: str, name: str, of_day: time = time.min) -> int:
+    """Parse an ISO 8601 date to seconds since 1970; `of_day` is the time of a date without one."""
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        raise Refusal(400, 20001, f"Invalid {name}: must be an ISO 8601 date") from None
+        raise ApiError(400, 20001, f"Invalid {name}: must be an ISO 8601 date") from None
     if len(text) == len("2026-03-01"):
         parsed = datetime.combine(parsed.date(), of_day)
     return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp())
@@ -51,18 +51,18 @@ def _json(text: str, name: str, now: int) -> str:
     try:
         orjson.loads(text)
     except ValueError:
-        raise Refusal(400, 20001, f"Invalid {name}: must be JSON") from None
+        raise ApiError(400, 20001, f"Invalid {name}: must be JSON") from None
     return text
 
 
 def _sid(text: str, name: str, now: int) -> str:
     if not re.fullmatch("[A-Z]{2}[0-9a-fA-F]{32}", text):
-        raise Refusal(400, 20423, f"Invalid {name}: not a sid")
+        raise ApiError(400, 20423, f"Invalid {name}: not a sid")
     return text
 
 
 def _media(text: str, name: str, now: int) -> list[dict[str, Any]]:
-    """What a media sid stands for lives on another host of Twilio's, so its size and name are made up."""
+    """Media are on another host of Twilio's, so that their size and name are invented."""
     sid = _sid(text, name, now)
     return [{"sid": sid, "size": 1_024, "content_type": "application/octet-stream", "filename": "file.bin"}]
 
@@ -73,17 +73,17 @@ def _timer(least: int) -> Convert:
         days, hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, 0, 0)
         length = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
         if length < least:
-            raise Refusal(400, 20001, f"Invalid {name}: must be an ISO 8601 duration of at least {least} seconds")
+            raise ApiError(400, 20001, f"Invalid {name}: must be an ISO 8601 duration of at least {least} seconds")
         return now + length
 
     return convert
 
 
 def _date(text: str, name: str, now: int) -> int:
-    return moment(text, name)
+    return timestamp(text, name)
 
 
-# Form parameter -> the record's name for it, and how its text is read.
+# Form parameter -> the record's name for it, and how it is parsed.
 CONVERSATION: Mapping[str, tuple[str, Convert]] = {
     "FriendlyName": ("friendly_name", _text_or_null),
     "UniqueName": ("unique_name", _text_or_null),
@@ -108,7 +108,7 @@ PARTICIPANT: Mapping[str, tuple[str, Convert]] = {
     "Identity": ("identity", _text_or_null),
     "Attributes": ("attributes", _json),
     "RoleSid": ("role_sid", _sid),
-    "LastReadMessageIndex": ("last_read_message_index", lambda text, name, now: whole(text, name, 0)),
+    "LastReadMessageIndex": ("last_read_message_index", lambda text, name, now: integer(text, name, 0)),
     "LastReadTimestamp": ("last_read_timestamp", _date),
     "DateCreated": ("date_created", _date),
     "DateUpdated": ("date_updated", _date),
@@ -116,5 +116,5 @@ PARTICIPANT: Mapping[str, tuple[str, Convert]] = {
 
 
 def read_form(form: Mapping[str, str], table: Mapping[str, tuple[str, Convert]], now: int) -> dict[str, Any]:
-    """The parameters of a form that `table` knows, by the record's own names. Unknown ones are ignored."""
+    """Parse the parameters of a form that are in `table`, by the record's names; others are ignored."""
     return {field: convert(form[name], name, now) for name, (field, convert) in table.items() if name in form}

@@ -1,4 +1,4 @@
-"""Who takes part: the kinds of conversation there are, and the seeded participants of one."""
+"""Participants: the kinds of conversation by their channels, and the seeded participants of a conversation."""
 
 from dataclasses import dataclass, field
 
@@ -9,8 +9,8 @@ PROXY = {"SM": "+15005550006", "MM": "+15005550006", "WA": "whatsapp:+1415523888
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """The shape of a conversation: one channel per participant in the order of joining.
+class ConversationKind:
+    """A kind of conversation: one channel per participant, in order of joining.
 
     A channel is `chat`, `both` (a chat participant with a projected address) or the prefix of the channel's message
     sids: SM, MM or WA. `leaving` maps the number of a participant that left to the first message it did not get.
@@ -22,24 +22,24 @@ class Kind:
 
 
 KINDS = {
-    "bare": Kind(()),
-    "landmark": Kind(("chat", "chat", "both", *("SM", "SM", "WA") * 3, "SM", "SM"), leaving={13: 60}),
-    "empty": Kind(("chat", "SM")),
-    "crowded": Kind(tuple("SM" if n % 7 == 3 else "chat" for n in range(140))),
-    "named": Kind(("chat", "SM", "WA")),
-    "group": Kind(("both", "MM", "MM", "MM", "MM", "MM")),
-    "broadcast": Kind(("chat", *("SM",) * 40, *("WA",) * 10)),
-    "team": Kind(("chat", "chat", "chat")),
-    "closed": Kind(("chat", "SM", "SM"), state="closed"),
-    "inactive": Kind(("chat", "WA"), state="inactive"),
-    "support": Kind(("chat", "chat", "SM")),
-    "whatsapp": Kind(("chat", "WA", "WA", "WA")),
-    "mixed": Kind(("chat", "both", "SM", "WA", "SM"), leaving={4: 4}),
+    "bare": ConversationKind(()),
+    "landmark": ConversationKind(("chat", "chat", "both", *("SM", "SM", "WA") * 3, "SM", "SM"), leaving={13: 60}),
+    "empty": ConversationKind(("chat", "SM")),
+    "crowded": ConversationKind(tuple("SM" if n % 7 == 3 else "chat" for n in range(140))),
+    "named": ConversationKind(("chat", "SM", "WA")),
+    "group": ConversationKind(("both", "MM", "MM", "MM", "MM", "MM")),
+    "broadcast": ConversationKind(("chat", *("SM",) * 40, *("WA",) * 10)),
+    "team": ConversationKind(("chat", "chat", "chat")),
+    "closed": ConversationKind(("chat", "SM", "SM"), state="closed"),
+    "inactive": ConversationKind(("chat", "WA"), state="inactive"),
+    "support": ConversationKind(("chat", "chat", "SM")),
+    "whatsapp": ConversationKind(("chat", "WA", "WA", "WA")),
+    "mixed": ConversationKind(("chat", "both", "SM", "WA", "SM"), leaving={4: 4}),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Participant:
+class ParticipantRecord:
     number: int
     sid: str
     channel: str
@@ -54,25 +54,25 @@ class Participant:
 
     @property
     def is_reachable(self) -> bool:
-        """Whether messages reach this participant outside chat, so that each leaves a receipt."""
+        """Whether messages are delivered outside chat, so that each of them has a receipt."""
         return self.channel in PROXY
 
     @property
     def name(self) -> str:
-        """How the participant appears as the author of a message."""
+        """The `author` of the participant's messages."""
         return self.identity or (self.binding or {}).get("address", "")
 
 
 def draw_participant(
-    seed: Seed, kind: Kind, number: int, conversation_sid: str, role_sid: str, started: int, messages: int
-) -> Participant:
-    """Participant `number` of a conversation of `messages` messages that began at `started`."""
+    seed: Seed, kind: ConversationKind, number: int, conversation_sid: str, role_sid: str, started: int, messages: int
+) -> ParticipantRecord:
+    """Draw participant `number` of a conversation that began at `started` and has this many messages."""
     channel = kind.channels[number]
     drawn = seed.draw("participant", conversation_sid, number)
     identity, binding = None, None
     if channel in PROXY:
         service = "whatsapp" if channel == "WA" else "sms"
-        # The number makes addresses differ within a conversation, whatever is drawn.
+        # The number makes addresses unique within a conversation.
         digits = f"+1555{drawn[0] % 100:02d}{drawn[1] % 100:02d}{number:03d}"
         address = f"whatsapp:{digits}" if channel == "WA" else digits
         binding = {"type": service, "address": address, "proxy_address": PROXY[channel]}
@@ -83,7 +83,7 @@ def draw_participant(
             binding = {"type": "sms", "projected_address": f"+1555{drawn[1] % 100:02d}77{number:03d}"}
     joined = started + number
     has_read = identity is not None and messages > 0 and drawn[2] % 3 > 0
-    return Participant(
+    return ParticipantRecord(
         number=number,
         sid=seed.sid("MB", conversation_sid, number),
         channel=channel,

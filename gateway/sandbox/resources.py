@@ -1,30 +1,30 @@
-"""The five resources as JSON objects, property for property as Twilio's published description has them."""
+"""The five resources as JSON objects, with the properties of Twilio's OpenAPI description."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from .conversation import Conversation, Message, Receipt
-from .participants import Participant
+from .conversation import ConversationRecord, MessageRecord, ReceiptRecord
+from .participants import ParticipantRecord
 from .switches import Switches
-from .world import Service
+from .world import ServiceRecord
 
 Row = dict[str, Any]
 
-# Statuses are cumulative in a message's summary: what was read was also delivered and sent.
+# A message's summary counts cumulatively: a read receipt was also delivered and sent.
 REACHED = {"sent": ("sent",), "delivered": ("sent", "delivered"), "read": ("sent", "delivered", "read")}
 AMOUNTS = ("sent", "delivered", "read", "failed", "undelivered")
 
 
 def date(seconds: int | None) -> str | None:
-    """Whole seconds and a Z: with a fraction, Twilio's own Python library would leave a date a string."""
+    """Format a time in whole seconds with a Z: Twilio's Python library does not parse fractions."""
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Rendering:
-    """Turns records into rows for one caller's origin, under the switches of the moment."""
+class Renderer:
+    """Renders records as rows, with URLs at one origin, under the current switches."""
 
     account_sid: str
     origin: str
@@ -33,10 +33,10 @@ class Rendering:
     def service_url(self, service_sid: str) -> str:
         return f"{self.origin}/v1/Services/{service_sid}"
 
-    def conversation_url(self, conversation: Conversation) -> str:
+    def conversation_url(self, conversation: ConversationRecord) -> str:
         return f"{self.service_url(conversation.service_sid)}/Conversations/{conversation.sid}"
 
-    def service(self, service: Service) -> Row:
+    def service(self, service: ServiceRecord) -> Row:
         url = self.service_url(service.sid)
         return {
             "account_sid": self.account_sid,
@@ -56,7 +56,7 @@ class Rendering:
             },
         }
 
-    def conversation(self, conversation: Conversation) -> Row:
+    def conversation(self, conversation: ConversationRecord) -> Row:
         url = self.conversation_url(conversation)
         settings = conversation.settings
         return {
@@ -81,7 +81,7 @@ class Rendering:
             "bindings": {},
         }
 
-    def message(self, conversation: Conversation, message: Message) -> Row:
+    def message(self, conversation: ConversationRecord, message: MessageRecord) -> Row:
         url = f"{self.conversation_url(conversation)}/Messages/{message.sid}"
         return {
             "account_sid": self.account_sid,
@@ -102,15 +102,15 @@ class Rendering:
             "content_sid": message.content_sid,
         }
 
-    def receipts(self, conversation: Conversation, message: Message) -> list[Receipt]:
-        """The receipts of a message that the switches leave to be seen."""
+    def receipts(self, conversation: ConversationRecord, message: MessageRecord) -> list[ReceiptRecord]:
+        """Return the receipts of a message that the switches show."""
         rows = conversation.receipts(message)
         if self.switches.departed_receipts == "gone":
             return [receipt for receipt in rows if not conversation.has_left(receipt.participant)]
         return rows
 
-    def delivery(self, receipts: Sequence[Receipt]) -> Row | None:
-        """The summary that a message embeds."""
+    def delivery(self, receipts: Sequence[ReceiptRecord]) -> Row | None:
+        """Return the summary that a message embeds."""
         total = len(receipts)
         if not total and self.switches.chat_only_delivery == "null":
             return None
@@ -125,7 +125,7 @@ class Rendering:
         amounts = {name: "none" if not count else "all" if count == total else "some" for name, count in counts.items()}
         return {"total": total, **amounts}
 
-    def receipt(self, conversation: Conversation, message: Message, receipt: Receipt) -> Row:
+    def receipt(self, conversation: ConversationRecord, message: MessageRecord, receipt: ReceiptRecord) -> Row:
         sid = conversation.receipt_sid(message, receipt)
         status = receipt.status
         if status is None and self.switches.pending_status == "queued":
@@ -150,7 +150,7 @@ class Rendering:
             "url": f"{self.conversation_url(conversation)}/Messages/{message.sid}/Receipts/{sid}",
         }
 
-    def participant(self, conversation: Conversation, participant: Participant) -> Row:
+    def participant(self, conversation: ConversationRecord, participant: ParticipantRecord) -> Row:
         return {
             "account_sid": self.account_sid,
             "chat_service_sid": conversation.service_sid,

@@ -1,4 +1,4 @@
-"""The words of the pretend world: names, bodies, attributes and files, among them what careless code trips over."""
+"""Sample names, bodies, attributes and files, with the Unicode and punctuation that careless code gets wrong."""
 
 AWKWARD_UNIQUE_NAME = "Zürich / Lager №7 – 東京 50% off? #1 & a+b 📦"
 AWKWARD_IDENTITY = "zoë+ops@example.com/№1 ünïcode"

@@ -1,10 +1,10 @@
-"""Chance without a generator: what looks random is a hash of the seed and a name, the same in any order, anywhere."""
+"""Deterministic pseudo-randomness: every value is a hash of the seed and a name, whatever the order of draws."""
 
 from hashlib import blake2b
 
 
 class Seed:
-    """Draws bytes and sids by name. `drawn` counts the draws, so a test can tell lazy from eager without a clock."""
+    """Draws bytes and sids by name. `drawn` counts the draws, so that tests can tell lazy from eager evaluation."""
 
     def __init__(self, value: int) -> None:
         self.value = value
@@ -13,22 +13,22 @@ class Seed:
         self._mask = int.from_bytes(self.draw("mask")[:4], "big")
 
     def draw(self, *name: object) -> bytes:
-        """64 bytes that belong to this name."""
+        """Return the 64 bytes of a name."""
         self.drawn += 1
         state = self._start.copy()
         state.update("/".join(map(str, name)).encode())
         return state.digest()
 
     def sid(self, prefix: str, parent: str, number: int) -> str:
-        """The sid of child `number` of `parent`: two letters and 32 hex digits.
+        """Return the sid of child `number` of `parent`: two letters and 32 hex digits.
 
-        Its last eight digits hide the number, so `number_of` needs no table of all the sids there are.
+        Its last eight digits encode the number, so that `number_of` needs no table.
         """
         head = self.draw(prefix, parent, number)[:12].hex()
         return f"{prefix}{head}{number ^ self._mask ^ int(head[:8], 16):08x}"
 
     def number_of(self, sid: str, prefix: str, parent: str) -> int | None:
-        """The number behind a sid of `parent`, or None if the sid was never drawn for it."""
+        """Return the number of a child of `parent` by its sid; None if `parent` has no such child."""
         try:
             number = int(sid[-8:], 16) ^ self._mask ^ int(sid[2:10], 16)
         except ValueError:

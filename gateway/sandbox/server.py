@@ -1,33 +1,74 @@
-"""The server: its life, its log of calls, and a call's way from arrival over fault and answer to the wire."""
+"""The server: it listens, applies faults, and sends what the API and the control routes respond."""
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, Self
 
 from aiohttp import web
 
-from .answers import Answer, Refusal
-from .api import Api, Credentials
+from .api import Api, BasicAuthentication
 from .calls import Call
 from .control import Control
-from .corruption import Damage
-from .faults import Fault, Faults
+from .corruption import Corruption
+from .faults import Fault
+from .responses import ApiError, SandboxResponse
+from .state import SandboxState
 from .switches import Switches
 from .transport import send
-from .world import Size, World
+from .world import Size
 
-# The oldest half of the log is forgotten when it gets longer than this, so that a sandbox can run for weeks.
-LOG_LENGTH = 200_000
 JSON = "application/json;charset=utf-8"
-# Of these faults the caller sees no status line that is worth a status in the log.
-SILENT = ("hang", "reset", "raw")
+# Faults after which the client has no status line, so that the log has no status.
+WITHOUT_STATUS = ("hang", "reset", "raw")
 
 
-class Sandbox:
-    """A pretend Twilio on a port of its own: `async with Sandbox() as sandbox: ... sandbox.url`."""
+class Sandbox(SandboxState):
+    """A simulated Twilio: an HTTP server on a port of its own, with Conversations v1 under `/v1` over seeded data.
+
+    It runs while it is entered as an asynchronous context manager, or between `start` and `stop`. The same seed and size give
+    the same data on every machine.
+
+    Args:
+        host: The address to listen on.
+        port: The port to listen on; 0 for any free one.
+        seed: The seed of all data and credentials.
+        size: How much data: `small` (about 500 messages), `medium` (10,000) or `large` (400,000).
+        switches: How it behaves where Twilio's behaviour is unknown.
+        account_sid: The account's sid; drawn from the seed if None.
+        auth_token: The account's secret; drawn from the seed if None.
+
+    Attributes:
+        url: The base URL, such as `http://127.0.0.1:40123`; empty before the start.
+        account_sid: The name for Basic authentication, with `auth_token` as the password.
+        api_key: Another name for Basic authentication, with `api_secret` as the password.
+        landmarks: Sids to start from, and those of edge cases, by name: `service_sid`, `failed_receipt_sid`, …
+        faults: The rules that make calls fail: `faults.add(pattern, fault)`.
+        switches: The current switches; may be replaced at any time.
+        calls: The log of calls, in order of arrival; the control routes under `/sandbox` are not in it.
+        in_flight: How many calls are open now.
+        max_in_flight: The largest `in_flight` since the start, or since `reset()`.
+        max_concurrency: How many calls may be open; more are answered 429 with code 20429. None for any number.
+
+    Example:
+        import asyncio
+
+        import aiohttp
+
+        from gateway.sandbox import Fault, Sandbox
+
+        async def main() -> None:
+            async with Sandbox() as sandbox:
+                sandbox.faults.add("Services*", Fault("status", status=503, times=1))
+                headers = {"Authorization": aiohttp.encode_basic_auth(sandbox.account_sid, sandbox.auth_token)}
+                statuses = []
+                for _ in range(2):
+                    async with aiohttp.request("GET", f"{sandbox.url}/v1/Services", headers=headers) as response:
+                        statuses.append(response.status)
+                assert statuses == [503, 200]
+                assert sandbox.paths == ["Services", "Services"]
+
+        asyncio.run(main())
+    """
 
     def __init__(
         self,
@@ -40,32 +81,17 @@ class Sandbox:
         account_sid: str | None = None,
         auth_token: str | None = None,
     ) -> None:
-        self.world = World(seed, size, account_sid)
-        drawn = self.world.seed
-        self.account_sid = self.world.account_sid
-        self.auth_token = auth_token or drawn.draw("auth token").hex()[:32]
-        self.api_key = drawn.sid("SK", "", 0)
-        self.api_secret = drawn.draw("api secret").hex()[:32]
-        self.landmarks = self.world.landmarks()
-        self.switches = switches or Switches()
-        self.faults = Faults(seed)
-        self.calls: list[Call] = []
-        self.in_flight = 0
-        self.max_in_flight = 0
-        self.most_at_once: int | None = None
-        """How many calls it takes at once; more are answered 429, with the code 20429. None for any number."""
+        super().__init__(seed, size, switches, account_sid, auth_token)
         self.url = ""
         self._host = host
         self._port = port
         self._api = Api(self.world)
-        self._credentials = Credentials(self.account_sid, self.auth_token, self.api_key, self.api_secret)
+        self._authentication = BasicAuthentication({self.account_sid: self.auth_token, self.api_key: self.api_secret})
         self._control = Control(self)
-        self._damage = Damage()
+        self._corruption = Corruption()
         self._runner: web.ServerRunner | None = None
-        self._serving: set[asyncio.Task[Any]] = set()
-        self._watchers: deque[Future[None]] = deque()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._is_stopping = False
-        self._arrived = 0
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -75,9 +101,13 @@ class Sandbox:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen. OSError when the port is taken."""
+        """Listen, and set `url`.
+
+        Raises:
+            OSError: The port is taken.
+        """
         self._is_stopping = False
-        # Cancelling a handler is how a hanging call learns that its caller has left.
+        # A cancelled handler is how a call that hangs learns that its client disconnected.
         server = web.Server(self._handle, handler_cancellation=True, access_log=None)
         self._runner = web.ServerRunner(server, shutdown_timeout=2.0)
         await self._runner.setup()
@@ -87,120 +117,75 @@ class Sandbox:
         except BaseException:
             await self.stop()
             raise
-        shown = f"[{self._host}]" if ":" in self._host else self._host
-        self.url = f"http://{shown}:{site.port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self.url = f"http://{host}:{site.port}"
 
     async def stop(self) -> None:
-        """Close at once, whatever is still open."""
+        """Close the server and all open connections, without waiting for their calls."""
         self._is_stopping = True
-        for task in list(self._serving):
+        for task in list(self._tasks):
             task.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
 
-    # The log
-
-    @property
-    def paths(self) -> list[str]:
-        """The targets of all calls, in order of arrival."""
-        return [call.target for call in self.calls]
-
-    def reset(self) -> None:
-        """Forget the calls so far, and the most that were in flight."""
-        self.calls.clear()
-        self.max_in_flight = self.in_flight
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until `condition()` holds; it is asked now and whenever a call has arrived or ended.
-
-        Whoever waits may do so in another event loop, and another thread, than the sandbox runs in.
-        """
-        while True:
-            watcher: Future[None] = Future()
-            self._watchers.append(watcher)  # Before it is asked, so that nothing can happen unseen in between.
-            if condition():
-                return
-            await asyncio.wrap_future(watcher)
-
-    def _notify(self) -> None:
-        for _ in range(len(self._watchers)):
-            watcher = self._watchers.popleft()
-            if watcher.set_running_or_notify_cancel():
-                watcher.set_result(None)
-
-    # A call
-
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         task = asyncio.current_task()
         assert task is not None
-        self._serving.add(task)
+        self._tasks.add(task)
         try:
             path, _, query = request.raw_path.partition("?")
             if path == "/sandbox" or path.startswith("/sandbox/"):
-                answer = self._control.answer(request.method, path, await request.read())
-                headers = {"Content-Type": JSON} if answer.body else {}
-                return await send(request, answer, headers, None)
+                response = self._control.respond(request.method, path, await request.read())
+                headers = {"Content-Type": JSON} if response.body else {}
+                return await send(request, response, headers, None)
             return await self._serve(request, path, query)
         finally:
-            self._serving.discard(task)
+            self._tasks.discard(task)
 
     async def _serve(self, request: web.BaseRequest, path: str, query: str) -> web.StreamResponse:
         began = time.monotonic()
-        call = self._arrive(request, path, query)
-        is_too_many = self.most_at_once is not None and self.in_flight > self.most_at_once
+        call = self.begin_call(request.method, path, query, request.headers)
+        is_too_many = self.max_concurrency is not None and self.in_flight > self.max_concurrency
         try:
             fault = self.faults.pick(call.target)
             if fault is not None:
                 call.fault = fault.kind
                 if fault.latency:
-                    await asyncio.sleep(self.faults.seconds(fault))
-            answer = Refusal(429).answer() if is_too_many else await self._answer(request, call, fault)
-            call.status = None if call.fault in SILENT else answer.status
-            headers = self._headers(answer, call, began)
-            return await send(request, answer, headers, fault)
+                    await asyncio.sleep(self.faults.draw_latency(fault))
+            response = ApiError(429).response() if is_too_many else await self._respond(request, call, fault)
+            call.status = None if call.fault in WITHOUT_STATUS else response.status
+            headers = self._headers(response, call, began)
+            return await send(request, response, headers, fault)
         except asyncio.CancelledError:
             call.client_left = not self._is_stopping
             raise
         except ConnectionError:
-            # A write that failed before the cancellation came; aiohttp will find the connection closed too.
+            # A write failed before the cancellation arrived; aiohttp will find the connection closed too.
             call.client_left = True
             return web.Response()
         finally:
-            call.open = False
-            self.in_flight -= 1
-            self._notify()
+            self.end_call(call)
 
-    def _arrive(self, request: web.BaseRequest, path: str, query: str) -> Call:
-        self._arrived += 1
-        call = Call(request.method, path, query, request.headers, self.world.seed.sid("RQ", "", self._arrived))
-        self.in_flight += 1
-        self.max_in_flight = max(self.max_in_flight, self.in_flight)
-        self.calls.append(call)
-        if len(self.calls) > LOG_LENGTH:
-            del self.calls[: LOG_LENGTH // 2]
-        self._notify()
-        return call
-
-    async def _answer(self, request: web.BaseRequest, call: Call, fault: Fault | None) -> Answer:
+    async def _respond(self, request: web.BaseRequest, call: Call, fault: Fault | None) -> SandboxResponse:
         if fault is None or fault.kind not in ("status", "body", "redirect"):
             try:
-                self._credentials.check(request.headers.get("Authorization"))
-            except Refusal as refusal:
-                return refusal.answer()
+                self._authentication.check(request.headers.get("Authorization"))
+            except ApiError as error:
+                return error.response()
         form = await request.read() if request.can_read_body else b""
         origin = f"{request.scheme}://{request.host}"
         if fault is None:
             return self._api.answer(request.method, call.path, call.query, origin, self.switches, form)
 
-        def ask(target: str) -> Answer:
+        def respond(target: str) -> SandboxResponse:
             path, _, query = target.partition("?")
             path = f"/v1/{path}" if call.path.startswith("/v1/") else path
             return self._api.answer(request.method, path, query, origin, self.switches, form)
 
-        return self._damage.apply(fault, call.target, ask, self.switches)
+        return self._corruption.apply(fault, call.target, respond, self.switches)
 
-    def _headers(self, answer: Answer, call: Call, began: float) -> dict[str, str]:
+    def _headers(self, response: SandboxResponse, call: Call, began: float) -> dict[str, str]:
         headers = {
             "Twilio-Request-Id": call.request_id,
             "Twilio-Request-Duration": f"{time.monotonic() - began:.3f}",
@@ -209,8 +194,8 @@ class Sandbox:
             "X-API-Domain": "conversations.twilio.com",
             "X-Powered-By": "AT-5000",
         }
-        if answer.body:
+        if response.body:
             headers["Content-Type"] = JSON
-        if answer.status == 401:
+        if response.status == 401:
             headers["WWW-Authenticate"] = 'Basic realm="Twilio API"'
-        return headers | dict(answer.headers)
+        return headers | dict(response.headers)

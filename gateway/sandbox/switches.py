@@ -1,4 +1,4 @@
-"""The questions Twilio's documentation leaves open, each a switch that tests turn both ways."""
+"""Questions that Twilio's documentation leaves open, each a switch, so that tests can try every behaviour."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_type_hints
@@ -10,46 +10,73 @@ def _switch(default: str, about: str) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Switches:
-    """How the pretend Twilio behaves where the real one is not known; the defaults are the likelier readings.
+    """How the sandbox behaves where Twilio's behaviour is unknown; the defaults are the likelier behaviours.
 
-    The texts cite sections of the project's notes on the upstream.
+    Args:
+        oversize_page: PageSize above the maximum: `clamp` uses the maximum, `refuse` answers 400 with code 20007.
+        page_token: What a page token holds: `offset`, a position, or `keyset`, the last row's key.
+        last_page: After a full last page: `null`, no next page, or `empty`, one without rows.
+        chat_only_delivery: `delivery` of a message without receipts: `null`, or `zero`, a summary with a total of 0.
+        pending_status: `status` of a receipt that Twilio has not sent yet: `null` or `queued`.
+        error_code: `error_code` if nothing failed: `null`, or `zero`; `text` sends all codes as numeric strings.
+        failed_count: Whether failed receipts count as sent in a message's summary: `apart`, no, or `sent`, yes.
+        departed_receipts: Receipts of participants who left the conversation: `kept` or `gone`.
+        not_found_code: The code of a 404: `general`, 20404, or `specific`, one for each kind of resource.
+        retry_after: Whether a 429 has Retry-After if its fault sets none: `absent` or `sent`.
+
+    Example:
+        import asyncio
+
+        from gateway.sandbox import Sandbox, Switches
+
+        async def main() -> None:
+            async with Sandbox(switches=Switches(pending_status="queued")) as sandbox:
+                assert sandbox.switches.pending_status == "queued"
+                sandbox.switches = Switches()
+                assert sandbox.switches.pending_status == "null"
+
+        asyncio.run(main())
     """
 
     oversize_page: Literal["clamp", "refuse"] = _switch(
-        "clamp", "PageSize above the maximum: use the maximum, or answer 400 with code 20007 (section 2)."
+        "clamp", "PageSize above the maximum: `clamp` uses the maximum, `refuse` answers 400 with code 20007."
     )
     page_token: Literal["offset", "keyset"] = _switch(
         "offset",
-        "What a page token holds: a position, so rows repeat or go missing when others come and go between pages,"
-        " or the last row's place in the order, so they do not (section 2).",
+        "What a page token holds: `offset`, a position, so that rows repeat or are missed if others are added or deleted"
+        " between pages; `keyset`, the last row's key, so that they are not.",
     )
     last_page: Literal["null", "empty"] = _switch(
-        "null", "After a last page that is full: no next_page_url, or one that leads to an empty page (section 2)."
+        "null",
+        "After a full last page: `null`, no next_page_url; `empty`, a next_page_url that leads to an empty page.",
     )
     chat_only_delivery: Literal["null", "zero"] = _switch(
-        "null", "delivery of a message without receipts: null, or a summary whose total is 0 (section 5.2)."
+        "null", "delivery of a message without receipts: `null`; `zero`, a summary whose total is 0."
     )
     pending_status: Literal["null", "queued"] = _switch(
-        "null", "status of a receipt still inside Twilio: null, or the word `queued` (section 1.3)."
+        "null", "status of a receipt that Twilio has not sent to the channel yet: `null`, or the string `queued`."
     )
     error_code: Literal["null", "zero", "text"] = _switch(
-        "null", "error_code when nothing failed: null, or 0; `text` sends every code as a numeric string (section 1.3)."
+        "null", "error_code if nothing failed: `null`; `zero`, 0; `text`, 0 and all other codes as numeric strings."
     )
     failed_count: Literal["apart", "sent"] = _switch(
-        "apart", "Whether failed and undelivered receipts count in the summary's `sent` (section 5.1)."
+        "apart", "Whether failed and undelivered receipts count in the summary's `sent`: `apart`, no; `sent`, yes."
     )
     departed_receipts: Literal["kept", "gone"] = _switch(
-        "kept", "Receipts of participants who left the conversation (section 5.3)."
+        "kept", "Receipts of participants who left the conversation: `kept`, they remain; `gone`, they are deleted."
     )
     not_found_code: Literal["general", "specific"] = _switch(
-        "general", "Code of a 404: always 20404, or 50050, 50350, 50432 and 50500 by resource (section 3.2)."
+        "general",
+        "Code of a 404: `general`, 20404; `specific`, 50050 for services, 50350 for conversations, 50432 for participants,"
+        " 50500 for messages, and 20404 for receipts.",
     )
     retry_after: Literal["absent", "sent"] = _switch(
-        "absent", "Whether a 429 carries Retry-After when its fault names none (section 3.3)."
+        "absent",
+        "Whether a 429 has a Retry-After header if its fault sets none: `absent`, no; `sent`, yes, of 1 second.",
     )
 
 
 def choices() -> dict[str, tuple[str, ...]]:
-    """The values each switch can take, its default first."""
+    """Return the values of each switch, its default first."""
     hints = get_type_hints(Switches)
     return {each.name: get_args(hints[each.name]) for each in fields(Switches)}

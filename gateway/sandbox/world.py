@@ -1,22 +1,29 @@
-"""The seeded world: services and their conversations at three sizes, its clock, and its landmarks."""
+"""The seeded data: services and their conversations in three sizes, a clock, and landmarks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .conversation import CHAT_ONLY_INDEX, DEPARTED_INDEX, Conversation, Message, Receipt, Settings
+from .conversation import (
+    CHAT_ONLY_INDEX,
+    DEPARTED_INDEX,
+    ConversationRecord,
+    ConversationSettings,
+    MessageRecord,
+    ReceiptRecord,
+)
 from .sample_text import AWKWARD_UNIQUE_NAME, SERVICE_NAMES, TITLES, TOPICS
 from .seeds import Seed
 
 Size = Literal["small", "medium", "large"]
 
-# Per service: how many conversations, and about how many messages in each. Only the small world fits a look by eye.
+# Per service: the number of conversations, and the average number of messages in each.
 SIZES: dict[Size, tuple[tuple[int, int], ...]] = {
     "small": ((16, 16), (4, 16), (2, 10), (0, 0)),
     "medium": ((130, 70), (12, 60), (3, 20), (0, 0)),
     "large": ((450, 600), (120, 200), (3, 20), (0, 0)),
 }
-# The first service opens with one conversation of each kind; all further ones repeat the ordinary kinds.
+# The first service begins with one conversation of each kind; all others repeat the ordinary kinds.
 OPENING = ("landmark", "empty", "crowded", "named", "group", "broadcast", "team", "closed", "inactive")
 ORDINARY = ("support", "whatsapp", "mixed", "team", "group")
 MESSAGES = {"landmark": 180, "empty": 0, "crowded": 40}
@@ -27,13 +34,13 @@ PRESENT = 1_772_366_400  # 2026-03-01T12:00:00Z
 DAY = 86_400
 
 STATUSES = ("sent", "delivered", "read", "failed", "undelivered", "queued")
-# How a receipt advances by one step; what is not here is final.
+# How a receipt advances by one step; other statuses are final.
 NEXT_STATUS: dict[str | None, str] = {None: "sent", "queued": "sent", "sent": "delivered", "delivered": "read"}
 
 
 @dataclass(slots=True)
-class Service:
-    """A service and its conversations, by number in the order they were made, by sid and by unique name."""
+class ServiceRecord:
+    """A service with its conversations by number, in order of creation, by sid and by unique name."""
 
     number: int
     sid: str
@@ -42,18 +49,18 @@ class Service:
     date_updated: int
     role_sid: str
     messaging_service_sid: str
-    conversations: dict[int, Conversation] = field(default_factory=dict)
-    by_sid: dict[str, Conversation] = field(default_factory=dict)
-    by_unique_name: dict[str, Conversation] = field(default_factory=dict)
+    conversations: dict[int, ConversationRecord] = field(default_factory=dict)
+    by_sid: dict[str, ConversationRecord] = field(default_factory=dict)
+    by_unique_name: dict[str, ConversationRecord] = field(default_factory=dict)
     next_number: int = 0
 
-    def find(self, name: str) -> Conversation | None:
-        """The conversation with this sid or, failing that, this unique name."""
+    def find(self, name: str) -> ConversationRecord | None:
+        """Return the conversation with this sid or unique name."""
         return self.by_sid.get(name) or self.by_unique_name.get(name)
 
 
 class World:
-    """All there is. `version` grows with each change, so that finished answers can be kept until then."""
+    """All data of a sandbox. `version` is incremented by each change, so that responses can be cached until the next."""
 
     def __init__(self, seed: int = 1, size: Size = "small", account_sid: str | None = None) -> None:
         self.seed = Seed(seed)
@@ -66,22 +73,22 @@ class World:
             for number in range(count):
                 self._draw_conversation(service, number, count, average)
 
-    def find_service(self, sid: str) -> Service | None:
+    def find_service(self, sid: str) -> ServiceRecord | None:
         return self._by_sid.get(sid)
 
-    def conversations(self) -> Iterator[Conversation]:
+    def conversations(self) -> Iterator[ConversationRecord]:
         for service in self.services:
             yield from service.conversations.values()
 
     def tick(self) -> int:
-        """The time of a change, in seconds since 1970: a clock that moves only when something is written."""
+        """Count a change, and return its time in seconds since 1970: the clock advances one second with each change."""
         self.version += 1
         return PRESENT + self.version
 
-    def _service(self, number: int) -> Service:
+    def _service(self, number: int) -> ServiceRecord:
         sid = self.seed.sid("IS", "", number)
         created = BEGINNING - (9 - number) * DAY
-        return Service(
+        return ServiceRecord(
             number=number,
             sid=sid,
             friendly_name=SERVICE_NAMES[number],
@@ -91,7 +98,7 @@ class World:
             messaging_service_sid=self.seed.sid("MG", sid, 0),
         )
 
-    def _draw_conversation(self, service: Service, number: int, count: int, average: int) -> None:
+    def _draw_conversation(self, service: ServiceRecord, number: int, count: int, average: int) -> None:
         drawn = self.seed.draw("conversation", service.number, number)
         opening = OPENING if service.number == 0 else ()
         kind = opening[number] if number < len(opening) else ORDINARY[number % len(ORDINARY)]
@@ -106,7 +113,7 @@ class World:
         elif state == "inactive":
             timers = {"date_closed": PRESENT + 30 * DAY}
         unique_name = f"case-{service.number}-{number:04d}" if drawn[6] < 90 else None
-        settings = Settings(
+        settings = ConversationSettings(
             friendly_name=None if drawn[7] < 20 and number else TITLES[number % len(TITLES)],
             unique_name=AWKWARD_UNIQUE_NAME if kind == "named" else unique_name,
             attributes=TOPICS[drawn[9] % len(TOPICS)],
@@ -121,34 +128,45 @@ class World:
     # Changes
 
     def add_conversation(
-        self, service: Service, settings: Settings, kind: str = "bare", messages: int = 0
-    ) -> Conversation:
+        self, service: ServiceRecord, settings: ConversationSettings, kind: str = "bare", messages: int = 0
+    ) -> ConversationRecord:
         number = service.next_number
         service.next_number += 1
-        made = Conversation(self.seed, service.sid, number, kind, service.role_sid, settings, messages)
-        service.conversations[number] = service.by_sid[made.sid] = made
+        created = ConversationRecord(self.seed, service.sid, number, kind, service.role_sid, settings, messages)
+        service.conversations[number] = service.by_sid[created.sid] = created
         if settings.unique_name is not None:
-            service.by_unique_name[settings.unique_name] = made
-        return made
+            service.by_unique_name[settings.unique_name] = created
+        return created
 
-    def change_conversation(self, service: Service, conversation: Conversation, settings: Settings) -> None:
+    def change_conversation(
+        self, service: ServiceRecord, conversation: ConversationRecord, settings: ConversationSettings
+    ) -> None:
         service.by_unique_name.pop(conversation.settings.unique_name or "", None)
         conversation.settings = settings
         if settings.unique_name is not None:
             service.by_unique_name[settings.unique_name] = conversation
 
-    def remove_conversation(self, service: Service, conversation: Conversation) -> None:
+    def remove_conversation(self, service: ServiceRecord, conversation: ConversationRecord) -> None:
         del service.conversations[conversation.number], service.by_sid[conversation.sid]
         service.by_unique_name.pop(conversation.settings.unique_name or "", None)
 
     def progress(
         self, message_sid: str, *, receipt_sid: str | None = None, to: str | None = None, error_code: int = 30008
     ) -> list[str]:
-        """Move a message's receipts on, or one of them, and return the sids of those that moved.
+        """Advance the receipts of a message.
 
-        By one step (null → sent → delivered → read, the last only on WhatsApp), or to the status `to`, whatever it
-        was before; `error_code` goes with failed and undelivered. LookupError when there is no such message or
-        receipt, ValueError when there is no such status.
+        Args:
+            message_sid: The message.
+            receipt_sid: The only receipt to advance; None for all.
+            to: The new status; by default the next one: null → sent → delivered, and → read on WhatsApp alone.
+            error_code: The code of receipts that become failed or undelivered.
+
+        Returns:
+            The sids of the receipts that changed.
+
+        Raises:
+            LookupError: The message or the receipt does not exist.
+            ValueError: `to` is not a status.
         """
         if to is not None and to not in STATUSES:
             raise ValueError(f"to must be one of {', '.join(STATUSES)}")
@@ -159,16 +177,16 @@ class World:
                 raise LookupError(f"message {message_sid} has no receipt {receipt_sid}")
             receipts = {receipt_sid: receipts[receipt_sid]}
         now = self.tick()
-        moved = []
+        advanced = []
         for sid, receipt in receipts.items():
             status = to or _next_status(receipt)
             if status is not None:
                 code = error_code if status in ("failed", "undelivered") else 0
-                conversation.move_receipt(message, receipt, status, code, now)
-                moved.append(sid)
-        return moved
+                conversation.update_receipt(message, receipt, status, code, now)
+                advanced.append(sid)
+        return advanced
 
-    def _find_message(self, sid: str) -> tuple[Conversation, Message]:
+    def _find_message(self, sid: str) -> tuple[ConversationRecord, MessageRecord]:
         for conversation in self.conversations():
             message = conversation.find_message(sid)
             if message is not None:
@@ -178,11 +196,11 @@ class World:
     # Landmarks
 
     def landmarks(self) -> dict[str, str]:
-        """Where tests and demos start: the first conversation of the first service, and what is easy to get wrong."""
+        """Return sids to start from, in the first conversation of the first service, and those of edge cases, by name."""
         service = self.services[0]
         landmark, empty, crowded, named = (service.conversations[number] for number in range(4))
 
-        def first(index: int, place: int = 0) -> tuple[Message, Receipt]:
+        def first(index: int, place: int = 0) -> tuple[MessageRecord, ReceiptRecord]:
             message = landmark.message(index)
             return message, landmark.receipts(message)[place]
 
@@ -205,7 +223,7 @@ class World:
         for name, (message, receipt) in special.items():
             found[f"{name}_receipt_sid"] = landmark.receipt_sid(message, receipt)
             found[f"{name}_receipt_message_sid"] = message.sid
-        agent = landmark.cast[0]
+        agent = landmark.participants[0]
         return {
             **found,
             "empty_conversation_sid": empty.sid,
@@ -218,6 +236,6 @@ class World:
         }
 
 
-def _next_status(receipt: Receipt) -> str | None:
+def _next_status(receipt: ReceiptRecord) -> str | None:
     status = NEXT_STATUS.get(receipt.status)
     return None if status == "read" and receipt.participant.channel != "WA" else status

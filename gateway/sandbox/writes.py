@@ -1,39 +1,43 @@
-"""What can be changed: conversations, messages and participants, made, edited and deleted by form-encoded posts."""
+"""POST and DELETE routes: conversations, messages and participants, with form-encoded bodies."""
 
 from dataclasses import replace
 
-from .answers import Answer, Refusal
-from .conversation import Settings
+from .conversation import ConversationSettings
 from .parameters import CONVERSATION, MESSAGE, PARTICIPANT, read_form
-from .request import Visit
+from .request import ResourceRequest
+from .responses import ApiError, SandboxResponse
 
 NON_CHAT_LIMIT = 50
 
 
-def create_conversation(visit: Visit) -> Answer:
-    now = visit.world.tick()
-    settings = Settings(messaging_service_sid=visit.service.messaging_service_sid, date_created=now, date_updated=now)
-    made = visit.world.add_conversation(visit.service, _settings(visit, settings, now))
-    return Answer.of(201, visit.rendering.conversation(made))
+def create_conversation(request: ResourceRequest) -> SandboxResponse:
+    now = request.world.tick()
+    settings = ConversationSettings(
+        messaging_service_sid=request.service.messaging_service_sid, date_created=now, date_updated=now
+    )
+    created = request.world.add_conversation(request.service, _settings(request, settings, now))
+    return SandboxResponse.json(201, request.renderer.conversation(created))
 
 
-def update_conversation(visit: Visit) -> Answer:
-    now = visit.world.tick()
-    settings = _settings(visit, replace(visit.conversation.settings, date_updated=now), now, visit.conversation.sid)
-    visit.world.change_conversation(visit.service, visit.conversation, settings)
-    return Answer.of(200, visit.rendering.conversation(visit.conversation))
+def update_conversation(request: ResourceRequest) -> SandboxResponse:
+    now = request.world.tick()
+    settings = _settings(
+        request, replace(request.conversation.settings, date_updated=now), now, request.conversation.sid
+    )
+    request.world.change_conversation(request.service, request.conversation, settings)
+    return SandboxResponse.json(200, request.renderer.conversation(request.conversation))
 
 
-def delete_conversation(visit: Visit) -> Answer:
-    visit.world.remove_conversation(visit.service, visit.conversation)
-    visit.world.tick()
-    return Answer(204)
+def delete_conversation(request: ResourceRequest) -> SandboxResponse:
+    request.world.remove_conversation(request.service, request.conversation)
+    request.world.tick()
+    return SandboxResponse(204)
 
 
-def create_message(visit: Visit) -> Answer:
-    if visit.conversation.settings.state == "closed":
-        raise Refusal(400, 50377, "Conversation is closed")
-    now = visit.world.tick()
+def create_message(request: ResourceRequest) -> SandboxResponse:
+    if request.conversation.settings.state == "closed":
+        raise ApiError(400, 50377, "Conversation is closed")
+    now = request.world.tick()
     values = {
         "author": "system",
         "body": None,
@@ -43,38 +47,38 @@ def create_message(visit: Visit) -> Answer:
         "date_created": now,
         "date_updated": now,
     }
-    made = visit.conversation.add_message(**(values | read_form(visit.form, MESSAGE, now)))
-    return Answer.of(201, visit.rendering.message(visit.conversation, made))
+    created = request.conversation.add_message(**(values | read_form(request.form, MESSAGE, now)))
+    return SandboxResponse.json(201, request.renderer.message(request.conversation, created))
 
 
-def update_message(visit: Visit) -> Answer:
-    now = visit.world.tick()
-    values = {"date_updated": now} | read_form(visit.form, MESSAGE, now)
-    changed = visit.conversation.change_message(visit.message, **values)
-    return Answer.of(200, visit.rendering.message(visit.conversation, changed))
+def update_message(request: ResourceRequest) -> SandboxResponse:
+    now = request.world.tick()
+    values = {"date_updated": now} | read_form(request.form, MESSAGE, now)
+    changed = request.conversation.change_message(request.message, **values)
+    return SandboxResponse.json(200, request.renderer.message(request.conversation, changed))
 
 
-def delete_message(visit: Visit) -> Answer:
-    visit.conversation.remove_message(visit.message)
-    visit.world.tick()
-    return Answer(204)
+def delete_message(request: ResourceRequest) -> SandboxResponse:
+    request.conversation.remove_message(request.message)
+    request.world.tick()
+    return SandboxResponse(204)
 
 
-def create_participant(visit: Visit) -> Answer:
-    there = visit.conversation
-    form = visit.form
+def create_participant(request: ResourceRequest) -> SandboxResponse:
+    conversation = request.conversation
+    form = request.form
     identity, address = form.get("Identity") or None, form.get("MessagingBinding.Address") or None
     if (identity is None) == (address is None):
-        raise Refusal(400, 20001, "Give either Identity or MessagingBinding.Address")
-    present = [there.cast[number] for number in there.participant_numbers()]
+        raise ApiError(400, 20001, "Give either Identity or MessagingBinding.Address")
+    present = [conversation.participants[number] for number in conversation.participant_numbers()]
     if identity is not None and any(one.identity == identity for one in present):
-        raise Refusal(409, 50433, "Participant already exists")
+        raise ApiError(409, 50433, "Participant already exists")
     proxy = form.get("MessagingBinding.ProxyAddress") or None
     if address is not None:
         if any(one.is_reachable and one.name == address for one in present):
-            raise Refusal(409, 50416, "A binding for this participant and proxy address already exists")
+            raise ApiError(409, 50416, "A binding for this participant and proxy address already exists")
         if sum(one.is_reachable for one in present) >= NON_CHAT_LIMIT:
-            raise Refusal(403, 50422, f"No more than {NON_CHAT_LIMIT} participants outside chat")
+            raise ApiError(403, 50422, f"No more than {NON_CHAT_LIMIT} participants outside chat")
     channel = "chat" if address is None else "WA" if address.startswith("whatsapp:") else "SM"
     projected = form.get("MessagingBinding.ProjectedAddress") or None
     binding = {
@@ -83,38 +87,40 @@ def create_participant(visit: Visit) -> Answer:
         **({"proxy_address": proxy} if proxy else {}),
         **({"projected_address": projected} if projected else {}),
     }
-    now = visit.world.tick()
+    now = request.world.tick()
     values = {
         "channel": "both" if channel == "chat" and projected else channel,
         "identity": identity,
         "binding": binding if len(binding) > 1 else None,
         "attributes": "{}",
-        "role_sid": there.role_sid,
+        "role_sid": conversation.role_sid,
         "date_created": now,
         "date_updated": now,
     }
-    made = there.add_participant(**(values | read_form(form, PARTICIPANT, now)))
-    return Answer.of(201, visit.rendering.participant(there, made))
+    created = conversation.add_participant(**(values | read_form(form, PARTICIPANT, now)))
+    return SandboxResponse.json(201, request.renderer.participant(conversation, created))
 
 
-def update_participant(visit: Visit) -> Answer:
-    now = visit.world.tick()
-    values = {"date_updated": now} | read_form(visit.form, PARTICIPANT, now)
-    changed = visit.conversation.change_participant(visit.participant, **values)
-    return Answer.of(200, visit.rendering.participant(visit.conversation, changed))
+def update_participant(request: ResourceRequest) -> SandboxResponse:
+    now = request.world.tick()
+    values = {"date_updated": now} | read_form(request.form, PARTICIPANT, now)
+    changed = request.conversation.change_participant(request.participant, **values)
+    return SandboxResponse.json(200, request.renderer.participant(request.conversation, changed))
 
 
-def delete_participant(visit: Visit) -> Answer:
-    visit.conversation.remove_participant(visit.participant)
-    visit.world.tick()
-    return Answer(204)
+def delete_participant(request: ResourceRequest) -> SandboxResponse:
+    request.conversation.remove_participant(request.participant)
+    request.world.tick()
+    return SandboxResponse(204)
 
 
-def _settings(visit: Visit, settings: Settings, now: int, own_sid: str | None = None) -> Settings:
-    values = read_form(visit.form, CONVERSATION, now)
+def _settings(
+    request: ResourceRequest, settings: ConversationSettings, now: int, own_sid: str | None = None
+) -> ConversationSettings:
+    values = read_form(request.form, CONVERSATION, now)
     timers = {name: values.pop(name) for name in ("date_inactive", "date_closed") if name in values}
     settings = replace(settings, timers=settings.timers | timers, **values)
-    holder = visit.service.by_unique_name.get(settings.unique_name or "")
-    if holder is not None and holder.sid != own_sid:
-        raise Refusal(409, 50353, "Conversation with provided unique name already exists")
+    owner = request.service.by_unique_name.get(settings.unique_name or "")
+    if owner is not None and owner.sid != own_sid:
+        raise ApiError(409, 50353, "Conversation with provided unique name already exists")
     return settings

@@ -182,7 +182,7 @@ async def storms(gateway: Gateway) -> None:
     await sandbox.until(lambda: sandbox.in_flight == 0)
     print(f"a reader who leaves: {len(sandbox.calls)} calls in all")
     sandbox.faults.clear()
-    sandbox.most_at_once = 20
+    sandbox.max_concurrency = 20
     sandbox.reset()
     found = [entry for told in await asyncio.gather(*(gateway.trouble() for _ in range(8))) for entry in told]
     print(

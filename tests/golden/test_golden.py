@@ -18,7 +18,7 @@ from gateway.accounts.limits import Limits
 from gateway.accounts.operation import Operation
 from gateway.ask import landmark_variables
 from gateway.sandbox import Sandbox
-from gateway.sandbox.parsing import fault_of, switched
+from gateway.sandbox.parsing import change_switches, parse_fault
 from gateway.twilio.client import Client
 
 HERE = Path(__file__).parent
@@ -61,10 +61,10 @@ def rule_of(document: str) -> str:
 
 
 async def outcome_of(document: str, given: Given, sandbox: Sandbox, client: Client) -> Golden:
-    sandbox.switches = switched(sandbox.switches, given.switches)
+    sandbox.switches = change_switches(sandbox.switches, given.switches)
     for fault in given.faults:
         options = dict(fault)
-        sandbox.faults.add(options.pop("pattern"), fault_of(options))
+        sandbox.faults.add(options.pop("pattern"), parse_fault(options))
     outcome = await Account(client, Limits(**given.limits)).run(
         Operation(
             document,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +30,11 @@ async def test_the_index_says_what_there_is(caller: Caller, sandbox: Sandbox) ->
         assert route in index["routes"]
 
 
+async def test_the_index_refers_to_nothing_that_its_reader_does_not_have(caller: Caller) -> None:
+    page = (await caller.control("GET", "")).body.decode()
+    assert re.findall(r"(?i)\bsections? \d|\w+\.md\b|unconfirmed|\bnotes\b", page) == []
+
+
 async def test_landmarks(caller: Caller, sandbox: Sandbox) -> None:
     assert (await caller.control("GET", "/landmarks")).json == sandbox.landmarks
 
@@ -51,16 +57,16 @@ async def test_the_log_of_calls(caller: Caller, sandbox: Sandbox) -> None:
 async def test_faults_are_added_listed_and_cleared(caller: Caller) -> None:
     rule = {"pattern": "*/Receipts", "kind": "status", "status": 429, "retry_after": 1.0, "times": 1}
     reply = await caller.control("POST", "/faults", rule)
-    assert (reply.status, reply.json) == (201, {**rule, "seen": 0, "struck": 0})
+    assert (reply.status, reply.json) == (201, {**rule, "seen": 0, "hits": 0, "struck": 0})
     assert [(await caller.get(caller.receipts)).status for _ in range(2)] == [429, 200]
-    assert (await caller.control("GET", "/faults")).json == [{**rule, "seen": 2, "struck": 1}]
+    assert (await caller.control("GET", "/faults")).json == [{**rule, "seen": 2, "hits": 1, "struck": 1}]
     assert (await caller.control("DELETE", "/faults")).status == 204
     assert (await caller.control("GET", "/faults")).json == []
 
 
 async def test_a_fault_takes_a_text_and_a_range(caller: Caller) -> None:
     rule = {"pattern": "*", "kind": "body", "body": "hällo", "latency": [0.0, 0.001]}
-    assert (await caller.control("POST", "/faults", rule)).json == {**rule, "seen": 0, "struck": 0}
+    assert (await caller.control("POST", "/faults", rule)).json == {**rule, "seen": 0, "hits": 0, "struck": 0}
     assert (await caller.get("Services")).body == "hällo".encode()
 
 

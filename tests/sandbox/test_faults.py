@@ -1,4 +1,4 @@
-"""Each fault as a client sees it, down to the bytes on the connection; and which calls a fault strikes."""
+"""Each fault as a client sees it, down to the bytes on the connection; and which calls a fault hits."""
 
 from __future__ import annotations
 
@@ -294,8 +294,8 @@ async def test_latency_comes_before_any_other_fault(caller: Caller) -> None:
 def test_random_latencies_are_reproducible() -> None:
     fault = Fault(latency=(0.02, 0.2))
     one, two, other = Faults(5), Faults(5), Faults(6)
-    drawn = [one.seconds(fault) for _ in range(20)]
-    assert drawn == [two.seconds(fault) for _ in range(20)] != [other.seconds(fault) for _ in range(20)]
+    drawn = [one.draw_latency(fault) for _ in range(20)]
+    assert drawn == [two.draw_latency(fault) for _ in range(20)] != [other.draw_latency(fault) for _ in range(20)]
     assert all(0.02 <= seconds <= 0.2 for seconds in drawn)
     assert len(set(drawn)) == 20
 
@@ -303,12 +303,12 @@ def test_random_latencies_are_reproducible() -> None:
 def test_times_and_after_count_the_calls_that_match() -> None:
     faults = Faults(1)
     rule = faults.add("a/*", Fault("reset", times=2, after=1))
-    struck = [faults.pick(target) is not None for target in ("a/1", "b", "a/2", "a/3", "a/4")]
-    assert struck == [False, False, True, True, False]
-    assert (rule.seen, rule.struck) == (4, 2)
+    hits = [faults.pick(target) is not None for target in ("a/1", "b", "a/2", "a/3", "a/4")]
+    assert hits == [False, False, True, True, False]
+    assert (rule.seen, rule.hits) == (4, 2)
 
 
-def test_the_first_rule_that_strikes_wins() -> None:
+def test_the_first_rule_that_hits_wins() -> None:
     faults = Faults(1)
     first = faults.add("*", Fault("reset", times=1))
     faults.add("*", Fault("hang"))
@@ -321,13 +321,13 @@ def test_the_first_rule_that_strikes_wins() -> None:
 
 
 def test_probability_is_seeded() -> None:
-    def struck(seed: int) -> list[bool]:
+    def hits(seed: int) -> list[bool]:
         faults = Faults(seed)
         faults.add("*", Fault("reset", probability=0.3))
         return [faults.pick("x") is not None for _ in range(200)]
 
-    assert struck(1) == struck(1) != struck(2)
-    assert 30 < sum(struck(1)) < 90
+    assert hits(1) == hits(1) != hits(2)
+    assert 30 < sum(hits(1)) < 90
     never = Faults(1)
     never.add("*", Fault("reset", probability=0))
     assert never.pick("x") is None

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.sandbox.answers import Refusal
-from gateway.sandbox.pages import Listing, page
+from gateway.sandbox.pages import ListResource, page
+from gateway.sandbox.responses import ApiError
 from gateway.sandbox.switches import Switches
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ async def test_conversations_are_filtered_by_date_the_newest_first(caller: Calle
     assert (await caller.get(f"{target}?StartDate=yesterday")).json["code"] == 20001
 
 
-def listing(keys: list[int]) -> Listing:
-    return Listing("rows", "name", 100, keys, lambda key: {"key": key})
+def listing(keys: list[int]) -> ListResource:
+    return ListResource("rows", "name", 100, keys, lambda key: {"key": key})
 
 
 def query_of(url: str) -> dict[str, str]:
@@ -183,6 +183,6 @@ def test_a_keyset_token_goes_on_behind_the_last_row_whatever_came_or_went(
 
 @given(token=st.text(max_size=40))
 def test_no_token_is_too_strange_to_be_refused(token: str) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ApiError) as caught:
         page(listing([1, 2]), "http://x/v1/Rows", {"PageToken": "PT" + token}, Switches())
     assert (caught.value.status, caught.value.code) == (400, 21481)

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from gateway.sandbox import Fault, Sandbox
-from gateway.sandbox import server as server_module
+from gateway.sandbox import state as state_module
 
 if TYPE_CHECKING:
     from tests.sandbox.conftest import Caller
@@ -80,7 +80,7 @@ async def test_control_calls_are_not_counted(caller: Caller, sandbox: Sandbox) -
 
 
 async def test_the_log_forgets_its_oldest_half(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "LOG_LENGTH", 4)
+    monkeypatch.setattr(state_module, "LOG_LENGTH", 4)
     for size in range(1, 6):
         await caller.get(f"Services?PageSize={size}")
     assert caller.sandbox.paths == [f"Services?PageSize={size}" for size in (3, 4, 5)]

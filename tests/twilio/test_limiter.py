@@ -85,7 +85,7 @@ def test_the_window_stays_while_the_account_stands_where_it_was_too_many() -> No
 
 async def test_a_limit_of_twilios_is_found_and_kept(sandbox: Sandbox) -> None:
     sandbox.faults.add("*", Fault(latency=0.005))
-    sandbox.most_at_once = 20
+    sandbox.max_concurrency = 20
     async with client_of(sandbox) as client:
         for _ in range(4):
             await outcomes(client, paths(sandbox, 60))

@@ -1,1 +1,1 @@
-"""`operations check` and `operations cost`: whether a client's operations fit the schema, and what they cost at most."""
+"""The commands `operations check` and `operations cost`: whether a client's operations are valid, and what they cost."""

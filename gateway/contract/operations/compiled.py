@@ -1,8 +1,8 @@
-"""What a client makes of an operation before it sends it: fragments joined, its own directives carried out.
+"""What a client sends for an operation: fragments joined, and the client's own directives applied and removed.
 
-Apollo, urql and gql.tada take out directives that are for themselves, and fields that they answer themselves. Relay's
-compiler also gives fragments arguments, by making a fragment for each set of them, and writes the queries by which a
-fragment is fetched again. What comes of it is what the server is asked, and so what is checked and priced.
+Apollo, urql and gql.tada remove their own directives, and fields that they resolve themselves. Relay's compiler also gives
+fragments arguments, by writing one fragment for each set of them. The result is what the server executes, so it is what is
+checked and costed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphql import (
-    SKIP,
     ArgumentNode,
     DirectiveNode,
     DocumentNode,
@@ -26,7 +25,6 @@ from graphql import (
     ListValueNode,
     NamedTypeNode,
     NameNode,
-    Node,
     NullValueNode,
     ObjectValueNode,
     OperationDefinitionNode,
@@ -34,18 +32,17 @@ from graphql import (
     ValueNode,
     VariableDefinitionNode,
     VariableNode,
-    Visitor,
-    VisitorAction,
-    parse,
     parse_type,
     print_ast,
-    visit,
 )
 
-__all__ = ["Sent", "as_sent", "refetch_query", "spreads_in", "variables_in"]
+from gateway.contract.operations.references import fragments_in, variables_in
+from gateway.contract.operations.relay import FragmentArgument, fragment_arguments
+
+__all__ = ["CompiledDefinition", "compile_definition"]
 
 _LOCAL = frozenset({"client", "rest", "updatable"})
-"""What has one of these the client answers itself, or only writes to: https://www.apollographql.com/docs/react/local-state,
+"""Directives of what the client resolves itself, or only writes to: https://www.apollographql.com/docs/react/local-state,
 https://relay.dev/docs/api-reference/graphql-and-directives."""
 
 _FOR_CLIENTS = re.compile(
@@ -55,169 +52,119 @@ _FOR_CLIENTS = re.compile(
     "|match|module|no_inline|preloadable|prependEdge|prependNode|raw_response_type|refetchable|relay|relay_test_operation"
     "|required|semanticNonNull|stream_connection|throwOnFieldError|waterfall"  # Relay
 )
-"""Directives that clients take out before they send."""
+"""Directives that clients remove before they send an operation."""
 
 _Scope = Mapping[str, ValueNode | None]
-"""What a fragment's own variables stand for; None where nothing was given."""
+"""The values of a fragment's own arguments, by name; None where no value was passed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """What of an operation, or of a fragment alone, is sent."""
+class CompiledDefinition:
+    """What a client sends for an operation, or for a fragment alone."""
 
     document: DocumentNode | None
-    """None when nothing is left that a server is asked."""
+    """None when the client resolves everything itself."""
     missing: tuple[FragmentSpreadNode, ...]
-    """Spreads of fragments that are nowhere; they are not in the document."""
+    """Spreads of fragments that are not defined; the document does not have them."""
 
 
-def as_sent(
+def compile_definition(
     definition: OperationDefinitionNode | FragmentDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
-) -> Sent:
-    """An operation with the fragments it needs, from all that there are; or a fragment alone, with its arguments' defaults.
+) -> CompiledDefinition:
+    """Compile an operation with those of the client's `fragments` that it needs, or a fragment with its default arguments.
 
-    Raises GraphQLError when fragments that have arguments spread themselves without end.
+    Raises GraphQLError for fragments with arguments that spread themselves without end.
     """
-    made = _Sending(fragments)
+    compiler = _Compiler(fragments)
     try:
         if isinstance(definition, FragmentDefinitionNode):
-            made.spread(definition, (), {})
-            parts: tuple[ExecutableDefinitionNode, ...] = tuple(made.fragments)
+            compiler.fragment(definition, (), {})
+            parts: tuple[ExecutableDefinitionNode, ...] = tuple(compiler.fragments)
         else:
-            operation = _operation_as_sent(definition, made)
-            parts = (operation, *made.fragments) if operation is not None else ()
+            operation = _compiled_operation(definition, compiler)
+            parts = (operation, *compiler.fragments) if operation is not None else ()
     except RecursionError:
         raise GraphQLError("The fragments it spreads are nested too deeply.", definition) from None
-    return Sent(DocumentNode(definitions=parts) if parts else None, tuple(made.missing))
+    return CompiledDefinition(DocumentNode(definitions=parts) if parts else None, tuple(compiler.missing))
 
 
-def _operation_as_sent(operation: OperationDefinitionNode, made: _Sending) -> OperationDefinitionNode | None:
-    selections = made.selections(operation.selection_set.selections, {}) if not _is_local(operation) else ()
+def _compiled_operation(operation: OperationDefinitionNode, compiler: _Compiler) -> OperationDefinitionNode | None:
+    selections = compiler.selections(operation.selection_set.selections, {}) if not _is_local(operation) else ()
     if not selections:
         return None
-    sent = replace(
+    compiled = replace(
         operation,
-        directives=made.directives(operation.directives, {}),
+        directives=compiler.directives(operation.directives, {}),
         selection_set=replace(operation.selection_set, selections=selections),
     )
-    needed = [made.known[name] for name in spreads_in(operation, made.known)]
-    used_at_first, used = variables_in([operation, *needed]), variables_in([sent, *made.fragments])
-    # A variable for what was taken out goes with it; one that was of no use at first remains, for validation to tell.
+    needed = [compiler.defined[name] for name in fragments_in(operation, compiler.defined)]
+    used_before, used = variables_in([operation, *needed]), variables_in([compiled, *compiler.fragments])
+    # A variable that only removed parts use is removed too; one that nothing used remains, for validation to report.
     kept = [
         each
         for each in operation.variable_definitions or ()
-        if each.variable.name.value in used or each.variable.name.value not in used_at_first
+        if each.variable.name.value in used or each.variable.name.value not in used_before
     ]
-    kept += [definition for name, definition in made.provided.items() if name in used]
-    return replace(sent, variable_definitions=tuple(kept))
-
-
-def spreads_in(node: Node, fragments: Mapping[str, FragmentDefinitionNode]) -> dict[str, None]:
-    """The names of the fragments that a definition needs, of those that there are, itself or through others."""
-    found: dict[str, None] = {}
-    waiting: list[Node] = [node]
-
-    class Spreads(Visitor):
-        def enter_fragment_spread(self, node: FragmentSpreadNode, *_: Any) -> None:
-            name = node.name.value
-            if name in fragments and name not in found:
-                found[name] = None
-                waiting.append(fragments[name])
-
-    while waiting:
-        visit(waiting.pop(), Spreads())
-    return found
-
-
-def refetch_query(
-    fragment: FragmentDefinitionNode, global_variables: Mapping[str, VariableDefinitionNode]
-) -> OperationDefinitionNode | None:
-    """The query by which Relay fetches a fragment again: https://relay.dev/docs/api-reference/graphql/#refetchable.
-
-    It stands where `@refetchable` does, which may be nowhere. Variables that are not the fragment's own are declared as by
-    the operations that spread it. Raises GraphQLError when what the directives say makes no query.
-    """
-    directive = next((each for each in fragment.directives or () if each.name.value == "refetchable"), None)
-    if directive is None:
-        return None
-    query_name = next(
-        (print_ast(each.value) for each in directive.arguments or () if each.name.value == "queryName"), ""
-    )
-    own = {each.name.value: each for each in _definitions_of(fragment)}
-    passed = {name: each for name, each in own.items() if _in_object(each, "provider") is None}
-    declared = [
-        f"${name}: {_type_of(each)}{f' = {print_ast(default)}' if (default := _in_object(each, 'defaultValue')) else ''}"
-        for name, each in passed.items()
-    ]
-    used = variables_in([fragment]) - own.keys()
-    declared += [print_ast(definition) for name, definition in global_variables.items() if name in used]
-    arguments = f" @arguments({' '.join(f'{name}: ${name}' for name in passed)})" if passed else ""
-    spread = f"...{fragment.name.value}{arguments}"
-    if fragment.type_condition.name.value != "Query":
-        declared.append("$id: ID!")
-        spread = f"node(id: $id) {{ {spread} }}"
-    variables = f"({' '.join(declared)})" if declared else ""
-    query = parse(f"query {query_name.strip(chr(34))}{variables} {{ {spread} }}", no_location=True).definitions[0]
-    assert isinstance(query, OperationDefinitionNode)
-    return replace(query, loc=directive.loc)
+    kept += [definition for name, definition in compiler.provided.items() if name in used]
+    return replace(compiled, variable_definitions=tuple(kept))
 
 
 @dataclass(slots=True)
-class _Sending:
-    """One document on its way: what of the client's is carried out, and what of it is needed."""
+class _Compiler:
+    """Compiles the parts of one document, and collects the fragments that it needs."""
 
-    known: Mapping[str, FragmentDefinitionNode]
+    defined: Mapping[str, FragmentDefinitionNode]
+    """The client's fragments, by name."""
     fragments: list[FragmentDefinitionNode] = field(default_factory=list)
+    """Those of the compiled document."""
     missing: list[FragmentSpreadNode] = field(default_factory=list)
     provided: dict[str, VariableDefinitionNode] = field(default_factory=dict)
-    """Variables whose values Relay provides: https://relay.dev/docs/guided-tour/rendering/variables."""
+    """Definitions of the variables whose values Relay provides."""
 
-    _made: dict[tuple[str, ...], str | None] = field(default_factory=dict)
-    """The name in what is sent, by a fragment's own name and its arguments; None when nothing of it is left."""
+    _names: dict[tuple[str, ...], str | None] = field(default_factory=dict)
+    """A fragment's compiled name, by its own name and arguments; None when nothing of it remains."""
 
     def selections(self, selections: Iterable[SelectionNode], scope: _Scope) -> tuple[SelectionNode, ...]:
-        """What of these is sent."""
-        sent = (self._selection(each, scope) for each in selections if not _is_local(each))
-        return tuple(each for each in sent if each is not None)
+        """Return the selections that the client sends."""
+        compiled = (self._selection(each, scope) for each in selections if not _is_local(each))
+        return tuple(each for each in compiled if each is not None)
 
     def directives(self, directives: Iterable[DirectiveNode] | None, scope: _Scope) -> tuple[DirectiveNode, ...]:
-        """What of these is for the server."""
+        """Return the directives that are for the server."""
         return tuple(
             replace(each, arguments=self._arguments(each.arguments, scope))
             for each in directives or ()
             if not _FOR_CLIENTS.fullmatch(each.name.value)
         )
 
-    def spread(self, fragment: FragmentDefinitionNode, given: Iterable[ArgumentNode], scope: _Scope) -> str | None:
-        """Have a fragment with these arguments; its name in what is sent, or None when nothing of it is left."""
-        values = {each.name.value: self._value(each.value, scope) for each in given}
-        own: dict[str, ValueNode | None] = {}
-        for each in _definitions_of(fragment):
-            name = each.name.value
-            if _in_object(each, "provider") is not None:
-                own[name] = self._provide(f"{fragment.name.value}_{name}", each)
+    def fragment(self, fragment: FragmentDefinitionNode, given: Iterable[ArgumentNode], scope: _Scope) -> str | None:
+        """Compile a fragment with these arguments, once; return its compiled name, or None when nothing of it remains."""
+        passed = {each.name.value: self._value(each.value, scope) for each in given}
+        values: dict[str, ValueNode | None] = {}
+        for each in fragment_arguments(fragment):
+            if each.is_provided:
+                values[each.name] = self._provided_variable(f"{fragment.name.value}_{each.name}", each)
             else:
-                own[name] = values.get(name) or _in_object(each, "defaultValue")
+                values[each.name] = passed.get(each.name) or each.default
         original = fragment.name.value
-        key = (original, *(f"{name}={print_ast(value) if value else ''}" for name, value in sorted(own.items())))
-        if key in self._made:
-            return self._made[key]
-        twins = sum(made[0] == original for made in self._made)
-        name = self._made[key] = (
-            f"{original}__{twins + 1}" if twins else original
-        )  # Known now, as it may spread itself.
-        place = len(self.fragments)
-        selections = self.selections(fragment.selection_set.selections, own) if not _is_local(fragment) else ()
+        key = (original, *(f"{name}={print_ast(value) if value else ''}" for name, value in sorted(values.items())))
+        if key in self._names:
+            return self._names[key]
+        count = sum(known[0] == original for known in self._names)
+        # Named before its selections are compiled, since it may spread itself.
+        name = self._names[key] = f"{original}__{count + 1}" if count else original
+        position = len(self.fragments)
+        selections = self.selections(fragment.selection_set.selections, values) if not _is_local(fragment) else ()
         if not selections:
-            self._made[key] = None
+            self._names[key] = None
             return None
-        sent = replace(
+        compiled = replace(
             fragment,
             name=replace(fragment.name, value=name),
-            directives=self.directives(fragment.directives, own),
+            directives=self.directives(fragment.directives, values),
             selection_set=replace(fragment.selection_set, selections=selections),
         )
-        self.fragments.insert(place, sent)
+        self.fragments.insert(position, compiled)
         return name
 
     def _selection(self, selection: SelectionNode, scope: _Scope) -> SelectionNode | None:
@@ -228,14 +175,14 @@ class _Sending:
         if isinstance(selection, FieldNode):
             changed["arguments"] = self._arguments(selection.arguments, scope)
         if selection.selection_set is not None:
-            below = self.selections(selection.selection_set.selections, scope)
-            if not below:
+            children = self.selections(selection.selection_set.selections, scope)
+            if not children:
                 return None
-            changed["selection_set"] = replace(selection.selection_set, selections=below)
+            changed["selection_set"] = replace(selection.selection_set, selections=children)
         return replace(selection, **changed)
 
     def _spread(self, spread: FragmentSpreadNode, scope: _Scope) -> FragmentSpreadNode | None:
-        fragment = self.known.get(spread.name.value)
+        fragment = self.defined.get(spread.name.value)
         if fragment is None:
             self.missing.append(spread)
             return None
@@ -245,7 +192,7 @@ class _Sending:
             if directive.name.value == "arguments"
             for argument in directive.arguments or ()
         ]
-        name = self.spread(fragment, given, scope)
+        name = self.fragment(fragment, given, scope)
         if name is None:
             return None
         return replace(
@@ -257,7 +204,7 @@ class _Sending:
         return tuple(replace(each, value=value) for each, value in values if value is not None)
 
     def _value(self, value: ValueNode, scope: _Scope) -> ValueNode | None:
-        """A value with the fragment's own variables replaced; None for one that was not given."""
+        """Replace a fragment's own arguments in a value; None for an argument without a value."""
         if isinstance(value, VariableNode):
             return scope.get(value.name.value, value)
         if isinstance(value, ListValueNode):
@@ -269,53 +216,17 @@ class _Sending:
             )
         return value
 
-    def _provide(self, name: str, definition: ArgumentNode) -> VariableNode:
-        variable = VariableNode(name=NameNode(value=name, loc=definition.loc), loc=definition.loc)
+    def _provided_variable(self, name: str, argument: FragmentArgument) -> VariableNode:
+        variable = VariableNode(name=NameNode(value=name, loc=argument.loc), loc=argument.loc)
         try:
-            kind = parse_type(_type_of(definition), no_location=True)
+            type_ = parse_type(argument.type, no_location=True)
         except GraphQLError:
-            kind = NamedTypeNode(name=NameNode(value=_type_of(definition)))  # It is for validation to refuse.
-        self.provided[name] = VariableDefinitionNode(variable=variable, type=kind, directives=(), loc=definition.loc)
+            type_ = NamedTypeNode(name=NameNode(value=argument.type))  # Validation refuses it.
+        self.provided[name] = VariableDefinitionNode(variable=variable, type=type_, directives=(), loc=argument.loc)
         return variable
 
 
-def _definitions_of(fragment: FragmentDefinitionNode) -> list[ArgumentNode]:
-    """The arguments that Relay's `@argumentDefinitions` gives a fragment, each with an object that says its type."""
-    return [
-        argument
-        for directive in fragment.directives or ()
-        if directive.name.value == "argumentDefinitions"
-        for argument in directive.arguments or ()
-        if isinstance(argument.value, ObjectValueNode)
-    ]
-
-
-def _in_object(definition: ArgumentNode, name: str) -> Any:
-    assert isinstance(definition.value, ObjectValueNode)
-    return next((each.value for each in definition.value.fields if each.name.value == name), None)
-
-
-def _type_of(definition: ArgumentNode) -> str:
-    return getattr(_in_object(definition, "type"), "value", "")
-
-
 def _is_local(node: SelectionNode | OperationDefinitionNode | FragmentDefinitionNode) -> bool:
-    if isinstance(node, FieldNode) and node.name.value == "__id":  # Relay's own id of a record in its store.
+    if isinstance(node, FieldNode) and node.name.value == "__id":  # Relay's id of a record in its store.
         return True
     return any(each.name.value in _LOCAL for each in node.directives or ())
-
-
-def variables_in(nodes: Iterable[Node]) -> set[str]:
-    """The variables that are used in these; a definition is no use."""
-    found: set[str] = set()
-
-    class Uses(Visitor):
-        def enter_variable_definition(self, *_: Any) -> VisitorAction:
-            return SKIP
-
-        def enter_variable(self, node: VariableNode, *_: Any) -> None:
-            found.add(node.name.value)
-
-    for node in nodes:
-        visit(node, Uses())
-    return found

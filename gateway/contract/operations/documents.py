@@ -1,4 +1,4 @@
-"""The documents of a client: GraphQL in files of its own, and in the literals of JavaScript and TypeScript."""
+"""A client's documents: GraphQL files, and GraphQL literals in JavaScript and TypeScript."""
 
 from __future__ import annotations
 
@@ -24,32 +24,33 @@ _IS_BLANK = re.compile(r"(?:[\s,\ufeff]|#[^\n\r]*)*")
 
 @dataclass(frozen=True, slots=True)
 class ClientDocument:
-    """GraphQL text, and where it stands."""
+    """GraphQL text with its position in a file."""
 
     path: Path
     text: str
     line: int = 1
     column: int = 1
-    """Where it begins in the file, from 1."""
-    holes: tuple[int, ...] = ()
-    """Offsets in the text of what was `${…}`; it is blank."""
-    turns: tuple[tuple[int, int, int], ...] = ()
-    """Offsets in the text, each with its line and column in the file, behind the escapes that were resolved."""
+    """Where the text begins in the file, from 1."""
+    substitutions: tuple[int, ...] = ()
+    """Offsets in the text of what was `${…}` in JavaScript; the text is blank there."""
+    mappings: tuple[tuple[int, int, int], ...] = ()
+    """An offset in the text with its line and column in the file, after each escape sequence."""
 
-    def place(self, offset: int) -> tuple[int, int]:
-        """The line and column in the file, from 1, of an offset in the text, such as a node's `loc.start`."""
-        begins = [(0, self.line, self.column), *self.turns]
-        begin, line, column = begins[bisect_right(begins, offset, key=lambda each: each[0]) - 1]
-        breaks = list(_LINE_BREAK.finditer(self.text, begin, offset))
+    def line_and_column(self, offset: int) -> tuple[int, int]:
+        """Return the line and column in the file, from 1, of an offset in the text, such as a node's `loc.start`."""
+        mappings = [(0, self.line, self.column), *self.mappings]
+        start, line, column = mappings[bisect_right(mappings, offset, key=lambda each: each[0]) - 1]
+        breaks = list(_LINE_BREAK.finditer(self.text, start, offset))
         if not breaks:
-            return line, column + offset - begin
+            return line, column + offset - start
         return line + len(breaks), offset - breaks[-1].end() + 1
 
 
 def find_documents(patterns: Sequence[str]) -> list[ClientDocument]:
-    """The documents in the files that patterns name, in the order of the files; raises `CheckError`.
+    """Read the documents of all files that match, in file order.
 
-    A pattern may have `**`, `*`, `?`, `[…]` and `{a,b}`, relative to the working directory, or be a file or a directory.
+    A pattern is a file, a directory, or a glob with `**`, `*`, `?`, `[…]` and `{a,b}`, relative to the working directory.
+    Raises `CheckError` for a pattern without a match, and for files that cannot be read.
     """
     documents: list[ClientDocument] = []
     unreadable: list[str] = []
@@ -73,14 +74,14 @@ def _documents(path: Path, source: str) -> Iterator[ClientDocument]:
         return
     lines: list[int] = []
 
-    def place(offset: int) -> tuple[int, int]:
+    def line_and_column(offset: int) -> tuple[int, int]:
         if not lines:
             lines.extend([0, *(each.end() for each in _LINE_BREAK.finditer(source))])
         line = bisect_right(lines, offset)
         return line, offset - lines[line - 1] + 1
 
     for literal in find_literals(source, jsx=suffix in _WITH_JSX):
-        if literal.holes or not _IS_BLANK.fullmatch(literal.text):
-            (_, first), *others = literal.places
-            turns = tuple((offset, *place(there)) for offset, there in others)
-            yield ClientDocument(path, literal.text, *place(first), literal.holes, turns)
+        if literal.substitutions or not _IS_BLANK.fullmatch(literal.text):
+            (_, start), *others = literal.mappings
+            mappings = tuple((offset, *line_and_column(position)) for offset, position in others)
+            yield ClientDocument(path, literal.text, *line_and_column(start), literal.substitutions, mappings)

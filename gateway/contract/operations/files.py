@@ -1,4 +1,4 @@
-"""Finding files by patterns with `**` and `{a,b}`, which shells and Python each know only in part."""
+"""File search by globs with `**` and `{a,b}`, which neither every shell nor Python's glob supports."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _EXPANSIONS_MAX = 1000
 
 
 def find_files(patterns: Sequence[str], suffixes: frozenset[str]) -> list[Path]:
-    """The files that patterns, files and directories name, sorted, each once; raises `CheckError`.
+    """Return the files that match any pattern and have one of the `suffixes`, sorted, each once.
 
-    They are those with one of the `suffixes`; of a directory, all that are below it. A file without any suffix counts if it
-    is named outright. `node_modules`, what begins with a dot, and what is generated (`__generated__`, `*.generated.*`) are
-    left out, unless the pattern itself says them. A pattern must match, and a path must be there; but since a shell may have
-    made paths of a pattern, not each of them must hold something.
+    A pattern is a glob, a file, or a directory, which is searched recursively. A file without a suffix matches if it is named
+    itself. `node_modules`, names that begin with a dot, and generated files (`__generated__`, `*.generated.*`) are skipped
+    unless the pattern names them. Raises `CheckError` if a glob has no match, if a path does not exist, or if no file is
+    found at all; a single path may contribute none, since a shell may have expanded a glob to it.
     """
     found: dict[Path, None] = {}
     for pattern in patterns:
@@ -30,51 +30,51 @@ def find_files(patterns: Sequence[str], suffixes: frozenset[str]) -> list[Path]:
             raise CheckError("An empty pattern names no file.")
         matches = [path for each in _expanded(pattern) for path in _matches(each, suffixes)]
         if not matches and (_MAGIC.search(pattern) or _BRACES.search(pattern)):
-            raise CheckError(_nothing(pattern, suffixes))
+            raise CheckError(_no_files(pattern, suffixes))
         if not matches and not os.path.exists(pattern):
             raise CheckError(f"{pattern}: there is no such file or directory in {Path.cwd()}.")
         found.update(dict.fromkeys(matches))
     if not found:
-        raise CheckError(_nothing(", ".join(patterns), suffixes))
+        raise CheckError(_no_files(", ".join(patterns), suffixes))
     return sorted(found, key=lambda path: path.parts)
 
 
 def _expanded(pattern: str) -> list[str]:
-    """The patterns without braces that one with braces stands for."""
-    done: list[str] = []
+    """Expand the braces of a pattern."""
+    expanded: list[str] = []
     waiting = [pattern]
     while waiting:
         each = waiting.pop()
         braces = _BRACES.search(each)
         if braces is None:
-            done.append(each)
+            expanded.append(each)
         else:
             waiting += [each[: braces.start()] + choice + each[braces.end() :] for choice in braces[1].split(",")]
-        if len(waiting) + len(done) > _EXPANSIONS_MAX:
+        if len(waiting) + len(expanded) > _EXPANSIONS_MAX:
             raise CheckError(f"{pattern}: its braces stand for more than {_EXPANSIONS_MAX} patterns.")
-    return done
+    return expanded
 
 
 def _matches(pattern: str, suffixes: frozenset[str]) -> Iterator[Path]:
     if not _MAGIC.search(pattern) or os.path.lexists(pattern):  # A file may be called `[id].tsx`.
         path = Path(pattern)
         if os.path.isdir(path):
-            yield from _below(path, re.compile(".*", re.DOTALL), pattern, suffixes)
+            yield from _walk(path, re.compile(".*", re.DOTALL), pattern, suffixes)
         elif os.path.exists(pattern) and path.suffix.lower() in suffixes | {""}:
             yield path
         return
     parts = re.split(r"/+", pattern)
-    fixed = next(place for place, part in enumerate(parts) if _MAGIC.search(part))
-    top = Path("/".join(parts[:fixed]) or ("/" if pattern.startswith("/") else "."))
-    if os.path.isdir(top):
-        yield from _below(top, _translated(parts[fixed:]), pattern, suffixes)
+    first = next(position for position, part in enumerate(parts) if _MAGIC.search(part))
+    root = Path("/".join(parts[:first]) or ("/" if pattern.startswith("/") else "."))
+    if os.path.isdir(root):
+        yield from _walk(root, _translated(parts[first:]), pattern, suffixes)
 
 
 def _translated(parts: Sequence[str]) -> re.Pattern[str]:
-    """A regular expression for what stands below a pattern's fixed part."""
+    """Translate the parts of a glob to a regular expression for paths."""
     text = ""
-    for place, part in enumerate(parts):
-        is_last = place == len(parts) - 1
+    for position, part in enumerate(parts):
+        is_last = position == len(parts) - 1
         if part == "**":
             text += ".+" if is_last else "(?:.+/)?"
             continue
@@ -93,7 +93,7 @@ def _translated(parts: Sequence[str]) -> re.Pattern[str]:
 
 
 def _class(choice: str) -> str:
-    """What stands in a pattern's brackets; a range that runs backwards is taken for its three characters."""
+    """Translate the content of a glob's brackets; a backward range counts as its three characters."""
     return re.sub(
         r"(.)-(.)|(.)",
         lambda each: (
@@ -108,25 +108,25 @@ def _class(choice: str) -> str:
     )
 
 
-def _below(top: Path, wanted: re.Pattern[str], pattern: str, suffixes: frozenset[str]) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
+def _walk(root: Path, wanted: re.Pattern[str], pattern: str, suffixes: frozenset[str]) -> Iterator[Path]:
+    def fail(error: OSError) -> None:
         raise CheckError(f"{error.filename}: it cannot be read ({error.strerror}).")
 
-    def is_left_out(name: str) -> bool:
+    def is_skipped(name: str) -> bool:
         is_generated = name == "__generated__" or ".generated." in name
         return name.startswith(".") or name == "node_modules" or (is_generated and "generated" not in pattern)
 
-    for folder, folders, names in os.walk(top, onerror=refuse):
-        folders[:] = [name for name in folders if not is_left_out(name)]
-        below = Path(folder).relative_to(top)
+    for folder, folders, names in os.walk(root, onerror=fail):
+        folders[:] = [name for name in folders if not is_skipped(name)]
+        parent = Path(folder).relative_to(root)
         for name in names:
-            if os.path.splitext(name)[1].lower() in suffixes and not is_left_out(name):
-                relative = below / name
-                if wanted.fullmatch(relative.as_posix()) and (top / relative).is_file():
-                    yield top / relative
+            if os.path.splitext(name)[1].lower() in suffixes and not is_skipped(name):
+                relative = parent / name
+                if wanted.fullmatch(relative.as_posix()) and (root / relative).is_file():
+                    yield root / relative
 
 
-def _nothing(pattern: str, suffixes: frozenset[str]) -> str:
+def _no_files(pattern: str, suffixes: frozenset[str]) -> str:
     return (
         f"{pattern}: no file is there with one of the endings {' '.join(sorted(suffixes))}. Patterns are relative to "
         f"{Path.cwd()}; node_modules, dot-directories and generated files are left out."

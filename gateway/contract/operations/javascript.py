@@ -1,7 +1,7 @@
-"""Taking GraphQL out of JavaScript and TypeScript: the literals behind `gql`, `graphql` and `/* GraphQL */`.
+"""GraphQL literals in JavaScript and TypeScript: those tagged `gql` or `graphql`, or marked with `/* GraphQL */`.
 
-A scanner, not a parser: it knows comments, strings, templates, regular expressions and JSX well enough never to take one for
-another, and nothing else of the language.
+A scanner, not a parser: it tells comments, strings, templates, regular expressions and JSX apart, and ignores the rest of the
+language.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ __all__ = ["Literal", "find_literals"]
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """The text of one literal, with its escapes resolved; each `${…}` in it is blank, as long as it was."""
+    """The text of one literal, escape sequences resolved, and each `${…}` replaced by as many blanks."""
 
     text: str
-    places: tuple[tuple[int, int], ...]
-    """Offsets in the text, and in the source, of the parts between escapes; the first is the beginning."""
-    holes: tuple[int, ...]
-    """The offsets in the text of what was `${…}`."""
+    mappings: tuple[tuple[int, int], ...]
+    """An offset in the text with its offset in the source: the beginning, and after each escape sequence."""
+    substitutions: tuple[int, ...]
+    """Offsets in the text of what was `${…}`."""
 
 
 _GAP = r"(?:\s|//[^\n\r]*[\n\r]|/\*(?:[^*]|\*(?!/))*\*/)*"
@@ -41,31 +41,31 @@ _REGEXP = re.compile(r"/(?:[^/\\\[\n\r]|\\[^\n\r]|\[(?:[^\]\\\n\r]|\\[^\n\r])*\]
 _BEFORE_VALUE = re.compile(
     "await|case|default|delete|do|else|extends|in|instanceof|new|of|return|throw|typeof|void|yield"
 )
-"""Words behind which a value begins, so that a `/` opens a regular expression there."""
+"""Keywords before an expression: a `/` after one of them begins a regular expression."""
 _TEMPLATE_TEXT = re.compile(r"(?:[^`\\$]|\\.|\$(?!\{))*", re.DOTALL)
 _ELEMENT = re.compile(r"<[A-Za-z_$>]")
 _TAG_PART = re.compile(r"//[^\n\r]*|/\*(?:[^*]|\*(?!/))*\*/|\"[^\"]*\"|'[^']*'|/\s*>|[^\"'/<>{}]+|.", re.DOTALL)
 _CHILDREN_TEXT = re.compile(r"(?:[^<>{}]|<(?![/\w$>]))*")
-_READ_AGAIN_MAX = 4
-"""How many times its length a source may be read anew, where what looked like elements were none."""
+_RESCAN_MAX = 4
+"""How many times its length a source may be rescanned, after a `<` that did not begin an element."""
 
 
 @dataclass(slots=True)
 class _Template:
-    """A template that is open."""
+    """A template literal whose end has not been reached."""
 
     start: int
     is_wanted: bool
-    holes: list[tuple[int, int]] = field(default_factory=list)
+    substitutions: list[tuple[int, int]] = field(default_factory=list)
 
 
 def find_literals(source: str, *, jsx: bool) -> list[Literal]:
-    """The literals that hold GraphQL, in the order in which they end. With `jsx`, a `<` may open an element."""
+    """Return the literals that hold GraphQL, in the order in which they end. With `jsx`, a `<` may begin an element."""
     return _Scan(source, jsx).run() if re.search("gql|graphql", source, re.IGNORECASE) else []
 
 
 class _Scan:
-    """One walk over a source. What is open is on a stack: its top says what kind of text comes next."""
+    """One pass over a source, with a stack of open brackets whose top says what kind of text comes next."""
 
     def __init__(self, source: str, jsx: bool) -> None:
         self.source = source
@@ -74,13 +74,13 @@ class _Scan:
         self.found: list[Literal] = []
         self.open: list[_Template | str] = []
         """Templates, `{` in code, `${` in a template, `<` and `</` in a tag, `>` between tags, `<{` for code in JSX."""
-        self.is_behind_value = False
+        self.is_after_value = False
         self.wanted: set[int] = set()
-        """Where literals begin that hold GraphQL."""
+        """Offsets where GraphQL literals begin."""
         self.element: tuple[int, int, int] | None = None
-        """Where the outermost JSX element began, with how much was open and found there: it may turn out to be none."""
+        """Offset of the outermost JSX element with the lengths of `open` and `found` there, to backtrack to if it is none."""
         self.no_elements: set[int] = set()
-        self.read_again = 0
+        self.rescanned = 0
 
     def run(self) -> list[Literal]:
         while True:
@@ -96,10 +96,10 @@ class _Scan:
                     self._code()
             if self.element is None:
                 break
-            self._turn_back()
+            self._backtrack()
         for each in self.open:
-            if isinstance(each, _Template) and each.is_wanted:  # It is not closed: what is wrong shows where it ends.
-                self._take(each.start, len(self.source), each.holes)
+            if isinstance(each, _Template) and each.is_wanted:  # Never closed: parsing it reports the error.
+                self._take(each.start, len(self.source), each.substitutions)
         return self.found
 
     def _code(self) -> None:
@@ -117,18 +117,18 @@ class _Scan:
         if kind == "string":
             if at in self.wanted:
                 self._take(at + 1, self.at - 1, [])
-            self.is_behind_value = True
+            self.is_after_value = True
         elif kind == "word":
             if text in {"gql", "graphql"} and not re.search(r"(?<!\.\.)\.\s*$", source[max(at - 20, 0) : at]):
                 literal = _TAG.match(source, self.at)
                 if literal is not None:
                     self.wanted.add(literal.end() - 1)
-            self.is_behind_value = not _BEFORE_VALUE.fullmatch(text)
+            self.is_after_value = not _BEFORE_VALUE.fullmatch(text)
         else:
             self._mark(text, at)
 
     def _mark(self, mark: str, at: int) -> None:
-        was_behind_value, self.is_behind_value = self.is_behind_value, mark in ")]}"
+        was_after_value, self.is_after_value = self.is_after_value, mark in ")]}"
         if mark == "`":
             self.open.append(_Template(self.at, at in self.wanted or self.source.startswith("#graphql", self.at)))
         elif mark == "{":
@@ -136,12 +136,12 @@ class _Scan:
         elif mark == "}":
             self._close()
         elif mark in {"++", "--"}:
-            self.is_behind_value = was_behind_value
-        elif mark == "/" and not was_behind_value and not self.source.startswith("<", at - 1):
+            self.is_after_value = was_after_value
+        elif mark == "/" and not was_after_value and not self.source.startswith("<", at - 1):
             regexp = _REGEXP.match(self.source, at)
             if regexp is not None:
-                self.at, self.is_behind_value = regexp.end(), True
-        elif mark == "<" and not was_behind_value and self._may_be_element(at):
+                self.at, self.is_after_value = regexp.end(), True
+        elif mark == "<" and not was_after_value and self._may_be_element(at):
             self.element = self.element or (at, len(self.open), len(self.found))
             self.open.append("<")
 
@@ -154,22 +154,22 @@ class _Scan:
             if was == "${":
                 template = self.open[-1]
                 assert isinstance(template, _Template)
-                template.holes[-1] = template.holes[-1][0], self.at
+                template.substitutions[-1] = template.substitutions[-1][0], self.at
 
     def _template(self, template: _Template) -> None:
         text = _TEMPLATE_TEXT.match(self.source, self.at)
         assert text is not None
         end = text.end()
         if self.source.startswith("${", end):
-            template.holes.append((end, len(self.source)))
+            template.substitutions.append((end, len(self.source)))
             self.open.append("${")
-            self.at, self.is_behind_value = end + 2, False
+            self.at, self.is_after_value = end + 2, False
         else:
-            self.at, self.is_behind_value = end + 1, True
+            self.at, self.is_after_value = end + 1, True
             if end < len(self.source):
                 self.open.pop()
                 if template.is_wanted:
-                    self._take(template.start, end, template.holes)
+                    self._take(template.start, end, template.substitutions)
 
     def _tag(self, kind: str) -> None:
         part = _TAG_PART.match(self.source, self.at)
@@ -177,11 +177,11 @@ class _Scan:
         self.at, text = part.end(), part[0]
         if text == "{":
             self.open.append("<{")
-            self.is_behind_value = False
+            self.is_after_value = False
         elif text == "<":
             self.open.append("<")
         elif text == "}":
-            self._turn_back()
+            self._backtrack()
         elif text == ">" and kind == "<":
             self.open[-1] = ">"
         elif text == ">":
@@ -198,32 +198,32 @@ class _Scan:
         following = self.source[text.end() : text.end() + 2]
         if following[:1] == "{":
             self.open.append("<{")
-            self.is_behind_value = False
+            self.is_after_value = False
         elif following == "</":
             self.open.append("</")
             self.at += 1
         elif following[:1] == "<":
             self.open.append("<")
         else:
-            self._turn_back()  # JSX has no bare `}` or `>` in its text: this was a type parameter.
+            self._backtrack()  # JSX text has no bare `}` or `>`: this was a type parameter.
 
     def _end_element(self) -> None:
-        self.is_behind_value = True
+        self.is_after_value = True
         if self.element is not None and len(self.open) <= self.element[1]:
             self.element = None
 
-    def _turn_back(self) -> None:
-        """What looked like an element is none: go on behind its `<`."""
+    def _backtrack(self) -> None:
+        """Rescan after the `<` of what turned out to be no element."""
         assert self.element is not None
         at, opened, found = self.element
         self.no_elements.add(at)
-        self.read_again += self.at - at
-        self.jsx = self.jsx and self.read_again < _READ_AGAIN_MAX * len(self.source)
-        self.at, self.element, self.is_behind_value = at + 1, None, False
+        self.rescanned += self.at - at
+        self.jsx = self.jsx and self.rescanned < _RESCAN_MAX * len(self.source)
+        self.at, self.element, self.is_after_value = at + 1, None, False
         del self.open[opened:], self.found[found:]
 
-    def _take(self, start: int, end: int, holes: list[tuple[int, int]]) -> None:
-        self.found.append(_literal(self.source, start, end, holes))
+    def _take(self, start: int, end: int, substitutions: list[tuple[int, int]]) -> None:
+        self.found.append(_literal(self.source, start, end, substitutions))
 
 
 _ESCAPE = re.compile(
@@ -234,26 +234,26 @@ _ESCAPE = re.compile(
 _NAMED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
 
 
-def _literal(source: str, start: int, end: int, holes: list[tuple[int, int]]) -> Literal:
-    """The text between two offsets as JavaScript reads it."""
+def _literal(source: str, start: int, end: int, substitutions: list[tuple[int, int]]) -> Literal:
+    """Evaluate the source between two offsets as JavaScript does."""
     parts: list[str] = []
-    places = [(0, start)]
+    mappings = [(0, start)]
     blanks: list[int] = []
     length, at = 0, start
-    for low, high in [*holes, (end, end)]:
+    for low, high in [*substitutions, (end, end)]:
         for escape in _ESCAPE.finditer(source, at, low):
             raw, resolved = source[at : escape.start()], _resolved(escape)
             parts += [raw, resolved]
             length += len(raw) + len(resolved)
             at = escape.end()
-            places.append((length, at))
+            mappings.append((length, at))
         blank = re.sub(r"[^\n\r]", " ", source[low:high])
         parts += [source[at:low], blank]
         length += low - at
         if low < high:
             blanks.append(length)
         length, at = length + len(blank), high
-    return Literal("".join(parts), tuple(places), tuple(blanks))
+    return Literal("".join(parts), tuple(mappings), tuple(blanks))
 
 
 def _resolved(escape: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""What variables are taken to be when nothing says it: the worst that fits where each is used."""
+"""Sample values for variables without a value: the costliest ones that are valid where each variable is used."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from graphql import (
     visit,
 )
 
-from gateway.contract.operations.compiled import variables_in
+from gateway.contract.operations.references import variables_in
 from gateway.graph.ids import encode_id
 from gateway.graph.reads import FIRST_MAX, SCAN_MAX
 from gateway.graph.types import RESOURCES
 from gateway.twilio.paths import child
 from gateway.twilio.resources import Resource
 
-__all__ = ["Sample", "samples_of", "without_samples"]
+__all__ = ["Sample", "samples_for", "without_samples"]
 
-_MADE_UP_SID = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}0{28}[0-9a-f]{4}(?![0-9A-Za-z])")
+_SAMPLE_SID = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}0{28}[0-9a-f]{4}(?![0-9A-Za-z])")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A value made up for a variable, and in words, where another would make a difference."""
+    """A value for a variable, with a description for people if another value could cost something else."""
 
     value: Any
-    words: str = ""
+    description: str = ""
 
 
-def samples_of(schema: GraphQLSchema, document: DocumentNode) -> dict[str, list[Sample]]:
-    """For each variable that must be given what it may be, such as fits the argument it is used for."""
+def samples_for(schema: GraphQLSchema, document: DocumentNode) -> dict[str, list[Sample]]:
+    """Return samples for each required variable of a document's operation, by name, that suit the argument it is used for."""
     info = TypeInfo(schema)
     uses: dict[str, tuple[str, str]] = {}
 
@@ -72,21 +72,21 @@ def samples_of(schema: GraphQLSchema, document: DocumentNode) -> dict[str, list[
 def _candidates(
     number: int, kind: GraphQLNamedType | None, is_list: bool, argument: str, returned: str
 ) -> Iterator[Sample]:
-    """What a variable may be; its number in the operation keeps it apart from others."""
+    """Yield the samples for a variable; its number in the operation makes them differ from those of others."""
     if isinstance(kind, GraphQLEnumType):
         yield Sample(list(kind.values) if is_list else next(iter(kind.values)))
     elif argument in {"id", "ids"}:
         for resource in RESOURCES.values():
-            made = _id(resource, number)
-            yield Sample([made] if is_list else made, f"the id of {'one' if is_list else 'a'} {resource.type_name}")
+            id_ = _id(resource, number)
+            yield Sample([id_] if is_list else id_, f"the id of {'one' if is_list else 'a'} {resource.type_name}")
     elif argument == "sid":
         prefix = next((each.prefix for each in RESOURCES.values() if each.type_name == returned), "IS")
         yield Sample(_sid(prefix, number))
     elif argument == "after":
         yield Sample(None, "null, the first page")
     elif argument in {"first", "scan"}:
-        most = FIRST_MAX if argument == "first" else SCAN_MAX
-        yield Sample(most, str(most))
+        largest = FIRST_MAX if argument == "first" else SCAN_MAX
+        yield Sample(largest, str(largest))
     else:
         yield Sample("2026-01-01T00:00:00Z" if kind is not None and kind.name == "DateTime" else f"name-{number}")
 
@@ -103,5 +103,5 @@ def _sid(prefix: str, number: int) -> str:
 
 
 def without_samples(path: str) -> str:
-    """An upstream path, with `{sid}` in place of the sids that were made up."""
-    return _MADE_UP_SID.sub("{sid}", path)
+    """Replace sample sids in an upstream path with `{sid}`."""
+    return _SAMPLE_SID.sub("{sid}", path)

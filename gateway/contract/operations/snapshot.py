@@ -1,4 +1,4 @@
-"""Prices kept in a file beside the code, so that a review shows when a change makes an operation dearer."""
+"""Costs of operations in a file under version control, so that a review shows which change made an operation dearer."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ import msgspec
 
 from gateway.contract import CheckError
 
-__all__ = ["Price", "PriceChange", "compare_prices", "read_snapshot", "write_snapshot"]
+__all__ = ["CostChange", "RecordedCost", "compare_costs", "read_snapshot", "write_snapshot"]
 
 _VERSION = 1
 _EDGES_SHOWN = 5
 _WAS_SNAPSHOT = re.compile(rb'"operations"|<<<<<<<|\A\s*\Z')
-"""What a file has that may be overwritten: it was a snapshot, if perhaps a merge broke it, or it is empty."""
+"""Content that may be overwritten: a snapshot, perhaps with merge conflicts, or nothing."""
 
 
-class Price(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """What one operation costs at most."""
+class RecordedCost(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """The worst-case cost of one operation, as a snapshot stores it."""
 
     calls: int
     """Upstream calls."""
     round_trips: int
+    """Sequential round trips."""
     edges: dict[str, int]
-    """The calls by the field that causes them."""
+    """Upstream calls by the path of the field that causes them."""
 
 
 class _Version(msgspec.Struct):
@@ -36,62 +37,67 @@ class _Version(msgspec.Struct):
 
 
 class _Snapshot(_Version, forbid_unknown_fields=True):
-    operations: dict[str, Price]
+    operations: dict[str, RecordedCost]
 
 
 @dataclass(frozen=True, slots=True)
-class PriceChange:
-    """One operation that costs something else than before, is new, or is gone."""
+class CostChange:
+    """An operation whose cost changed, or that was added or removed."""
 
     name: str
-    before: Price | None
-    after: Price | None
+    before: RecordedCost | None
+    after: RecordedCost | None
 
     @property
     def kind(self) -> Literal["dearer", "cheaper", "new", "removed"]:
-        """What happened; more round trips for as many calls are dearer."""
+        """Compare calls first, then round trips."""
         if self.before is None:
             return "new"
         if self.after is None:
             return "removed"
-        return "dearer" if _cost(self.after) > _cost(self.before) else "cheaper"
+        return "dearer" if _rank(self.after) > _rank(self.before) else "cheaper"
 
     @property
     def edges(self) -> dict[str, tuple[int, int]]:
-        """The calls before and after of each field for which they changed, those that changed most first."""
-        before, after = (price.edges if price is not None else {} for price in (self.before, self.after))
-        both = {place: (before.get(place, 0), after.get(place, 0)) for place in {**before, **after}}
-        changed = [(place, calls) for place, calls in both.items() if calls[0] != calls[1]]
+        """Calls before and after by field path, for fields whose calls changed; the largest difference first."""
+        before, after = (cost.edges if cost is not None else {} for cost in (self.before, self.after))
+        both = {path: (before.get(path, 0), after.get(path, 0)) for path in {**before, **after}}
+        changed = [(path, calls) for path, calls in both.items() if calls[0] != calls[1]]
         return dict(sorted(changed, key=lambda each: (-abs(each[1][1] - each[1][0]), each[0])))
 
     def __str__(self) -> str:
         if self.before is None or self.after is None:
-            price = self.before or self.after
-            assert price is not None
-            return f"{self.name} is {'new' if self.before is None else 'gone'}: {price.calls} call{'s' * (price.calls != 1)}"
+            cost = self.before or self.after
+            assert cost is not None
+            return (
+                f"{self.name} is {'new' if self.before is None else 'gone'}: {cost.calls} call{'s' * (cost.calls != 1)}"
+            )
         parts = [
-            f"{before} → {after} {what}"
-            for before, after, what in zip(_cost(self.before), _cost(self.after), ("calls", "round trips"), strict=True)
+            f"{before} → {after} {unit}"
+            for before, after, unit in zip(_rank(self.before), _rank(self.after), ("calls", "round trips"), strict=True)
             if before != after
         ]
-        rises = self.kind == "dearer"
-        edges = [f"{place} {low} → {high}" for place, (low, high) in self.edges.items() if (high > low) is rises]
+        is_dearer = self.kind == "dearer"
+        edges = [f"{path} {old} → {new}" for path, (old, new) in self.edges.items() if (new > old) is is_dearer]
         if len(edges) > _EDGES_SHOWN:
             edges[_EDGES_SHOWN:] = [f"and {len(edges) - _EDGES_SHOWN} more"]
         return f"{self.name} {', '.join(parts)}{': ' if edges else ''}{', '.join(edges)}"
 
 
-def compare_prices(before: Mapping[str, Price], after: Mapping[str, Price]) -> list[PriceChange]:
-    """The changes between two sets of prices, sorted by the operations' names."""
+def compare_costs(before: Mapping[str, RecordedCost], after: Mapping[str, RecordedCost]) -> list[CostChange]:
+    """Return the changes between costs by operation name, sorted by name."""
     return [
-        PriceChange(name, before.get(name), after.get(name))
+        CostChange(name, before.get(name), after.get(name))
         for name in sorted({*before, *after})
-        if name not in before or name not in after or _cost(before[name]) != _cost(after[name])
+        if name not in before or name not in after or _rank(before[name]) != _rank(after[name])
     ]
 
 
-def read_snapshot(path: Path) -> dict[str, Price] | None:
-    """The prices in a file, by the operations' names; None when there is no such file. Raises `CheckError`."""
+def read_snapshot(path: Path) -> dict[str, RecordedCost] | None:
+    """Read the costs in a file, by operation name; None if the file does not exist.
+
+    Raises `CheckError` if it cannot be read, or is not a snapshot of this version.
+    """
     try:
         text = path.read_bytes()
         version = msgspec.json.decode(text, type=_Version).version
@@ -110,9 +116,12 @@ def read_snapshot(path: Path) -> dict[str, Price] | None:
         ) from None
 
 
-def write_snapshot(path: Path, prices: Mapping[str, Price]) -> None:
-    """Write prices to a file: sorted, a line for each number. Raises `CheckError`, also for a file of another kind."""
-    content = {"version": _VERSION, "operations": msgspec.to_builtins(dict(prices))}
+def write_snapshot(path: Path, costs: Mapping[str, RecordedCost]) -> None:
+    """Write costs by operation name to a file, sorted, with one number per line.
+
+    Raises `CheckError` if the file cannot be written, or exists and is not a snapshot.
+    """
+    content = {"version": _VERSION, "operations": msgspec.to_builtins(dict(costs))}
     try:
         if path.exists() and not _WAS_SNAPSHOT.search(path.read_bytes()):
             raise CheckError(f"{path}: it is something else than a snapshot of prices, and is left as it is.")
@@ -121,5 +130,5 @@ def write_snapshot(path: Path, prices: Mapping[str, Price]) -> None:
         raise CheckError(f"{path}: it cannot be written ({error.strerror}).") from None
 
 
-def _cost(price: Price) -> tuple[int, int]:
-    return price.calls, price.round_trips
+def _rank(cost: RecordedCost) -> tuple[int, int]:
+    return cost.calls, cost.round_trips

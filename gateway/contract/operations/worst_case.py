@@ -1,9 +1,8 @@
-"""What one operation costs at most, told from the schema alone: no account, no sandbox, no call.
+"""The worst-case cost of one operation, computed from the schema alone, without an account or an upstream call.
 
-Its variables are taken at their worst. One that is given is what it is; one with a default has that, and one that may be null
-is left out, as is `after`: a list's first page is priced. What else is required is made up: `first` and `scan` at their most,
-sids and names of records that differ, an id of whatever kind of record costs most, one id in a list of them. Conditions are
-tried both ways.
+A variable with a value or a default keeps it. Nullable variables are omitted, and so is `after`, so that the first page of a
+list is costed. Every other variable gets a sample: `first` and `scan` their maximum, sids and names of distinct records, an id
+of the type that costs most, a list of one id. Conditions of `@include` and `@skip` are evaluated both ways.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ from graphql import (
 )
 from strawberry import Schema
 
-from gateway.contract.operations.compiled import variables_in
-from gateway.contract.operations.samples import Sample, samples_of, without_samples
+from gateway.contract.operations.references import variables_in
+from gateway.contract.operations.samples import Sample, samples_for, without_samples
 from gateway.execution.estimate import Estimate
 from gateway.execution.inputs import variable_reader
 from gateway.execution.plan import Arguments, EdgeStep, NeedsReference, Plan, condition_variables, without_defer
@@ -40,37 +39,39 @@ from gateway.source.loaders import Loaders
 from gateway.source.source import Source
 from gateway.twilio.client import Client
 
-__all__ = ["Edge", "Quote", "quote"]
+__all__ = ["EdgeCost", "OperationCost", "operation_cost"]
 
 _CONDITIONS_MAX = 6
-"""Conditions that are tried both ways; of more, both sides are taken together."""
+"""How many conditions are evaluated both ways; with more, what they include and what they skip is costed together."""
 _COMBINATIONS_MAX = 640
 _ERRORS_MAX = 20
 _UNLIMITED = 10**12
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
-    """What one field reads, in the worst case."""
+class EdgeCost:
+    """The worst-case cost of one field."""
 
     field: str
-    """Its place in the answer, such as `Query.service.conversation.messages.receipts`."""
+    """Its path in the response, such as `Query.service.conversation.messages.receipts`."""
     upstream: str
-    """The upstream path that is read first."""
+    """The first upstream path that it reads."""
     calls: int
+    """Upstream calls."""
     round_trip: int
+    """The round trip of its calls, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
-class Quote:
-    """An operation's price in the worst case."""
+class OperationCost:
+    """The worst-case cost of one operation."""
 
     estimate: Estimate
-    """Of the choice of variables that takes most calls."""
+    """For the variables that cause the most calls."""
     round_trips: int
-    """Round trips one after another, at most."""
+    """The largest number of sequential round trips."""
     assumed: dict[str, str]
-    """What was made up for its variables, in words, where it makes a difference."""
+    """Descriptions of the samples in that estimate, by variable name."""
 
     @property
     def calls(self) -> int:
@@ -78,64 +79,66 @@ class Quote:
         return self.estimate.requested
 
     @property
-    def edges(self) -> list[Edge]:
-        """What each field reads, in the order of the operation; what several need, as participants, each of them tells."""
+    def edges(self) -> list[EdgeCost]:
+        """The cost of each field, in document order; reads that several fields share, such as participants, count for each."""
         return [
-            Edge(_shown(edge["field"]), without_samples(edge["upstream"]), edge["calls"], edge["roundTrip"])
+            EdgeCost(_field_path(edge["field"]), without_samples(edge["upstream"]), edge["calls"], edge["roundTrip"])
             for edge in self.estimate.as_json()["edges"]
         ]
 
     @property
     def calls_by_field(self) -> dict[str, int]:
-        """Calls by a field's place; what several fields need counts once. Their sum is `calls`."""
-        found: dict[str, int] = {}
+        """Calls by field path; a read that several fields share counts once, so that the sum is `calls`."""
+        calls: dict[str, int] = {}
         for each in self.estimate.priced():
-            place = _shown(".".join(each.field))
-            found[place] = found.get(place, 0) + each.calls * each.times
-        return found
+            path = _field_path(".".join(each.field))
+            calls[path] = calls.get(path, 0) + each.calls * each.times
+        return calls
 
     def fitting(self, limit: int) -> str | None:
-        """One list made shorter so that it all fits, such as `Query.service.conversation.messages(first: 38)`."""
+        """Suggest the one list to shorten for at most `limit` calls: `Query.service.conversation.messages(first: 38)`."""
         suggestion = self.estimate.refusal(limit)["suggestion"]
-        return _shown(suggestion) if suggestion is not None else None
+        return _field_path(suggestion) if suggestion is not None else None
 
 
-def quote(schema: Schema, document: DocumentNode, given: Mapping[str, Any]) -> Quote | list[GraphQLError]:
-    """The price of a valid document's one operation, or why it would fail before it reads anything.
+def operation_cost(
+    schema: Schema, document: DocumentNode, variables: Mapping[str, Any]
+) -> OperationCost | list[GraphQLError]:
+    """Return the cost of a valid document's only operation, or the errors with which it fails before any upstream call.
 
-    `given` may have variables that are not this operation's.
+    `variables` that the operation does not define are ignored.
     """
     operation, fragments = _parts(document)
     deferring = condition_variables(operation, fragments)
-    whole = without_defer(document)  # It says when a part is sent, not what it costs.
-    operation, fragments = _parts(whole)
-    sides = [Sample(True, "true"), Sample(False, "false")]
+    undeferred = without_defer(document)  # @defer changes when a part is sent, not what it costs.
+    operation, fragments = _parts(undeferred)
+    outcomes = [Sample(True, "true"), Sample(False, "false")]
     conditions = condition_variables(operation, fragments)
     if len(conditions) > _CONDITIONS_MAX:
-        operation, fragments = _parts(visit(whole, _BothSides()))
-        sides = [Sample(True)]
-    samples = samples_of(schema._schema, document)
-    samples |= {name: [Sample(True)] for name in deferring} | dict.fromkeys(conditions, sides)
-    samples = {name: several for name, several in samples.items() if name not in given}
+        operation, fragments = _parts(visit(undeferred, _Unconditional()))
+        outcomes = [Sample(True)]
+    samples = samples_for(schema._schema, document)
+    samples |= {name: [Sample(True)] for name in deferring} | dict.fromkeys(conditions, outcomes)
+    samples = {name: several for name, several in samples.items() if name not in variables}
     operation = _nullable(operation, {name for name, several in samples.items() if several[0].value is None})
-    dearest, assumed, round_trips = None, dict[str, Sample](), 0
+    costliest, assumed, round_trips = None, dict[str, Sample](), 0
     refused: dict[tuple[int, str], GraphQLError] = {}
     for chosen in _combinations(samples):
         values = {name: sample.value for name, sample in chosen.items()}
-        estimate = _forecast(schema, operation, fragments, {**values, **given})
+        estimate = _estimate(schema, operation, fragments, {**values, **variables})
         if not isinstance(estimate, Estimate):
             return estimate
-        refused |= {(id(step.nodes[0]), str(error)): _refusal(step, error, chosen) for step, error in estimate.refused}
+        refused |= {(id(step.nodes[0]), str(error)): _located(step, error, chosen) for step, error in estimate.refused}
         round_trips = max(round_trips, estimate.round_trips)
-        if dearest is None or estimate.requested > dearest.requested:
-            dearest, assumed = estimate, chosen
-    assert dearest is not None
-    words = {name: sample.words for name, sample in assumed.items() if sample.words}
-    return list(refused.values()) or Quote(dearest, round_trips, words)
+        if costliest is None or estimate.requested > costliest.requested:
+            costliest, assumed = estimate, chosen
+    assert costliest is not None
+    descriptions = {name: sample.description for name, sample in assumed.items() if sample.description}
+    return list(refused.values()) or OperationCost(costliest, round_trips, descriptions)
 
 
 def _combinations(samples: Mapping[str, list[Sample]]) -> Iterator[dict[str, Sample]]:
-    """Every choice of a sample for each variable; where there are too many, some variables keep their first."""
+    """Yield every combination of samples; beyond a maximum, some variables keep their first sample."""
     chosen = {name: several[0] for name, several in samples.items()}
     varied: list[str] = []
     for name in samples:
@@ -145,7 +148,7 @@ def _combinations(samples: Mapping[str, list[Sample]]) -> Iterator[dict[str, Sam
         yield chosen | dict(zip(varied, combination, strict=True))
 
 
-def _forecast(
+def _estimate(
     schema: Schema,
     operation: OperationDefinitionNode,
     fragments: Mapping[str, FragmentDefinitionNode],
@@ -163,15 +166,15 @@ def _forecast(
         plan = Plan(schema._schema, schema.schema_converter, operation, fragments, conditions)
     except NeedsReference as reason:
         return [GraphQLError(f"What it costs cannot be told ({reason}).", operation)]
-    context = Context(Loaders(Source(cast(Client, None), RESOURCES)), cost_max=_UNLIMITED)  # Nothing is read.
+    context = Context(Loaders(Source(cast(Client, None), RESOURCES)), cost_max=_UNLIMITED)  # It is not read from.
     return Estimate(plan, context, Arguments(values))
 
 
-def _refusal(step: EdgeStep, error: Exception, chosen: Mapping[str, Sample]) -> GraphQLError:
-    """Why an edge would read nothing, at its place."""
+def _located(step: EdgeStep, error: Exception, chosen: Mapping[str, Sample]) -> GraphQLError:
+    """Return an edge's error at its field, with a hint if a sample may have caused it."""
     node = step.nodes[0]
-    made_up = min(variables_in(node.arguments or ()) & chosen.keys(), default=None)
-    hint = f" What was made up for ${made_up} does not fit: give it a value, --var {made_up}=…" if made_up else ""
+    name = min(variables_in(node.arguments or ()) & chosen.keys(), default=None)
+    hint = f" What was made up for ${name} does not fit: give it a value, --var {name}=…" if name else ""
     return GraphQLError(f"{node.name.value}: {error}{hint}", node)
 
 
@@ -182,7 +185,7 @@ def _parts(document: DocumentNode) -> tuple[OperationDefinitionNode, dict[str, F
 
 
 def _nullable(operation: OperationDefinitionNode, names: Container[str]) -> OperationDefinitionNode:
-    """The operation with these variables allowed to be null."""
+    """Make the types of these variables nullable."""
     definitions = (
         replace(each, type=each.type.type)
         if each.variable.name.value in names and isinstance(each.type, NonNullTypeNode)
@@ -192,14 +195,14 @@ def _nullable(operation: OperationDefinitionNode, names: Container[str]) -> Oper
     return replace(operation, variable_definitions=tuple(definitions))
 
 
-class _BothSides(Visitor):
-    """Takes out conditions that depend on variables."""
+class _Unconditional(Visitor):
+    """Remove conditions that depend on variables."""
 
     def enter_directive(self, node: DirectiveNode, *_: Any) -> VisitorAction:
-        is_open = node.name.value in {"skip", "include"} and any(variables_in([node]))
-        return REMOVE if is_open else None
+        is_variable = node.name.value in {"skip", "include"} and any(variables_in([node]))
+        return REMOVE if is_variable else None
 
 
-def _shown(place: str) -> str:
-    """A place in the answer without the `edges` and `node` of lists."""
-    return "Query." + re.sub(r"\.edges\.node(?=\.|$)", "", place)
+def _field_path(path: str) -> str:
+    """Remove the `edges` and `node` of connections from a response path."""
+    return "Query." + re.sub(r"\.edges\.node(?=\.|$)", "", path)

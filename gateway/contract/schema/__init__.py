@@ -1,1 +1,1 @@
-"""`schema check`: which changes of a schema break its clients."""
+"""The command `schema check`: which changes of a schema break its clients."""

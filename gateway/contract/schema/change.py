@@ -1,4 +1,4 @@
-"""One change between two schemas, the marks of the operations that it touches, and what makes a change of two parts."""
+"""A change between two schemas, the usages it affects, and comparisons that all kinds of schema elements share."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from graphql import (
 __all__ = [
     "Change",
     "Criticality",
-    "Part",
+    "SchemaElement",
     "breaking",
     "compare",
     "dangerous",
-    "deprecation",
-    "description",
-    "gives_the_same",
-    "left_out",
-    "maybe_null",
-    "removal",
+    "deprecation_changes",
+    "description_changes",
+    "is_input_compatible",
+    "is_output_compatible",
+    "nullable",
+    "omitted",
+    "removal_text",
     "returned",
     "safe",
-    "takes_the_same",
     "within",
 ]
 
-Part = GraphQLField | GraphQLArgument | GraphQLInputField | GraphQLEnumValue | GraphQLDirective
-"""What can be deprecated."""
+SchemaElement = GraphQLField | GraphQLArgument | GraphQLInputField | GraphQLEnumValue | GraphQLDirective
+"""An element that can be deprecated."""
 _T = TypeVar("_T")
 
 
 class Criticality(StrEnum):
-    """What a change means for a client that was written for the old schema."""
+    """How a change affects a client of the old schema."""
 
     BREAKING = "breaking"
-    """An operation may be refused, or its answer may not be what its types say."""
+    """An operation may become invalid, or its response may not match the types that the client expects."""
     DANGEROUS = "dangerous"
-    """Every operation is still valid, and may be answered with something new, or otherwise than before."""
+    """Operations stay valid, but may return new values, or behave differently."""
     SAFE = "safe"
-    """No client can tell."""
+    """Clients are not affected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,57 +59,57 @@ class Change:
 
     criticality: Criticality
     kind: str
-    """What happened, such as `FIELD_REMOVED`."""
+    """The kind of change, such as `FIELD_REMOVED`."""
     coordinate: str
-    """Where: https://spec.graphql.org/draft/#sec-Schema-Coordinates; of a root operation type, that type."""
+    """The changed element: https://spec.graphql.org/draft/#sec-Schema-Coordinates; for a root operation type, its name."""
     message: str
     """A sentence for people, which begins with the coordinate."""
-    touches: tuple[str, ...] = ()
-    """What an operation relies on that the change touches: one of these coordinates, or marks of the kinds below."""
+    affects: tuple[str, ...] = ()
+    """The usages it affects: coordinates, and the others that are defined below. An operation with any of them is affected."""
 
 
-def left_out(coordinate: str) -> str:
-    """The mark of an operation that can leave out this argument or input field."""
-    return f"{coordinate} left out"
+def omitted(coordinate: str) -> str:
+    """Return the usage of an operation that may omit this argument or input field."""
+    return f"{coordinate} omitted"
 
 
-def maybe_null(coordinate: str) -> str:
-    """The mark of an operation that can pass null for this argument or input field."""
+def nullable(coordinate: str) -> str:
+    """Return the usage of an operation that may pass null for this argument or input field."""
     return f"{coordinate} null"
 
 
 def returned(type_name: str) -> str:
-    """The mark of an operation that selects a field of this type."""
+    """Return the usage of an operation that selects a field of this type."""
     return f"{type_name} returned"
 
 
 def within(inner: str, outer: str) -> str:
-    """The mark of an operation with a fragment on the inner type where the outer one is selected from."""
+    """Return the usage of an operation that spreads a fragment on the inner type in a selection of the outer one."""
     return f"{inner} within {outer}"
 
 
-def breaking(kind: str, coordinate: str, says: str, *touches: str) -> Change:
-    """A breaking change; `says` follows the coordinate in its sentence. By default it touches what names the coordinate."""
-    return Change(Criticality.BREAKING, kind, coordinate, _sentence(coordinate, says), touches or (coordinate,))
+def breaking(kind: str, coordinate: str, text: str, *affects: str) -> Change:
+    """Create a breaking change; its message is the coordinate and `text`; without `affects` it affects the coordinate."""
+    return Change(Criticality.BREAKING, kind, coordinate, _sentence(coordinate, text), affects or (coordinate,))
 
 
-def dangerous(kind: str, coordinate: str, says: str, *touches: str) -> Change:
-    """A dangerous change, made in the same way."""
-    return Change(Criticality.DANGEROUS, kind, coordinate, _sentence(coordinate, says), touches or (coordinate,))
+def dangerous(kind: str, coordinate: str, text: str, *affects: str) -> Change:
+    """Create a dangerous change, from the same arguments."""
+    return Change(Criticality.DANGEROUS, kind, coordinate, _sentence(coordinate, text), affects or (coordinate,))
 
 
-def safe(kind: str, coordinate: str, says: str) -> Change:
-    """A safe change, which touches nothing."""
-    return Change(Criticality.SAFE, kind, coordinate, _sentence(coordinate, says))
+def safe(kind: str, coordinate: str, text: str) -> Change:
+    """Create a safe change, which affects no usage."""
+    return Change(Criticality.SAFE, kind, coordinate, _sentence(coordinate, text))
 
 
-def _sentence(coordinate: str, says: str) -> str:
-    """One line, whatever a schema's texts have in them."""
-    return f"{coordinate} {' '.join(''.join(each if each.isprintable() else ' ' for each in says).split())}"
+def _sentence(coordinate: str, text: str) -> str:
+    """Join both in one printable line, whatever a schema's texts contain."""
+    return f"{coordinate} {' '.join(''.join(each if each.isprintable() else ' ' for each in text).split())}"
 
 
-def deprecation(coordinate: str, old: Part, new: Part) -> Iterator[Change]:
-    """What changed in whether, and why, it is deprecated."""
+def deprecation_changes(coordinate: str, old: SchemaElement, new: SchemaElement) -> Iterator[Change]:
+    """Compare whether, and why, an element is deprecated."""
     was, now = old.deprecation_reason, new.deprecation_reason
     if was is None and now is not None:
         yield safe("DEPRECATION_ADDED", coordinate, f"is deprecated now: “{now}”")
@@ -119,45 +119,47 @@ def deprecation(coordinate: str, old: Part, new: Part) -> Iterator[Change]:
         yield safe("DEPRECATION_REASON_CHANGED", coordinate, f"is deprecated for another reason: “{now}”")
 
 
-def description(coordinate: str, old: Part | GraphQLNamedType, new: Part | GraphQLNamedType) -> Iterator[Change]:
-    """What changed in how it is described."""
+def description_changes(
+    coordinate: str, old: SchemaElement | GraphQLNamedType, new: SchemaElement | GraphQLNamedType
+) -> Iterator[Change]:
+    """Compare descriptions; an absent one equals an empty one."""
     if (old.description or "") != (new.description or ""):
         yield safe("DESCRIPTION_CHANGED", coordinate, "has another description.")
 
 
-def removal(thing: Part) -> str:
-    """That it was removed, and whether clients had been told."""
-    if thing.deprecation_reason is None:
+def removal_text(element: SchemaElement) -> str:
+    """Return the text of an element's removal, which tells whether it had been deprecated."""
+    if element.deprecation_reason is None:
         return "was removed, and had not been deprecated."
-    return f"was removed; it had been deprecated: “{thing.deprecation_reason}”"
+    return f"was removed; it had been deprecated: “{element.deprecation_reason}”"
 
 
 def compare(
     old: Mapping[str, _T], new: Mapping[str, _T]
 ) -> tuple[dict[str, _T], dict[str, _T], dict[str, tuple[_T, _T]]]:
-    """What is in the old one alone, in the new one alone, and in both."""
+    """Return the elements that were removed, those that were added, and those in both as (old, new)."""
     return (
-        {name: thing for name, thing in old.items() if name not in new},
-        {name: thing for name, thing in new.items() if name not in old},
-        {name: (thing, new[name]) for name, thing in old.items() if name in new},
+        {name: element for name, element in old.items() if name not in new},
+        {name: element for name, element in new.items() if name not in old},
+        {name: (element, new[name]) for name, element in old.items() if name in new},
     )
 
 
-def gives_the_same(old: Any, new: Any) -> bool:
-    """Whether whatever a field of the new type returns could have been returned with the old one."""
+def is_output_compatible(old: Any, new: Any) -> bool:
+    """Whether every value of the new output type is a value of the old one."""
     match old, new:
         case GraphQLNonNull(), GraphQLNonNull():
-            return gives_the_same(old.of_type, new.of_type)
+            return is_output_compatible(old.of_type, new.of_type)
         case GraphQLNonNull(), _:
             return False
         case _, GraphQLNonNull():
-            return gives_the_same(old, new.of_type)
+            return is_output_compatible(old, new.of_type)
         case GraphQLList(), GraphQLList():
-            return gives_the_same(old.of_type, new.of_type)
+            return is_output_compatible(old.of_type, new.of_type)
         case _:
             return str(old) == str(new)
 
 
-def takes_the_same(old: Any, new: Any) -> bool:
-    """Whether whatever could be passed as the old type can be passed as the new one."""
-    return gives_the_same(new, old)
+def is_input_compatible(old: Any, new: Any) -> bool:
+    """Whether every value of the old input type is accepted by the new one."""
+    return is_output_compatible(new, old)

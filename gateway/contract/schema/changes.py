@@ -1,9 +1,9 @@
-"""What differs between two schemas, change by change: how bad it is for clients, and where it is.
+"""The changes between two schemas, each with its coordinate and its criticality.
 
-Kinds and judgement are those of graphql-core's `find_schema_changes`, and a test holds this file to them. It is not called
-here, because it tells a change as a sentence, without the coordinate, and of two changes of one argument shows the first.
-What it does not see has kinds of its own: deprecations, root types, `@specifiedBy`, `@oneOf`, `@upstream`, and inputs that
-became required by losing their default.
+Kinds and criticalities are those of graphql-core's `find_schema_changes`, and a test compares the two. That function is not
+used here, since it returns sentences without coordinates, and only the first of several changes to one argument. Changes that
+it ignores have kinds of their own: deprecations, root types, `@specifiedBy`, `@oneOf`, `@upstream`, and inputs that become
+required by losing their default.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from gateway.contract.schema.change import (
     breaking,
     compare,
     dangerous,
-    deprecation,
-    description,
-    gives_the_same,
-    removal,
+    deprecation_changes,
+    description_changes,
+    is_output_compatible,
+    removal_text,
     returned,
     safe,
     within,
 )
-from gateway.contract.schema.field_price import difference, field_price
-from gateway.contract.schema.inputs import arguments, input_fields
+from gateway.contract.schema.field_price import compare_prices, field_price
+from gateway.contract.schema.inputs import argument_changes, input_field_changes
 
 __all__ = ["find_changes"]
 
@@ -52,7 +52,7 @@ _Composite = GraphQLObjectType | GraphQLInterfaceType
 
 
 def find_changes(old: GraphQLSchema, new: GraphQLSchema) -> list[Change]:
-    """All changes, the worst first, then by coordinate. Of what is removed or new, its parts are not told."""
+    """Return all changes, the most critical first, then by coordinate; a type's addition or removal is one change."""
     ranks = list(Criticality)
     return sorted(
         [*_roots(old, new), *_types(old, new), *_directives(old, new)],
@@ -61,13 +61,13 @@ def find_changes(old: GraphQLSchema, new: GraphQLSchema) -> list[Change]:
 
 
 def _roots(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
-    """Changes of the root operation types, but for those that came or went with their type."""
+    """Compare root operation types, except those whose type itself was added or removed."""
     for name, plural in (("query", "queries"), ("mutation", "mutations"), ("subscription", "subscriptions")):
         before: GraphQLObjectType | None = getattr(old, f"{name}_type")
         after: GraphQLObjectType | None = getattr(new, f"{name}_type")
         if before and after and before.name != after.name:
-            says = f"is no longer the root type of {plural}: {after.name} is."
-            yield breaking("ROOT_TYPE_CHANGED", before.name, says)
+            text = f"is no longer the root type of {plural}: {after.name} is."
+            yield breaking("ROOT_TYPE_CHANGED", before.name, text)
         elif before and not after and before.name in new.type_map:
             yield breaking("ROOT_TYPE_REMOVED", before.name, f"is no longer the root type of {plural}: none is.")
         elif after and not before and after.name in old.type_map:
@@ -85,7 +85,7 @@ def _types(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
         yield safe("TYPE_ADDED", name, "was added.")
     for name in before.keys() & after.keys():
         was, now = before[name], after[name]
-        yield from description(name, was, now)
+        yield from description_changes(name, was, now)
         if _kind(was) != _kind(now):
             yield breaking("TYPE_CHANGED_KIND", name, f"was {_kind(was)} and is {_kind(now)} now.")
             continue
@@ -94,7 +94,7 @@ def _types(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
                 yield from _fields(was, now)
                 yield from _interfaces(was, now)
             case GraphQLInputObjectType(), GraphQLInputObjectType():
-                yield from input_fields(was, now)
+                yield from input_field_changes(was, now)
             case GraphQLEnumType(), GraphQLEnumType():
                 yield from _values(was, now, is_returned=name in returned_names)
             case GraphQLUnionType(), GraphQLUnionType():
@@ -104,7 +104,7 @@ def _types(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
 
 
 def _own_types(schema: GraphQLSchema) -> dict[str, GraphQLNamedType]:
-    """The types without those that every schema has, or has where something is of them."""
+    """Return the types that the schema itself defines: no introspection types, no built-in scalars."""
     return {
         name: type_
         for name, type_ in schema.type_map.items()
@@ -113,7 +113,7 @@ def _own_types(schema: GraphQLSchema) -> dict[str, GraphQLNamedType]:
 
 
 def _returned_names(schema: GraphQLSchema) -> set[str]:
-    """The names of the types that some field is of."""
+    """Return the names of the types that fields return."""
     return {
         get_named_type(field.type).name
         for type_ in schema.type_map.values()
@@ -141,19 +141,19 @@ def _kind(type_: GraphQLNamedType) -> str:
 def _fields(old: _Composite, new: _Composite) -> Iterator[Change]:
     removed, added, kept = compare(old.fields, new.fields)
     for name, field in removed.items():
-        yield breaking("FIELD_REMOVED", f"{old.name}.{name}", removal(field))
+        yield breaking("FIELD_REMOVED", f"{old.name}.{name}", removal_text(field))
     for name in added:
         yield safe("FIELD_ADDED", f"{old.name}.{name}", "was added.")
     for name, (was, now) in kept.items():
         coordinate = f"{old.name}.{name}"
-        yield from arguments(coordinate, was, now)
-        if not gives_the_same(was.type, now.type):
+        yield from argument_changes(coordinate, was, now)
+        if not is_output_compatible(was.type, now.type):
             yield breaking("FIELD_CHANGED_KIND", coordinate, f"was {was.type} and is {now.type} now.")
         elif str(was.type) != str(now.type):
             yield safe("FIELD_CHANGED_KIND_SAFE", coordinate, f"was {was.type} and is {now.type} now.")
         yield from _price(coordinate, was, now)
-        yield from deprecation(coordinate, was, now)
-        yield from description(coordinate, was, now)
+        yield from deprecation_changes(coordinate, was, now)
+        yield from description_changes(coordinate, was, now)
 
 
 def _interfaces(old: _Composite, new: _Composite) -> Iterator[Change]:
@@ -168,8 +168,8 @@ def _interfaces(old: _Composite, new: _Composite) -> Iterator[Change]:
 def _members(old: GraphQLUnionType, new: GraphQLUnionType) -> Iterator[Change]:
     was, now = ({member.name for member in union.types} for union in (old, new))
     for name in was - now:
-        says = f"no longer has the member {name}."
-        yield breaking("TYPE_REMOVED_FROM_UNION", old.name, says, within(name, old.name))
+        text = f"no longer has the member {name}."
+        yield breaking("TYPE_REMOVED_FROM_UNION", old.name, text, within(name, old.name))
     for name in now - was:
         yield dangerous("TYPE_ADDED_TO_UNION", old.name, f"has a new member, {name}.", returned(old.name))
 
@@ -178,20 +178,20 @@ def _values(old: GraphQLEnumType, new: GraphQLEnumType, *, is_returned: bool) ->
     removed, added, kept = compare(old.values, new.values)
     for name, value in removed.items():
         coordinate = f"{old.name}.{name}"
-        yield breaking("VALUE_REMOVED_FROM_ENUM", coordinate, removal(value), coordinate, returned(old.name))
+        yield breaking("VALUE_REMOVED_FROM_ENUM", coordinate, removal_text(value), coordinate, returned(old.name))
     for name in added:
         if is_returned:
-            says = "was added: clients may not know what to do with it."
-            yield dangerous("VALUE_ADDED_TO_ENUM", f"{old.name}.{name}", says, returned(old.name))
+            text = "was added: clients may not know what to do with it."
+            yield dangerous("VALUE_ADDED_TO_ENUM", f"{old.name}.{name}", text, returned(old.name))
         else:
             yield safe("VALUE_ADDED_TO_ENUM", f"{old.name}.{name}", "was added; no field returns it.")
     for name, (was, now) in kept.items():
-        yield from deprecation(f"{old.name}.{name}", was, now)
-        yield from description(f"{old.name}.{name}", was, now)
+        yield from deprecation_changes(f"{old.name}.{name}", was, now)
+        yield from description_changes(f"{old.name}.{name}", was, now)
 
 
 def _specified_by(old: GraphQLScalarType, new: GraphQLScalarType) -> Iterator[Change]:
-    """The URL is not to change once it is there: https://spec.graphql.org/draft/#sec-Scalars.Custom-Scalars."""
+    """Compare the URLs of `@specifiedBy`, which must not change once set: https://spec.graphql.org/draft/#sec-Scalars.Custom-Scalars."""
     was, now = old.specified_by_url, new.specified_by_url
     if was is None and now is not None:
         yield safe("SPECIFIED_BY_ADDED", old.name, f"is specified by {now} now.")
@@ -209,33 +209,33 @@ def _directives(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
         yield safe("DIRECTIVE_ADDED", f"@{name}", "was added.")
     for name, (was, now) in kept.items():
         coordinate = f"@{name}"
-        yield from arguments(coordinate, was, now)
+        yield from argument_changes(coordinate, was, now)
         if was.is_repeatable and not now.is_repeatable:
             yield breaking("DIRECTIVE_REPEATABLE_REMOVED", coordinate, "may no longer be repeated.")
         elif now.is_repeatable and not was.is_repeatable:
             yield safe("DIRECTIVE_REPEATABLE_ADDED", coordinate, "may be repeated now.")
-        places, places_now = ({place.name for place in directive.locations} for directive in (was, now))
-        for place in places - places_now:
-            yield breaking("DIRECTIVE_LOCATION_REMOVED", coordinate, f"may no longer stand on {place}.")
-        for place in places_now - places:
-            yield safe("DIRECTIVE_LOCATION_ADDED", coordinate, f"may stand on {place} now.")
-        yield from deprecation(coordinate, was, now)
-        yield from description(coordinate, was, now)
+        locations, locations_now = ({location.name for location in directive.locations} for directive in (was, now))
+        for location in locations - locations_now:
+            yield breaking("DIRECTIVE_LOCATION_REMOVED", coordinate, f"may no longer stand on {location}.")
+        for location in locations_now - locations:
+            yield safe("DIRECTIVE_LOCATION_ADDED", coordinate, f"may stand on {location} now.")
+        yield from deprecation_changes(coordinate, was, now)
+        yield from description_changes(coordinate, was, now)
 
 
 def _own_directives(schema: GraphQLSchema) -> dict[str, GraphQLDirective]:
-    """The directives without those of the specification, which a schema's text need not have."""
+    """Return the directives except those of the specification, which SDL may omit."""
     return {each.name: each for each in schema.directives if not is_specified_directive(each)}
 
 
 def _price(coordinate: str, old: GraphQLField, new: GraphQLField) -> Iterator[Change]:
     is_list = isinstance(get_nullable_type(old.type), GraphQLList)
     was, now = field_price(old.ast_node), field_price(new.ast_node)
-    says = f"{now or 'it is free'}; it was {was or 'free'}."
-    match difference(was, now, is_list=is_list):
+    text = f"{now or 'it is free'}; it was {was or 'free'}."
+    match compare_prices(was, now, is_list=is_list):
         case "dearer":
-            yield dangerous("UPSTREAM_DEARER", coordinate, f"got dearer: {says}")
+            yield dangerous("UPSTREAM_DEARER", coordinate, f"got dearer: {text}")
         case "cheaper":
-            yield safe("UPSTREAM_CHEAPER", coordinate, f"got cheaper: {says}")
+            yield safe("UPSTREAM_CHEAPER", coordinate, f"got cheaper: {text}")
         case "reworded":
-            yield safe("UPSTREAM_REWORDED", coordinate, f"costs the same, said otherwise: {says}")
+            yield safe("UPSTREAM_REWORDED", coordinate, f"costs the same, said otherwise: {text}")

@@ -1,4 +1,4 @@
-"""What a field costs upstream, read from its `@upstream` in a schema's text, and which of two prices is the dearer one."""
+"""The upstream cost that a field declares with `@upstream` in SDL, and the comparison of two of them."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from typing import Literal
 
 from graphql import FieldDefinitionNode, value_from_ast_untyped
 
-__all__ = ["FieldPrice", "difference", "field_price"]
+__all__ = ["FieldPrice", "compare_prices", "field_price"]
 
 _UNITS = ("OPERATION", "CONVERSATION", "ITEM", "PARENT", "PAGE")
-"""What a price can be for, the cheapest first: conversations have many records, and what has pages has one at least."""
+"""Units of a price, the cheapest first: a conversation has many records, and a list at least one page."""
 
 _ONE_PAGE = 10**9
-"""The size of a page that holds everything."""
+"""The page size of a list that is not paginated."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldPrice:
-    """So many upstream calls per unit; none when it is `skipped`."""
+    """The arguments of `@upstream`: upstream calls per unit, none when the condition `skipped` holds."""
 
     calls: int
     per: str
+    """One of the schema's units, such as `PAGE`."""
     page_size: int | None
+    """Records a page."""
     skipped: str | None
+    """In words."""
 
     def __str__(self) -> str:
         calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
@@ -33,7 +36,7 @@ class FieldPrice:
 
 
 def field_price(field: FieldDefinitionNode | None) -> FieldPrice | None:
-    """What the field's `@upstream` says, or None where it costs nothing."""
+    """Return the price in a field's `@upstream`; None if it has none, and so costs nothing."""
     for directive in (field.directives or ()) if field is not None else ():
         if directive.name.value == "upstream":
             given = {each.name.value: value_from_ast_untyped(each.value) for each in directive.arguments or ()}
@@ -43,13 +46,13 @@ def field_price(field: FieldDefinitionNode | None) -> FieldPrice | None:
     return None
 
 
-def difference(
+def compare_prices(
     old: FieldPrice | None, new: FieldPrice | None, *, is_list: bool
 ) -> Literal["same", "dearer", "cheaper", "reworded"]:
-    """How a field's new price stands to its old one: dearer where it can be so in any way, cheaper where it is in one.
+    """Compare a field's new price with its old one: dearer if any argument is, else cheaper if any argument is.
 
-    `is_list` tells that the field leads to many records, so that a call per item is the dearest of all. What one condition
-    for being skipped is to another cannot be told, and counts as other words for the same.
+    `is_list` is true for a field that returns many records, where a call per item is the dearest unit. Two conditions for
+    skipping cannot be compared: a change of one alone is `reworded`.
     """
     if old is None or new is None:
         return "same" if old is new else "dearer" if old is None else "cheaper"

@@ -1,4 +1,4 @@
-"""What changed in what clients pass: arguments of fields and directives, and the fields of input objects."""
+"""Changes of inputs: arguments of fields and directives, and fields of input object types."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ from gateway.contract.schema.change import (
     breaking,
     compare,
     dangerous,
-    deprecation,
-    description,
-    left_out,
-    maybe_null,
-    removal,
+    deprecation_changes,
+    description_changes,
+    is_input_compatible,
+    nullable,
+    omitted,
+    removal_text,
     safe,
-    takes_the_same,
 )
 
-__all__ = ["arguments", "input_fields"]
+__all__ = ["argument_changes", "input_field_changes"]
 
 _Input = GraphQLArgument | GraphQLInputField
 _HasArguments = GraphQLField | GraphQLDirective
 
 
-def arguments(owner: str, old: _HasArguments, new: _HasArguments) -> Iterator[Change]:
-    """What changed in the arguments of the field or directive at a coordinate."""
+def argument_changes(owner: str, old: _HasArguments, new: _HasArguments) -> Iterator[Change]:
+    """Compare the arguments of the field or directive at the coordinate `owner`."""
     kind = "DIRECTIVE_ARG" if isinstance(old, GraphQLDirective) else "ARG"
     removed, added, kept = compare(old.args, new.args)
     for name, argument in removed.items():
-        yield breaking(f"{kind}_REMOVED", f"{owner}({name}:)", removal(argument))
+        yield breaking(f"{kind}_REMOVED", f"{owner}({name}:)", removal_text(argument))
     for name, argument in added.items():
         yield _added(kind, f"{owner}({name}:)", argument, owner)
     for name, (was, now) in kept.items():
         yield from _input(f"{owner}({name}:)", was, now, type_kind="ARG", default_kind="ARG")
 
 
-def input_fields(old: GraphQLInputObjectType, new: GraphQLInputObjectType) -> Iterator[Change]:
-    """What changed in the fields of an input object type."""
+def input_field_changes(old: GraphQLInputObjectType, new: GraphQLInputObjectType) -> Iterator[Change]:
+    """Compare the fields of an input object type."""
     removed, added, kept = compare(old.fields, new.fields)
     for name, field in removed.items():
-        yield breaking("FIELD_REMOVED", f"{old.name}.{name}", removal(field))
+        yield breaking("FIELD_REMOVED", f"{old.name}.{name}", removal_text(field))
     for name, field in added.items():
         yield _added("INPUT_FIELD", f"{old.name}.{name}", field, old.name)
     for name, (was, now) in kept.items():
@@ -66,54 +66,54 @@ def input_fields(old: GraphQLInputObjectType, new: GraphQLInputObjectType) -> It
         yield safe("ONE_OF_REMOVED", old.name, "is no longer @oneOf: it takes any of its fields.")
 
 
-def _added(kind: str, coordinate: str, thing: _Input, owner: str) -> Change:
-    if _is_required(thing):
+def _added(kind: str, coordinate: str, element: _Input, owner: str) -> Change:
+    if _is_required(element):
         return breaking(f"REQUIRED_{kind}_ADDED", coordinate, "was added, and is required.", owner)
-    says = "was added, and may be left out."
+    text = "was added, and may be left out."
     if kind == "DIRECTIVE_ARG":
-        return safe(f"OPTIONAL_{kind}_ADDED", coordinate, says)
-    return dangerous(f"OPTIONAL_{kind}_ADDED", coordinate, says, owner)
+        return safe(f"OPTIONAL_{kind}_ADDED", coordinate, text)
+    return dangerous(f"OPTIONAL_{kind}_ADDED", coordinate, text, owner)
 
 
 def _input(coordinate: str, old: _Input, new: _Input, *, type_kind: str, default_kind: str) -> Iterator[Change]:
-    """Changes of an argument, or of an input object's field."""
+    """Compare an argument, or a field of an input object type."""
     was_required, is_required = _is_required(old), _is_required(new)
     types = f"was {old.type} and is {new.type} now"
-    if not takes_the_same(old.type, new.type):
-        is_stricter = takes_the_same(get_nullable_type(old.type), get_nullable_type(new.type))
-        touches = [maybe_null(coordinate) if is_stricter else coordinate]
+    if not is_input_compatible(old.type, new.type):
+        is_stricter = is_input_compatible(get_nullable_type(old.type), get_nullable_type(new.type))
+        affects = [nullable(coordinate) if is_stricter else coordinate]
         if is_required and not was_required:
             types += "; it is required"
-            touches.append(left_out(coordinate))
-        yield breaking(f"{type_kind}_CHANGED_KIND", coordinate, f"{types}.", *touches)
+            affects.append(omitted(coordinate))
+        yield breaking(f"{type_kind}_CHANGED_KIND", coordinate, f"{types}.", *affects)
     elif str(old.type) != str(new.type):
         yield safe(f"{type_kind}_CHANGED_KIND_SAFE", coordinate, f"{types}.")
     yield from _default(coordinate, old, new, default_kind)
-    yield from deprecation(coordinate, old, new)
-    yield from description(coordinate, old, new)
+    yield from deprecation_changes(coordinate, old, new)
+    yield from description_changes(coordinate, old, new)
 
 
 def _default(coordinate: str, old: _Input, new: _Input, kind: str) -> Iterator[Change]:
     was, now = get_default_value_ast(old), get_default_value_ast(new)
     is_other_type = get_named_type(old.type).name != get_named_type(new.type).name
     if is_other_type or (was is None and now is None):
-        return  # A default of another type is another one; the change of the type tells as much.
+        return  # With another type the default changes too; the type's change is reported.
     if was is None and now is not None:
-        says = f"has the default {print_ast(now)} now; it had none."
+        text = f"has the default {print_ast(now)} now; it had none."
         if _is_required(old):
-            yield safe(f"{kind}_DEFAULT_VALUE_ADDED", coordinate, f"{says[:-1]}, and was required.")
+            yield safe(f"{kind}_DEFAULT_VALUE_ADDED", coordinate, f"{text[:-1]}, and was required.")
         else:
-            yield dangerous(f"{kind}_DEFAULT_VALUE_ADDED", coordinate, says, left_out(coordinate))
+            yield dangerous(f"{kind}_DEFAULT_VALUE_ADDED", coordinate, text, omitted(coordinate))
     elif was is not None and now is None:
-        says = f"lost its default, {print_ast(was)}"
+        text = f"lost its default, {print_ast(was)}"
         if not _is_required(new):
-            yield dangerous(f"{kind}_DEFAULT_VALUE_CHANGE", coordinate, f"{says}.", left_out(coordinate))
-        elif takes_the_same(old.type, new.type):  # Otherwise the change of the type has told it.
-            yield breaking(f"{kind}_BECAME_REQUIRED", coordinate, f"{says}, and is required now.", left_out(coordinate))
+            yield dangerous(f"{kind}_DEFAULT_VALUE_CHANGE", coordinate, f"{text}.", omitted(coordinate))
+        elif is_input_compatible(old.type, new.type):  # Otherwise the type's change is reported.
+            yield breaking(f"{kind}_BECAME_REQUIRED", coordinate, f"{text}, and is required now.", omitted(coordinate))
     elif was is not None and now is not None and value_from_ast_untyped(was) != value_from_ast_untyped(now):
-        says = f"has the default {print_ast(now)} now; it was {print_ast(was)}."
-        yield dangerous(f"{kind}_DEFAULT_VALUE_CHANGE", coordinate, says, left_out(coordinate))
+        text = f"has the default {print_ast(now)} now; it was {print_ast(was)}."
+        yield dangerous(f"{kind}_DEFAULT_VALUE_CHANGE", coordinate, text, omitted(coordinate))
 
 
-def _is_required(thing: _Input) -> bool:
-    return is_required_argument(thing) if isinstance(thing, GraphQLArgument) else is_required_input_field(thing)
+def _is_required(element: _Input) -> bool:
+    return is_required_argument(element) if isinstance(element, GraphQLArgument) else is_required_input_field(element)

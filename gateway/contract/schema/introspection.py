@@ -1,4 +1,4 @@
-"""A schema asked of a running server, by introspection over HTTP, and what such an answer does not tell."""
+"""Introspection of a running server over HTTP: https://spec.graphql.org/draft/#sec-Introspection."""
 
 from __future__ import annotations
 
@@ -13,21 +13,24 @@ from graphql import get_introspection_query
 
 from gateway.contract import CheckError
 
-__all__ = ["introspect", "shown", "untold_by"]
+__all__ = ["introspect", "not_compared", "redacted_url"]
 
-_SECONDS = 30
-_LARGEST_BYTES = 64 * 1024 * 1024
+_TIMEOUT_SECONDS = 30
+_MAX_BYTES = 64 * 1024 * 1024
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A token is for the address that was given, and for no other."""
+    """Follows no redirect, so that the token is sent to no other address."""
 
     def redirect_request(self, *_: object) -> None:
         return None
 
 
 def introspect(url: str, token: str | None) -> dict[str, Any]:
-    """The `data` of the server's answer to the fullest introspection query that it takes; raises `CheckError`."""
+    """Send the most detailed introspection query that the server supports, and return the response's `data`.
+
+    `token` is the bearer token, if any. Raises `CheckError` if the server cannot be reached, or does not return its schema.
+    """
     try:
         is_address = bool(urlsplit(url).hostname)
     except ValueError:
@@ -41,27 +44,27 @@ def introspect(url: str, token: str | None) -> dict[str, Any]:
         "input_value_deprecation": True,
     }
     refusal = ""
-    for options in ({**newest, "one_of": True}, newest, {}):  # Older servers do not know what later versions added.
-        answer = _ask(url, token, get_introspection_query(**options))
+    for options in ({**newest, "one_of": True}, newest, {}):  # Older servers lack what later specifications added.
+        answer = _post(url, token, get_introspection_query(**options))
         data = answer.get("data")
         if isinstance(data, dict) and data.get("__schema"):
             return data
         refusal = _first_message(answer)
     raise CheckError(
-        f"{shown(url)} does not tell its schema: {refusal} Is introspection off there (GATEWAY_INTROSPECTION=0)? "
+        f"{redacted_url(url)} does not tell its schema: {refusal} Is introspection off there (GATEWAY_INTROSPECTION=0)? "
         "Then compare with the file or the revision that it was made from."
     )
 
 
-def untold_by(introspection: dict[str, Any]) -> frozenset[str]:
-    """Beginnings of the kinds of change that cannot be told from this answer: of prices never, of others if not asked for.
+def not_compared(introspection: dict[str, Any]) -> frozenset[str]:
+    """Return the prefixes of the kinds of change that this introspection result cannot show.
 
-    Servers leave out arguments that are deprecated, unless they are asked for them.
+    It never has prices, and servers omit deprecated arguments unless the query includes them.
     """
     schema = introspection["__schema"]
     types, directives = schema["types"], schema["directives"]
     inputs = [each for type_ in types for field in type_.get("fields") or () for each in field["args"]]
-    told = {
+    is_included = {
         "DEPRECATED_INPUT": not inputs or any("isDeprecated" in each for each in inputs),
         "DESCRIPTION": any("description" in each for each in types),
         "SCHEMA_DESCRIPTION": "description" in schema,
@@ -70,24 +73,24 @@ def untold_by(introspection: dict[str, Any]) -> frozenset[str]:
         "DIRECTIVE_REPEATABLE": any("isRepeatable" in each for each in directives),
         "UPSTREAM": False,
     }
-    return frozenset(kind for kind, is_told in told.items() if not is_told)
+    return frozenset(kind for kind, is_there in is_included.items() if not is_there)
 
 
-def shown(url: str) -> str:
-    """The address without what may be secret in it."""
+def redacted_url(url: str) -> str:
+    """Remove the user information, the query and the fragment from a URL, since they may be secret."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _ask(url: str, token: str | None, query: str) -> dict[str, Any]:
-    name = shown(url)
+def _post(url: str, token: str | None, query: str) -> dict[str, Any]:
+    name = redacted_url(url)
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     if token:
         headers["Authorization"] = f"Bearer {token}"
     try:
         request = urllib.request.Request(url, json.dumps({"query": query}).encode(), headers)
-        with urllib.request.build_opener(_NoRedirects).open(request, timeout=_SECONDS) as response:
-            body = response.read(_LARGEST_BYTES + 1)
+        with urllib.request.build_opener(_NoRedirects).open(request, timeout=_TIMEOUT_SECONDS) as response:
+            body = response.read(_MAX_BYTES + 1)
     except urllib.error.HTTPError as error:
         with error:
             if error.code in {401, 403}:
@@ -100,15 +103,15 @@ def _ask(url: str, token: str | None, query: str) -> dict[str, Any]:
                 raise CheckError(
                     f"{name} is no GraphQL endpoint ({error.code}). A gateway's address ends in /graphql."
                 ) from None
-            body = error.read(_LARGEST_BYTES + 1)  # An error of GraphQL may come with any status.
+            body = error.read(_MAX_BYTES + 1)  # GraphQL errors may have any status.
     except (OSError, HTTPException):
         raise CheckError(f"{name} cannot be reached. Is the gateway running?") from None
     except ValueError:
         raise CheckError(
             f"{name} cannot be asked: the address or the token has characters that cannot be sent."
         ) from None
-    if len(body) > _LARGEST_BYTES:
-        raise CheckError(f"{name} answers with more than {_LARGEST_BYTES} bytes: is it a GraphQL endpoint?")
+    if len(body) > _MAX_BYTES:
+        raise CheckError(f"{name} answers with more than {_MAX_BYTES} bytes: is it a GraphQL endpoint?")
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):

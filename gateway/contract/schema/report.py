@@ -1,4 +1,4 @@
-"""What came of a check of schemas, as people, programs and GitHub read it."""
+"""The report of a check of schemas, as text for people, as JSON, and as GitHub annotations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.contract.github import workflow_command
-from gateway.contract.operations.gather import ClientOperation
+from gateway.contract.operations.client_operations import ClientOperation
 from gateway.contract.schema.change import Change, Criticality
 from gateway.contract.schema.check import SchemaReport
 
@@ -15,7 +15,7 @@ __all__ = ["as_json", "github_lines", "text_lines"]
 
 _LEVELS = {Criticality.BREAKING: "error", Criticality.DANGEROUS: "warning", Criticality.SAFE: "notice"}
 
-_UNTOLD = {
+_NOT_COMPARED = {
     "DEPRECATED_INPUT": "deprecated arguments, which may be missing in it",
     "DESCRIPTION": "descriptions",
     "DIRECTIVE_REPEATABLE": "whether directives are repeatable",
@@ -27,20 +27,20 @@ _UNTOLD = {
 
 
 def text_lines(report: SchemaReport) -> Iterator[str]:
-    """All of it for people; descriptions that changed are counted."""
+    """Yield the whole report as text; changed descriptions are only counted."""
     for criticality in Criticality:
         changes = [change for change in report.changes if change.criticality is criticality]
-        told = [change for change in changes if not _is_description(change)]
+        listed = [change for change in changes if not _is_description(change)]
         if changes:
             yield f"{criticality.capitalize()}:"
-        for change in told:
+        for change in listed:
             yield f"  {change.message}"
-            touched = _touched(report, change)
-            yield from (f"    {_line(operation)}" for operation in touched or ())
-            if touched == []:
+            affected = _affected(report, change)
+            yield from (f"    {_line(operation)}" for operation in affected or ())
+            if affected == []:
                 yield "    It touches no operation."
-        if len(told) < len(changes):
-            yield f"  {_count(len(changes) - len(told), 'description')} changed."
+        if len(listed) < len(changes):
+            yield f"  {_count(len(changes) - len(listed), 'description')} changed."
         if changes:
             yield ""
     yield from _operations(report)
@@ -48,7 +48,7 @@ def text_lines(report: SchemaReport) -> Iterator[str]:
 
 
 def as_json(report: SchemaReport) -> str:
-    """All of it for programs."""
+    """Return the whole report as JSON text."""
     impact, failing = report.impact, set(report.failing)
     content: dict[str, Any] = {
         "old": report.old,
@@ -56,7 +56,7 @@ def as_json(report: SchemaReport) -> str:
         "fails": report.fails,
         "counts": {criticality.value: report.count(criticality) for criticality in Criticality},
         "changes": [_change(report, change, fails=change in failing) for change in report.changes],
-        "notCompared": [_UNTOLD[kind] for kind in report.untold],
+        "notCompared": [_NOT_COMPARED[kind] for kind in report.not_compared],
         "operations": None,
     }
     if impact is not None:
@@ -72,27 +72,27 @@ def as_json(report: SchemaReport) -> str:
 
 
 def github_lines(report: SchemaReport) -> Iterator[str]:
-    """A line for each change, or for each operation that it touches, and for what is wrong with operations.
+    """Yield a workflow command for each change or affected operation, and for each problem of an operation.
 
-    Descriptions are left out.
+    Changed descriptions are omitted.
     """
     for change in report.changes:
         if _is_description(change):
             continue
         level, title = _LEVELS[change.criticality], f"{change.criticality.capitalize()}: {change.coordinate}"
-        touched = _touched(report, change)
-        for operation in touched or ():
+        affected = _affected(report, change)
+        for operation in affected or ():
             yield workflow_command(
-                level, f"{change.message} It touches {operation.label}.", operation.place, title=title
+                level, f"{change.message} It touches {operation.label}.", operation.location, title=title
             )
-        if not touched:
-            words = " It touches no operation." if touched == [] else ""
-            yield workflow_command(level, change.message + words, title=title)
+        if not affected:
+            suffix = " It touches no operation." if affected == [] else ""
+            yield workflow_command(level, change.message + suffix, title=title)
     if report.impact is not None:
         for problem in sorted({each for _, problems in report.impact.broken for each in problems}):
-            yield workflow_command("error", problem.message, problem.place, title="Does not fit the new schema")
+            yield workflow_command("error", problem.message, problem.location, title="Does not fit the new schema")
         for problem in report.impact.unchecked:
-            yield workflow_command("warning", problem.message, problem.place, title="Not checked")
+            yield workflow_command("warning", problem.message, problem.location, title="Not checked")
     yield from _closing(report)
 
 
@@ -100,9 +100,9 @@ def _is_description(change: Change) -> bool:
     return change.kind.endswith("DESCRIPTION_CHANGED")
 
 
-def _touched(report: SchemaReport, change: Change) -> list[ClientOperation] | None:
-    """The operations that a change touches, or None where that was not looked for."""
-    return report.impact.touched.get(change) if report.impact is not None else None
+def _affected(report: SchemaReport, change: Change) -> list[ClientOperation] | None:
+    """Return the operations that a change affects; None if no operations were checked for it."""
+    return report.impact.affected.get(change) if report.impact is not None else None
 
 
 def _operations(report: SchemaReport) -> Iterator[str]:
@@ -121,8 +121,9 @@ def _operations(report: SchemaReport) -> Iterator[str]:
 
 
 def _closing(report: SchemaReport) -> Iterator[str]:
-    if report.untold:
-        yield f"Not compared, as introspection does not tell it: {', '.join(_UNTOLD[kind] for kind in report.untold)}."
+    if report.not_compared:
+        missing = ", ".join(_NOT_COMPARED[kind] for kind in report.not_compared)
+        yield f"Not compared, as introspection does not tell it: {missing}."
     breaking, dangerous, safe = (report.count(criticality) for criticality in Criticality)
     counts = f"{breaking} breaking, {dangerous} dangerous and {_count(safe, 'safe change')}"
     yield f"{counts if report.changes else 'No changes'} from {report.old} to {report.new}."
@@ -132,28 +133,28 @@ def _closing(report: SchemaReport) -> Iterator[str]:
         if report.only_used and not report.impact.is_certain:
             why = "not all operations could be checked" if report.impact.unchecked else "there are no operations"
             yield f"Changes that touch none count as well, since {why}."
-    yield f"The check fails (--fail-on {report.bound})." if report.fails else "The check passes."
+    yield f"The check fails (--fail-on {report.fail_on})." if report.fails else "The check passes."
 
 
 def _line(operation: ClientOperation) -> str:
-    return f"{operation.place.path}:{operation.place.line} {operation.label}"
+    return f"{operation.location.path}:{operation.location.line} {operation.label}"
 
 
 def _change(report: SchemaReport, change: Change, *, fails: bool) -> dict[str, Any]:
-    touched = _touched(report, change)
+    affected = _affected(report, change)
     return {
         "criticality": change.criticality,
         "kind": change.kind,
         "coordinate": change.coordinate,
         "message": change.message,
         "fails": fails,
-        "touches": [_operation(each) for each in touched] if touched is not None else None,
+        "touches": [_operation(each) for each in affected] if affected is not None else None,
     }
 
 
 def _operation(operation: ClientOperation) -> dict[str, Any]:
-    return {"name": operation.name, "file": str(operation.place.path), "line": operation.place.line}
+    return {"name": operation.name, "file": str(operation.location.path), "line": operation.location.line}
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,6 +1,6 @@
-"""Where a schema comes from: a file, a running gateway, a revision in git, or this package.
+"""Schemas from files, URLs, git revisions, and this package.
 
-No server is imported, and what asks over the network is imported only when it is to ask.
+Imports no server; the HTTP client is imported only for a URL.
 """
 
 from __future__ import annotations
@@ -28,26 +28,28 @@ from graphql.validation.validate import validate_sdl
 
 from gateway.contract import CheckError
 
-__all__ = ["Source", "read_source"]
+__all__ = ["SchemaSource", "read_source"]
 
 _GIT_PATH = "schema.graphql"
-_MOST_ERRORS = 10
+_ERRORS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """A schema, and where it is from."""
+class SchemaSource:
+    """A schema and its origin."""
 
     name: str
+    """The origin, to show to people."""
     schema: GraphQLSchema
-    untold: frozenset[str] = frozenset()
-    """Beginnings of the kinds of change that cannot be seen in it."""
+    not_compared: frozenset[str] = frozenset()
+    """Prefixes of the kinds of change that it cannot show."""
 
 
-def read_source(where: str | None, token: str | None) -> Source:
-    """The schema at a file, at `-` for standard input, at a URL, or at `git:REV[:PATH]`; by default this package's own.
+def read_source(where: str | None, token: str | None) -> SchemaSource:
+    """Read the schema in a file, from standard input (`-`), at a URL, or at `git:REV[:PATH]`; None is this package's own.
 
-    A file holds SDL, or the result of an introspection query as JSON; `token` is for a URL. Raises `CheckError`.
+    A file holds SDL, or an introspection result as JSON; `token` is the bearer token for a URL.
+    Raises `CheckError` if there is no readable and valid schema.
     """
     if where is None:
         from gateway.graph.schema import print_schema
@@ -80,7 +82,7 @@ def _decoded(name: str, content: bytes) -> str:
 
 
 def _in_git(where: str) -> bytes:
-    """The content of `git:REV:PATH`, whose path is from the repository's top."""
+    """Return the content of `git:REV:PATH`; the path is relative to the repository's root."""
     revision, _, path = where.removeprefix("git:").partition(":")
     path = path or _GIT_PATH
     if not revision or revision.startswith("-"):
@@ -112,36 +114,36 @@ def _first_line(output: bytes) -> str:
     return (output.decode(errors="replace").strip().splitlines() or ["nothing"])[0]
 
 
-def _from_url(url: str, token: str | None) -> Source:
-    from gateway.contract.schema.introspection import introspect, shown
+def _from_url(url: str, token: str | None) -> SchemaSource:
+    from gateway.contract.schema.introspection import introspect, redacted_url
 
-    answer = introspect(url, token)
-    return _from_introspection(shown(url), answer)
+    result = introspect(url, token)
+    return _from_introspection(redacted_url(url), result)
 
 
-def _from_text(name: str, text: str) -> Source:
-    """A schema in SDL, or as JSON."""
+def _from_text(name: str, text: str) -> SchemaSource:
+    """Read SDL, or an introspection result as JSON."""
     stripped = text.strip()
     if not stripped:
         raise CheckError(f"{name} is empty.")
     try:
         if not stripped.startswith("{"):
-            return Source(name, _from_sdl(name, text))
-        answer = json.loads(text)
+            return SchemaSource(name, _from_sdl(name, text))
+        result = json.loads(text)
     except RecursionError:
         raise CheckError(f"{name} is nested too deeply to be a schema.") from None
     except ValueError:
         raise CheckError(f"{name} is neither SDL nor JSON: a schema is wanted, not an operation.") from None
-    return _from_introspection(name, answer)
+    return _from_introspection(name, result)
 
 
-def _from_introspection(name: str, answer: dict[str, Any]) -> Source:
-    """A schema from the whole answer to an introspection query, or from its `data`."""
-    from gateway.contract.schema.introspection import untold_by
+def _from_introspection(name: str, result: dict[str, Any]) -> SchemaSource:
+    """Build a schema from the response to an introspection query, or from its `data`."""
+    from gateway.contract.schema.introspection import not_compared
 
-    introspection: Any = answer.get("data", answer)
+    introspection: Any = result.get("data", result)
     try:
-        return Source(name, build_client_schema(introspection, assume_valid=True), untold_by(introspection))
+        return SchemaSource(name, build_client_schema(introspection, assume_valid=True), not_compared(introspection))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError, GraphQLError):
         raise CheckError(f"{name} is JSON, and not the result of an introspection query, or not all of it.") from None
 
@@ -153,27 +155,27 @@ def _from_sdl(name: str, text: str) -> GraphQLSchema:
         raise CheckError(_located(name, error)) from None
     for definition in document.definitions:
         if isinstance(definition, ExecutableDefinitionNode):
-            what = GraphQLError("This is an operation or a fragment; a schema is wanted.", definition)
-            raise CheckError(_located(name, what))
+            wrong = GraphQLError("This is an operation or a fragment; a schema is wanted.", definition)
+            raise CheckError(_located(name, wrong))
     declared = {directive.name for directive in specified_directives} | {
         definition.name.value for definition in document.definitions if isinstance(definition, DirectiveDefinitionNode)
     }
-    errors = [error for error in validate_sdl(document) if not _is_of_unknown_directive(error, declared)]
+    errors = [error for error in validate_sdl(document) if not _is_undeclared_directive(error, declared)]
     if not errors:
         schema = build_ast_schema(document, assume_valid_sdl=True)
         errors = validate_schema(schema)
     if errors:
-        more = [f"{name}: and {len(errors) - _MOST_ERRORS} more."] if len(errors) > _MOST_ERRORS else []
-        raise CheckError("\n".join([*(_located(name, error) for error in errors[:_MOST_ERRORS]), *more]))
+        more = [f"{name}: and {len(errors) - _ERRORS_SHOWN} more."] if len(errors) > _ERRORS_SHOWN else []
+        raise CheckError("\n".join([*(_located(name, error) for error in errors[:_ERRORS_SHOWN]), *more]))
     return schema
 
 
-def _is_of_unknown_directive(error: GraphQLError, declared: set[str]) -> bool:
-    """Servers apply directives that the text does not declare, such as those of a federation; they mean nothing here."""
+def _is_undeclared_directive(error: GraphQLError, declared: set[str]) -> bool:
+    """Whether the error concerns a directive that the SDL applies and does not declare, as in a federation's subgraph."""
     node = error.nodes[0] if error.nodes else None
     return isinstance(node, DirectiveNode) and node.name.value not in declared
 
 
 def _located(name: str, error: GraphQLError) -> str:
-    where = "".join(f":{place.line}:{place.column}" for place in (error.locations or [])[:1])
-    return f"{name}{where}: {' '.join(error.message.split())}"
+    position = "".join(f":{each.line}:{each.column}" for each in (error.locations or [])[:1])
+    return f"{name}{position}: {' '.join(error.message.split())}"

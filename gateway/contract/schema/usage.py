@@ -1,4 +1,4 @@
-"""What an operation relies on in a schema: what it selects, passes, leaves out and spreads, as marks that a change touches."""
+"""How operations use a schema: what they select, pass, omit and spread, in the terms in which changes say what they affect."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ from graphql import (
     type_from_ast,
 )
 
-from gateway.contract.schema.change import left_out, maybe_null, returned, within
+from gateway.contract.schema.change import nullable, omitted, returned, within
 
-__all__ = ["marks_of"]
+__all__ = ["usages"]
 
 _Input = GraphQLArgument | GraphQLInputField
 
 
-def marks_of(schema: GraphQLSchema, document: DocumentNode) -> frozenset[str]:
-    """The marks of the operations in a document: coordinates, and those that `gateway.contract.schema.change` makes of them.
+def usages(schema: GraphQLSchema, document: DocumentNode) -> frozenset[str]:
+    """Return the usages of a document's operations: schema coordinates, and those that `gateway.contract.schema.change` adds.
 
-    The document must be valid for the schema. A field of an interface counts as that of each type that can be there too; a
-    variable counts as all that could be passed with it.
+    The document must be valid for the schema. A field of an interface is also a usage of that field on every possible type;
+    a variable is a usage of every value that its type allows.
     """
-    walk = _Walk(schema, document)
+    collector = _UsageCollector(schema, document)
     for node in document.definitions:
         if isinstance(node, OperationDefinitionNode):
-            walk.operation(node)
-    return frozenset(walk.marks)
+            collector.operation(node)
+    return frozenset(collector.found)
 
 
-class _Walk:
-    """One operation's way through the schema."""
+class _UsageCollector:
+    """Collects the usages of a document's operations."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode) -> None:
         self.schema = schema
@@ -64,9 +64,9 @@ class _Walk:
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
         self.variables: dict[str, VariableDefinitionNode] = {}
-        self.marks: set[str] = set()
-        self.met: set[tuple[int, str, frozenset[str]]] = set()
-        self.passable: set[str] = set()
+        self.found: set[str] = set()
+        self.visited: set[tuple[int, str, frozenset[str]]] = set()
+        self.visited_inputs: set[str] = set()
 
     def operation(self, node: OperationDefinitionNode) -> None:
         self._directives(node.directives)
@@ -78,11 +78,11 @@ class _Walk:
         self._selections(node.selection_set, root, frozenset({root.name}))
 
     def _selections(self, node: SelectionSetNode, parent: GraphQLNamedType, possible: frozenset[str]) -> None:
-        """Selections from a type, where what is there is of one of the possible object types."""
-        if (id(node), parent.name, possible) in self.met:
+        """Visit the selections from a type whose value is of one of the possible object types."""
+        if (id(node), parent.name, possible) in self.visited:
             return
-        self.met.add((id(node), parent.name, possible))
-        self.marks.add(parent.name)
+        self.visited.add((id(node), parent.name, possible))
+        self.found.add(parent.name)
         for selection in node.selections:
             self._directives(selection.directives)
             if isinstance(selection, FieldNode):
@@ -100,7 +100,7 @@ class _Walk:
     def _fragment(
         self, node: SelectionSetNode, inner: GraphQLNamedType, outer: GraphQLNamedType, possible: frozenset[str]
     ) -> None:
-        self.marks.add(within(inner.name, outer.name))
+        self.found.add(within(inner.name, outer.name))
         self._selections(node, inner, possible & self._possible(inner))
 
     def _field(self, node: FieldNode, parent: GraphQLNamedType, possible: frozenset[str]) -> None:
@@ -110,7 +110,7 @@ class _Walk:
             if field is None:
                 continue  # The owner is a union.
             type_ = get_named_type(field.type)
-            self.marks |= {f"{owner}.{name}", type_.name, returned(type_.name)}
+            self.found |= {f"{owner}.{name}", type_.name, returned(type_.name)}
             self._arguments(f"{owner}.{name}", node.arguments, field.args)
             if owner == parent.name and node.selection_set:
                 self._selections(node.selection_set, type_, self._possible(type_))
@@ -124,7 +124,7 @@ class _Walk:
         for node in nodes or ():
             directive = self.schema.get_directive(node.name.value)
             if directive is not None:
-                self.marks.add(f"@{directive.name}")
+                self.found.add(f"@{directive.name}")
                 self._arguments(f"@{directive.name}", node.arguments, directive.args)
 
     def _arguments(
@@ -134,29 +134,29 @@ class _Walk:
         for name, argument in arguments.items():
             self._input(f"{owner}({name}:)", given.get(name), argument)
 
-    def _input(self, coordinate: str, value: ValueNode | None, thing: _Input) -> None:
+    def _input(self, coordinate: str, value: ValueNode | None, element: _Input) -> None:
         if value is None:
-            self.marks.add(left_out(coordinate))
+            self.found.add(omitted(coordinate))
             return
-        self.marks.add(coordinate)
+        self.found.add(coordinate)
         if isinstance(value, NullValueNode):
-            self.marks.add(maybe_null(coordinate))
+            self.found.add(nullable(coordinate))
         elif isinstance(value, VariableNode):
             variable = self.variables.get(value.name.value)
             if variable is not None and not isinstance(variable.type, NonNullTypeNode):
-                self.marks.add(maybe_null(coordinate))
+                self.found.add(nullable(coordinate))
                 if variable.default_value is None:
-                    self.marks.add(left_out(coordinate))
+                    self.found.add(omitted(coordinate))
         else:
-            self._value(value, get_named_type(thing.type))
+            self._value(value, get_named_type(element.type))
 
     def _value(self, value: ValueNode, type_: GraphQLNamedType) -> None:
-        self.marks.add(type_.name)
+        self.found.add(type_.name)
         if isinstance(value, ListValueNode):
             for each in value.values:
                 self._value(each, type_)
         elif isinstance(value, EnumValueNode):
-            self.marks.add(f"{type_.name}.{value.value}")
+            self.found.add(f"{type_.name}.{value.value}")
         elif isinstance(value, ObjectValueNode) and isinstance(type_, GraphQLInputObjectType):
             given = {node.name.value: node.value for node in value.fields}
             for name, field in type_.fields.items():
@@ -166,24 +166,24 @@ class _Walk:
         self._directives(node.directives)
         type_ = type_from_ast(self.schema, node.type)
         if type_ is not None:
-            self._anything(get_named_type(type_))
+            self._any_value(get_named_type(type_))
             if node.default_value is not None:
                 self._value(node.default_value, get_named_type(type_))
 
-    def _anything(self, type_: GraphQLNamedType) -> None:
-        """Whatever can be passed as a variable of this type."""
-        if type_.name in self.passable:
+    def _any_value(self, type_: GraphQLNamedType) -> None:
+        """Visit every value that a variable of this type allows."""
+        if type_.name in self.visited_inputs:
             return
-        self.passable.add(type_.name)
-        self.marks.add(type_.name)
+        self.visited_inputs.add(type_.name)
+        self.found.add(type_.name)
         if isinstance(type_, GraphQLEnumType):
-            self.marks |= {f"{type_.name}.{name}" for name in type_.values}
+            self.found |= {f"{type_.name}.{name}" for name in type_.values}
         elif isinstance(type_, GraphQLInputObjectType):
             for name, field in type_.fields.items():
                 coordinate = f"{type_.name}.{name}"
-                self.marks.add(coordinate)
+                self.found.add(coordinate)
                 if not isinstance(field.type, GraphQLNonNull):
-                    self.marks.add(maybe_null(coordinate))
+                    self.found.add(nullable(coordinate))
                 if not is_required_input_field(field):
-                    self.marks.add(left_out(coordinate))
-                self._anything(get_named_type(field.type))
+                    self.found.add(omitted(coordinate))
+                self._any_value(get_named_type(field.type))

@@ -137,4 +137,4 @@ def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
 def test_a_place_in_the_text_is_a_place_in_the_file(source: str, word: str, place: tuple[int, int]) -> None:
     write("a.ts", source)
     (document,) = find_documents(["a.ts"])
-    assert document.place(document.text.index(f"{word} }}")) == place
+    assert document.line_and_column(document.text.index(f"{word} }}")) == place

@@ -166,8 +166,8 @@ def test_where_each_part_stands() -> None:
     source = "x\ngql`a\\`b${c}d\\n`"
     (literal,) = find_literals(source, jsx=True)
     assert literal == Literal("a`b    d\n", ((0, 6), (2, 9), (9, 17)), (3,))
-    for offset, place in literal.places[:2]:
-        assert literal.text[offset] == source[place]
+    for offset, position in literal.mappings[:2]:
+        assert literal.text[offset] == source[position]
 
 
 def test_several_are_found_in_order() -> None:

@@ -6,54 +6,57 @@ from pathlib import Path
 import pytest
 
 from gateway.contract import CheckError
-from gateway.contract.operations.snapshot import Price, compare_prices, read_snapshot, write_snapshot
+from gateway.contract.operations.snapshot import RecordedCost, compare_costs, read_snapshot, write_snapshot
 
 LIST, RECEIPTS, PEOPLE = "Query.messages", "Query.messages.receipts", "Query.messages.receipts.participant"
 
 
-def price(messages: int = 1, receipts: int = 0, people: int = 0, trips: int = 2) -> Price:
+def cost(messages: int = 1, receipts: int = 0, people: int = 0, trips: int = 2) -> RecordedCost:
     edges = {LIST: messages, RECEIPTS: receipts, PEOPLE: people}
-    return Price(messages + receipts + people, trips, {place: calls for place, calls in edges.items() if calls})
+    return RecordedCost(messages + receipts + people, trips, {place: calls for place, calls in edges.items() if calls})
 
 
 @pytest.mark.parametrize(
     ("before", "after", "kind", "words"),
     [
-        (price(receipts=11), price(receipts=60), "dearer", f"A 12 → 61 calls: {RECEIPTS} 11 → 60"),
-        (price(receipts=1), price(receipts=50, people=10), "dearer",
+        (cost(receipts=11), cost(receipts=60), "dearer", f"A 12 → 61 calls: {RECEIPTS} 11 → 60"),
+        (cost(receipts=1), cost(receipts=50, people=10), "dearer",
          f"A 2 → 61 calls: {RECEIPTS} 1 → 50, {PEOPLE} 0 → 10"),
-        (price(messages=9, receipts=1), price(messages=1, receipts=50), "dearer", f"A 10 → 51 calls: {RECEIPTS} 1 → 50"),
-        (price(trips=1), price(trips=3), "dearer", "A 1 → 3 round trips"),
-        (price(trips=1), price(receipts=4, trips=2), "dearer", f"A 1 → 5 calls, 1 → 2 round trips: {RECEIPTS} 0 → 4"),
-        (price(receipts=60), price(receipts=11), "cheaper", f"A 61 → 12 calls: {RECEIPTS} 60 → 11"),
-        (price(receipts=60, people=10), price(messages=2, trips=9), "cheaper",
+        (cost(messages=9, receipts=1), cost(messages=1, receipts=50), "dearer", f"A 10 → 51 calls: {RECEIPTS} 1 → 50"),
+        (cost(trips=1), cost(trips=3), "dearer", "A 1 → 3 round trips"),
+        (cost(trips=1), cost(receipts=4, trips=2), "dearer", f"A 1 → 5 calls, 1 → 2 round trips: {RECEIPTS} 0 → 4"),
+        (cost(receipts=60), cost(receipts=11), "cheaper", f"A 61 → 12 calls: {RECEIPTS} 60 → 11"),
+        (cost(receipts=60, people=10), cost(messages=2, trips=9), "cheaper",
          f"A 71 → 2 calls, 2 → 9 round trips: {RECEIPTS} 60 → 0, {PEOPLE} 10 → 0"),
-        (price(trips=2), price(trips=1), "cheaper", "A 2 → 1 round trips"),
-        (None, price(receipts=1), "new", "A is new: 2 calls"),
-        (price(receipts=1), None, "removed", "A is gone: 2 calls"),
+        (cost(trips=2), cost(trips=1), "cheaper", "A 2 → 1 round trips"),
+        (None, cost(receipts=1), "new", "A is new: 2 calls"),
+        (cost(receipts=1), None, "removed", "A is gone: 2 calls"),
     ],
 )  # fmt: skip
-def test_a_change_says_which_field_did_it(before: Price | None, after: Price | None, kind: str, words: str) -> None:
-    (change,) = compare_prices({"A": before} if before else {}, {"A": after} if after else {})
+def test_a_change_says_which_field_did_it(
+    before: RecordedCost | None, after: RecordedCost | None, kind: str, words: str
+) -> None:
+    (change,) = compare_costs({"A": before} if before else {}, {"A": after} if after else {})
     assert (change.kind, str(change)) == (kind, words)
 
 
 def test_many_fields_are_counted() -> None:
-    (change,) = compare_prices(
-        {"A": Price(0, 1, {})}, {"A": Price(28, 1, {f"Query.a{number}": number for number in range(1, 8)})}
+    (change,) = compare_costs(
+        {"A": RecordedCost(0, 1, {})},
+        {"A": RecordedCost(28, 1, {f"Query.a{number}": number for number in range(1, 8)})},
     )
     assert str(change).endswith("Query.a4 0 → 4, Query.a3 0 → 3, and 2 more")
 
 
 def test_what_costs_the_same_is_no_change() -> None:
-    same = {"A": price(messages=1, receipts=2), "B": price()}
-    assert compare_prices(same, {"B": price(), "A": price(messages=2, receipts=1)}) == []
-    assert [change.name for change in compare_prices(same, {"C": price(), "A": price()})] == ["A", "B", "C"]
+    same = {"A": cost(messages=1, receipts=2), "B": cost()}
+    assert compare_costs(same, {"B": cost(), "A": cost(messages=2, receipts=1)}) == []
+    assert [change.name for change in compare_costs(same, {"C": cost(), "A": cost()})] == ["A", "B", "C"]
 
 
 def test_a_file_is_sorted_stable_and_readable_in_a_review(tmp_path: Path) -> None:
     path = tmp_path / "prices.json"
-    write_snapshot(path, {"B": price(), "A": Price(3, 2, {"Query.b": 1, "Query.a": 2})})
+    write_snapshot(path, {"B": cost(), "A": RecordedCost(3, 2, {"Query.b": 1, "Query.a": 2})})
     assert (
         path.read_text(encoding="utf-8")
         == """\
@@ -80,7 +83,7 @@ def test_a_file_is_sorted_stable_and_readable_in_a_review(tmp_path: Path) -> Non
 """
     )
     again = read_snapshot(path)
-    assert again == {"A": Price(3, 2, {"Query.b": 1, "Query.a": 2}), "B": price()}
+    assert again == {"A": RecordedCost(3, 2, {"Query.b": 1, "Query.a": 2}), "B": cost()}
     written = path.read_bytes()
     write_snapshot(path, again)
     assert path.read_bytes() == written
@@ -135,5 +138,5 @@ def test_a_file_that_is_something_else_is_left_as_it_is(tmp_path: Path, content:
     path = tmp_path / "package.json"
     path.write_text(content)
     with pytest.raises(CheckError, match="left as it is"):
-        write_snapshot(path, {"A": price()})
+        write_snapshot(path, {"A": cost()})
     assert path.read_text() == content

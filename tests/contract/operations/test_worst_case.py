@@ -10,7 +10,7 @@ from gateway.accounts.account import Account
 from gateway.accounts.limits import Limits
 from gateway.accounts.operation import Operation
 from gateway.ask import landmark_variables
-from gateway.contract.operations.worst_case import Quote, quote
+from gateway.contract.operations.worst_case import OperationCost, operation_cost
 from gateway.graph.schema import make_schema
 from gateway.sandbox import Sandbox
 from gateway.twilio.client import Client
@@ -27,15 +27,15 @@ def valid(text: str) -> DocumentNode:
     return document
 
 
-def priced(text: str, **given: Any) -> Quote:
-    price = quote(SCHEMA, valid(text), given)
-    assert isinstance(price, Quote), price
+def priced(text: str, **given: Any) -> OperationCost:
+    price = operation_cost(SCHEMA, valid(text), given)
+    assert isinstance(price, OperationCost), price
     return price
 
 
 def refused(text: str, **given: Any) -> list[str]:
-    errors = quote(SCHEMA, valid(text), given)
-    assert not isinstance(errors, Quote)
+    errors = operation_cost(SCHEMA, valid(text), given)
+    assert not isinstance(errors, OperationCost)
     return [f"{error.locations[0].column if error.locations else 0}: {error.message}" for error in errors]
 
 
@@ -161,7 +161,7 @@ EXAMPLES = {
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-async def test_no_operation_takes_more_than_it_is_quoted(client: Client, sandbox: Sandbox, example: str) -> None:
+async def test_no_operation_takes_more_than_its_worst_case(client: Client, sandbox: Sandbox, example: str) -> None:
     text = EXAMPLES[example]
     variables = landmark_variables(text, sandbox.landmarks)
     price = priced(text)

@@ -2,8 +2,6 @@
 
 import re
 from contextlib import suppress
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from graphql import GraphQLError, build_schema, parse, resolve_schema_coordinate, validate_schema
@@ -15,41 +13,7 @@ from hypothesis import strategies as st
 from gateway.contract.schema.change import Change
 from gateway.contract.schema.changes import find_changes
 
-HERE = Path(__file__).parent
-BEFORE = (HERE / "before.graphql").read_text(encoding="utf-8")
-
-
-class Edit(NamedTuple):
-    """What is put in place of what, and the changes from the old text to the new one, and back."""
-
-    pairs: list[tuple[str, str]]
-    there: list[str]
-    back: list[str]
-
-    def fits(self, text: str) -> bool:
-        return all(text.count(old) == 1 for old, _ in self.pairs)
-
-    def apply(self, text: str) -> str:
-        assert self.fits(text), self.pairs
-        for old, new in self.pairs:
-            text = text.replace(old, new)
-        return text
-
-
-def read_edits() -> list[Edit]:
-    edits = []
-    for block in (HERE / "edits.txt").read_text(encoding="utf-8").split("\n\n"):
-        pairs = [
-            tuple("\n".join(line[2:] for line in side.splitlines()) for side in pair)
-            for pair in re.findall(r"((?:^-.*\n)+)((?:^\+.*\n)+)", block, re.MULTILINE)
-        ]
-        if pairs:
-            there, back = (re.findall(rf"^{sign} (.+)$", block, re.MULTILINE) for sign in "><")
-            edits.append(Edit([(old, new) for old, new in pairs], there, back))
-    return edits
-
-
-EDITS = read_edits()
+from .conftest import BEFORE, EDITS, Edit
 
 
 def changes(old: str, new: str) -> list[Change]:

@@ -18,7 +18,7 @@ from gateway.app import create_app
 from gateway.callers.callers import Token
 from gateway.contract import CheckError
 from gateway.contract.schema.changes import find_changes
-from gateway.contract.schema.sources import Source, read_source
+from gateway.contract.schema.sources import SchemaSource, read_source
 from gateway.demo import settings_for
 from gateway.sandbox import Sandbox
 
@@ -33,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def read(text: str | bytes) -> Source:
+def read(text: str | bytes) -> SchemaSource:
     Path("s.graphql").write_bytes(text.encode() if isinstance(text, str) else text)
     return read_source("s.graphql", None)
 
@@ -124,7 +124,7 @@ def test_what_is_not_there_is_said_in_words(where: str, words: str) -> None:
 async def test_a_gateway_tells_its_schema(base_url: str) -> None:
     asked = await asyncio.to_thread(read_source, f"{base_url}/graphql?x=1", None)
     assert asked.name == f"{base_url}/graphql"
-    assert asked.untold == {"UPSTREAM"}
+    assert asked.not_compared == {"UPSTREAM"}
     changes = find_changes(read_source(None, None).schema, asked.schema)
     assert {change.kind for change in changes} == {"UPSTREAM_CHEAPER"}  # Introspection has no prices.
 
@@ -169,7 +169,7 @@ async def test_older_servers_are_asked_for_what_they_know(unknown: list[str], un
 
     async with serving(app(older)) as url:
         source = await asyncio.to_thread(read_source, f"{url}/graphql", None)
-    assert source.untold == untold
+    assert source.not_compared == untold
     assert find_changes(build_schema(SCHEMA), source.schema) == []
 
 
@@ -209,7 +209,7 @@ def test_the_result_of_introspection_is_read_from_a_file() -> None:
     for content in (result, {"data": result}):
         source = read(json.dumps(content, indent=1))
         assert find_changes(build_schema(SCHEMA), source.schema) == []
-        assert "UPSTREAM" in source.untold
+        assert "UPSTREAM" in source.not_compared
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Which operations a change touches: those that select, pass, leave out or spread what it changes, and no others."""
+"""Which operations a change affects: those that select, pass, omit or spread what it changes, and no others."""
 
 import pytest
 from graphql import DocumentNode, GraphQLSchema, build_schema, parse, validate
@@ -7,26 +7,26 @@ from hypothesis import strategies as st
 
 from gateway.contract.schema.change import Change, Criticality
 from gateway.contract.schema.changes import find_changes
-from gateway.contract.schema.usage import marks_of
+from gateway.contract.schema.usage import usages
 
-from .test_changes import BEFORE, EDITS, Edit
+from .conftest import BEFORE, EDITS, Edit
 
 SCHEMA = build_schema(BEFORE)
 
 
-def touching(old: GraphQLSchema, new: GraphQLSchema, document: DocumentNode) -> list[Change]:
-    """The breaking and dangerous changes that touch an operation."""
+def affecting(old: GraphQLSchema, new: GraphQLSchema, document: DocumentNode) -> list[Change]:
+    """The breaking and dangerous changes that affect an operation."""
     assert not validate(old, document)
-    marks = marks_of(old, document)
-    return [change for change in find_changes(old, new) if not marks.isdisjoint(change.touches)]
+    used = usages(old, document)
+    return [change for change in find_changes(old, new) if not used.isdisjoint(change.affects)]
 
 
 def thread(selection: str, variables: str = "") -> str:
     return f"query {variables and f'({variables})'} {{ thread(id: 1) {{ {selection} }} }}"
 
 
-TOUCHED = [
-    # An operation, what is in the schema, what is in its place, and what touches the operation.
+AFFECTED = [
+    # An operation, text of the schema, its replacement, and the coordinates of the changes that affect the operation.
     (thread("new"), "new: Int", "", ["Thread.new"]),
     (thread("topic"), "new: Int", "", []),
     (thread("alias: new"), "new: Int", "new: Float", ["Thread.new"]),
@@ -97,21 +97,21 @@ TOUCHED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("operation", "old", "new", "coordinates"), TOUCHED)
-def test_what_touches_an_operation(operation: str, old: str, new: str, coordinates: list[str]) -> None:
+@pytest.mark.parametrize(("operation", "old", "new", "coordinates"), AFFECTED)
+def test_what_affects_an_operation(operation: str, old: str, new: str, coordinates: list[str]) -> None:
     assert BEFORE.count(old) == 1, old
-    changes = touching(SCHEMA, build_schema(BEFORE.replace(old, new)), parse(operation))
+    changes = affecting(SCHEMA, build_schema(BEFORE.replace(old, new)), parse(operation))
     assert [change.coordinate for change in changes] == coordinates
     assert all(change.criticality is not Criticality.SAFE for change in changes)
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.sampled_from(EDITS), st.booleans(), st.sampled_from([row[0] for row in TOUCHED]))
-def test_what_breaks_an_operation_touches_it(edit: Edit, is_back: bool, operation: str) -> None:
+@given(st.sampled_from(EDITS), st.booleans(), st.sampled_from([row[0] for row in AFFECTED]))
+def test_what_breaks_an_operation_affects_it(edit: Edit, is_back: bool, operation: str) -> None:
     old, new = SCHEMA, build_schema(edit.apply(BEFORE))
     if is_back:
         old, new = new, old
     document = parse(operation)
     assume(not validate(old, document))
     if validate(new, document):
-        assert any(change.criticality is Criticality.BREAKING for change in touching(old, new, document))
+        assert any(change.criticality is Criticality.BREAKING for change in affecting(old, new, document))

@@ -1,11 +1,10 @@
-"""The operations of a client: those in all its documents, each with its fragments, as they are sent."""
+"""A client's operations: those of all its documents, each with its fragments, as the client sends them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from graphql import (
@@ -22,87 +21,59 @@ from graphql import (
     print_ast,
 )
 
-from gateway.contract.operations.compiled import as_sent, refetch_query, spreads_in
+from gateway.contract.operations.compiled import compile_definition
 from gateway.contract.operations.documents import ClientDocument
+from gateway.contract.operations.references import fragments_in
+from gateway.contract.operations.relay import refetch_query
+from gateway.contract.problems import FileLocation, Problem
 
-__all__ = ["ClientOperation", "Gathered", "Place", "Problem", "gather_operations", "place_of", "problem_of"]
+__all__ = ["ClientOperation", "ClientOperations", "gather_operations", "location_of", "problem_from"]
 
 _TOKEN = re.compile(
     r'(?P<text>"""(?:\\"""|.)*?(?:"""|\Z)|"(?:\\.|[^"\\\n\r])*"?)|(?P<comment>\#[^\n\r]*)|[^\s,\ufeff]', re.DOTALL
 )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Place:
-    """Where something stands: a file, a line and a column, from 1."""
-
-    path: Path
-    line: int
-    column: int
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}:{self.column}"
-
-    def as_json(self) -> dict[str, Any]:
-        """It, for programs."""
-        return {"file": str(self.path), "line": self.line, "column": self.column}
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
-    """What is wrong at a place; the message is for people, in one line."""
-
-    place: Place
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: {self.message}"
-
-    def as_json(self) -> dict[str, Any]:
-        """It, for programs."""
-        return {**self.place.as_json(), "message": self.message}
-
-
 @dataclass(frozen=True, slots=True)
 class ClientOperation:
-    """One operation, with the fragments it needs from wherever they are."""
+    """One operation with the fragments it needs, whichever files they are in."""
 
     name: str | None
-    place: Place
+    location: FileLocation
     document: DocumentNode
-    """As it is sent: one operation first, then its fragments. Its nodes know where in the files they stand."""
-    is_whole: bool
+    """What the client sends: the operation, then its fragments. Nodes keep their locations in the client's files."""
+    is_complete: bool
     """Whether all its fragments were found."""
 
     @property
     def node(self) -> OperationDefinitionNode:
-        """The operation itself."""
+        """The operation's definition."""
         node = self.document.definitions[0]
         assert isinstance(node, OperationDefinitionNode)
         return node
 
     @property
     def label(self) -> str:
-        """Its name for people."""
+        """The name to show to people."""
         return self.name or "(no name)"
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
-    """What client documents hold, in the order of their files."""
+class ClientOperations:
+    """The contents of a client's documents, in file order."""
 
     operations: list[ClientOperation]
     fragments: list[DocumentNode]
-    """The fragments that no operation spreads, each first, with those that it needs."""
+    """One document for each fragment that no operation spreads: the fragment, then those that it needs."""
     problems: list[Problem]
-    """What is wrong with the documents themselves, whatever the schema."""
+    """Errors that need no schema to be found."""
 
 
-def gather_operations(documents: Sequence[ClientDocument]) -> Gathered:
-    """The operations of all documents; what they define of a schema is passed over.
+def gather_operations(documents: Sequence[ClientDocument]) -> ClientOperations:
+    """Join the operations of all documents with their fragments; type system definitions are ignored.
 
-    Problems are documents that cannot be parsed, `${…}` whose meaning cannot be known, fragments that are nowhere, and names
-    that two different definitions have. The same definition twice, as generators write it, is one.
+    Problems are documents that cannot be parsed, substitutions (`${…}`) whose content is unknown, fragments that are not
+    defined, and names with two different definitions. Equal definitions, as code generators repeat them, count as one.
     """
     problems: list[Problem] = []
     definitions: list[DefinitionNode] = []
@@ -110,9 +81,9 @@ def gather_operations(documents: Sequence[ClientDocument]) -> Gathered:
         try:
             definitions += _definitions(document)
         except GraphQLError as error:
-            problems.append(problem_of(error))
-    fragments = _Named("fragment", problems)
-    operations = _Named("operation", problems)
+            problems.append(problem_from(error))
+    fragments = _UniqueDefinitions("fragment", problems)
+    operations = _UniqueDefinitions("operation", problems)
     for each in definitions:
         if isinstance(each, FragmentDefinitionNode):
             fragments.add(each)
@@ -124,29 +95,27 @@ def gather_operations(documents: Sequence[ClientDocument]) -> Gathered:
     return _join(operations.all, by_name, problems)
 
 
-def problem_of(error: GraphQLError, other: Place | None = None) -> Problem:
-    """An error of graphql-core's in client documents, at its place in their files; or at the `other`, if it has none."""
+def problem_from(error: GraphQLError, default: FileLocation | None = None) -> Problem:
+    """Convert an error of graphql-core in a client's document; `default` is the location of an error that has none."""
     message = " ".join(error.message.split())
     for node in error.nodes or ():
         if node.loc is not None:
-            return Problem(place_of(node), message)
-    if isinstance(error.source, _Source) and error.positions is not None:
-        document = error.source.document
-        return Problem(Place(document.path, *document.place(next(iter(error.positions)))), message)
-    assert other is not None
-    return Problem(other, message)
+            return Problem(location_of(node), message)
+    if isinstance(error.source, _DocumentSource) and error.positions is not None:
+        return Problem(error.source.location(next(iter(error.positions))), message)
+    assert default is not None
+    return Problem(default, message)
 
 
-def place_of(node: Node) -> Place:
-    """Where a node of a client document stands."""
+def location_of(node: Node) -> FileLocation:
+    """Return where a node of a client's document begins in its file."""
     assert node.loc is not None
-    assert isinstance(node.loc.source, _Source)
-    document = node.loc.source.document
-    return Place(document.path, *document.place(node.loc.start))
+    assert isinstance(node.loc.source, _DocumentSource)
+    return node.loc.source.location(node.loc.start)
 
 
-class _Source(Source):
-    """A document's text, from which each of its nodes knows the document."""
+class _DocumentSource(Source):
+    """The source of a parsed client document, which leads from its nodes back to the file."""
 
     __slots__ = ("document",)
 
@@ -154,28 +123,33 @@ class _Source(Source):
         super().__init__(document.text)
         self.document = document
 
+    def location(self, offset: int) -> FileLocation:
+        return FileLocation(self.document.path, *self.document.line_and_column(offset))
+
 
 @dataclass(slots=True)
-class _Named:
-    """Definitions of one kind, each name once."""
+class _UniqueDefinitions:
+    """Definitions of one kind by name; a name defined twice in different ways is a problem."""
 
     kind: str
     problems: list[Problem]
     all: list[Any] = field(default_factory=list)
-    _known: dict[str, Node] = field(default_factory=dict)
+    _by_name: dict[str, Node] = field(default_factory=dict)
 
     def add(self, node: OperationDefinitionNode | FragmentDefinitionNode) -> None:
-        first = self._known.setdefault(node.name.value, node) if node.name is not None else node
+        first = self._by_name.setdefault(node.name.value, node) if node.name is not None else node
         if first is node:
             self.all.append(node)
         elif node.name is not None and print_ast(node) != print_ast(first):
-            words = f"There is another {self.kind} {node.name.value} at {place_of(first)}: give each a name of its own."
-            self.problems.append(Problem(place_of(node), words))
+            message = (
+                f"There is another {self.kind} {node.name.value} at {location_of(first)}: give each a name of its own."
+            )
+            self.problems.append(Problem(location_of(node), message))
 
 
 def _definitions(document: ClientDocument) -> Iterator[DefinitionNode]:
-    source = _Source(document)
-    unknown = _unknown_hole(document)
+    source = _DocumentSource(document)
+    unknown = _unknown_substitution(document)
     if unknown is not None:
         raise GraphQLError(
             "What ${…} stands for here cannot be known: only whole fragments can be put in, outside of all braces. "
@@ -183,15 +157,15 @@ def _definitions(document: ClientDocument) -> Iterator[DefinitionNode]:
             source=source,
             positions=[unknown],
         )
-    if document.holes and not _TOKEN.search(document.text):
+    if document.substitutions and not _TOKEN.search(document.text):
         return
     yield from parse(source, allow_empty_selection_sets=False).definitions
 
 
-def _unknown_hole(document: ClientDocument) -> int | None:
-    """The first `${…}` that stands elsewhere than a definition may."""
+def _unknown_substitution(document: ClientDocument) -> int | None:
+    """Return the offset of the first `${…}` in a position where no definition may stand."""
     depth, may_define = 0, True
-    waiting = list(reversed(document.holes))
+    waiting = list(reversed(document.substitutions))
     for token in _TOKEN.finditer(document.text) if waiting else ():
         while waiting and waiting[-1] < token.start():
             if not may_define:
@@ -214,15 +188,15 @@ def _refetch_queries(
 ) -> Iterator[OperationDefinitionNode]:
     declared: dict[str, dict[str, VariableDefinitionNode]] = {}
     for operation in operations:
-        for name in spreads_in(operation, fragments):
-            own = {each.variable.name.value: each for each in operation.variable_definitions or ()}
-            declared.setdefault(name, {}).update(own)
+        for name in fragments_in(operation, fragments):
+            variables = {each.variable.name.value: each for each in operation.variable_definitions or ()}
+            declared.setdefault(name, {}).update(variables)
     for name, fragment in fragments.items():
         try:
             query = refetch_query(fragment, declared.get(name, {}))
         except GraphQLError as error:
             message = f"No query can be made of its @refetchable and @argumentDefinitions: {error.message}"
-            problems.append(Problem(place_of(fragment), message))
+            problems.append(Problem(location_of(fragment), message))
         else:
             if query is not None:
                 yield query
@@ -230,29 +204,29 @@ def _refetch_queries(
 
 def _join(
     operations: Sequence[OperationDefinitionNode], fragments: dict[str, FragmentDefinitionNode], problems: list[Problem]
-) -> Gathered:
+) -> ClientOperations:
     joined: list[ClientOperation] = []
-    alone: list[DocumentNode] = []
+    unused: list[DocumentNode] = []
     missing: list[FragmentSpreadNode] = []
-    spread = {name for operation in operations for name in spreads_in(operation, fragments)}
+    spread = {name for operation in operations for name in fragments_in(operation, fragments)}
     definitions: list[OperationDefinitionNode | FragmentDefinitionNode] = [*operations]
     definitions += [fragment for name, fragment in fragments.items() if name not in spread]
     for definition in definitions:
         try:
-            sent = as_sent(definition, fragments)
+            compiled = compile_definition(definition, fragments)
         except GraphQLError as error:
-            problems.append(problem_of(error))
+            problems.append(problem_from(error))
             continue
-        missing += sent.missing
-        if sent.document is None:
+        missing += compiled.missing
+        if compiled.document is None:
             continue
         if isinstance(definition, OperationDefinitionNode):
             name = definition.name.value if definition.name is not None else None
-            joined.append(ClientOperation(name, place_of(definition), sent.document, not sent.missing))
+            joined.append(ClientOperation(name, location_of(definition), compiled.document, not compiled.missing))
         else:
-            alone.append(sent.document)
+            unused.append(compiled.document)
     problems += [
-        Problem(place_of(each), f"No document that could be read has the fragment {each.name.value}.")
+        Problem(location_of(each), f"No document that could be read has the fragment {each.name.value}.")
         for each in missing
     ]
-    return Gathered(sorted(joined, key=lambda each: each.place), alone, sorted(set(problems)))
+    return ClientOperations(sorted(joined, key=lambda each: each.location), unused, sorted(set(problems)))

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from graphql import parse, print_ast
 
+from gateway.contract.operations.client_operations import ClientOperations, gather_operations
 from gateway.contract.operations.documents import ClientDocument
-from gateway.contract.operations.gather import Gathered, gather_operations
 
 
-def gather(*texts: str) -> Gathered:
+def gather(*texts: str) -> ClientOperations:
     """What is in these documents, of files a, b and so on."""
     return gather_operations([ClientDocument(Path(name), text) for name, text in zip("abcdef", texts, strict=False)])
 
@@ -129,7 +129,7 @@ def test_an_operation_for_the_client_alone_is_none() -> None:
 def test_what_relay_fetches_again_is_an_operation(text: str, query: str) -> None:
     (got,) = (operation for operation in gather(text).operations if operation.name == "R")
     assert print_ast(got.document.definitions[0]) == print_ast(parse(query).definitions[0])
-    assert (got.place.line, got.place.column) == (1, text.index("@refetchable") + 1)
+    assert (got.location.line, got.location.column) == (1, text.index("@refetchable") + 1)
 
 
 @pytest.mark.parametrize(
@@ -191,8 +191,8 @@ def test_only_fragments_can_be_put_in(text: str, hole: int | None) -> None:
         end = blank.index("}", start) + 1
         holes.append(start)
         blank = blank[:start] + " " * (end - start) + blank[end:]
-    problems = gather_operations([ClientDocument(Path("a"), blank, holes=tuple(holes))]).problems
-    found = [problem.place.column - 1 for problem in problems if "${…}" in problem.message]
+    problems = gather_operations([ClientDocument(Path("a"), blank, substitutions=tuple(holes))]).problems
+    found = [problem.location.column - 1 for problem in problems if "${…}" in problem.message]
     assert found == ([] if hole is None else [hole])
 
 

@@ -1,0 +1,40 @@
+"""What is wrong in a client's files, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["FileLocation", "Problem"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FileLocation:
+    """A position in a file; lines and columns count from 1, as in https://spec.graphql.org/draft/#sec-Errors."""
+
+    path: Path
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the location as a JSON object."""
+        return {"file": str(self.path), "line": self.line, "column": self.column}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """An error in a client's document; the message is one line, for people."""
+
+    location: FileLocation
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.location}: {self.message}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the problem as a JSON object."""
+        return {**self.location.as_json(), "message": self.message}

@@ -1,0 +1,84 @@
+"""The state of a sandbox: its world, credentials, faults and switches, and the log of calls. No sockets here."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+
+from .calls import Call
+from .faults import Faults
+from .switches import Switches
+from .world import Size, World
+
+# When the log gets longer, its oldest half is dropped, so that a sandbox can run for weeks.
+LOG_LENGTH = 200_000
+
+
+class SandboxState:
+    """What the control routes read and change, and the server serves from."""
+
+    def __init__(
+        self, seed: int, size: Size, switches: Switches | None, account_sid: str | None, auth_token: str | None
+    ) -> None:
+        self.world = World(seed, size, account_sid)
+        drawn = self.world.seed
+        self.account_sid = self.world.account_sid
+        self.auth_token = auth_token or drawn.draw("auth token").hex()[:32]
+        self.api_key = drawn.sid("SK", "", 0)
+        self.api_secret = drawn.draw("api secret").hex()[:32]
+        self.landmarks = self.world.landmarks()
+        self.switches = switches or Switches()
+        self.faults = Faults(seed)
+        self.calls: list[Call] = []
+        self.in_flight = 0
+        self.max_in_flight = 0
+        self.max_concurrency: int | None = None
+        self._arrived = 0
+        self._waiters: deque[Future[None]] = deque()
+
+    @property
+    def paths(self) -> list[str]:
+        """The targets of all calls, in order of arrival."""
+        return [call.target for call in self.calls]
+
+    def reset(self) -> None:
+        """Clear the log of calls, and set `max_in_flight` to the calls that are in flight now."""
+        self.calls.clear()
+        self.max_in_flight = self.in_flight
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until a condition holds, in any event loop and thread: a signal in place of a sleep.
+
+        Args:
+            condition: Evaluated at once, and whenever a call arrives or ends.
+        """
+        while True:
+            waiter: Future[None] = Future()
+            self._waiters.append(waiter)  # Before the condition is evaluated, so that no call is missed in between.
+            if condition():
+                return
+            await asyncio.wrap_future(waiter)
+
+    def begin_call(self, method: str, path: str, query: str, headers: Mapping[str, str]) -> Call:
+        """Log a call that arrived, and count it as in flight."""
+        self._arrived += 1
+        call = Call(method, path, query, headers, self.world.seed.sid("RQ", "", self._arrived))
+        self.in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self.in_flight)
+        self.calls.append(call)
+        if len(self.calls) > LOG_LENGTH:
+            del self.calls[: LOG_LENGTH // 2]
+        self._notify()
+        return call
+
+    def end_call(self, call: Call) -> None:
+        """Mark a call as ended, and count it as in flight no longer."""
+        call.open = False
+        self.in_flight -= 1
+        self._notify()
+
+    def _notify(self) -> None:
+        for _ in range(len(self._waiters)):
+            waiter = self._waiters.popleft()
+            if waiter.set_running_or_notify_cancel():
+                waiter.set_result(None)
