@@ -100,6 +100,7 @@ class Endpoint:
         await respond(self.start(HttpRequest.from_asgi(scope, receive)), send)
 
     def _steps(self, request: HttpRequest) -> _Steps:
+        """Check a request, in the one order of checks: media type, host, caller, head, body, document; then execute it."""
         headers, is_post, media_type = request.headers, request.method == "POST", JSON
         accept = headers.get("accept")
         if not is_post and self._has_graphiql and prefers_html(accept):
@@ -117,13 +118,14 @@ class Endpoint:
             if is_post:
                 check_post_head(headers.get("content-type"), headers.get("content-encoding"))
                 body = request.body if request.body is not None else (yield request.receive_body())
-                asked = read_post(body)
+                graphql_request = read_post(body)
             else:
                 check_get(headers, self._origins)
-                asked = read_get(request.query_string)
-            document, digest = self._documents.find(asked)
+                graphql_request = read_get(request.query_string)
+            document, digest = self._documents.find(graphql_request)
             may_defer = delivery is not None and "defer" in document
-            outcome = self._account.start(_operation(request, asked, document, caller, may_defer))
+            operation = _operation(request, graphql_request, document, caller, may_defer)
+            outcome = self._account.start(operation)
             if not isinstance(outcome, Outcome):
                 outcome = yield request.connection.until_closed(outcome)
             if digest is not None and outcome.executed:
@@ -168,14 +170,14 @@ async def _resume(request: HttpRequest, steps: _Steps, awaited: Awaitable[Any]) 
 
 
 def _operation(
-    request: HttpRequest, asked: GraphQLRequest, document: str, caller: Caller, may_defer: bool
+    request: HttpRequest, graphql_request: GraphQLRequest, document: str, caller: Caller, may_defer: bool
 ) -> Operation:
     """Return the operation that a request asks for; raises `BadRequest` for an invalid header."""
     headers = request.headers
     return Operation(
         document=document,
-        variables=asked.variables,
-        name=asked.operation_name,
+        variables=graphql_request.variables,
+        name=graphql_request.operation_name,
         caller=caller.name,
         services=caller.services,
         no_cache="no-cache" in headers.get("cache-control", "").lower(),

@@ -22,6 +22,7 @@ from gateway.callers.callers import Caller
 from gateway.execution.engine import IncrementalPayload, IncrementalResult, Pending
 from gateway.execution.failures import mask
 from gateway.execution.outcome import Outcome
+from gateway.log import REQUEST_ID
 from gateway.web.connection import ClientDisconnected, ReplyAborted
 from gateway.web.graphql_over_http import GRAPHQL, JSON, accepted
 from gateway.web.recorder import Recorder
@@ -97,7 +98,8 @@ class IncrementalReply(Reply):
         return [*FIXED_HEADERS, *self.headers, *own]
 
     async def send(self, send: Send) -> None:
-        """Send the response through ASGI, each payload at once."""
+        """Send the response through ASGI, each payload as soon as it comes."""
+        REQUEST_ID.set(self._request.id)
         try:
             await self._send(send)
         except (ClientDisconnected, asyncio.CancelledError) as reason:

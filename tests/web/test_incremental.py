@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from gateway.app import create_app
 from gateway.demo import settings_for
+from gateway.log import add_request_id
 from gateway.sandbox import Fault, Sandbox
 from gateway.web.incremental import Delivery, delivery_for
 
@@ -151,6 +152,18 @@ async def test_a_client_that_accepts_parts_only_gets_whole_answers_in_that_forma
         assert "data" not in answer
     else:
         assert answer == {"data": {"__typename": "Query"}}
+
+
+async def test_a_cached_answer_in_parts_is_logged_with_its_request_id(
+    http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox
+) -> None:
+    query = '{ service(sid: "%s") { friendlyName } }' % sandbox.landmarks["service_sid"]
+    for _ in range(3):
+        with capture_logs([add_request_id]) as logs:
+            headers = {"Accept": "text/event-stream"}
+            async with http.post(f"{base_url}/graphql", json={"query": query}, headers=headers) as response:
+                assert (await response.read()).endswith(b"event: complete\ndata:\n\n")
+        assert [log["request_id"] for log in logs] == [response.headers["X-Request-Id"]]
 
 
 @pytest.mark.parametrize("accept", [APOLLO_2022, APOLLO_ALPHA, URQL])

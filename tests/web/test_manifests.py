@@ -127,7 +127,9 @@ def test_an_invalid_document_is_named(tmp_path: Path, text: str, words: str) -> 
 
 def test_two_documents_with_one_id(tmp_path: Path) -> None:
     folder = written(tmp_path, a={"x": "query One { __typename }"}, b={"x": "query Two { __typename }"})
-    assert read(folder)[1] == [f"{folder / 'b.json'}: Two (id x): {folder / 'a.json'} has another document of that id."]
+    assert read(folder)[1] == [
+        f"{folder / 'b.json'}: Two (id x): {folder / 'a.json'} has another document with that id."
+    ]
 
 
 def test_without_introspection_no_document_may_introspect(tmp_path: Path) -> None:
