@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -37,10 +37,11 @@ from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
 from gateway.web.graphiql import Graphiql
 from gateway.web.health import live, ready
-from gateway.web.http_protocol import Headers
 from gateway.web.manifests import read_manifests
 from gateway.web.metrics import Metrics, MetricsPage
-from gateway.web.responses import error_response
+from gateway.web.request import HttpRequest
+from gateway.web.request_headers import ALLOWED_BY_CORS
+from gateway.web.responses import Reply, error_response, respond
 
 if TYPE_CHECKING:
     from gateway.callers.jwt import JwtVerifier
@@ -249,38 +250,32 @@ _NOT_STARTED = (
 
 
 class _Application(Starlette):
-    """Starlette, with shortcuts to the endpoint for requests that need neither routes nor CORS."""
+    """Starlette, with a direct way to the endpoint for requests that need none of the middleware."""
 
     endpoint: Endpoint
     has_cors = False
     is_open = False
     """Whether its lifespan is running."""
 
-    def at_once(
-        self, method: bytes, target: bytes, headers: Headers, body: bytes, extensions: dict[str, Any]
-    ) -> bytes | None:
-        """Return the response to a request that need not wait: see `gateway.web.http_protocol.AtOnce`."""
-        if method != b"POST" or target != b"/graphql" or self._is_for_cors(headers):
+    def start(self, request: HttpRequest) -> Reply | Awaitable[Reply] | None:
+        """Return what the endpoint does (see its `start`); None for a request to another route, or one that needs CORS."""
+        is_direct = request.path == "/graphql" and request.method in {"GET", "POST"}
+        if not is_direct or (self.has_cors and "origin" in request.headers):
             return None
-        return self.endpoint.at_once(headers, body, extensions)
+        return self.endpoint.start(request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; with 500, when the lifespan is not running."""
+        """Serve a request, or the lifespan, through ASGI; reply with 500 when the lifespan is not running."""
         if scope["type"] == "http" and not self.is_open:
             structlog.get_logger("gateway").error("not started", hint=_NOT_STARTED)
             refusal = InternalError("The gateway has not been started. Its log says how to start it.")
             await error_response(refusal, uuid4().hex)(scope, receive, send)
             return
-        is_plain = (
-            scope["type"] == "http"
-            and scope["path"] == "/graphql"
-            and scope["method"] in {"GET", "POST"}
-            and not self._is_for_cors(scope["headers"])
-        )
-        await (self.endpoint if is_plain else super().__call__)(scope, receive, send)
-
-    def _is_for_cors(self, headers: Headers) -> bool:
-        return self.has_cors and any(name == b"origin" for name, _ in headers)
+        started = self.start(HttpRequest.from_asgi(scope, receive)) if scope["type"] == "http" else None
+        if started is not None:
+            await respond(started, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def _verifier(settings: JwtSettings | None) -> JwtVerifier | None:
@@ -301,16 +296,7 @@ def _cors(origins: Origins) -> dict[str, Any]:
     return {
         "allow_origin_regex": origins.pattern,
         "allow_methods": ["GET", "POST"],
-        "allow_headers": [
-            "Authorization",
-            "Cache-Control",
-            "Content-Type",
-            "If-None-Match",
-            "Apollo-Require-Preflight",
-            "X-Gateway-Timeout",
-            "X-Gateway-Trace",
-            "X-Gateway-Dry-Run",
-        ],
+        "allow_headers": ALLOWED_BY_CORS,
         "expose_headers": ["ETag", "Gateway-Budget", "Gateway-Cost", "X-Request-Id", "Retry-After"],
         "max_age": 600,
     }

@@ -1,1 +1,1 @@
-"""One Twilio account, ready to be asked: the operation as a value, the answers kept, and what one operation may take."""
+"""A Twilio account that executes operations: the operation as a value, cached answers, coalescing, and limits."""

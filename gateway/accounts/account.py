@@ -1,4 +1,4 @@
-"""One Twilio account, ready to be asked: from an operation to its outcome."""
+"""One Twilio account: executes operations on it, caches their outcomes, and applies the limits."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class Account:
         lifetimes: Lifetimes | None = None,
         remote: RemoteCache | None = None,
     ) -> None:
-        """Take the client to read with and the limits on operations.
+        """Create the account of `client`, with limits on its operations.
 
-        `executor` is the one that this process shares, unless another is given. Records and answers are kept in `cache`
-        for their `lifetimes`; without a cache nothing is kept. A `remote` cache is shared with other processes.
+        `executor` is by default the one that this process shares. Records and answers are cached in `cache` for their
+        `lifetimes`; without it, nothing is cached. A `remote` cache is shared with other processes.
         """
         self._memory = cache if cache is not None else MemoryCache(0)
         self._source = Source(client, RESOURCES, self._memory, lifetimes, remote)
@@ -74,16 +74,8 @@ class Account:
         """Operations that have started and not ended."""
         self.skips: Counter[str] = Counter()
         """Reads that were not needed, by reason."""
-
-    @property
-    def caches_answers(self) -> bool:
-        """Whether answers are cached at all."""
-        return self._memory.most_bytes > 0
-
-    @property
-    def runs(self) -> Counter[str]:
-        """Operations executed by the engine, and by graphql-core, by reason; of all accounts with the same executor."""
-        return self._executor.runs
+        self.runs: Counter[str] = Counter()
+        """Operations executed by the engine, and by graphql-core, by reason."""
 
     @property
     def lookups(self) -> Counter[str]:
@@ -97,15 +89,15 @@ class Account:
 
     @property
     def remote_counts(self) -> Counter[str]:
-        """Questions to the remote cache, by result."""
+        """Requests to the remote cache, by result."""
         return self._source.remote_counts
 
     def start(self, operation: Operation) -> Outcome | Coroutine[Any, Any, Outcome]:
-        """Return the outcome of an operation: at once when it is cached, else an awaitable of it.
+        """Return the outcome of an operation if it is cached, else an awaitable of the outcome.
 
-        Raises `Overloaded` when too many operations are in progress, and `CostLimitExceeded` when the operation could take
-        more calls than its caller has left: here, or when the outcome is awaited. When it is cancelled, so are the reads
-        that only it waits for.
+        Raises `CostLimitExceeded` when the operation could make more calls than its caller has left, here or when awaited, and
+        `Overloaded` when awaited while too many operations are in progress. To cancel it cancels the reads that no other
+        operation waits for.
 
         Equal operations that run at the same time share one outcome: those that joined made no calls and have
         `shared_with`. An outcome must not be modified, since it may be shared and cached. With `operation.defer`, iterate
@@ -115,11 +107,11 @@ class Account:
         cached = self._answers.get(key) if key is not None else None
         if cached is None:
             return self._run(operation, key)
-        if self._budgets is not None:  # Whoever could not pay for the operation is not given its answer.
+        if self._budgets is not None:  # Whether a caller is refused must not depend on what others have cached.
             now = time.monotonic()
             reserved = self._budgets.reserve(operation.caller, cached.requested, now)
-            self._budgets.settle(operation.caller, reserved, 0, now)
-            cached = replace(cached, budget=asdict(self._budgets.standing(operation.caller, now)))
+            self._budgets.refund(operation.caller, reserved, 0, now)
+            cached = replace(cached, budget=asdict(self._budgets.status(operation.caller, now)))
         self._source.lookups["answer"] += 1
         return cached
 
@@ -130,7 +122,7 @@ class Account:
 
     async def _run(self, operation: Operation, key: OperationKey | None) -> Outcome:
         if self.in_progress >= self._limits.max_operations:
-            raise Overloaded("The gateway has as much to do as it can take. Try again in a second.")
+            raise Overloaded("The gateway has too many operations in progress. Try again in a second.")
         self.in_progress += 1
         outcome: Outcome | None = None
         try:
@@ -161,6 +153,7 @@ class Account:
             limits.cost_limit,
             trace,
             skips=self.skips,
+            runs=self.runs,
             budgets=self._budgets,
         )
         loaders.open()
@@ -183,7 +176,7 @@ class Account:
     async def _payloads(
         self, outcome: Outcome, payloads: Subsequent, operation: Operation, context: Context
     ) -> AsyncGenerator[IncrementalPayload, None]:
-        """The subsequent payloads; their errors count as the outcome's, and the last one tells what all of it took."""
+        """Yield the subsequent payloads. Their errors become the outcome's; the last payload has the outcome's extensions."""
         async with aclosing(payloads):
             async for payload in payloads:
                 outcome.failures += tuple(failure for part in payload.parts for failure in part.failures)
@@ -193,21 +186,21 @@ class Account:
                 yield payload
 
     def _close(self, operation: Operation, context: Context) -> None:
-        """Cancel what is still being read, and give back what was reserved and not used."""
+        """Cancel the reads in progress, and refund the reserved calls that were not made."""
         context.loaders.close()
         if self._budgets is not None:
-            self._budgets.settle(operation.caller, context.reserved, context.loaders.calls, time.monotonic())
+            self._budgets.refund(operation.caller, context.reserved, context.loaders.calls, time.monotonic())
 
     def _close_streamed(self, operation: Operation, context: Context) -> None:
         self._close(operation, context)
         self.in_progress -= 1
 
     def _conclude(self, outcome: Outcome, operation: Operation, context: Context) -> None:
-        """Record in the outcome what it took."""
+        """Record the calls, the cost and the freshness of an executed operation in its outcome."""
         loaders = context.loaders
         outcome.calls, outcome.planned, outcome.max_age = loaders.calls, loaders.planned, loaders.max_age
         if self._budgets is not None:
-            outcome.budget = asdict(self._budgets.standing(operation.caller, time.monotonic()))
+            outcome.budget = asdict(self._budgets.status(operation.caller, time.monotonic()))
         if loaders.stale:
             outcome.extensions["stale"] = [redacted(key) for key in loaders.stale]
         if context.trace is not None and outcome.executed:
@@ -218,5 +211,5 @@ class Account:
 
 
 def cost_of(outcome: Outcome) -> dict[str, int]:
-    """Return the cost in upstream calls, retries aside: in the worst case, as planned, and in fact."""
+    """Return the cost in upstream calls without retries: in the worst case, planned, and actual."""
     return {"requested": outcome.requested, "planned": outcome.planned, "actual": outcome.calls}

@@ -1,4 +1,4 @@
-"""Cached answers: the outcome of an operation, served again while everything it was made from is fresh."""
+"""Cached answers: the outcome of an operation is reused while everything that it was made from is fresh."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["Answers"]
 
 
 class Answers:
-    """The outcomes of operations by their keys. They share the memory, and its bound, with the records they were made from."""
+    """The outcomes of operations by their keys. They share the memory, and its limit, with the records that they depend on."""
 
     def __init__(self, memory: MemoryCache) -> None:
-        """Take the memory to keep them in."""
+        """Create the cache in `memory`."""
         self._memory = memory
 
     def get(self, key: OperationKey) -> Outcome | None:
-        """Return the outcome cached for `key`, if all that it was made from is still fresh. It must not be modified."""
+        """Return the outcome cached for `key`, or None when it is not fresh. It must not be modified."""
         entry = self._memory.get(key)
         if entry is None or entry.value.max_age() <= 0:
             return None
@@ -31,7 +31,7 @@ class Answers:
         return outcome
 
     def put(self, key: OperationKey, outcome: Outcome, dependencies: AnswerDependencies) -> None:
-        """Cache an outcome for as long as what it was made from is fresh."""
+        """Cache an outcome as long as its dependencies are fresh."""
         outcome.max_age = dependencies.max_age
         size = 6 * len(orjson.dumps(outcome.data)) + sum(map(getsizeof, key)) + 2_000  # As objects and as encoded text.
         self._memory.put(key, Entry(outcome, time.time(), size + dependencies.size))

@@ -14,7 +14,7 @@ __all__ = ["RunningOperation"]
 
 
 class RunningOperation:
-    """An operation in progress. It runs as long as anyone waits for it, and is cancelled when the last waiter leaves."""
+    """An operation in progress. It is cancelled when its last waiter is."""
 
     def __init__(
         self,
@@ -23,10 +23,10 @@ class RunningOperation:
         work: Coroutine[Any, Any, Outcome],
         request_id: str,
     ) -> None:
-        """Start `work`. The operation is in `running` by its key until it ends or is cancelled."""
+        """Start `work` in a task, and keep the operation in `running` until it ends or is cancelled."""
         running[key] = self
         self.request_id = request_id
-        """The request that started it."""
+        """The id of the request that started it."""
         self._running, self._key = running, key
         self._task = asyncio.create_task(work)
         self._task.add_done_callback(self._end)
@@ -41,13 +41,13 @@ class RunningOperation:
         finally:
             self._waiters -= 1
             if not self._waiters and not self._task.done():
-                self._remove()  # Nobody may join an operation that is about to be cancelled.
+                self._remove()  # No other request may join an operation that is about to be cancelled.
                 self._task.cancel()
 
     def _end(self, task: asyncio.Task[Outcome]) -> None:
         self._remove()
         if not task.cancelled():
-            task.exception()  # Retrieved here, since every waiter may have left: asyncio logs exceptions nobody retrieves.
+            task.exception()  # asyncio logs exceptions that are never retrieved, and every waiter may have been cancelled.
 
     def _remove(self) -> None:
         if self._running.get(self._key) is self:

@@ -1,4 +1,4 @@
-"""An operation as a value: everything that is asked, and by whom."""
+"""An operation as a value: a GraphQL request with its options and its caller."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Operation", "OperationKey"]
 
 
 class OperationKey(NamedTuple):
-    """What two operations have in common when one outcome answers both."""
+    """The values that are equal in two operations that have the same outcome."""
 
     document: str
     variables: bytes
@@ -26,7 +26,7 @@ class OperationKey(NamedTuple):
     dry_run: bool
     timeout: float | None
     caller: str | None
-    """Only where each caller pays from a budget of its own."""
+    """Only where callers have budgets."""
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class Operation(msgspec.Struct, frozen=True):
     name: str | None = None
     """The name of the operation to execute, needed when the document has several."""
     caller: str = ""
-    """The caller's name: reads wait their turn among those of the same caller, and are paid from its budget."""
+    """The caller's name. Upstream calls are scheduled fairly among callers, and charged to the caller's budget."""
     services: frozenset[str] | None = None
     """The sids of the services that the caller may read; None means all."""
     no_cache: bool = False
@@ -62,9 +62,9 @@ class Operation(msgspec.Struct, frozen=True):
     dry_run: bool = False
     """Read nothing; `extensions.plan` holds what would be read."""
     defer: bool = False
-    """Whether the outcome may leave what stands in `@defer` to `Outcome.subsequent`."""
+    """Whether `Outcome.subsequent` may deliver the fragments with `@defer`."""
     reference: bool = False
-    """Execute with graphql-core, which the engine is compared with."""
+    """Execute with graphql-core, the reference for the engine."""
     request_id: str = ""
     """The id of the request in the log."""
     on_attempt: AttemptListener | None = None
@@ -76,10 +76,10 @@ class Operation(msgspec.Struct, frozen=True):
         )
 
     def key(self, *, per_caller: bool) -> OperationKey | None:
-        """Return what makes another operation equal to this one.
+        """Return a key that equal operations have in common; None for an operation that shares its outcome with no other.
 
-        `per_caller` says that the outcome of one caller is not given to another. The key is None for an operation whose
-        outcome is its own: with a trace, with deferred parts, or with variables that cannot be written as JSON.
+        Those are operations with a trace, with deferred fragments, or with variables that cannot be encoded. With `per_caller`,
+        operations of two callers are never equal.
         """
         if self.trace or self.defer:
             return None

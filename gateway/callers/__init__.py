@@ -1,1 +1,1 @@
-"""Who asks, which services they may read, and how many upstream calls they may cause."""
+"""Callers: how they are identified, which services they may read, and how many upstream calls they may cause."""

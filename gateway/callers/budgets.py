@@ -1,4 +1,4 @@
-"""Budgets: how many upstream calls each caller may cause in a minute."""
+"""Budgets: how many upstream calls each caller may cause in a minute (a token bucket per caller)."""
 
 from __future__ import annotations
 
@@ -16,62 +16,64 @@ _CALLERS_MAX = 10_000
 
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
-    """How a caller's budget stands."""
+    """The state of one caller's budget, as the header `Gateway-Budget` has it."""
 
     limit: int
-    """Calls a minute."""
+    """Calls per minute."""
     remaining: int
-    """Calls that are left now."""
+    """Calls left now."""
     reset: int
-    """Seconds until all are."""
+    """Seconds until the whole budget is available again."""
 
 
 @dataclass(slots=True)
 class _Bucket:
-    left: float
-    at: float
+    calls: float
+    """Calls left at `updated_at`."""
+    updated_at: float
 
 
 class Budgets:
-    """A bucket of calls for each caller, which fills up in a minute."""
+    """A token bucket of upstream calls for each caller, refilled within a minute.
+
+    `now` is a monotonic time in seconds throughout.
+    """
 
     def __init__(self, per_minute: int) -> None:
-        """Take how many calls a minute each caller has."""
+        """Create the budgets: `per_minute` upstream calls for each caller."""
         self._limit = per_minute
         self._buckets: LRUCache[str, _Bucket] = LRUCache(_CALLERS_MAX)
 
     def reserve(self, caller: str, calls: int, now: float) -> int:
-        """Take as many calls as an operation could need, all at most; gives how many.
+        """Reserve the calls that an operation makes in the worst case, at most a minute's budget, and return their number.
 
         Raises `CostLimitExceeded`, with the seconds after which there are enough.
         """
-        bucket, wanted = self._bucket(caller, now), min(calls, self._limit)
-        if bucket.left < wanted:
-            wait = ceil((wanted - bucket.left) * 60 / self._limit)
+        left, wanted = self._left(caller, now), min(calls, self._limit)
+        if left < wanted:
+            wait = ceil((wanted - left) * 60 / self._limit)
             error = CostLimitExceeded(
                 f"The operation could take {calls} upstream calls, and of this caller's {self._limit} a minute "
-                f"{int(bucket.left)} are left. Ask for less, or try again in {wait} s.",
-                details={"requested": calls, "limit": self._limit, "remaining": int(bucket.left), "retryAfter": wait},
+                f"{int(left)} are left. Ask for less, or try again in {wait} s.",
+                details={"requested": calls, "limit": self._limit, "remaining": int(left), "retryAfter": wait},
             )
             error.http_status, error.retry_after = 429, wait
             raise error
-        bucket.left -= wanted
+        self._buckets[caller] = _Bucket(left - wanted, now)
         return wanted
 
-    def settle(self, caller: str, reserved: int, actual: int, now: float) -> None:
-        """Give back what was reserved and not used."""
-        bucket = self._bucket(caller, now)
-        bucket.left = min(float(self._limit), bucket.left + reserved - actual)
+    def refund(self, caller: str, reserved: int, used: int, now: float) -> None:
+        """Return the reserved calls that were not used; calls beyond the reservation are taken from the budget."""
+        left = min(float(self._limit), self._left(caller, now) + reserved - used)
+        self._buckets[caller] = _Bucket(left, now)
 
-    def standing(self, caller: str, now: float) -> BudgetStatus:
-        """How the caller's budget stands."""
-        left = self._bucket(caller, now).left
+    def status(self, caller: str, now: float) -> BudgetStatus:
+        """Return the state of the caller's budget."""
+        left = self._left(caller, now)
         return BudgetStatus(self._limit, max(0, int(left)), ceil((self._limit - left) * 60 / self._limit))
 
-    def _bucket(self, caller: str, now: float) -> _Bucket:
+    def _left(self, caller: str, now: float) -> float:
         bucket = self._buckets.get(caller)
         if bucket is None:
-            bucket = self._buckets[caller] = _Bucket(float(self._limit), now)
-        bucket.left = min(float(self._limit), bucket.left + (now - bucket.at) * self._limit / 60)
-        bucket.at = now
-        return bucket
+            return float(self._limit)
+        return min(float(self._limit), bucket.calls + (now - bucket.updated_at) * self._limit / 60)

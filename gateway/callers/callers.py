@@ -1,9 +1,9 @@
-"""Callers: who asks, told by a bearer token (RFC 6750), and which services each may read."""
+"""Callers: who sends a request, identified by a bearer token (RFC 6750), and which services each caller may read."""
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Protocol
@@ -15,15 +15,15 @@ __all__ = ["ANONYMOUS", "Caller", "Callers", "Token", "Verifier"]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Someone who may ask."""
+    """A client that may send operations, and its rights."""
 
     name: str
     services: frozenset[str] | None = None
-    """The sids of the services that may be read; None for all of the account's."""
+    """The sids of the services that it may read; None means all of the account's."""
 
 
 ANONYMOUS = Caller("anyone")
-"""The caller where no tokens are asked for."""
+"""Every caller, where no token is required."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,58 +40,67 @@ class Token:
 
 
 class Verifier(Protocol):
-    """Tells callers by tokens that were not set one by one, such as JWTs."""
+    """Identifies callers by tokens that are not configured one by one, such as JWTs."""
 
-    async def caller(self, token: str) -> Caller | None:
-        """The caller that the token is for; None when it is not valid."""
+    def verify(self, token: str) -> Caller | Awaitable[Caller | None] | None:
+        """Return the caller that a token was issued to, None for an invalid token.
+
+        Return an awaitable of either where something must be fetched first, such as the key.
+        """
 
 
 class Callers:
-    """The callers that are known. Without tokens and a verifier, everyone may ask."""
+    """The callers of this process. Without tokens and a verifier, everyone is `ANONYMOUS`."""
 
     def __init__(self, tokens: Mapping[str, Token], verifier: Verifier | None = None) -> None:
-        """Take callers' names with their tokens, and who to ask about any other token."""
+        """Create the callers of `tokens`, which are by the callers' names; `verifier` checks every other token."""
         self._verifier = verifier
-        self._known: list[tuple[bytes, Caller]] = []
+        self._callers: list[tuple[bytes, Caller]] = []
         self.replace(tokens)
 
     def replace(self, tokens: Mapping[str, Token]) -> None:
-        """Know these tokens from now on, and no others."""
-        self._known = [(_digest(token.secret), Caller(name, token.services)) for name, token in tokens.items()]
+        """Accept these tokens, by the callers' names, in place of the earlier ones."""
+        self._callers = [(_digest(token.secret), Caller(name, token.services)) for name, token in tokens.items()]
 
     @property
     def require_token(self) -> bool:
-        """Whether a token is needed."""
-        return bool(self._known) or self._verifier is not None
+        """Whether a request needs a token."""
+        return bool(self._callers) or self._verifier is not None
 
-    async def identify(self, authorization: str | None) -> Caller:
-        """The caller that an `Authorization` header names; raises `Unauthenticated`."""
-        caller = self.known(authorization)
-        if caller is None and self._verifier is not None and (token := _token(authorization)):
-            caller = await self._verifier.caller(token)
-        if caller is None:
-            raise Unauthenticated(
-                "A known token is needed: `Authorization: Bearer <token>`, without its caller's name."
-            )
-        return caller
+    def identify(self, authorization: str | None) -> Caller | Awaitable[Caller]:
+        """Return the caller that an `Authorization` header identifies, or an awaitable where a verifier must fetch a key.
 
-    def known(self, authorization: str | None) -> Caller | None:
-        """The caller, when it can be told without asking a verifier.
-
-        Every token is compared, in constant time, so that the time taken tells nothing.
+        Raises `Unauthenticated`, here or when awaited. The token is compared with every configured one, each in constant
+        time, so that the time taken tells nothing about them.
         """
         if not self.require_token:
             return ANONYMOUS
-        token = _token(authorization)
+        token = _bearer_token(authorization)
         if not token:
-            return None
-        given = _digest(token)
-        found = [caller for digest, caller in self._known if hmac.compare_digest(digest, given)]
-        return found[0] if found else None
+            raise _unauthenticated()
+        digest = _digest(token)
+        found = [caller for each, caller in self._callers if hmac.compare_digest(each, digest)]
+        if found:
+            return found[0]
+        verified = self._verifier.verify(token) if self._verifier is not None else None
+        if verified is None:
+            raise _unauthenticated()
+        return verified if isinstance(verified, Caller) else _verified(verified)
 
 
-def _token(authorization: str | None) -> str:
-    """The token that an `Authorization` header bears, or nothing."""
+async def _verified(verifying: Awaitable[Caller | None]) -> Caller:
+    caller = await verifying
+    if caller is None:
+        raise _unauthenticated()
+    return caller
+
+
+def _unauthenticated() -> Unauthenticated:
+    return Unauthenticated("A known token is needed: `Authorization: Bearer <token>`, without its caller's name.")
+
+
+def _bearer_token(authorization: str | None) -> str:
+    """Return the token in an `Authorization` header; empty without one."""
     scheme, _, token = (authorization or "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 

@@ -1,13 +1,13 @@
-"""JSON Web Tokens as callers' tokens (RFC 7519, RFC 8725): the algorithms are pinned, issuer and audience are checked.
+"""JSON Web Tokens as callers' tokens (RFC 7519, RFC 8725): algorithms are pinned, issuer and audience are checked.
 
-Needs the extra `jwt`. Keys are one fixed key, or a set at an address (RFC 7517) that is fetched when a key is not known, at
-most once in a while, whatever is sent.
+Needs the extra `jwt`. A token is verified with one configured key, or with the key of its `kid` in a JWK set (RFC 7517), which
+is fetched from a URL when it lacks the key, and rate-limited so that forged tokens cannot cause traffic.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -27,10 +27,10 @@ _logger = structlog.get_logger("gateway")
 
 
 class KeySet:
-    """The keys at an address, by their ids; fetched again after an hour, so that a key that was withdrawn is forgotten."""
+    """The JWK set at a URL. It is fetched again after an hour, so that a revoked key is dropped."""
 
     def __init__(self, url: str, *, seconds_between_fetches: float = 30.0, timeout: float = 5.0) -> None:
-        """Take the address of the key set, how often it may be fetched at most, and how long that may take."""
+        """Create the set; `timeout` is in seconds, for one fetch. Nothing is fetched before a key is needed."""
         self._url = url
         self._pause = seconds_between_fetches
         self._timeout = timeout
@@ -38,10 +38,14 @@ class KeySet:
         self._fetched_at = float("-inf")
         self._fetching = asyncio.Lock()
 
+    def cached(self, key_id: str | None) -> Any:
+        """Return the key with that id; None when it has to be fetched."""
+        age = asyncio.get_running_loop().time() - self._fetched_at
+        return self._keys.get(key_id) if age < _KEYS_AGE_MAX else None
+
     async def find(self, key_id: str | None) -> Any:
-        """The key with that id; None when there is none, or it cannot be had now."""
-        now = asyncio.get_running_loop().time()
-        if key_id not in self._keys or now - self._fetched_at >= _KEYS_AGE_MAX:
+        """Return the key with that id; None when there is none, or when the set cannot be fetched."""
+        if self.cached(key_id) is None:
             async with self._fetching:
                 age = asyncio.get_running_loop().time() - self._fetched_at
                 if age >= (self._pause if key_id not in self._keys else _KEYS_AGE_MAX):
@@ -75,7 +79,7 @@ class KeySet:
 
 
 class JwtVerifier:
-    """Tells callers by JWTs of one issuer for one audience."""
+    """Identifies callers by the JWTs of one issuer for one audience."""
 
     def __init__(
         self,
@@ -86,26 +90,43 @@ class JwtVerifier:
         algorithms: Sequence[str],
         services_claim: str | None = None,
     ) -> None:
-        """Take the keys, or one key as text (PEM, or a shared secret for HS algorithms).
+        """Create the verifier with a key set, or with one key as text (PEM, or a shared secret for HS algorithms).
 
-        With `services_claim`, that claim lists the services a caller may read (a list, or text with spaces between); a
-        token without it may read none.
+        `services_claim` names the claim that lists the services a caller may read: a list of sids, or text with spaces
+        between them. With it, a token that lacks the claim may read none.
         """
         self._keys = keys
         self._issuer, self._audience, self._algorithms = issuer, audience, list(algorithms)
         self._services_claim = services_claim
 
-    async def caller(self, token: str) -> Caller | None:
-        """The caller that the token's subject names; None when the token is not valid."""
+    def verify(self, token: str) -> Caller | Awaitable[Caller | None] | None:
+        """Return the caller that the token's subject names, None for an invalid token.
+
+        Return an awaitable of either when the key set lacks the token's key and must be fetched.
+        """
         if len(token) > _TOKEN_LENGTH_MAX:
             return None
         try:
             header = jwt.get_unverified_header(token)
-            if header.get("alg") not in self._algorithms:
-                return None
-            key = self._keys if isinstance(self._keys, str) else await self._keys.find(header.get("kid"))
-            if key is None:
-                return None
+        except (jwt.PyJWTError, ValueError, TypeError):
+            return None
+        if header.get("alg") not in self._algorithms:
+            return None
+        if isinstance(self._keys, str):
+            return self._decode(token, self._keys)
+        key = self._keys.cached(header.get("kid"))
+        return (
+            self._decode(token, key)
+            if key is not None
+            else self._fetch_and_decode(token, header.get("kid"), self._keys)
+        )
+
+    async def _fetch_and_decode(self, token: str, key_id: str | None, keys: KeySet) -> Caller | None:
+        key = await keys.find(key_id)
+        return self._decode(token, key) if key is not None else None
+
+    def _decode(self, token: str, key: Any) -> Caller | None:
+        try:
             claims = jwt.decode(
                 token,
                 key,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -94,8 +93,6 @@ class Executor:
             _CACHED_WEIGHT, getsizeof=itemgetter(1)
         )
         """Plans and what they weigh, by the operation and the values of the variables that its conditions depend on."""
-        self.runs: Counter[str] = Counter()
-        """How often the engine ran an operation, and how often graphql-core did, by the reason."""
 
     async def run(self, request: Request, context: Any) -> Outcome:
         """Execute an operation. Every failure is in the outcome; nothing is raised for one.
@@ -112,7 +109,7 @@ class Executor:
         except _Invalid as invalid:
             return Outcome(None, invalid.failures, executed=False, document=_fingerprint(text))
         if isinstance(plan, str):
-            self.runs[plan] += 1
+            context.runs[plan] += 1
             return await self._reference(operation, context, variables)
         run = Run(plan, context, values)
         requested = run.estimate.requested
@@ -129,9 +126,9 @@ class Executor:
                 reason = str(unplannable)
                 context.start_again()
             else:
-                self.runs["engine"] += 1
+                context.runs["engine"] += 1
                 if plan.asks_for_schema:
-                    self.runs["introspection"] += 1
+                    context.runs["introspection"] += 1
                     about_schema, more = self._introspect(operation, variables)
                     data, failures = data | about_schema, failures + more
                 outcome = operation.outcome(data, failures, requested=requested)
@@ -139,7 +136,7 @@ class Executor:
                     outcome.pending = run.deferred
                     outcome.subsequent = Subsequent(run.rest())
                 return outcome
-        self.runs[reason] += 1
+        context.runs[reason] += 1
         return replace(await self._reference(operation, context, variables), requested=requested)
 
     def check(self, text: str) -> tuple[Failure, ...]:

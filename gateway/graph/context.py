@@ -35,6 +35,8 @@ class Context:
     """The keys of the reads so far."""
     skips: Counter[str] = field(default_factory=Counter)
     """How often something was not read, by the reason."""
+    runs: Counter[str] = field(default_factory=Counter)
+    """Operations executed by the engine, and by graphql-core, by reason."""
     budgets: Budgets | None = None
     """What each caller may cause."""
     reserved: int = 0

@@ -1,6 +1,6 @@
-"""What browsers are kept from doing on a page's behalf: cross-site reads without a preflight, and DNS rebinding.
+"""Protection against what a page can make a browser do: cross-site requests without a preflight, and DNS rebinding.
 
-A browser lets any page send a *simple* request anywhere, with the network position of the person who looks at the page
+A browser lets every page send a *simple* request to any host, from the network of the person who views the page
 (https://fetch.spec.whatwg.org/#cors-safelisted-request-header). A POST of JSON is never simple; a GET may be.
 """
 
@@ -10,54 +10,46 @@ from urllib.parse import urlsplit
 
 from gateway.addresses import is_loopback
 from gateway.errors import Forbidden
+from gateway.web.request_headers import PREFLIGHT_PROOF
 
-__all__ = ["HEADERS", "Origins", "check_get", "check_host"]
+__all__ = ["SECURITY_HEADERS", "Origins", "check_get", "check_host"]
 
-HEADERS = {
+SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-"""What every answer but a page carries; an answer to a GET may be kept instead (`gateway.web.caching`)."""
+"""The headers of every response but a page. The answer to a GET may be cacheable instead (`gateway.web.caching`)."""
 
-_NOT_SIMPLE = (
-    "authorization",
-    "apollo-require-preflight",
-    "graphql-require-preflight",
-    "x-gateway-trace",
-    "x-gateway-dry-run",
-)
-"""Headers that only a page sends, and only after asking; a proxy adds others, such as `X-Forwarded-For`, to any request."""
 _SIMPLE_TYPES = {"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"}
 
 
 class Origins:
-    """Sites whose pages may ask, as browsers write them in `Origin`; with `*` in place of a port, at any port."""
+    """The origins whose pages may send requests, as browsers write them in `Origin`. The port `*` means any port."""
 
     def __init__(self, origins: Iterable[str]) -> None:
-        """Take the sites, such as `https://app.example.com` and `http://localhost:*`."""
+        """Create the set of origins, such as `https://app.example.com` and `http://localhost:*`."""
         parts = [re.escape(origin).replace(r":\*", r"(:\d+)?") for origin in sorted(origins)]
         self.pattern = "|".join(parts)
-        """A regular expression that is all of such an `Origin`."""
-        self._whole = re.compile(self.pattern or r"(?!)")  # Without any, nothing matches.
+        """A regular expression that matches each whole origin."""
+        self._regex = re.compile(self.pattern or r"(?!)")  # Without origins, nothing matches.
 
     def __contains__(self, origin: object) -> bool:
-        """Whether pages of that site may ask."""
-        return isinstance(origin, str) and self._whole.fullmatch(origin) is not None
+        """Return whether pages of that origin may send requests."""
+        return isinstance(origin, str) and self._regex.fullmatch(origin) is not None
 
 
 def check_get(headers: Mapping[str, str], origins: Container[str]) -> None:
-    """Whether a GET may execute; raises `Forbidden` for one that another site's page may have sent without asking.
+    """Raise `Forbidden` for a GET that another site's page may have sent without a preflight.
 
-    `headers` have names in lower case; `origins` are those that may (`GATEWAY_CORS_ORIGINS`).
+    `headers` have names in lower case; `origins` are those of `GATEWAY_CORS_ORIGINS`, whose pages may.
     """
     if headers.get("sec-fetch-site", "none") in {"none", "same-origin"} or headers.get("origin") in origins:
         return
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    custom = any(name in _NOT_SIMPLE for name in headers)
-    if not custom and content_type in _SIMPLE_TYPES:
+    if PREFLIGHT_PROOF.isdisjoint(headers) and content_type in _SIMPLE_TYPES:
         raise Forbidden(
             "A GET from another site needs a header that makes the browser ask first, such as `Apollo-Require-Preflight`, "
             "or send the query by POST."
@@ -65,9 +57,9 @@ def check_get(headers: Mapping[str, str], origins: Container[str]) -> None:
 
 
 def check_host(host: str | None) -> None:
-    """Whether `Host` names this machine, for a server that asks for no tokens; raises `Forbidden`.
+    """Raise `Forbidden` unless `Host` names this machine. For a server that requires no token.
 
-    A page whose own name was made to lead here would otherwise be of the same origin as the gateway.
+    Otherwise a page whose host name resolves to this machine (DNS rebinding) would have the gateway's own origin.
     """
     try:
         name = urlsplit(f"//{host or ''}").hostname or ""

@@ -1,9 +1,9 @@
-"""Documents by name: a request may name the document it means, by a hash of its text or by an id, in place of the text.
+"""Persisted documents: a request may have the hash of a document, or the id of a trusted one, in place of its text.
 
-A name comes in one of two forms, which mean the same: `documentId`
+There are two equivalent places for it: `documentId`
 (https://graphql.github.io/graphql-over-http/draft/#sec-Persisted-Documents), where a hash is written `sha256:…`, and
-`extensions.persistedQuery.sha256Hash` (https://www.apollographql.com/docs/apollo-server/performance/apq).
-What is no hash is the id of a trusted document.
+`extensions.persistedQuery.sha256Hash` (https://www.apollographql.com/docs/apollo-server/performance/apq). A value that is not a
+hash is the id of a trusted document.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from gateway.web.graphql_over_http import GraphQLRequest
 __all__ = ["Documents"]
 
 _REMEMBERED_BYTES = 4 * 2**20
-_BESIDE_TEXT = 500  # Bytes that an entry takes beside its text, about.
+_ENTRY_BYTES = 500  # Approximate size of an entry without its text.
 _SHA256 = "sha256:"
 
 
 class Documents:
-    """The documents that have names: those that are trusted, and those that clients have sent with their hashes before."""
+    """The trusted documents, and the documents that clients have sent with their hashes (automatic persisted queries)."""
 
     def __init__(
         self,
@@ -34,49 +34,49 @@ class Documents:
         trusted_only: bool = False,
         remembered_bytes: int = _REMEMBERED_BYTES,
     ) -> None:
-        """Take the trusted documents by their ids, and whether no others are let through.
+        """Create the store with trusted documents by their ids. With `trusted_only`, every other document is refused.
 
-        Of what clients send so many bytes are remembered; what was not used for longest is forgotten.
+        Documents that clients send are remembered up to a total of `remembered_bytes`; the least recently used are evicted.
         """
         self._trusted_only = trusted_only
         self._remembered: LRUCache[str, str] = LRUCache(
-            remembered_bytes, getsizeof=lambda text: getsizeof(text) + _BESIDE_TEXT
+            remembered_bytes, getsizeof=lambda text: getsizeof(text) + _ENTRY_BYTES
         )
         self.trust(trusted or {})
 
     def trust(self, trusted: Mapping[str, str]) -> None:
-        """Trust these documents from now on, and no others. Each is known by its hash too, in both forms."""
+        """Trust these documents, in place of the earlier ones. Each can be requested by its id, and by its hash."""
         hashes = {_hash(text): text for text in trusted.values()}
         self._trusted = {**hashes, **{_SHA256 + digest: text for digest, text in hashes.items()}, **trusted}
         self._texts = frozenset(trusted.values())
 
     def find(self, asked: GraphQLRequest) -> tuple[str, str | None]:
-        """The text of the document that a request holds or names, and the hash to remember it by once it was carried out.
+        """Return the text of the requested document, and the hash to `remember` it by once it was executed, if any.
 
-        Raises `PersistedQueryNotFound`, `PersistedQueryUnsupported`, `Forbidden` for a document that would have to be
-        trusted, and `BadRequest` when there is neither text nor name, or when they do not fit.
+        Raises `PersistedQueryNotFound`, `PersistedQueryUnsupported`, `Forbidden` for a document that is not trusted where it
+        must be, and `BadRequest` when there is neither text nor id, or when they do not match.
         """
         text, digest = asked.query, _digest(asked)
-        name = digest if asked.document_id is None else asked.document_id
-        trusted = self._trusted.get(name) if name is not None else None
+        document_id = digest if asked.document_id is None else asked.document_id
+        trusted = self._trusted.get(document_id) if document_id is not None else None
         if text is None:
-            if name is None:
-                raise BadRequest("The request has no `query`, and names no document by `documentId`.")
+            if document_id is None:
+                raise BadRequest("The request has no `query` and no `documentId`.")
             found = trusted or (self._remembered.get(digest) if digest is not None else None)
             if found is None:
                 raise PersistedQueryNotFound
             return found, None
-        is_named_so = text == trusted if trusted is not None else digest is None or _hash(text) == digest
-        if not is_named_so:
+        matches = text == trusted if trusted is not None else digest is None or _hash(text) == digest
+        if not matches:
             if asked.document_id is not None:
-                raise BadRequest("`documentId` names another document than `query` holds.")
-            raise BadRequest("provided sha does not match query")  # Apollo's words.
+                raise BadRequest("`documentId` and `query` are different documents.")
+            raise BadRequest("provided sha does not match query")  # Apollo's message.
         if self._trusted_only and text not in self._texts:
-            raise Forbidden("Only trusted documents are carried out here: name one by its `documentId`.")
+            raise Forbidden("Only trusted documents are executed here: request one by its `documentId`.")
         return text, digest if trusted is None else None
 
     def remember(self, digest: str, text: str) -> None:
-        """Know a document by its hash from now on. It has been carried out: whoever sends garbage pushes nothing out."""
+        """Remember a document that was executed successfully, so that invalid ones cannot evict valid ones."""
         self._remembered[digest] = text
 
 
@@ -85,7 +85,7 @@ def _hash(text: str) -> str:
 
 
 def _digest(asked: GraphQLRequest) -> str | None:
-    """The hash that a request names its document by, if it does."""
+    """Return the hash that a request has for its document, if any."""
     if asked.document_id is not None:
         return asked.document_id.removeprefix(_SHA256) if asked.document_id.startswith(_SHA256) else None
     persisted = asked.extensions.get("persistedQuery") if asked.extensions else None
@@ -98,6 +98,6 @@ def _digest(asked: GraphQLRequest) -> str | None:
     digest = persisted.get("sha256Hash")
     if not isinstance(digest, str):
         raise BadRequest(
-            "`extensions.persistedQuery.sha256Hash` must be text: the SHA-256 of the document, in hexadecimal."
+            "`extensions.persistedQuery.sha256Hash` must be a string: the SHA-256 of the document, in hexadecimal."
         )
     return digest

@@ -1,38 +1,31 @@
-"""The GraphQL endpoint: from an HTTP request to an operation, and back, with one line in the log.
+"""The GraphQL endpoint: from an HTTP request to an operation, and from its outcome to a reply.
 
-It speaks ASGI itself (https://asgi.readthedocs.io/en/latest/specs/www.html): with a framework's requests and responses in
-between, a small operation would take half as long again.
+It reads requests and writes replies itself, without a framework's: those would take half as long as a small operation.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import re
-import time
-from collections.abc import Container, Mapping
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import Awaitable, Container, Generator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-import structlog
 from starlette.types import Receive, Scope, Send
 
 from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
 from gateway.callers.callers import Caller, Callers
-from gateway.errors import BadRequest, GatewayError, InternalError, UpstreamError
+from gateway.errors import BadRequest, GatewayError
 from gateway.execution.failures import mask
 from gateway.execution.outcome import Outcome
 from gateway.log import REQUEST_ID
-from gateway.twilio.client import AttemptListener
 from gateway.web.browsers import check_get, check_host
-from gateway.web.caching import let_keep
-from gateway.web.compression import compress, compress_at_once
+from gateway.web.caching import add_cache_headers
+from gateway.web.compression import compress
+from gateway.web.connection import ClientDisconnected
 from gateway.web.documents import Documents
 from gateway.web.graphql_over_http import (
-    BODY_MAX,
     JSON,
     GraphQLRequest,
     check_post_head,
@@ -40,37 +33,24 @@ from gateway.web.graphql_over_http import (
     read_get,
     read_post,
     response_type,
-    too_large,
 )
-from gateway.web.http_protocol import Headers, Peer, peer_of
-from gateway.web.incremental import Stream, delivery_for
+from gateway.web.incremental import IncrementalReply, delivery_for
 from gateway.web.metrics import Metrics
-from gateway.web.responses import Reply, error_reply, outcome_reply, redirect
+from gateway.web.recorder import Recorder
+from gateway.web.request import HttpRequest
+from gateway.web.responses import Reply, error_reply, outcome_reply, redirect, respond
 
 if TYPE_CHECKING:
-    from gateway.web.telemetry import Recording, Telemetry
+    from gateway.web.telemetry import Telemetry
 
 __all__ = ["Endpoint"]
 
-_LOOKED_AT = "receipts_gateway.looked_at"
-_OUT_OF_THE_ORDINARY = {"cache-control", "x-gateway-trace", "x-gateway-dry-run", "x-gateway-timeout"}
-"""Headers that may ask for more than the answer, or for another one."""
-
-
-@dataclass(slots=True)
-class _Asked:
-    """What a request asks, and who asks it."""
-
-    headers: Mapping[str, str]
-    caller: Caller
-    request: GraphQLRequest
-    document: str
-    digest: str | None
-    """The hash to remember the document by once it was carried out."""
+_Steps = Generator[Awaitable[Any], Any, Reply]
+"""The way to a reply. It yields what must be awaited, and is resumed with the result."""
 
 
 class Endpoint:
-    """Answers GET and POST requests with GraphQL answers; an ASGI application."""
+    """Replies to GET and POST requests with GraphQL responses; an ASGI application."""
 
     def __init__(
         self,
@@ -84,10 +64,10 @@ class Endpoint:
         metrics: Metrics | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
-        """Take what carries out operations, who may ask, the sites whose pages may, and the documents that have names.
+        """Create an endpoint for one account.
 
-        Without tokens it answers to this machine's own names only, unless it is meant for `any_host`. What it does is told to
-        `metrics`, and to `telemetry`.
+        `origins` are the sites whose pages may send requests without a preflight. With `has_graphiql`, browsers are
+        redirected to GraphiQL. Where no token is required, `Host` must name this machine, unless `any_host` is set.
         """
         self._account = account
         self._callers = callers
@@ -95,254 +75,123 @@ class Endpoint:
         self._documents = documents or Documents()
         self._has_graphiql = has_graphiql
         self._any_host = any_host
-        self._metrics = metrics
-        self._telemetry = telemetry
-        self._logger = structlog.get_logger("gateway").bind()  # Bound once: to look it up anew is dearer than the line.
+        self._recorder = Recorder(metrics, telemetry)
+
+    def start(self, request: HttpRequest) -> Reply | Awaitable[Reply]:
+        """Return the reply to a request, or an awaitable of it where something must be awaited.
+
+        That is a key to verify a JWT with, a body that has not been received, an operation whose outcome is not cached, or
+        the compression of a long answer. Every error becomes a reply. The awaitable raises `ClientDisconnected`, as does
+        sending the reply.
+        """
+        steps = self._steps(request)
+        outer = REQUEST_ID.set(request.id)
+        try:
+            awaited = next(steps)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply
+        finally:
+            REQUEST_ID.reset(outer)
+        return _resume(request, steps, awaited)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request: JSON with a request id, whatever happens, but for a browser that is led to the page."""
-        request_id = _new_id()
-        REQUEST_ID.set(request_id)
-        looked_at: _Asked | None = scope.get("extensions", {}).get(_LOOKED_AT)
-        headers = looked_at.headers if looked_at is not None else _decoded(scope["headers"])
+        """Reply to a request through ASGI."""
+        await respond(self.start(HttpRequest.from_asgi(scope, receive)), send)
+
+    def _steps(self, request: HttpRequest) -> _Steps:
+        """Check a request, in the one order of checks: media type, host, caller, head, body, document; then execute it."""
+        headers, is_post, media_type = request.headers, request.method == "POST", JSON
+        accept = headers.get("accept")
+        if not is_post and self._has_graphiql and prefers_html(accept):
+            return _redirect_to_graphiql(request)
+        self._recorder.begin(request)
         try:
-            reply = await self._reply(scope, headers, receive, send, request_id, looked_at)
-        except _ClientLeft:
-            return
-        if reply is None:
-            return
-        await compress(reply, headers.get("accept-encoding"))
-        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers(request_id)})
-        await send({"type": "http.response.body", "body": reply.body})
-
-    def at_once(self, raw: Headers, body: bytes, extensions: dict[str, Any]) -> bytes | None:
-        """The response to a POST, from the line behind its status on, when all is known; None, and nothing done, for others.
-
-        What is refused, what asks for anything out of the ordinary, and what is to be waited for is left to `__call__`, which
-        finds in the scope's `extensions` what was read here.
-        """
-        if not self._account.caches_answers or self._telemetry is not None:
-            return None
-        began, headers = time.perf_counter(), _decoded(raw)
-        if not headers.keys().isdisjoint(_OUT_OF_THE_ORDINARY):
-            return None
-        try:
-            asked = self._look(headers, body)
-            if asked is None:
-                return None
-            extensions[_LOOKED_AT] = asked
-            media_type = response_type(headers.get("accept"))
-            outcome = self._account.start(_operation(asked))
-            if not isinstance(outcome, Outcome):
-                outcome.close()
-                return None
-        except GatewayError:
-            return None
-        reply = outcome_reply(outcome, media_type)
-        if not compress_at_once(reply, headers.get("accept-encoding")):
-            return None
-        if asked.digest is not None:
-            self._documents.remember(asked.digest, asked.document)
-        request_id = _new_id()
-        token = REQUEST_ID.set(request_id)
-        self._tell(outcome, asked.caller, began)
-        REQUEST_ID.reset(token)
-        return reply.as_bytes(request_id)
-
-    def _look(self, headers: Mapping[str, str], body: bytes) -> _Asked | None:
-        """What a POST asks, where that can be told at once and it is answered whole; raises `GatewayError`."""
-        self._check_host(headers)
-        caller = self._callers.known(headers.get("authorization"))
-        delivery = delivery_for(headers.get("accept"))
-        if caller is None or (delivery is not None and delivery.is_for_all):
-            return None
-        check_post_head(headers.get("content-type"), headers.get("content-encoding"))
-        asked = self._find(headers, caller, read_post(body))
-        return asked if delivery is None or "defer" not in asked.document else None
-
-    def _find(self, headers: Mapping[str, str], caller: Caller, request: GraphQLRequest) -> _Asked:
-        document, digest = self._documents.find(request)
-        return _Asked(headers, caller, request, document, digest)
-
-    def _check_host(self, headers: Mapping[str, str]) -> None:
-        if not self._callers.require_token and not self._any_host:
-            check_host(headers.get("host"))
-
-    async def _reply(
-        self,
-        scope: Scope,
-        headers: Mapping[str, str],
-        receive: Receive,
-        send: Send,
-        request_id: str,
-        asked: _Asked | None,
-    ) -> Reply | None:
-        """The response; none when it has been sent, part by part."""
-        began, media_type = time.perf_counter(), JSON
-        recording = self._telemetry.begin(headers) if self._telemetry is not None else None
-        code, name, calls = "CLIENT_LEFT", None, 0
-        is_post, accept = scope["method"] == "POST", headers.get("accept")
-        stream: Stream | None = None
-        try:
-            if not is_post and self._has_graphiql and prefers_html(accept):
-                return _to_graphiql(scope["query_string"])
             delivery = delivery_for(accept)
-            stream = Stream(delivery, send, request_id) if delivery is not None else None
-            if stream is None or not stream.is_for_all:
+            if delivery is None or not delivery.is_for_all:
                 media_type = response_type(accept)
-            if asked is None:
-                self._check_host(headers)
-                caller = await self._callers.identify(headers.get("authorization"))
-                if is_post:
-                    request = await _read_post(headers, receive)
-                else:
-                    check_get(headers, self._origins)
-                    request = read_get(scope["query_string"])
-                asked = self._find(headers, caller, request)
-            outcome = await self._run(asked, peer_of(scope), request_id, recording, stream)
-            if stream is not None and stream.is_for_all and not stream.has_begun:
-                await stream.deliver_whole(outcome)
-            if asked.digest is not None and outcome.executed:
-                self._documents.remember(asked.digest, asked.document)
-            code, name, calls = outcome.code, outcome.operation, outcome.calls
+            if not self._callers.require_token and not self._any_host:
+                check_host(headers.get("host"))
+            caller = self._callers.identify(headers.get("authorization"))
+            if not isinstance(caller, Caller):
+                caller = yield caller
+            if is_post:
+                check_post_head(headers.get("content-type"), headers.get("content-encoding"))
+                body = request.body if request.body is not None else (yield request.receive_body())
+                graphql_request = read_post(body)
+            else:
+                check_get(headers, self._origins)
+                graphql_request = read_get(request.query_string)
+            document, digest = self._documents.find(graphql_request)
+            may_defer = delivery is not None and "defer" in document
+            operation = _operation(request, graphql_request, document, caller, may_defer)
+            outcome = self._account.start(operation)
+            if not isinstance(outcome, Outcome):
+                outcome = yield request.connection.until_closed(outcome)
+            if digest is not None and outcome.executed:
+                self._documents.remember(digest, document)
+            if delivery is not None and (delivery.is_for_all or outcome.subsequent is not None):
+                return IncrementalReply(request, delivery, outcome, caller, self._recorder)
+            reply = outcome_reply(outcome, media_type)
+            if not is_post:
+                add_cache_headers(reply, outcome, headers.get("if-none-match"))
+            self._recorder.executed(request, outcome, caller)
         except GatewayError as error:
-            code, reply = error.code, error_reply(error, media_type)
-            self._logger.info("refused", code=code, status=reply.status)
-            if self._metrics is not None:
-                self._metrics.refused(code)
-            return reply
-        except _ClientLeft:
-            self._logger.info("client left", ms=_milliseconds(began))
+            reply = error_reply(error, media_type)
+            self._recorder.refused(request, error, reply.status)
+        except (ClientDisconnected, asyncio.CancelledError, GeneratorExit) as reason:
+            self._recorder.aborted(request, reason)
             raise
         except Exception as error:
             masked = mask(error)
-            code = masked.code
-            if stream is not None and stream.has_begun:
-                return None  # The connection is closed on an answer that has not come to its end: clients see that.
-            return error_reply(masked, media_type)
-        finally:
-            if recording is not None:
-                recording.end(name, code, calls)
-        self._tell(outcome, asked.caller, began)
-        if stream is not None and stream.has_begun:
-            return None
-        reply = outcome_reply(outcome, media_type)
-        return reply if is_post else let_keep(reply, outcome, headers.get("if-none-match"))
+            reply = error_reply(masked, media_type)
+            self._recorder.failed(request, masked)
+        compressing = compress(reply, headers.get("accept-encoding"))
+        if compressing is not None:
+            yield compressing
+        reply.request_id = request.id
+        return reply
 
-    async def _run(
-        self,
-        asked: _Asked,
-        peer: Peer,
-        request_id: str,
-        recording: Recording | None,
-        stream: Stream | None,
-    ) -> Outcome:
-        """Run the operation; if the client leaves before it is done, end it, and with it the reads it waits for.
 
-        What it defers goes into the `stream` of a client that takes parts.
-        """
-        task = asyncio.current_task()
-        assert task is not None
-        if peer.has_left:
-            raise _ClientLeft
-
-        def leave() -> None:
-            if stream is None or not stream.has_ended:  # One that has all it asked for may leave.
-                task.cancel()
-
-        peer.on_leave = leave
-        try:
-            defer = stream is not None and "defer" in asked.document
-            operation = _operation(
-                asked, request_id, defer=defer, on_attempt=recording.call if recording is not None else None
-            )
-            outcome = await self._account.run(operation)
-            if stream is not None and outcome.subsequent is not None:
-                async with aclosing(outcome.subsequent) as payloads:
-                    await stream.deliver(outcome)
-                    async for payload in payloads:
-                        await stream.deliver(payload)
-            return outcome
-        except asyncio.CancelledError:
-            if peer.has_left and task.uncancel() == 0:
-                raise _ClientLeft from None
-            raise
-        finally:
-            if peer.on_leave is leave:  # And not that of the next request.
-                peer.on_leave = None
-
-    def _tell(self, outcome: Outcome, caller: Caller, began: float) -> None:
-        """Tell the log and the metrics that an operation was answered."""
-        is_ours = outcome.failures and any(
-            isinstance(failure.error, UpstreamError | InternalError) for failure in outcome.failures
-        )
-        (self._logger.warning if is_ours else self._logger.info)(
-            "operation",
-            caller=caller.name,
-            name=outcome.operation,
-            document=outcome.document,
-            calls=outcome.calls,
-            ms=_milliseconds(began),
-            outcome=outcome.code,
-            errors=len(outcome.failures),
-            **({"shared_with": outcome.shared_with} if outcome.shared_with is not None else {}),
-        )
-        if self._metrics is not None:
-            self._metrics.answered(outcome.operation, outcome.code, time.perf_counter() - began)
+async def _resume(request: HttpRequest, steps: _Steps, awaited: Awaitable[Any]) -> Reply:
+    """Await what the steps yield, until they have the reply."""
+    REQUEST_ID.set(request.id)
+    try:
+        while True:
+            try:
+                result = await awaited
+            except BaseException as error:
+                awaited = steps.throw(error)
+            else:
+                awaited = steps.send(result)
+    except StopIteration as end:
+        reply: Reply = end.value
+        return reply
 
 
 def _operation(
-    asked: _Asked, request_id: str = "", *, defer: bool = False, on_attempt: AttemptListener | None = None
+    request: HttpRequest, graphql_request: GraphQLRequest, document: str, caller: Caller, may_defer: bool
 ) -> Operation:
-    """The operation that a request asks for; raises `BadRequest` for a header that cannot be read."""
-    headers, caller, request = asked.headers, asked.caller, asked.request
+    """Return the operation that a request asks for; raises `BadRequest` for an invalid header."""
+    headers = request.headers
     return Operation(
-        document=asked.document,
-        variables=request.variables,
-        name=request.operation_name,
+        document=document,
+        variables=graphql_request.variables,
+        name=graphql_request.operation_name,
         caller=caller.name,
         services=caller.services,
         no_cache="no-cache" in headers.get("cache-control", "").lower(),
         timeout=_timeout(headers.get("x-gateway-timeout")),
         trace=headers.get("x-gateway-trace") == "1",
         dry_run=headers.get("x-gateway-dry-run") == "1",
-        defer=defer,
-        request_id=request_id,
-        on_attempt=on_attempt,
+        defer=may_defer,
+        request_id=request.id,
+        on_attempt=request.span.call if request.span is not None else None,
     )
 
 
-def _new_id() -> str:
-    """An id for a request. It tells requests apart and is no secret, so that nobody has to ask the system for randomness."""
-    return f"{random.getrandbits(128):032x}"
-
-
-def _decoded(headers: Headers) -> dict[str, str]:
-    """The headers by their names, in lower case; of one that comes twice, the first counts."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(headers)}
-
-
-class _ClientLeft(Exception):
-    """There is nobody to answer."""
-
-
-async def _read_post(headers: Mapping[str, str], receive: Receive) -> GraphQLRequest:
-    content_type, encoding = headers.get("content-type"), headers.get("content-encoding")
-    check_post_head(content_type, encoding)
-    body, more = b"", True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _ClientLeft
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > BODY_MAX:
-            raise too_large()
-    return read_post(body)
-
-
 def _timeout(text: str | None) -> float | None:
-    """The seconds that a request gives its operation; more than the gateway's own deadline changes nothing."""
+    """Return the value of `X-Gateway-Timeout`, in seconds."""
     if text is None:
         return None
     if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text) or not float(text):
@@ -350,14 +199,11 @@ def _timeout(text: str | None) -> float | None:
     return float(text)
 
 
-def _to_graphiql(query_string: bytes) -> Reply:
-    """A browser that was led to the endpoint is shown the page, with the query it was led to."""
+def _redirect_to_graphiql(request: HttpRequest) -> Reply:
+    """Redirect a browser to the page, with the query that its URL has."""
     try:
-        query = read_get(query_string).query
+        query = read_get(request.query_string).query
     except BadRequest:
         query = None
-    return redirect("graphiql" if query is None else f"graphiql?{urlencode({'q': query}, quote_via=quote)}")
-
-
-def _milliseconds(began: float) -> float:
-    return round((time.perf_counter() - began) * 1000, 1)
+    url = "graphiql" if query is None else f"graphiql?{urlencode({'q': query}, quote_via=quote)}"
+    return redirect(url, request.id)

@@ -1,8 +1,8 @@
-"""GraphQL over HTTP as plain values: what an HTTP request asks, and in which media type and status it is answered.
+"""GraphQL over HTTP as plain values: decodes a GraphQL request, and negotiates the media type of its response.
 
 Follows https://graphql.github.io/graphql-over-http/draft/ and, where that leaves a choice, the audit suite of npm
-`graphql-http`: a document that cannot be executed is answered 400 as `application/graphql-response+json`, and 200 as
-`application/json`; an HTTP request that carries no GraphQL request is answered 400 or more in either.
+`graphql-http`: for a document that cannot be executed the status is 400 as `application/graphql-response+json`, and 200 as
+`application/json`; for an HTTP request without a well-formed GraphQL request it is 4xx in both.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ _WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 
 
 class GraphQLRequest(msgspec.Struct, frozen=True):
-    """What a request asks (https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters).
+    """The parameters of a request (https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters).
 
-    It holds its document, or names it: see `gateway.web.documents`.
+    It has its document, or the document's hash or id: see `gateway.web.documents`.
     """
 
     query: str | None = None
@@ -60,7 +60,7 @@ _object_decoder: msgspec.json.Decoder[dict[str, Any] | None] = msgspec.json.Deco
 
 
 def read_post(body: bytes) -> GraphQLRequest:
-    """The request in a POST's body, whose head has been checked; raises `BadRequest`."""
+    """Decode the request in the body of a POST, whose head has been checked; raises `BadRequest`."""
     if len(body) > BODY_MAX:
         raise too_large()
     check_json(body)
@@ -68,34 +68,34 @@ def read_post(body: bytes) -> GraphQLRequest:
         return _request_decoder.decode(body)
     except msgspec.ValidationError:
         raise BadRequest(
-            "Expected an object with `query` or `documentId` (text), and where needed `variables` (an object), `operationName` "
-            "(text) and `extensions` (an object). A list of requests is not taken: send them one by one."
+            "Expected an object with `query` or `documentId` (strings), and where needed `variables` (an object), "
+            "`operationName` (a string) and `extensions` (an object). Batches are not supported: send requests one by one."
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest("The request's body is not JSON.") from None
 
 
-@lru_cache(maxsize=64)  # Of the few that there are in practice; what is refused is not kept.
+@lru_cache(maxsize=64)  # Clients send few different ones; exceptions are not cached.
 def check_post_head(content_type: str | None, content_encoding: str | None) -> None:
-    """Whether a POST with these headers can be read; raises `BadRequest`, before its body has come."""
+    """Raise `BadRequest` unless the body of a POST with these headers can be decoded."""
     media_type, parameters = _media_type(content_type or "")
     if media_type != JSON or parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
         raise BadRequest("Send the request as JSON in UTF-8, with `Content-Type: application/json`.", status=415)
     if (content_encoding or "identity").lower() != "identity":
-        raise BadRequest("Send the request uncompressed: `Content-Encoding` is not taken.", status=415)
+        raise BadRequest("Send the request uncompressed: `Content-Encoding` is not supported.", status=415)
 
 
 def too_large() -> BadRequest:
-    """What a body above the bound is told."""
+    """Return the error for a body above `BODY_MAX` bytes."""
     return BadRequest(f"The request is larger than {BODY_MAX} bytes.", status=413)
 
 
 def read_get(query_string: bytes) -> GraphQLRequest:
-    """The request in a GET's address; raises `BadRequest`."""
+    """Decode the request in the URL of a GET; raises `BadRequest`."""
     try:
         pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20)
     except ValueError:
-        raise BadRequest("The address is not percent-encoded UTF-8, or has too many parameters.") from None
+        raise BadRequest("The URL is not percent-encoded UTF-8, or has too many parameters.") from None
     given = [(name, value) for name, value in pairs if name in _PARAMETERS]
     values = dict(given)
     if len(values) < len(given):
@@ -111,9 +111,9 @@ def read_get(query_string: bytes) -> GraphQLRequest:
 
 @lru_cache(maxsize=64)
 def response_type(accept: str | None) -> str:
-    """The media type to answer in: the best of the two that `Accept` takes; raises `BadRequest` if none.
+    """Return the media type of the response: the preferred one of two; raises `BadRequest` if `Accept` allows neither.
 
-    A type that is named goes by its own weight, and by a wildcard's only if it is not (RFC 9110, 12.5.1).
+    The weight of a named type takes precedence over a wildcard's (RFC 9110, 12.5.1).
     """
     if accept is None or not accept.strip():
         return JSON
@@ -121,35 +121,38 @@ def response_type(accept: str | None) -> str:
     wildcard = types.get("application/*", types.get("*/*", Accepted(0.0, -len(types))))
     best = max((JSON, GRAPHQL), key=lambda media_type: types.get(media_type, wildcard))
     if not types.get(best, wildcard).weight:
-        raise BadRequest(f"Answers are `{GRAPHQL}` or `{JSON}`, in UTF-8: name one in `Accept`.", status=406)
+        raise BadRequest(f"Responses are `{GRAPHQL}` or `{JSON}`, in UTF-8: allow one in `Accept`.", status=406)
     return best
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Accepted:
-    """How much a media type is liked: by its weight, and of equals by its place."""
+    """The preference for a media type: its weight, then its position."""
 
     weight: float
-    place: int
-    """0 for the first that is named, and falling."""
+    position: int
+    """0 for the first one that is named, -1 for the second, and so on."""
     announces: bool = field(default=False, compare=False)
-    """Whether it asks for parts that are announced: `incrementalSpec=v0.2`."""
+    """Whether its parameters have `incrementalSpec=v0.2` (see `gateway.web.incremental`)."""
 
 
 def accepted(accept: str | None) -> dict[str, Accepted]:
-    """The media types and ranges that an `Accept` header names, in lower case; those in UTF-8, and of a type the first."""
+    """Return the media types and ranges of an `Accept` header, in lower case.
+
+    Those with another charset than UTF-8 are left out. Of a type that is named twice, the first counts.
+    """
     types: dict[str, Accepted] = {}
-    for place, entry in enumerate((accept or "").split(",")):
+    for position, entry in enumerate((accept or "").split(",")):
         media_type, parameters = _media_type(entry)
         weight = parameters.get("q", "1")
         if _WEIGHT.fullmatch(weight) and parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8", "*"}:
             announces = parameters.get("incrementalspec", "").lower() == "v0.2"
-            types.setdefault(media_type, Accepted(float(weight), -place, announces))
+            types.setdefault(media_type, Accepted(float(weight), -position, announces))
     return types
 
 
 def prefers_html(accept: str | None) -> bool:
-    """Whether an `Accept` header is a browser's, which asks for a page."""
+    """Return whether an `Accept` header asks for an HTML page, as browsers do."""
     entries = (_media_type(entry) for entry in (accept or "").split(","))
     return any(media_type == "text/html" and parameters.get("q", "1").strip("0.") for media_type, parameters in entries)
 

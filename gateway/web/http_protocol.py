@@ -1,67 +1,42 @@
-"""The server's HTTP protocol: uvicorn's, with bounds on time, size and what is two requests at once, and with a short way.
+"""The server's HTTP protocol: uvicorn's, with limits on time and size, request-smuggling checks, and a synchronous fast path.
 
-A request that comes in one piece and whose answer needs no waiting is answered on the spot, where the application offers to:
-to make a task and ASGI's messages for it would take longer than to answer it.
+A request that comes whole is passed to the application as a value. A reply that needs no waiting is written at once: to make a
+task and the messages of ASGI for it takes longer than to answer it. Every other request goes through ASGI.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Protocol, runtime_checkable
+import re
+from collections.abc import Awaitable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import orjson
-from starlette.types import Scope
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.errors import BadRequest
-from gateway.execution.failures import Failure, mask
+from gateway.execution.failures import Failure
+from gateway.web.connection import ClientConnection
+from gateway.web.request import HttpRequest, decode_headers
+from gateway.web.responses import Reply, respond
 
-__all__ = ["AtOnce", "BoundedProtocol", "Headers", "Peer", "peer_of"]
+__all__ = ["BoundedProtocol", "SyncAnswers"]
 
-_PEER = "receipts_gateway.peer"
-
-Headers = list[tuple[bytes, bytes]]
-"""Names, in lower case, and values, as ASGI has them."""
+_PLAIN_TARGET = re.compile(rb'/[!"$-~]*')
+"""A path and a query as they are: without a host, a fragment, or anything that a URL's parser rejects."""
 
 
 @runtime_checkable
-class AtOnce(Protocol):
-    """An application that can answer some requests without waiting for anything."""
+class SyncAnswers(Protocol):
+    """An application that replies to some requests synchronously."""
 
-    def at_once(
-        self, method: bytes, target: bytes, headers: Headers, body: bytes, extensions: dict[str, Any]
-    ) -> bytes | None:
-        """The response, from the line behind its status 200 on.
-
-        None, and nothing done, for what is to be asked in the ordinary way: with these `extensions` in its scope.
-        """
+    def start(self, request: HttpRequest) -> Reply | Awaitable[Reply] | None:
+        """Return the reply to a request that came whole, or an awaitable of it; None leaves the request to ASGI."""
 
 
-class Peer:
-    """Whoever asks over a connection: it may leave before it has its answer."""
-
-    def __init__(self) -> None:
-        self.has_left = False
-        self.on_leave: Callable[[], None] | None = None
-        """Called when it leaves. A connection's requests are answered one after another, so there is one at most."""
-
-    def leave(self) -> None:
-        """Tell whoever works for it."""
-        self.has_left = True
-        if self.on_leave is not None:
-            self.on_leave()
-
-
-def peer_of(scope: Scope) -> Peer:
-    """The peer that sent a request; one that never leaves when the request came in through another server."""
-    peer: Peer | None = scope.get("extensions", {}).get(_PEER)
-    return peer or Peer()
-
-
-class _Gathered:
-    """A transport that sends in one go what is written in one turn of the event loop: a head with its body."""
+class _WriteCoalescer:
+    """A transport that sends what is written in one turn of the event loop together: a head with its body."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -91,128 +66,125 @@ class _Gathered:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. It is closed when its peer is too slow to ask or to take the answer, or asks ambiguously."""
+    """One connection. It is closed when the peer sends or reads too slowly, or sends an ambiguous request."""
 
     HEAD_SECONDS = 10.0
-    """For a request's head, from its first byte; and for the first byte, on a new connection."""
+    """From the first byte of a request's head to its end; on a new connection, also to the first byte."""
     BODY_SECONDS = 15.0
-    """For a request's body, from the end of its head."""
-    TAKE_SECONDS = 30.0
-    """For the peer to take some of an answer that waits to be sent."""
+    """From the end of a request's head to the end of its body."""
+    WRITE_SECONDS = 30.0
+    """For the peer to read some of a response that waits to be sent."""
     HEAD_MAX = 64 * 2**10
     """Bytes of a request's head."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._patience: float | None = None
-        """The seconds there are for what is awaited of the peer; a timer is set when it has not come in one piece."""
-        self._asking: asyncio.TimerHandle | None = None
-        self._taking: asyncio.TimerHandle | None = None
+        self._awaited: Literal["head", "body"] | None = None
+        """What the peer has to send next; None while the connection is idle, or its request is being answered."""
+        self._read_timer: asyncio.TimerHandle | None = None
+        """Set while something awaited has not come with the bytes received so far."""
+        self._write_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
-        self._in_head = False
-        self._application = self.app if isinstance(self.app, AtOnce) else None
-        self._held: list[bytes] | None = None
-        """The body, so far, of a request that the application has not been told of yet."""
+        self._application = self.app if isinstance(self.app, SyncAnswers) else None
+        self._body_chunks: list[bytes] | None = None
+        """The body so far of a request that may be answered synchronously; None for one that goes through ASGI."""
         self._has_answered = False
-        """Whether a request of the bytes that have just come was answered on the spot: one is, the others in turn.
+        """Whether a request of the bytes just received was answered synchronously: one is, the others go through ASGI.
 
-        A full send buffer is not noticed before the loop's next turn: else, bytes that hold many small requests would have
-        as many answers made and held at once, however slowly the peer takes them, while everyone else waits.
+        A full send buffer is not noticed before the next turn of the event loop. Otherwise, bytes that hold many small requests
+        would have as many responses made and held at once, however slowly the peer reads them, while everyone else waits.
         """
-        self._peer = Peer()
+        self._connection = ClientConnection()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A peer has connected; it has so long to begin."""
+        """Start the timer for the first byte."""
         super().connection_made(transport)
-        self.transport = _Gathered(transport, self.loop)  # type: ignore[assignment]
-        self._asking = self.loop.call_later(self.HEAD_SECONDS, transport.close)
+        self.transport = _WriteCoalescer(transport, self.loop)  # type: ignore[assignment]
+        self._read_timer = self.loop.call_later(self.HEAD_SECONDS, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The peer has left."""
-        self._expect(None)
+        """Cancel the work for the peer."""
+        self._await(None)
         self.resume_writing()
         super().connection_lost(exc)
-        self._peer.leave()
+        self._connection.close()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come: part of a head, of a body, or of the next request."""
-        if self._is_idle and self._patience is None:
-            self._begin_head()
+        """Parse bytes: part of a head, of a body, or of the next request."""
+        if self._awaited is None and self._is_idle:
+            self._await_head()
         self._head_bytes += len(data)
         self._has_answered = False
         super().data_received(data)
-        if self._held is not None:
-            self._hand_over()
-        if self._in_head and self._head_bytes > self.HEAD_MAX:
+        if self._body_chunks is not None:
+            self._dispatch()
+        if self._awaited is None:
+            if self.timeout_keep_alive_task is None and self._is_idle:
+                self.timeout_keep_alive_task = self.loop.call_later(
+                    self.timeout_keep_alive, self.timeout_keep_alive_handler
+                )
+        elif self._awaited == "head" and self._head_bytes > self.HEAD_MAX:
             self._refuse("The request's head is too large.", 431)
-        elif self._patience is not None and self._asking is None:
-            self._asking = self.loop.call_later(self._patience, self._too_slow)
-        elif self._patience is None and self.timeout_keep_alive_task is None and self._is_idle:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+        elif self._read_timer is None:
+            seconds = self.HEAD_SECONDS if self._awaited == "head" else self.BODY_SECONDS
+            self._read_timer = self.loop.call_later(seconds, self._refuse, "The request took too long to arrive.", 408)
 
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
-        self._extensions: dict[str, Any] = {_PEER: self._peer}
-        self.scope["extensions"] = self._extensions
-        if not self._in_head:
-            self._begin_head()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header. What comes behind a body is passed over: who asks what is settled by then."""
-        if self._in_head:
-            super().on_header(name, value)
+        if self._awaited != "head":
+            self._await_head()
 
     def on_headers_complete(self) -> None:
-        """The head is whole. One that says its body's length in two ways is two requests to someone: it is refused."""
-        self._in_head = False
+        """Check the head. One that states the body's length in two ways is two requests to someone, and is refused."""
         names = [name for name, _ in self.headers]
         lengths = names.count(b"content-length")
-        if lengths > 1 or (b"transfer-encoding" in names and (lengths or not self._is_chunked_once)):
+        is_chunked = b"transfer-encoding" in names
+        if lengths > 1 or (is_chunked and (lengths or not self._is_chunked_once)):
             raise ValueError("ambiguous length")
         if names.count(b"host") > 1 or names.count(b"content-type") > 1:
             raise ValueError("ambiguous head")
-        self._expect(self.BODY_SECONDS)
-        if self._application is not None and not self._has_answered and self._is_idle and self._is_plain(lengths):
-            self._held = []
+        self._await("body")
+        if self._application is not None and not is_chunked and not self._has_answered and self._is_plain:
+            self._body_chunks = []
         else:
-            super().on_headers_complete()
+            self._start_cycle()
 
     def on_body(self, body: bytes) -> None:
-        """Some of a request's body has come. What comes with a GET is passed over: nobody asks for it."""
-        if self._held is not None:
-            self._held.append(body)
+        """Add part of the body. That of a GET is ignored, since it has no meaning."""
+        if self._body_chunks is not None:
+            self._body_chunks.append(body)
         elif self.scope["method"] != "GET":
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole: from here on, the time is ours."""
-        self._expect(None)
-        if self._held is not None:
-            if self._answer_at_once(b"".join(self._held)):
+        """The request is complete. Answer it, if it came whole."""
+        self._await(None)
+        if self._body_chunks is not None:
+            started = self._start(b"".join(self._body_chunks))
+            if isinstance(started, Reply) and started.is_whole:
+                self._write(started)
                 return
-            self._hand_over()
+            self._dispatch(started)
         super().on_message_complete()
         if not self.pipeline:
-            self.flow.resume_reading()  # Even behind a large body: nobody sees a peer leave that nobody listens to.
+            self.flow.resume_reading()  # Even after a large body: a peer's leaving is not noticed without reading.
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse bytes that are no HTTP request."""
+        """Refuse bytes that are not an HTTP request."""
         self._refuse("This is not an HTTP request that can be served.", 400)
 
     def pause_writing(self) -> None:
-        """The peer takes nothing for now."""
+        """The peer does not read fast enough."""
         self.flow.pause_writing()
-        if self._taking is None:
-            self._taking = self.loop.call_later(self.TAKE_SECONDS, self.transport.abort)
+        if self._write_timer is None:
+            self._write_timer = self.loop.call_later(self.WRITE_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """The peer goes on taking."""
-        if self._taking is not None:
-            self._taking.cancel()
-            self._taking = None
+        """The peer reads again."""
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
         if self.flow is not None:
             self.flow.resume_writing()
 
@@ -221,83 +193,100 @@ class BoundedProtocol(HttpToolsProtocol):
         encodings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
         return encodings == [b"chunked"]
 
-    # On the spot
+    # Requests that come whole
 
     @property
     def _is_idle(self) -> bool:
         """Whether no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
-    def _is_plain(self, lengths: int) -> bool:
-        """Whether the request whose head is whole may be answered on the spot, as to HTTP."""
+    @property
+    def _is_plain(self) -> bool:
+        """Whether nothing in the head, or in the connection's state, needs uvicorn."""
         return (
-            lengths == 1
-            and self.url.startswith(b"/")
+            self._is_idle
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
             and not self.parser.should_upgrade()
             and not self.expect_100_continue
             and not self.flow.write_paused
+            and _PLAIN_TARGET.fullmatch(self.url) is not None
         )
 
-    def _answer_at_once(self, body: bytes) -> bool:
-        """Answer the request that is held, if the application can; whether it could."""
+    def _start(self, body: bytes) -> Reply | Awaitable[Reply] | None:
         assert self._application is not None
-        try:
-            answer = self._application.at_once(self.parser.get_method(), self.url, self.headers, body, self._extensions)
-        except Exception as error:  # A fault of the gateway's own. It is told, and the ordinary way may do better.
-            with suppress(Exception):
-                mask(error)
-            return False
-        if answer is None:
-            return False
-        self._held = None
-        ours = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
-        self.transport.write(b"".join((STATUS_LINE[200], *ours, answer)))
+        path, _, query_string = self.url.partition(b"?")
+        method = self.parser.get_method().decode("ascii")
+        return self._application.start(
+            HttpRequest(
+                method, path.decode("ascii"), query_string, decode_headers(self.headers), self._connection, body
+            )
+        )
+
+    def _write(self, reply: Reply) -> None:
+        """Write a reply as uvicorn would."""
+        defaults = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
+        self.transport.write(b"".join((STATUS_LINE[reply.status], *defaults, reply.as_bytes())))
         self.server_state.total_requests += 1
-        self._has_answered = True
-        return True
+        self._body_chunks, self._has_answered = None, True
 
-    def _hand_over(self) -> None:
-        """Let the application have the request that is held in the ordinary way."""
-        held, self._held = self._held or (), None
+    def _dispatch(self, started: Reply | Awaitable[Reply] | None = None) -> None:
+        """Let ASGI answer the request whose head is complete: with what the application started, or from the start."""
+        chunks, self._body_chunks = self._body_chunks or (), None
+        if started is None:
+            self._start_cycle()
+            for chunk in chunks:
+                self.on_body(chunk)
+        else:
+            app, self.app = self.app, _responder(started)
+            self._start_cycle()
+            self.app = app
+
+    def _start_cycle(self) -> None:
+        """Run the application through ASGI, or queue it behind the request that is being answered."""
         super().on_headers_complete()
-        for body in held:
-            self.on_body(body)
+        self.headers = []  # Trailers go here: the application does not see them, since the head has been checked.
 
-    # Bounds
+    # Limits
 
-    def _begin_head(self) -> None:
-        self._in_head, self._head_bytes = True, 0
-        self._expect(self.HEAD_SECONDS)
+    def _await_head(self) -> None:
+        self._head_bytes = 0
+        self._await("head")
 
-    def _expect(self, seconds: float | None) -> None:
-        """Wait so long for what the peer is to send next; None for no more."""
-        self._patience = seconds
-        if self._asking is not None:
-            self._asking.cancel()
-            self._asking = None
+    def _await(self, awaited: Literal["head", "body"] | None) -> None:
+        self._awaited = awaited
+        if self._read_timer is not None:
+            self._read_timer.cancel()
+            self._read_timer = None
 
-    def _too_slow(self) -> None:
-        self._refuse("The request took too long to arrive.", 408)
-
-    def _refuse(self, words: str, status: int) -> None:
-        self._expect(None)
-        self._held = None
+    def _refuse(self, message: str, status: int) -> None:
+        """Reply with an error and close the connection, after the reply to an earlier request that is still due."""
+        is_in_head = self._awaited == "head"
+        self._await(None)
+        self._body_chunks = None
         if self.transport.is_closing():
             return
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete and not cycle.more_body:
-            # What is wrong stands behind a request that is being answered: that one gets its answer, and the last word.
+            # The error is in what follows a request that is being answered: its reply is the last one.
             cycle.keep_alive = False
             self.flow.pause_reading()
             return
         is_answered = cycle is not None and (cycle.response_started or cycle.response_complete)
-        if not is_answered or self._in_head:
-            body = orjson.dumps({"errors": [Failure(BadRequest(words)).as_json()]})
+        if not is_answered or is_in_head:
+            body = orjson.dumps({"errors": [Failure(BadRequest(message)).as_json()]})
             head = (
                 f"HTTP/1.1 {status} Refused\r\nContent-Type: application/json; charset=utf-8\r\n"
                 f"Content-Length: {len(body)}\r\nConnection: close\r\nCache-Control: no-store\r\n\r\n"
             )
             self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+def _responder(started: Reply | Awaitable[Reply]) -> ASGIApp:
+    """Return an ASGI application that sends what has been started."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await respond(started, send)
+
+    return app

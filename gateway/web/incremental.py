@@ -1,40 +1,48 @@
-"""Answers in parts, for operations with `@defer`: which form a client takes, and how frames are written in it.
+"""Incremental delivery, for operations with `@defer`: the formats that clients accept, and the reply that is sent in parts.
 
-Two media types and two forms of payload are in use. `multipart/mixed` follows
+Two media types and two formats of a payload are in use. `multipart/mixed` follows
 https://github.com/graphql/graphql-over-http/blob/main/rfcs/IncrementalDelivery.md, and `text/event-stream` the distinct
-connections of https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md. What `deferSpec=20220824` names tells of each
-part by its path; what `incrementalSpec=v0.2` names announces parts as `pending` and tells of them by an id. A client that
-names neither gets the first, which all of them read.
+connections mode of https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md. In `deferSpec=20220824`, each result has
+its path; in `incrementalSpec=v0.2`, results are announced as `pending` and have an id. A client that names neither gets the
+first, which all of them read.
 """
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 from starlette.types import Send
 
+from gateway.callers.callers import Caller
 from gateway.execution.engine import IncrementalPayload, IncrementalResult, Pending
+from gateway.execution.failures import mask
 from gateway.execution.outcome import Outcome
+from gateway.log import REQUEST_ID
+from gateway.web.connection import ClientDisconnected, ReplyAborted
 from gateway.web.graphql_over_http import GRAPHQL, JSON, accepted
-from gateway.web.responses import answer_of, stream_headers
+from gateway.web.recorder import Recorder
+from gateway.web.request import Headers, HttpRequest
+from gateway.web.responses import FIXED_HEADERS, Reply, encode_headers, response_map
 
-__all__ = ["Delivery", "Stream", "delivery_for"]
+__all__ = ["Delivery", "IncrementalReply", "delivery_for"]
 
 _MULTIPART, _EVENTS = "multipart/mixed", "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A form in which a client takes parts."""
+    """A format of incremental delivery."""
 
     media_type: str
     announces: bool = False
-    """Whether parts are announced, and told of by an id."""
+    """Whether results are announced as `pending`, and identified by an id."""
     is_for_all: bool = False
-    """Whether answers that come whole go the same way."""
+    """Whether the client accepts nothing else, so that whole responses have this format too."""
 
     @property
     def content_type(self) -> str:
@@ -46,12 +54,12 @@ class Delivery:
 
 @lru_cache(maxsize=64)
 def delivery_for(accept: str | None) -> Delivery | None:
-    """How a client with this `Accept` takes parts; None when it takes whole answers only.
+    """Return the format that a client with this `Accept` wants; None when it accepts whole responses only.
 
-    A wildcard does not ask for parts. Events must be liked better than JSON, since clients name them that would rather have
-    JSON; of two types that weigh the same, the one named first is liked better.
+    A wildcard does not ask for incremental delivery. Events must be preferred to JSON, since there are clients that name them
+    and expect JSON; of two types with the same weight, the one named first is preferred.
     """
-    types = {name: liked for name, liked in accepted(accept).items() if liked.weight}
+    types = {name: media for name, media in accepted(accept).items() if media.weight}
     parts, events = types.get(_MULTIPART), types.get(_EVENTS)
     json = max((types[name] for name in (JSON, GRAPHQL) if name in types), default=None)
     if events is not None and all(other is None or events > other for other in (json, parts)):
@@ -63,86 +71,130 @@ def delivery_for(accept: str | None) -> Delivery | None:
     return None
 
 
-class Stream:
-    """One response in parts, written as they come."""
+class IncrementalReply(Reply):
+    """A reply that is sent in parts: the initial payload, then the subsequent ones as they come."""
 
-    def __init__(self, delivery: Delivery, send: Send, request_id: str) -> None:
-        """Take the form, and where to write to."""
-        self.has_begun = self.has_ended = False
-        self.is_for_all = delivery.is_for_all
-        """Whether answers that come whole go the same way."""
+    is_whole: ClassVar[bool] = False
+
+    def __init__(
+        self, request: HttpRequest, delivery: Delivery, outcome: Outcome, caller: Caller, recorder: Recorder
+    ) -> None:
+        """Create the reply to a request, which is recorded once all of it has been sent."""
+        headers = {
+            "Content-Type": delivery.content_type,
+            "Gateway-Cost": f"requested={outcome.requested}",  # The rest of it is not known yet.
+        }
+        super().__init__(200, encode_headers(headers), request_id=request.id)
+        self._request = request
+        self._outcome = outcome
+        self._caller = caller
+        self._recorder = recorder
+        self._encoder = _Encoder(delivery)
+
+    def all_headers(self) -> Headers:
+        """Return every header. The length of the body is not known."""
+        # https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
+        own = [(b"x-request-id", self.request_id.encode()), (b"x-accel-buffering", b"no")]
+        return [*FIXED_HEADERS, *self.headers, *own]
+
+    async def send(self, send: Send) -> None:
+        """Send the response through ASGI, each payload as soon as it comes."""
+        REQUEST_ID.set(self._request.id)
+        try:
+            await self._send(send)
+        except (ClientDisconnected, asyncio.CancelledError) as reason:
+            self._recorder.aborted(self._request, reason)
+            raise
+        except Exception as error:
+            self._recorder.failed(self._request, mask(error))
+            raise ReplyAborted from None  # Clients see a response without its end.
+        self._recorder.executed(self._request, self._outcome, self._caller)
+
+    async def _send(self, send: Send) -> None:
+        async def send_body(body: bytes, *, more_body: bool = True) -> None:
+            await send({"type": "http.response.body", "body": body, "more_body": more_body})
+
+        payloads = self._outcome.subsequent
+        async with aclosing(payloads) if payloads is not None else nullcontext():
+            await send({"type": "http.response.start", "status": self.status, "headers": self.all_headers()})
+            if self._encoder.prologue:
+                await send_body(self._encoder.prologue)
+            await send_body(self._encoder.initial(self._outcome), more_body=payloads is not None)
+            if payloads is None:
+                return
+            has_next = True
+            while has_next:
+                payload = await self._request.connection.until_closed(anext(payloads))
+                has_next = not payload.is_last
+                await send_body(self._encoder.subsequent(payload), more_body=has_next)
+
+
+class _Encoder:
+    """Encodes the payloads of one response."""
+
+    def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
-        self._send = send
-        self._request_id = request_id
         self._ids: dict[Pending, str] = {}
+        self.prologue = b"---" if delivery.media_type == _MULTIPART else b""
 
-    async def deliver(self, part: Outcome | IncrementalPayload) -> None:
-        """Write the answer, of which the rest is to come, or some of that rest."""
-        if isinstance(part, IncrementalPayload):
-            await self._write(self._payload(part), is_last=part.is_last)
-        else:
-            await self._begin(part)
-            await self._write({**answer_of(part), **self._announce(part.pending), "hasNext": True}, is_last=False)
+    def initial(self, outcome: Outcome) -> bytes:
+        """Return the initial payload, or the whole response where nothing is deferred."""
+        response = response_map(outcome)
+        if outcome.subsequent is None:
+            return self._frame(response, is_last=True)
+        return self._frame({**response, **self._announce(outcome.pending), "hasNext": True}, is_last=False)
 
-    async def deliver_whole(self, outcome: Outcome) -> None:
-        """Write an answer of which nothing is to come."""
-        await self._begin(outcome)
-        await self._write(answer_of(outcome), is_last=True)
+    def subsequent(self, payload: IncrementalPayload) -> bytes:
+        """Return a subsequent payload."""
+        as_json = self._by_id(payload) if self._delivery.announces else self._by_path(payload)
+        return self._frame({**as_json, "hasNext": not payload.is_last}, is_last=payload.is_last)
 
-    def _announce(self, later: list[Pending]) -> dict[str, Any]:
-        if not later or not self._delivery.announces:
+    def _announce(self, pending: list[Pending]) -> dict[str, Any]:
+        if not pending or not self._delivery.announces:
             return {}
-        for place in later:
+        for place in pending:
             self._ids[place] = str(len(self._ids))
-        return {"pending": [{"id": self._ids[place], **_place(place)} for place in later]}
+        return {"pending": [{"id": self._ids[place], **_place(place)} for place in pending]}
 
-    def _payload(self, frame: IncrementalPayload) -> dict[str, Any]:
-        """A frame; what it has of extensions stands in its last part, where all clients look for it."""
-        if not self._delivery.announces:
-            entries = [{**_place(part.at), "data": part.data, **_errors(part)} for part in frame.parts]
-            if frame.extensions:
-                entries[-1]["extensions"] = frame.extensions
-            return {"incremental": entries, "hasNext": not frame.is_last}
-        payload = self._announce(frame.later)
-        whole = [part for part in frame.parts if part.data is not None]
-        entries = [{"id": self._ids[part.at], "data": part.data, **_errors(part)} for part in whole]
-        if entries:
-            payload["incremental"] = entries
-        payload["completed"] = [
-            {"id": self._ids[part.at], **({} if part.data is not None else _errors(part))} for part in frame.parts
+    def _by_path(self, payload: IncrementalPayload) -> dict[str, Any]:
+        """Return the results with their paths; the last one has the extensions, where all clients look for them."""
+        results = [{**_place(result.at), "data": result.data, **_errors(result)} for result in payload.parts]
+        if payload.extensions:
+            results[-1]["extensions"] = payload.extensions
+        return {"incremental": results}
+
+    def _by_id(self, payload: IncrementalPayload) -> dict[str, Any]:
+        as_json = self._announce(payload.later)
+        with_data = [result for result in payload.parts if result.data is not None]
+        results = [{"id": self._ids[result.at], "data": result.data, **_errors(result)} for result in with_data]
+        if results:
+            as_json["incremental"] = results
+        as_json["completed"] = [
+            {"id": self._ids[result.at], **({} if result.data is not None else _errors(result))}
+            for result in payload.parts
         ]
-        if frame.extensions:
-            (entries[-1] if entries else payload)["extensions"] = frame.extensions
-        return {**payload, "hasNext": not frame.is_last}
+        if payload.extensions:
+            (results[-1] if results else as_json)["extensions"] = payload.extensions
+        return as_json
 
-    async def _begin(self, outcome: Outcome) -> None:
-        self.has_begun = True
-        headers = stream_headers(outcome, self._delivery.content_type, self._request_id)
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        if self._delivery.media_type == _MULTIPART:
-            await self._send({"type": "http.response.body", "body": b"---", "more_body": True})
-
-    async def _write(self, payload: dict[str, Any], *, is_last: bool) -> None:
-        self.has_ended = is_last
+    def _frame(self, payload: dict[str, Any], *, is_last: bool) -> bytes:
         body = orjson.dumps(payload)
         if self._delivery.media_type == _EVENTS:
-            body = b"event: next\ndata: %s\n\n%s" % (body, b"event: complete\ndata:\n\n" if is_last else b"")
-        else:
-            # A reader takes a part for whole once it has seen the delimiter behind it.
-            body = b"\r\nContent-Type: %s; charset=utf-8\r\n\r\n%s\r\n---%s" % (
-                JSON.encode(),
-                body,
-                b"--\r\n" if is_last else b"",
-            )
-        await self._send({"type": "http.response.body", "body": body, "more_body": not is_last})
+            return b"event: next\ndata: %s\n\n%s" % (body, b"event: complete\ndata:\n\n" if is_last else b"")
+        # A part is complete for a reader once it has seen the delimiter after it.
+        return b"\r\nContent-Type: %s; charset=utf-8\r\n\r\n%s\r\n---%s" % (
+            JSON.encode(),
+            body,
+            b"--\r\n" if is_last else b"",
+        )
 
 
-def _place(later: Pending) -> dict[str, Any]:
-    place: dict[str, Any] = {"path": later.path}
-    if later.label is not None:
-        place["label"] = later.label
+def _place(pending: Pending) -> dict[str, Any]:
+    place: dict[str, Any] = {"path": pending.path}
+    if pending.label is not None:
+        place["label"] = pending.label
     return place
 
 
-def _errors(part: IncrementalResult) -> dict[str, Any]:
-    return {"errors": [failure.as_json() for failure in part.failures]} if part.failures else {}
+def _errors(result: IncrementalResult) -> dict[str, Any]:
+    return {"errors": [failure.as_json() for failure in result.failures]} if result.failures else {}

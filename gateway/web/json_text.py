@@ -1,4 +1,4 @@
-"""How JSON from a stranger is looked at before it is decoded: its depth, its numbers' length, how much it holds."""
+"""Limits on untrusted JSON, checked before it is decoded: its depth, the length of its numbers, and how many values it has."""
 
 import re
 
@@ -9,14 +9,14 @@ __all__ = ["check_json"]
 _DEPTH_MAX = 32
 _DIGITS_MAX = 100
 _VALUES_MAX = 10_000
-_HARMLESS_LENGTH = 1024
+_SHORT = 1024  # Bytes. Only its depth can be too much.
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]|[,:]|\d{%d,}' % (_DIGITS_MAX + 1), re.DOTALL)
 
 
 def check_json(text: bytes) -> None:
-    """Check a JSON text against the bounds; raises `BadRequest`. Whether it is JSON at all is for the decoder to say."""
-    if len(text) <= _HARMLESS_LENGTH and text.count(b"[") + text.count(b"{") <= _DEPTH_MAX:
+    """Raise `BadRequest` for a JSON text beyond the limits. Whether it is valid JSON, the decoder checks."""
+    if len(text) <= _SHORT and text.count(b"[") + text.count(b"{") <= _DEPTH_MAX:
         return
     depth = values = 0
     for match in _TOKEN.finditer(text):
@@ -30,6 +30,6 @@ def check_json(text: bytes) -> None:
         elif first in (b",", b":"):
             values += 1
             if values > _VALUES_MAX:
-                raise BadRequest(f"The JSON holds more than {_VALUES_MAX} values.")
+                raise BadRequest(f"The JSON has more than {_VALUES_MAX} values.")
         elif first != b'"':
-            raise BadRequest(f"The JSON holds a number of more than {_DIGITS_MAX} digits.")
+            raise BadRequest(f"The JSON has a number of more than {_DIGITS_MAX} digits.")

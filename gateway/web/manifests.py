@@ -1,4 +1,4 @@
-"""Manifests: the documents that a client's build wrote down, by the ids it will send in their place; read and checked.
+"""Manifests of trusted documents, which a client's build writes: documents by the ids that the client sends in their place.
 
 The client preset of graphql-codegen
 (https://the-guild.dev/graphql/codegen/plugins/presets/preset-client#persisted-documents) and Relay's compiler
@@ -25,7 +25,7 @@ _OPERATION = re.compile(r"\b(?:query|mutation|subscription)\s+([_A-Za-z]\w*)")
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A document, and where it stands."""
+    """A document and its file."""
 
     file: Path
     id: str
@@ -37,9 +37,9 @@ class _Entry:
 
 
 def read_manifests(paths: Iterable[Path], problems: list[str], *, introspection: bool = True) -> dict[str, str]:
-    """The documents of all manifests at `paths`, by their ids; of a directory, those of its `.json` files.
+    """Return the documents of all manifests at `paths`, by id; a directory stands for its `.json` files.
 
-    Whatever is wrong, with a file or with a document, is added to `problems`, in words for the user.
+    A message for the user is appended to `problems` for every file that cannot be read, and every document that is not valid.
     """
     entries: dict[str, _Entry] = {}
     for file in _files(paths, problems):
@@ -51,9 +51,9 @@ def read_manifests(paths: Iterable[Path], problems: list[str], *, introspection:
             problems.append(f"{file}: {error}")
         else:
             for entry in found:
-                known = entries.setdefault(entry.id, entry)
-                if known.text != entry.text:
-                    problems.append(f"{entry}: {known.file} has another document of that id.")
+                first = entries.setdefault(entry.id, entry)
+                if first.text != entry.text:
+                    problems.append(f"{entry}: {first.file} has another document with that id.")
     problems += _faults(entries.values(), introspection)
     return {entry.id: entry.text for entry in entries.values()}
 
@@ -70,7 +70,7 @@ def _files(paths: Iterable[Path], problems: list[str]) -> Iterator[Path]:
 
 
 def _entries(file: Path, content: bytes) -> list[_Entry]:
-    """The documents in a file's content; raises ValueError, in words for the user."""
+    """Return the documents in a file's content; raises `ValueError` with a message for the user."""
     try:
         manifest = json.loads(content)
     except json.JSONDecodeError as error:
@@ -81,7 +81,7 @@ def _entries(file: Path, content: bytes) -> list[_Entry]:
     entries = [_Entry(file, id, text) for id, text in pairs if isinstance(id, str) and isinstance(text, str)]
     if len(entries) < len(pairs):
         raise ValueError(
-            "is no manifest: codegen and Relay write an object of ids with documents, Apollo one with "
+            "is not a manifest: codegen and Relay write an object of documents by id, Apollo one with "
             f'"format": "{_APOLLO}" and its "operations".'
         )
     if not entries:
@@ -94,14 +94,16 @@ def _pairs(manifest: dict[str, Any]) -> Iterator[tuple[Any, Any]]:
         yield from manifest.items()
         return
     if manifest.get("version") != 1:
-        raise ValueError(f"is of version {json.dumps(manifest.get('version'))} of Apollo's format; version 1 is read.")
+        raise ValueError(
+            f"has version {json.dumps(manifest.get('version'))} of Apollo's format; version 1 is supported."
+        )
     operations = manifest.get("operations")
     for each in operations if isinstance(operations, list) else [None]:
         yield (each.get("id"), each.get("body")) if isinstance(each, dict) else (None, None)
 
 
 def _faults(entries: Iterable[_Entry], introspection: bool) -> Iterator[str]:
-    """What of the documents does not fit the schema, or is larger than any document may be."""
+    """Yield a message for each document that is not valid in the schema, or exceeds the limits on documents."""
     executor = shared_executor(introspection=introspection)
     for entry in entries:
         for failure in executor.check(entry.text):

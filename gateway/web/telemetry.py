@@ -1,7 +1,7 @@
-"""Traces for OpenTelemetry, an extra: a span for each operation, a span for each upstream call, and none for a field.
+"""OpenTelemetry traces, an extra: a span for each operation and each upstream call, none for a field.
 
-The W3C trace context of a request is carried on (https://www.w3.org/TR/trace-context/). Names follow the semantic conventions
-for GraphQL servers and HTTP clients (https://opentelemetry.io/docs/specs/semconv/). No span holds a variable or a token.
+The W3C trace context of a request is continued (https://www.w3.org/TR/trace-context/). Names follow the semantic conventions
+for GraphQL servers and HTTP clients (https://opentelemetry.io/docs/specs/semconv/). No span has a variable or a token.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = ["Recording", "Telemetry"]
 
 
 class Telemetry:
-    """Records operations, and sends what it recorded where `OTEL_EXPORTER_OTLP_ENDPOINT` says."""
+    """Records operations, and exports their spans to `OTEL_EXPORTER_OTLP_ENDPOINT`."""
 
     def __init__(self, provider: TracerProvider | None = None) -> None:
-        """Take where spans go; by default what the environment's `OTEL_…` variables say."""
+        """Create the tracer of `provider`; by default, one that the `OTEL_…` environment variables configure."""
         if provider is None:
             provider = TracerProvider(resource=Resource.create({"service.name": "receipts-gateway"}))
             provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -36,30 +36,30 @@ class Telemetry:
         self._propagator = TraceContextTextMapPropagator()
 
     def begin(self, headers: Mapping[str, str]) -> Recording:
-        """Begin to record an operation that came with these headers (names in lower case)."""
+        """Start the span of an operation requested with these headers (names in lower case)."""
         context = self._propagator.extract(headers)
         return Recording(self._tracer, self._tracer.start_span("query", context, SpanKind.SERVER))
 
     def close(self) -> None:
-        """Send what has not been sent."""
+        """Export the spans that have not been exported."""
         self._provider.shutdown()
 
 
 class Recording:
-    """One operation's span, and below it those of its upstream calls."""
+    """The span of one operation, and its child spans for upstream calls."""
 
     def __init__(self, tracer: Tracer, span: Span) -> None:
         self._tracer = tracer
         self._span = span
-        self._below = set_span_in_context(span)
+        self._context = set_span_in_context(span)
         self._epoch = time.time() - time.monotonic()
 
     def call(self, target: str, attempt: Attempt) -> None:
-        """Record an upstream call that has ended."""
+        """Record an upstream call that has ended; `target` is its path and query."""
         began, ended = (int((self._epoch + moment) * 1e9) for moment in (attempt.began, attempt.ended))
         span = self._tracer.start_span(
             "GET",
-            self._below,
+            self._context,
             SpanKind.CLIENT,
             attributes={
                 "http.request.method": "GET",
@@ -76,7 +76,7 @@ class Recording:
         span.end(ended)
 
     def end(self, name: str | None, code: str, calls: int) -> None:
-        """The operation was answered: `ok`, or with that code."""
+        """End the span with the operation's name, its outcome (`ok` or an error code), and its number of upstream calls."""
         self._span.set_attributes({"graphql.operation.type": "query", "gateway.outcome": code, "gateway.calls": calls})
         if name is not None:
             self._span.set_attribute("graphql.operation.name", name)

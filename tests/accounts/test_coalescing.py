@@ -1,4 +1,4 @@
-"""Equal operations at one time are one: one execution, for as long as anyone waits. Nothing else is shared."""
+"""Equal operations at the same time are executed once, as long as anyone waits. Nothing else is shared."""
 
 import asyncio
 import gc
@@ -27,7 +27,7 @@ def given(sandbox: Sandbox) -> dict[str, Any]:
     return {"sid": sandbox.landmarks["service_sid"]}
 
 
-async def test_equal_operations_at_one_time_are_one(
+async def test_equal_operations_at_the_same_time_are_executed_once(
     sandbox: Sandbox, operations: Account, given: dict[str, Any]
 ) -> None:
     outcomes = await asyncio.gather(
@@ -56,7 +56,7 @@ async def test_equal_operations_at_one_time_are_one(
     ],
     ids=str,
 )
-async def test_what_differs_is_not_shared(
+async def test_different_operations_are_not_shared(
     sandbox: Sandbox, operations: Account, given: dict[str, Any], other: dict[str, Any]
 ) -> None:
     """A caller's rights above all: what one may not see is not in an answer that another one's made."""
@@ -70,7 +70,9 @@ async def test_what_differs_is_not_shared(
         assert [failure.error.code for failure in second.failures] == ["FORBIDDEN"]
 
 
-async def test_one_who_leaves_harms_no_other(sandbox: Sandbox, operations: Account, given: dict[str, Any]) -> None:
+async def test_cancelling_one_waiter_does_not_affect_another(
+    sandbox: Sandbox, operations: Account, given: dict[str, Any]
+) -> None:
     first, second = (asyncio.create_task(operations.run(Operation(QUERY, variables=given))) for _ in range(2))
     await sandbox.until(lambda: len(sandbox.calls) == 1)
     first.cancel()
@@ -79,7 +81,9 @@ async def test_one_who_leaves_harms_no_other(sandbox: Sandbox, operations: Accou
     assert first.cancelled()
 
 
-async def test_the_last_one_to_leave_ends_it(sandbox: Sandbox, operations: Account, given: dict[str, Any]) -> None:
+async def test_cancelling_the_last_waiter_cancels_the_operation(
+    sandbox: Sandbox, operations: Account, given: dict[str, Any]
+) -> None:
     sandbox.faults.clear()
     sandbox.faults.add("*", Fault("hang", times=1))
     leaving = [asyncio.create_task(operations.run(Operation(QUERY, variables=given))) for _ in range(2)]
@@ -92,7 +96,7 @@ async def test_the_last_one_to_leave_ends_it(sandbox: Sandbox, operations: Accou
     await sandbox.until(lambda: sandbox.calls[0].client_left)
 
 
-async def test_one_who_leaves_as_it_fails_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_exception_without_waiters_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     """asyncio logs an exception that nobody has looked at, when its task goes."""
 
     is_time = asyncio.Event()
@@ -115,7 +119,7 @@ async def test_one_who_leaves_as_it_fails_leaves_nothing_behind(caplog: pytest.L
     assert caplog.records == []
 
 
-async def test_variables_that_cannot_be_compared_are_not_shared(operations: Account) -> None:
+async def test_variables_that_cannot_be_encoded_are_not_shared(operations: Account) -> None:
     query = "query Q($n: Int) { services(first: $n) { edges { node { sid } } } }"
     outcomes = await asyncio.gather(*(operations.run(Operation(query, variables={"n": 10**30})) for _ in range(2)))
     assert [outcome.failures[0].error.code for outcome in outcomes] == ["BAD_USER_INPUT"] * 2

@@ -1,4 +1,4 @@
-"""Budgets: each caller has so many upstream calls a minute, pays for what it caused, and is told how it stands."""
+"""Budgets: each caller has a number of upstream calls per minute, is charged for its operations, and sees its budget."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,23 +26,23 @@ QUERY = """query Q($sid: ID!, $n: Int) {
 }"""
 
 
-def test_a_budget_fills_up_in_a_minute() -> None:
+def test_a_budget_is_refilled_within_a_minute() -> None:
     budgets = Budgets(60)
     assert budgets.reserve("ann", 50, 0.0) == 50
-    budgets.settle("ann", 50, 40, 0.0)
-    assert budgets.standing("ann", 0.0) == BudgetStatus(60, 20, 40)
+    budgets.refund("ann", 50, 40, 0.0)
+    assert budgets.status("ann", 0.0) == BudgetStatus(60, 20, 40)
     with pytest.raises(CostLimitExceeded) as caught:
         budgets.reserve("ann", 30, 0.0)
     assert (caught.value.http_status, caught.value.retry_after) == (429, 10)
     assert budgets.reserve("bob", 60, 0.0) == 60
     assert budgets.reserve("ann", 30, 10.0) == 30
-    assert budgets.standing("ann", 1000.0) == BudgetStatus(60, 60, 0)
+    assert budgets.status("ann", 1000.0) == BudgetStatus(60, 60, 0)
 
 
-def test_what_could_cost_more_than_a_budget_needs_all_of_it() -> None:
+def test_an_operation_that_could_cost_more_than_a_budget_needs_all_of_it() -> None:
     budgets = Budgets(60)
     assert budgets.reserve("ann", 1000, 0.0) == 60
-    budgets.settle("ann", 60, 500, 0.0)
+    budgets.refund("ann", 60, 500, 0.0)
     with pytest.raises(CostLimitExceeded):
         budgets.reserve("ann", 1, 60.0)
     assert budgets.reserve("ann", 1, 500.0) == 1
@@ -73,7 +73,7 @@ async def test_a_caller_beyond_its_budget_is_refused(http: aiohttp.ClientSession
         assert answer["extensions"]["cost"]["budget"] == {"limit": 3, "remaining": 1, "reset": 40}
 
 
-async def test_an_answer_that_is_kept_is_for_those_who_could_pay(sandbox: Sandbox, client: Client) -> None:
+async def test_a_cached_answer_needs_the_budget_to_execute_it(sandbox: Sandbox, client: Client) -> None:
     """It costs nothing; but whether one is refused does not depend on whether others have asked before."""
     operations = Account(client, Limits(caller_budget=3), cache=MemoryCache(2**24))
     dear, cheap = QUERY, "query Q($sid: ID!) { service(sid: $sid) { friendlyName } }"

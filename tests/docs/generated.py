@@ -8,10 +8,19 @@ from gateway.settings import SETTINGS
 from gateway.twilio.client import Client
 from gateway.twilio.transport import Credentials, Origin
 from gateway.web.metrics import Metrics
+from gateway.web.request_headers import REQUEST_HEADERS
 
 from .blocks import FILES, read, rows
 
-__all__ = ["TABLES", "metrics_table", "settings_table", "topics_table", "with_table", "write_tables"]
+__all__ = [
+    "TABLES",
+    "metrics_table",
+    "request_headers_table",
+    "settings_table",
+    "topics_table",
+    "with_table",
+    "write_tables",
+]
 
 _READING_ORDER = (
     "clients",
@@ -60,7 +69,14 @@ def topics_table() -> str:
     return "\n".join(["| topic | about |", "|---|---|", *lines])
 
 
+def request_headers_table() -> str:
+    """Return the request headers that the endpoint reads, one row each."""
+    lines = [f"| `{each.name}` | {each.help} |" for each in REQUEST_HEADERS]
+    return "\n".join(["| request header | does |", "|---|---|", *lines])
+
+
 TABLES = {
+    "http": ("request", request_headers_table),
     "README": ("topic", topics_table),
     "configuration": ("variable", settings_table),
     "operate": ("metric", metrics_table),

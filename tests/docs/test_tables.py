@@ -146,7 +146,7 @@ async def test_headers_are_as_browsers_may_use_them(sandbox: Sandbox) -> None:
             exposed = response.headers["Access-Control-Expose-Headers"]
             assert response.headers.keys() >= {"Gateway-Cost", "X-Request-Id", "ETag", "Cache-Control"}
     requests = {plain(row[0]) for row in rows(read("http"), "request header")}
-    assert requests - {"Accept-Encoding", "traceparent"} == set(allowed.split(", ")) - {
+    assert requests - {"Accept-Encoding", "Origin", "traceparent"} == set(allowed.split(", ")) - {
         "Accept-Language",
         "Content-Language",
     }

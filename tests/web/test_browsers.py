@@ -1,4 +1,4 @@
-"""What a page in a browser can and cannot make happen."""
+"""What a page in a browser can make the gateway do, and what it cannot."""
 
 import aiohttp
 import pytest
@@ -65,7 +65,7 @@ def test_other_names(host: str | None) -> None:
 QUERY = "/graphql?query=%7B__typename%7D"
 
 
-async def test_only_pages_of_the_sites_that_are_set_may_read(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+async def test_only_pages_of_allowed_origins_may_read(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
     base = settings_for(sandbox)
     app = create_app(
         Settings(credentials=base.credentials, upstream_url=base.upstream_url, cors_origins=frozenset(ORIGINS))
@@ -105,11 +105,11 @@ async def test_only_pages_of_the_sites_that_are_set_may_read(http: aiohttp.Clien
         ([], "", False),
     ],
 )
-def test_which_sites_are_among_them(origins: list[str], origin: str | None, may: bool) -> None:
+def test_origins_with_and_without_ports(origins: list[str], origin: str | None, may: bool) -> None:
     assert (origin in Origins(origins)) is may
 
 
-async def test_the_demo_lets_pages_of_this_machine_ask(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+async def test_the_demo_allows_pages_of_this_machine(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
     body = {"query": "{ __typename }"}
     async with serving(demo_app(sandbox)) as url:
         for origin, may in {
@@ -133,7 +133,7 @@ async def test_a_get_over_http(http: aiohttp.ClientSession, base_url: str) -> No
         assert response.status == 403
 
 
-async def test_a_browser_at_the_endpoint_is_led_to_the_page(http: aiohttp.ClientSession, base_url: str) -> None:
+async def test_a_browser_is_redirected_to_graphiql(http: aiohttp.ClientSession, base_url: str) -> None:
     for address, led_to in (("/graphql", "graphiql"), (QUERY, "graphiql?q=%7B__typename%7D")):
         async with http.get(base_url + address, headers={"Accept": "text/html,*/*"}, allow_redirects=False) as response:
             assert (response.status, response.headers["Location"]) == (303, led_to)

@@ -1,4 +1,4 @@
-"""What a client may keep of an answer, and how it asks whether it has changed: over real HTTP."""
+"""What clients may cache of an answer, and how they revalidate it: over real HTTP."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from gateway.demo import landmark_variables, settings_for
 from gateway.execution.outcome import Outcome
 from gateway.sandbox import Fault, Sandbox
 from gateway.source.lifetimes import Lifetimes
-from gateway.web.caching import is_held, let_keep
+from gateway.web.caching import add_cache_headers, matches_etag
 from gateway.web.graphql_over_http import JSON
 from gateway.web.responses import outcome_reply
 
@@ -79,7 +79,7 @@ def about(seconds: float) -> Any:
     return pytest.approx(seconds - 20, abs=19)
 
 
-async def test_an_answer_is_good_as_long_as_what_was_read_for_it(gateway: Gateway) -> None:
+async def test_an_answer_is_fresh_as_long_as_what_was_read_for_it(gateway: Gateway) -> None:
     assert await gateway.seconds(SERVICE) == about(5000)
     assert await gateway.seconds(MESSAGES) == about(2000)
     gateway.age(500)  # What is known has less time left.
@@ -88,55 +88,54 @@ async def test_an_answer_is_good_as_long_as_what_was_read_for_it(gateway: Gatewa
     assert await gateway.seconds(SERVICE, **{"Cache-Control": "no-cache"}) == about(5000)
 
 
-async def test_receipts_that_will_not_change_are_good_for_long(gateway: Gateway) -> None:
+async def test_final_receipts_are_fresh_for_hours(gateway: Gateway) -> None:
     assert await gateway.seconds(RECEIPT % (("pendingReceiptMessageSid", "pendingReceiptSid") * 2)) == about(1000)
     assert await gateway.seconds(RECEIPT % (("failedReceiptMessageSid", "failedReceiptSid") * 2)) == about(21_600)
 
 
-async def test_what_is_shown_while_it_is_read_again_is_not_to_be_kept(gateway: Gateway) -> None:
+async def test_a_stale_answer_is_revalidated(gateway: Gateway) -> None:
     await gateway.seconds(SERVICE)
     gateway.age(6000)
     assert await gateway.seconds(SERVICE) == 0
 
 
 @pytest.mark.parametrize("query", [NO_SUCH, ONLY_SIDS, "{ __typename }", "{ __schema { queryType { name } } }"])
-async def test_an_answer_of_no_records_is_asked_for_again(gateway: Gateway, query: str) -> None:
+async def test_an_answer_without_records_is_revalidated(gateway: Gateway, query: str) -> None:
     assert await gateway.seconds(query) == 0
 
 
-async def test_where_nothing_is_kept_clients_keep_nothing_unasked(
-    sandbox: Sandbox, http: aiohttp.ClientSession
-) -> None:
+async def test_without_a_cache_clients_revalidate(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
     app = create_app(replace(settings_for(sandbox), cache_bytes=0))
     async with serving(app) as url:
         assert await Gateway(app, url, http, sandbox).seconds(SERVICE) == 0
 
 
 @pytest.mark.parametrize("headers", [{"X-Gateway-Trace": "1"}, {"X-Gateway-Dry-Run": "1"}])
-async def test_what_is_told_about_one_request_is_not_kept(gateway: Gateway, headers: dict[str, str]) -> None:
+async def test_an_answer_with_extensions_is_not_cached(gateway: Gateway, headers: dict[str, str]) -> None:
     assert await gateway.seconds(SERVICE, **headers) is None
 
 
 @pytest.mark.parametrize("query", [FORGED, "{ nope }", "{", SERVICE.replace("friendlyName", "friendlyName nope")])
-async def test_errors_are_not_kept(gateway: Gateway, query: str) -> None:
+async def test_an_answer_with_errors_is_not_cached(gateway: Gateway, query: str) -> None:
     assert await gateway.seconds(query) is None
 
 
-async def test_what_is_shown_in_place_of_an_error_is_not_kept(gateway: Gateway) -> None:
+async def test_an_answer_to_an_outage_is_not_cached(gateway: Gateway) -> None:
     gateway.sandbox.faults.add("*", Fault("status", status=503))
     assert await gateway.seconds(SERVICE) is None
 
 
-def test_what_is_older_than_it_should_be_is_not_kept() -> None:
+def test_an_answer_with_stale_receipts_is_not_cached() -> None:
     """While Twilio does not answer, final receipts are shown nevertheless, and named so."""
     for extensions, is_kept in (({}, True), ({"stale": ["Services/IS/Conversations/CH/Messages/IM/Receipts"]}, False)):
         outcome = Outcome({}, extensions=extensions, max_age=lambda: 60.0)
-        reply = let_keep(outcome_reply(outcome, JSON), outcome, None)
-        assert ((b"cache-control", b"private, max-age=60") in reply.headers("")) is is_kept
-        assert ((b"cache-control", b"no-store") in reply.headers("")) is not is_kept
+        reply = outcome_reply(outcome, JSON)
+        add_cache_headers(reply, outcome, None)
+        assert ((b"cache-control", b"private, max-age=60") in reply.all_headers()) is is_kept
+        assert ((b"cache-control", b"no-store") in reply.all_headers()) is not is_kept
 
 
-async def test_an_answer_to_a_post_is_not_kept(gateway: Gateway) -> None:
+async def test_an_answer_to_a_post_is_not_cached(gateway: Gateway) -> None:
     headers = {"If-None-Match": "*"}
     async with gateway.http.post(gateway.url, json={"query": "{ __typename }"}, headers=headers) as response:
         assert (response.status, response.headers["Cache-Control"]) == (200, "no-store")
@@ -144,7 +143,7 @@ async def test_an_answer_to_a_post_is_not_kept(gateway: Gateway) -> None:
         assert await response.json() == {"data": {"__typename": "Query"}}
 
 
-async def test_a_get_that_shares_a_posts_answer_may_be_kept(gateway: Gateway) -> None:
+async def test_a_get_that_is_coalesced_with_a_post_may_be_cached(gateway: Gateway) -> None:
     given = {"query": SERVICE, "variables": landmark_variables(SERVICE, gateway.sandbox.landmarks)}
     gateway.sandbox.faults.add("*", Fault("latency", latency=0.2))
     posting = asyncio.create_task(gateway.http.post(gateway.url, json=given))
@@ -154,7 +153,7 @@ async def test_a_get_that_shares_a_posts_answer_may_be_kept(gateway: Gateway) ->
     (await posting).release()
 
 
-async def test_a_client_that_holds_the_answer_is_told_so(gateway: Gateway) -> None:
+async def test_a_client_that_has_the_answer_gets_a_304(gateway: Gateway) -> None:
     status, body, headers = await gateway.get(SERVICE)
     tag = headers["ETag"]
     assert (status, tag[:3], tag[-1]) == (200, 'W/"', '"')
@@ -171,7 +170,7 @@ async def test_a_client_that_holds_the_answer_is_told_so(gateway: Gateway) -> No
     assert (await gateway.get(NO_SUCH, **{"If-None-Match": tag}))[0] == 200
 
 
-async def test_what_has_changed_has_another_tag(gateway: Gateway) -> None:
+async def test_a_changed_answer_has_another_etag(gateway: Gateway) -> None:
     no_cache = {"Cache-Control": "no-cache"}
     tag = (await gateway.get(RECEIPTS, **no_cache))[2]["ETag"]
     assert (await gateway.get(RECEIPTS, **no_cache, **{"If-None-Match": tag}))[0] == 304
@@ -183,7 +182,7 @@ async def test_what_has_changed_has_another_tag(gateway: Gateway) -> None:
     assert headers["ETag"] != tag
 
 
-async def test_an_answer_tells_what_it_depends_on(gateway: Gateway) -> None:
+async def test_vary_has_the_headers_that_an_answer_depends_on(gateway: Gateway) -> None:
     """A browser's cache finds an answer by its address alone, unless it is told of more."""
     varied = (await gateway.get(SERVICE))[2]["Vary"].split(", ")
     assert {"Accept", "Authorization", "Origin", "X-Gateway-Trace", "X-Gateway-Dry-Run"} <= set(varied)
@@ -206,5 +205,5 @@ async def test_an_answer_tells_what_it_depends_on(gateway: Gateway) -> None:
         ('"*"', False),
     ],
 )
-def test_tags_are_compared_weakly(if_none_match: str, held: bool) -> None:
-    assert is_held('"a"', if_none_match) is held
+def test_etags_are_compared_weakly(if_none_match: str, held: bool) -> None:
+    assert matches_etag('"a"', if_none_match) is held

@@ -1,4 +1,4 @@
-"""Documents that requests name: by hash once they were sent, by id when they are trusted, over GET and POST."""
+"""Persisted documents: by hash once they were executed, by id when they are trusted, over GET and POST."""
 
 import json
 from dataclasses import replace
@@ -31,7 +31,7 @@ def automatic(digest: Any, version: Any = 1) -> dict[str, Any]:
     return {"persistedQuery": {"version": version, "sha256Hash": digest}}
 
 
-def test_a_text_without_a_name_is_what_it_is() -> None:
+def test_a_text_without_a_hash_is_returned() -> None:
     documents = Documents()
     assert documents.find(GraphQLRequest(TEXT)) == (TEXT, None)
     assert documents.find(GraphQLRequest(TEXT, extensions={"clientLibrary": {}})) == (TEXT, None)
@@ -44,7 +44,7 @@ def test_a_text_without_a_name_is_what_it_is() -> None:
     [{"extensions": automatic(digest_of(TEXT))}, {"document_id": f"sha256:{digest_of(TEXT)}"}],
     ids=["persistedQuery", "documentId"],
 )
-def test_a_document_is_known_once_it_was_remembered(name: dict[str, Any]) -> None:
+def test_a_remembered_document_is_found_by_its_hash(name: dict[str, Any]) -> None:
     documents = Documents()
     for _ in range(2):  # Sent, it is not yet known.
         with pytest.raises(PersistedQueryNotFound):
@@ -73,14 +73,14 @@ def test_a_document_is_known_once_it_was_remembered(name: dict[str, Any]) -> Non
         (GraphQLRequest(document_id=""), PersistedQueryNotFound),
     ],
 )
-def test_a_request_that_holds_and_names_none(asked: GraphQLRequest, error: type[GatewayError]) -> None:
+def test_a_request_without_text_and_hash(asked: GraphQLRequest, error: type[GatewayError]) -> None:
     documents = Documents()
     documents.remember(digest_of(TEXT), TEXT)
     with pytest.raises(error):
         documents.find(asked)
 
 
-def test_what_was_not_used_for_longest_is_forgotten() -> None:
+def test_the_least_recently_used_document_is_evicted() -> None:
     documents = Documents(remembered_bytes=100_000)
     texts = [f"{{ a{number}: __typename }} #{'x' * 10_000}" for number in range(20)]
     for text in texts:
@@ -98,7 +98,7 @@ def test_what_was_not_used_for_longest_is_forgotten() -> None:
     assert known == [0, *range(12, 20)]
 
 
-def test_short_documents_take_room_beside_their_text() -> None:
+def test_short_documents_are_larger_than_their_text() -> None:
     documents = Documents(remembered_bytes=10_000)
     names = [GraphQLRequest(extensions=automatic(digest_of(f"{{ a{number}: __typename }}"))) for number in range(100)]
     for number in range(100):
@@ -172,15 +172,13 @@ async def test_another_version_is_not_supported(http: aiohttp.ClientSession, bas
 
 
 @pytest.mark.parametrize("text", ["{", "{ nope }", "query A { __typename } query B { __typename }"])
-async def test_what_cannot_be_carried_out_is_not_remembered(
-    http: aiohttp.ClientSession, base_url: str, text: str
-) -> None:
+async def test_an_invalid_document_is_not_remembered(http: aiohttp.ClientSession, base_url: str, text: str) -> None:
     asked = {"extensions": automatic(digest_of(text))}
     assert "errors" in (await ask(http, base_url, asked | {"query": text}))[1]
     assert (await ask(http, base_url, asked))[1]["errors"][0]["message"] == "PersistedQueryNotFound"
 
 
-async def test_a_request_without_a_document_is_no_request(http: aiohttp.ClientSession, base_url: str) -> None:
+async def test_a_request_without_a_document_is_refused(http: aiohttp.ClientSession, base_url: str) -> None:
     nothing: list[dict[str, Any]] = [{}, {"variables": {}}, {"extensions": {"clientLibrary": {"name": "x"}}}]
     for get in (False, True):
         for asked in nothing:
@@ -201,7 +199,7 @@ NAMES = [
 
 @pytest.mark.parametrize("trusted_only", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_trusted_document_is_known_by_its_id_and_its_hash(name: dict[str, Any], trusted_only: bool) -> None:
+def test_a_trusted_document_is_found_by_its_id_and_its_hash(name: dict[str, Any], trusted_only: bool) -> None:
     documents = Documents({"an-id": TEXT}, trusted_only=trusted_only)
     assert documents.find(GraphQLRequest(**name)) == (TEXT, None)
     assert documents.find(GraphQLRequest(TEXT, **name)) == (TEXT, None)
@@ -213,7 +211,7 @@ def test_a_trusted_document_is_known_by_its_id_and_its_hash(name: dict[str, Any]
         documents.find(GraphQLRequest(**name))
 
 
-def test_only_trusted_documents_are_let_through() -> None:
+def test_documents_that_are_not_trusted_are_refused() -> None:
     documents = Documents({"an-id": TEXT}, trusted_only=True)
     for asked in (
         GraphQLRequest(OTHER),
@@ -247,7 +245,7 @@ async def test_trusted_documents_over_http(http: aiohttp.ClientSession, sandbox:
                 assert (status, body["errors"][0]["extensions"]["code"]) == (403, "FORBIDDEN")
 
 
-async def test_a_document_that_is_named_may_defer(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+async def test_a_persisted_document_may_defer(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
     text = "query Q($id: ID!) { service(sid: $id) { sid ... @defer { friendlyName } } }"
     settings = replace(settings_for(sandbox), trusted_only=True)
     parameters = {"documentId": "q-1", "variables": json.dumps({"id": sandbox.landmarks["service_sid"]})}

@@ -1,16 +1,19 @@
-"""The endpoint over real HTTP: answers, refusals, and clients that leave."""
+"""The endpoint over real HTTP: answers, refusals, and clients that disconnect."""
 
 import asyncio
 import json
+from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 import pytest
 from structlog.testing import capture_logs
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway import app as application
 from gateway.app import create_app
-from gateway.callers.callers import Token
+from gateway.callers.callers import Caller, Token
 from gateway.demo import settings_for
 from gateway.sandbox import Fault, Sandbox
 from gateway.settings import Settings
@@ -35,7 +38,7 @@ async def test_a_query_is_answered(http: aiohttp.ClientSession, base_url: str, s
     assert headers["Cache-Control"] == "no-store"
 
 
-async def test_no_cache_asks_twilio(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
+async def test_no_cache_reads_from_twilio(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
     body = {"query": "query Q($sid: ID!) { service(sid: $sid) { sid } }", "variables": {"sid": "IS" + "0" * 32}}
     assert (await post(http, base_url, json=body))[1] == {"data": {"service": {"sid": "IS" + "0" * 32}}}
     no_cache = {"Cache-Control": "no-cache"}
@@ -95,7 +98,7 @@ async def test_only_json_is_read(http: aiohttp.ClientSession, base_url: str, med
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("PUT", "/graphql", 405), ("GET", "/nothing", 404), ("PUT", "/livez", 405)]
 )
-async def test_elsewhere_is_json_too(
+async def test_other_routes_reply_with_json_too(
     http: aiohttp.ClientSession, base_url: str, method: str, path: str, status: int
 ) -> None:
     async with http.request(method, base_url + path) as response:
@@ -112,7 +115,7 @@ async def test_health_does_not_depend_on_twilio(http: aiohttp.ClientSession, bas
 
 
 @pytest.mark.parametrize("padding", [0, 200_000], ids=["small", "large"])
-async def test_a_client_that_leaves_ends_its_calls(
+async def test_a_client_that_disconnects_cancels_its_calls(
     http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox, padding: int
 ) -> None:
     """Also behind a body so large that the server stopped reading for a moment."""
@@ -129,8 +132,50 @@ async def test_a_client_that_leaves_ends_its_calls(
         await sandbox.until(lambda: sandbox.calls[0].client_left)
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_client_that_disconnects_from_another_server_cancels_its_calls(
+    http: aiohttp.ClientSession, sandbox: Sandbox, method: str
+) -> None:
+    sandbox.faults.add("*", Fault("hang"))
+    query = '{ service(sid: "%s") { friendlyName } }' % sandbox.landmarks["service_sid"]
+    body = {"json": {"query": query}} if method == "POST" else {"params": {"query": query}}
+    async with serving(create_app(settings_for(sandbox)), HttpToolsProtocol) as url:  # type: ignore[arg-type]
+        leaving = asyncio.create_task(http.request(method, f"{url}/graphql", **body))  # type: ignore[arg-type]
+        await sandbox.until(lambda: len(sandbox.calls) == 1)
+        leaving.cancel()
+        async with asyncio.timeout(4):  # Before the call comes to the end of its own time.
+            await sandbox.until(lambda: sandbox.calls[0].client_left)
+
+
+async def test_a_caller_is_awaited_where_its_key_must_be_fetched(
+    http: aiohttp.ClientSession, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow:
+        def verify(self, token: str) -> Awaitable[Caller | None]:
+            return self._fetch(token)
+
+        async def _fetch(self, token: str) -> Caller | None:
+            await asyncio.sleep(0)
+            return Caller("ann") if token == "good" else None
+
+    monkeypatch.setattr(application, "_verifier", lambda _: Slow())
+    async with serving(create_app(settings_for(sandbox))) as url:
+        with capture_logs() as log:
+            statuses = [
+                (await post(http, url, json={"query": "{ __typename }"}, headers={"Authorization": f"Bearer {token}"}))[
+                    0
+                ]
+                for token in ("good", "bad")
+            ]
+    assert statuses == [200, 401]
+    assert [(line["event"], line.get("caller"), line.get("code")) for line in log] == [
+        ("operation", "ann", None),
+        ("refused", None, "UNAUTHENTICATED"),
+    ]
+
+
 @pytest.mark.parametrize("before", ["a part behind the answer", "a body that a GET has no use for"])
-async def test_a_client_that_leaves_is_missed_whatever_came_before(
+async def test_a_client_that_disconnects_is_noticed_after_other_requests(
     base_url: str, sandbox: Sandbox, before: str
 ) -> None:
     """On its connection, before what hangs: an answer in parts, whose last is sent before all has been put away."""
@@ -189,7 +234,7 @@ async def test_graphiql_can_be_switched_off(http: aiohttp.ClientSession, sandbox
                 assert response.status == 404
 
 
-async def test_an_upstream_that_stops_amid_a_query_is_an_error(
+async def test_an_upstream_that_stops_during_a_query_is_an_error(
     http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox
 ) -> None:
     sandbox.faults.add("*", Fault("hang"))
@@ -204,7 +249,7 @@ async def test_an_upstream_that_stops_amid_a_query_is_an_error(
     assert [(line["event"], line["outcome"]) for line in log] == [("operation", "UPSTREAM_UNAVAILABLE")]
 
 
-async def test_the_cost_is_in_a_header_and_more_of_it_on_request(
+async def test_the_cost_is_in_a_header_and_on_request_in_extensions(
     http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox
 ) -> None:
     body = {"query": QUERY, "variables": {"sid": sandbox.landmarks["service_sid"]}}

@@ -1,4 +1,4 @@
-"""GraphQL over HTTP: tables of what is read from a request, and how it is answered."""
+"""GraphQL over HTTP: tables of requests, and of the media types of their responses."""
 
 import json
 from contextlib import suppress
@@ -93,7 +93,7 @@ def test_the_media_type_of_the_answer(accept: str | None, chosen: str) -> None:
         ("curl, fetch", "*/*", JSON),
     ],
 )
-def test_clients_that_also_take_streams_get_json(client: str, accept: str, chosen: str) -> None:
+def test_clients_that_also_accept_streams_get_json(client: str, accept: str, chosen: str) -> None:
     """A stream is for a document that has something to come later; any other is answered as JSON, however a stream is liked."""
     assert response_type(accept) == chosen
 
@@ -158,7 +158,9 @@ def test_a_post_is_read(body: Any, wanted: GraphQLRequest) -> None:
         ("application/json", "deflate, gzip", 415),
     ],
 )
-def test_a_post_in_another_form_is_refused(content_type: str | None, encoding: str | None, status: int) -> None:
+def test_a_post_with_another_content_type_is_refused(
+    content_type: str | None, encoding: str | None, status: int
+) -> None:
     with pytest.raises(BadRequest) as caught:
         posted(content_type, encoding, b'{"query": "{a}"}')
     assert caught.value.http_status == status
@@ -203,7 +205,7 @@ def test_a_get_that_cannot_be_read_is_refused(address: bytes) -> None:
         b'{"x": "' + b"[" * 2000 + b'", "y": ' + b"[" * 40,
     ],
 )
-def test_json_out_of_bounds_is_refused(text: bytes) -> None:
+def test_json_beyond_the_limits_is_refused(text: bytes) -> None:
     with pytest.raises(BadRequest):
         check_json(text)
 

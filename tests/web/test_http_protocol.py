@@ -1,4 +1,4 @@
-"""The server against peers that are slow, broken or sly, on bare sockets."""
+"""The HTTP protocol with peers that are slow, broken or malicious, on bare sockets."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ class Hasty(BoundedProtocol):
 
     HEAD_SECONDS = 0.2
     BODY_SECONDS = 0.2
-    TAKE_SECONDS = 0.2
+    WRITE_SECONDS = 0.2
     HEAD_MAX = 4096
 
 
@@ -102,14 +102,14 @@ async def test_requests_sent_at_once_are_answered_in_order(hasty: str) -> None:
         (b"\r\n" * 10, 408),
     ],
 )
-async def test_a_peer_that_stops_amid_a_request_is_cut_off(hasty: str, piece: bytes, status: int | None) -> None:
+async def test_a_peer_that_stops_within_a_request_is_disconnected(hasty: str, piece: bytes, status: int | None) -> None:
     received = answers(await send(hasty, piece))
     assert [got for got, _ in received] == ([status] if status else [])
     for _, body in received:
         assert json.loads(body)["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
 
 
-async def test_a_drip_of_bytes_does_not_win_time(hasty: str) -> None:
+async def test_sending_byte_by_byte_does_not_extend_the_timeout(hasty: str) -> None:
     reader, writer = await connect(hasty)
 
     async def drip() -> None:
@@ -148,25 +148,25 @@ async def test_a_drip_of_bytes_does_not_win_time(hasty: str) -> None:
         b"X: a\x00b\r\n",
     ],
 )
-async def test_an_ambiguous_request_is_refused_and_nothing_behind_it_is_answered(hasty: str, head: bytes) -> None:
+async def test_an_ambiguous_request_is_refused_with_all_that_follows(hasty: str, head: bytes) -> None:
     received = answers(await send(hasty, HEAD + head + b"\r\n" + BODY + b"0\r\n\r\n" + WHOLE))
     assert [status for status, _ in received] == [400]
     assert json.loads(received[0][1])["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
 
 
-async def test_what_is_no_http_is_refused(hasty: str) -> None:
+async def test_bytes_that_are_not_http_are_refused(hasty: str) -> None:
     for garbage in (b"\x16\x03\x01\x02\x00", b"HELLO\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"):
         received = answers(await send(hasty, garbage))
         assert [status for status, _ in received] == [400], garbage
 
 
 @pytest.mark.parametrize("head", [b"X: " + b"y" * 9000, b"X: y\r\n" * 2000, b"GET /" + b"y" * 9000])
-async def test_a_head_without_end_is_refused(hasty: str, head: bytes) -> None:
+async def test_a_head_that_is_too_large_is_refused(hasty: str, head: bytes) -> None:
     received = answers(await send(hasty, (b"" if head.startswith(b"GET") else HEAD) + head[:4000], head[4000:]))
     assert [status for status, _ in received] == [431]
 
 
-async def test_a_peer_that_takes_nothing_is_cut_off(sandbox: Sandbox) -> None:
+async def test_a_peer_that_reads_nothing_is_disconnected(sandbox: Sandbox) -> None:
     lost = asyncio.Event()
 
     class Watched(Hasty):
@@ -202,7 +202,7 @@ async def test_a_request_that_was_refused_early_gets_no_second_answer(hasty: str
     assert [status for status, _ in answers(await send(hasty, head))] == [415]
 
 
-async def test_a_body_behind_its_refusal_leaves_no_connection_open_for_ever(sandbox: Sandbox) -> None:
+async def test_a_connection_is_closed_after_the_body_of_a_refused_request(sandbox: Sandbox) -> None:
     async with serving(create_app(settings_for(sandbox)), Impatient) as url:
         reader, writer = await connect(url)
         writer.write(HEAD.replace(b"application/json", b"text/plain") + b"Content-Length: 27\r\n\r\n")
@@ -213,7 +213,7 @@ async def test_a_body_behind_its_refusal_leaves_no_connection_open_for_ever(sand
         writer.close()
 
 
-async def test_what_stands_behind_a_body_is_no_header(hasty: str) -> None:
+async def test_trailers_are_ignored(hasty: str) -> None:
     trailer = b"X-Gateway-Dry-Run: 1\r\nConnection: close\r\n"
     sent = (
         HEAD
@@ -227,13 +227,13 @@ async def test_what_stands_behind_a_body_is_no_header(hasty: str) -> None:
 
 
 @pytest.mark.parametrize("target", [b"http://[::bad/", b"http://", b"http://h:99999/"])
-async def test_a_target_that_is_none_is_refused_in_pieces_too(hasty: str, target: bytes) -> None:
+async def test_an_invalid_target_is_refused_in_pieces_too(hasty: str, target: bytes) -> None:
     sent = WHOLE.replace(b"/graphql", target, 1)
     for pieces in ([sent], [sent[:-5], sent[-5:]]):
         assert [status for status, _ in answers(await send(hasty, *pieces))] == [400]
 
 
-async def test_garbage_behind_a_request_does_not_take_its_answer(hasty: str) -> None:
+async def test_a_request_before_garbage_is_answered(hasty: str) -> None:
     received = answers(await send(hasty, WHOLE + b"garbage\r\n\r\n"))
     assert [status for status, _ in received] == [200]
 

@@ -1,4 +1,4 @@
-"""`@defer` over HTTP: who gets parts, in which form, and what becomes of them when something is wrong."""
+"""`@defer` over HTTP: which clients get parts, in which format, and what happens when a part fails."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from gateway.app import create_app
 from gateway.demo import settings_for
+from gateway.log import add_request_id
 from gateway.sandbox import Fault, Sandbox
 from gateway.web.incremental import Delivery, delivery_for
 
@@ -62,7 +63,7 @@ THREAD = """query Thread($serviceSid: ID!, $conversationSid: ID!) {
         ),
     ],
 )
-def test_what_a_client_takes(accept: str | None, delivery: Delivery | None) -> None:
+def test_which_format_a_client_accepts(accept: str | None, delivery: Delivery | None) -> None:
     assert delivery_for(accept) == delivery
 
 
@@ -89,7 +90,7 @@ async def ask(
         return response.status, response.headers["Content-Type"], await response.read()
 
 
-async def test_parts_by_their_paths(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
+async def test_parts_with_paths(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
     with capture_logs() as logs:
         status, content_type, body = await ask(http, base_url, sandbox, APOLLO_2022)
     assert (status, content_type) == (200, 'multipart/mixed; boundary="-"; deferSpec=20220824')
@@ -107,7 +108,7 @@ async def test_parts_by_their_paths(http: aiohttp.ClientSession, base_url: str, 
     assert (line["calls"], line["outcome"]) == (4, "ok")
 
 
-async def test_parts_that_are_announced(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
+async def test_parts_with_ids(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
     _, content_type, body = await ask(http, base_url, sandbox, APOLLO_ALPHA)
     assert content_type == 'multipart/mixed; boundary="-"; incrementalSpec=v0.2'
     first, then = parts_of(body)
@@ -138,7 +139,7 @@ async def test_parts_as_events(http: aiohttp.ClientSession, base_url: str, sandb
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "multipart/mixed"])
 @pytest.mark.parametrize("query", ["{ __typename }", "{ nothing }", "{ ... @defer(if: false) { __typename } }"])
-async def test_a_client_that_takes_nothing_else_gets_whole_answers_so(
+async def test_a_client_that_accepts_parts_only_gets_whole_answers_in_that_format(
     http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox, accept: str, query: str
 ) -> None:
     status, content_type, body = await ask(http, base_url, sandbox, accept, query)
@@ -153,8 +154,20 @@ async def test_a_client_that_takes_nothing_else_gets_whole_answers_so(
         assert answer == {"data": {"__typename": "Query"}}
 
 
+async def test_a_cached_answer_in_parts_is_logged_with_its_request_id(
+    http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox
+) -> None:
+    query = '{ service(sid: "%s") { friendlyName } }' % sandbox.landmarks["service_sid"]
+    for _ in range(3):
+        with capture_logs([add_request_id]) as logs:
+            headers = {"Accept": "text/event-stream"}
+            async with http.post(f"{base_url}/graphql", json={"query": query}, headers=headers) as response:
+                assert (await response.read()).endswith(b"event: complete\ndata:\n\n")
+        assert [log["request_id"] for log in logs] == [response.headers["X-Request-Id"]]
+
+
 @pytest.mark.parametrize("accept", [APOLLO_2022, APOLLO_ALPHA, URQL])
-async def test_what_defers_nothing_is_json(
+async def test_an_operation_that_defers_nothing_is_answered_with_json(
     http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox, accept: str
 ) -> None:
     for query in ("{ __typename }", "{ ... @defer(if: false) { __typename } }", "{ @defer"):
@@ -162,7 +175,7 @@ async def test_what_defers_nothing_is_json(
         assert content_type == "application/graphql-response+json; charset=utf-8"
 
 
-async def test_a_client_that_takes_no_parts_gets_the_whole(
+async def test_a_client_that_does_not_accept_parts_gets_the_whole_answer(
     http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox
 ) -> None:
     _, content_type, body = await ask(http, base_url, sandbox, "application/json, text/event-stream")
@@ -172,7 +185,7 @@ async def test_a_client_that_takes_no_parts_gets_the_whole(
 
 
 @pytest.mark.parametrize("accept", [APOLLO_2022, APOLLO_ALPHA])
-async def test_errors_stand_in_their_parts_and_extensions_in_the_last(
+async def test_errors_are_in_their_parts_and_extensions_in_the_last(
     http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox, accept: str
 ) -> None:
     message = sandbox.landmarks["message_sid"]
@@ -191,7 +204,7 @@ async def test_errors_stand_in_their_parts_and_extensions_in_the_last(
     assert not any("extensions" in part for part in others)
 
 
-async def test_a_part_that_comes_to_nothing(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
+async def test_a_part_without_data(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
     query = '{ service(sid: "IS%s") { sid ... @defer { friendlyName } } }' % ("0" * 32)
     _, _, body = await ask(http, base_url, sandbox, APOLLO_2022, query)
     ((part,),) = (frame["incremental"] for frame in parts_of(body)[1:])
@@ -202,7 +215,7 @@ async def test_a_part_that_comes_to_nothing(http: aiohttp.ClientSession, base_ur
     assert [error["extensions"]["code"] for error in then["completed"][0]["errors"]] == ["NOT_FOUND"]
 
 
-async def test_the_answer_is_there_before_the_rest_and_a_client_that_leaves_ends_it(
+async def test_the_initial_payload_comes_first_and_a_disconnect_cancels_the_rest(
     http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox
 ) -> None:
     sandbox.faults.add("*/Receipts*", Fault("hang"))
@@ -220,7 +233,7 @@ async def test_the_answer_is_there_before_the_rest_and_a_client_that_leaves_ends
     await sandbox.until(lambda: sandbox.in_flight == 0)
 
 
-async def test_who_has_taken_all_has_not_left(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+async def test_a_client_that_has_every_part_has_not_disconnected(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
     query = '{ service(sid: "%s") { sid ... @defer { friendlyName } } }' % sandbox.landmarks["service_sid"]
     with capture_logs() as logs:
         async with serving(create_app(settings_for(sandbox))) as url:
@@ -229,7 +242,9 @@ async def test_who_has_taken_all_has_not_left(http: aiohttp.ClientSession, sandb
     assert [(log["event"], log.get("calls")) for log in logs] == [("operation", 1), ("operation", 0)]
 
 
-async def test_the_deadline_holds_for_the_rest(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
+async def test_the_deadline_applies_to_subsequent_payloads(
+    http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox
+) -> None:
     sandbox.faults.add("*/Receipts*", Fault("hang"))
     _, _, body = await ask(http, base_url, sandbox, APOLLO_2022, **{"X-Gateway-Timeout": "0.3"})
     _, then = parts_of(body)

@@ -1,4 +1,4 @@
-"""What the gateway takes on, and how long it takes over it: too much is refused at once, too late is an error in its place."""
+"""Limits: too many operations are refused, and a read after the deadline is an error at its path."""
 
 import asyncio
 from typing import Any
@@ -44,7 +44,7 @@ async def test_too_many_operations_at_once_are_refused_quickly(http: aiohttp.Cli
         assert (status, answer) == (200, {"data": {"__typename": "Query"}})
 
 
-async def test_a_request_may_shorten_its_time(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
+async def test_a_request_may_shorten_its_deadline(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
     status, answer, _ = await post(http, base_url, body(sandbox), **{"X-Gateway-Timeout": "0.2"})
     assert status == 200
     assert answer["data"]["fast"]["friendlyName"]
@@ -54,6 +54,6 @@ async def test_a_request_may_shorten_its_time(http: aiohttp.ClientSession, base_
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "soon", "1e3", "", "0.0000000001"])
-async def test_a_time_that_is_none_is_refused(http: aiohttp.ClientSession, base_url: str, given: str) -> None:
+async def test_an_invalid_timeout_is_refused(http: aiohttp.ClientSession, base_url: str, given: str) -> None:
     status, answer, _ = await post(http, base_url, {"query": "{ __typename }"}, **{"X-Gateway-Timeout": given})
     assert (status, answer["errors"][0]["extensions"]["code"]) == (400, "BAD_REQUEST")

@@ -1,4 +1,4 @@
-"""Manifests of trusted documents, as the tools write them, and as they should not be."""
+"""Manifests of trusted documents, as tools write them, and invalid ones."""
 
 import json
 from hashlib import md5, sha256
@@ -62,7 +62,7 @@ def test_the_manifests_of_three_tools(tmp_path: Path) -> None:
     assert relay[0] == md5(relay[1].encode(), usedforsecurity=False).hexdigest()
 
 
-def test_the_same_document_may_stand_in_several_files(tmp_path: Path) -> None:
+def test_the_same_document_may_be_in_several_files(tmp_path: Path) -> None:
     folder = written(tmp_path, one=RELAY, two=RELAY)
     assert read(folder / "one.json", folder / "two.json", folder) == (RELAY, [])
 
@@ -74,21 +74,21 @@ def test_the_same_document_may_stand_in_several_files(tmp_path: Path) -> None:
         (b'{"a":\n "{ __typename }"', "is not JSON (line 2, column"),
         (b"\xff", "is not JSON."),
         (b"[" * 100_000, "is not JSON."),
-        (None, "is no manifest: "),
-        ([], "is no manifest: "),
-        ("{ __typename }", "is no manifest: "),
-        ({"a": 1}, "is no manifest: "),
-        ({"a": "{ __typename }", "b": {}}, "is no manifest: "),
-        ({"format": "another", "operations": []}, "is no manifest: "),
+        (None, "is not a manifest: "),
+        ([], "is not a manifest: "),
+        ("{ __typename }", "is not a manifest: "),
+        ({"a": 1}, "is not a manifest: "),
+        ({"a": "{ __typename }", "b": {}}, "is not a manifest: "),
+        ({"format": "another", "operations": []}, "is not a manifest: "),
         ({}, "has no documents."),
         (APOLLO | {"operations": []}, "has no documents."),
-        (APOLLO | {"version": 2}, "is of version 2 of Apollo's format; version 1 is read."),
-        (APOLLO | {"operations": {}}, "is no manifest: "),
-        (APOLLO | {"operations": [{"id": "a"}]}, "is no manifest: "),
-        (APOLLO | {"operations": ["a"]}, "is no manifest: "),
+        (APOLLO | {"version": 2}, "has version 2 of Apollo's format; version 1 is supported."),
+        (APOLLO | {"operations": {}}, "is not a manifest: "),
+        (APOLLO | {"operations": [{"id": "a"}]}, "is not a manifest: "),
+        (APOLLO | {"operations": ["a"]}, "is not a manifest: "),
     ],
 )
-def test_what_is_no_manifest_is_said_in_one_line(tmp_path: Path, manifest: Any, words: str) -> None:
+def test_a_file_that_is_not_a_manifest_is_one_problem(tmp_path: Path, manifest: Any, words: str) -> None:
     folder = written(tmp_path, some=manifest)
     documents, (problem,) = read(folder)
     assert documents == {}
@@ -96,7 +96,7 @@ def test_what_is_no_manifest_is_said_in_one_line(tmp_path: Path, manifest: Any, 
     assert "\n" not in problem
 
 
-def test_files_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_files(tmp_path: Path) -> None:
     missing, empty = tmp_path / "missing.json", tmp_path / "empty"
     empty.mkdir()
     assert read(missing, empty) == (
@@ -119,7 +119,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         ("query Long { __typename } #" + "x" * 70_000, "Long (id a): The document has more than"),
     ],
 )
-def test_a_document_that_cannot_be_carried_out_is_named(tmp_path: Path, text: str, words: str) -> None:
+def test_an_invalid_document_is_named(tmp_path: Path, text: str, words: str) -> None:
     folder = written(tmp_path, some={"a": text, "b": "{ __typename }"})
     _, (problem,) = read(folder)
     assert words in problem
@@ -127,10 +127,12 @@ def test_a_document_that_cannot_be_carried_out_is_named(tmp_path: Path, text: st
 
 def test_two_documents_with_one_id(tmp_path: Path) -> None:
     folder = written(tmp_path, a={"x": "query One { __typename }"}, b={"x": "query Two { __typename }"})
-    assert read(folder)[1] == [f"{folder / 'b.json'}: Two (id x): {folder / 'a.json'} has another document of that id."]
+    assert read(folder)[1] == [
+        f"{folder / 'b.json'}: Two (id x): {folder / 'a.json'} has another document with that id."
+    ]
 
 
-def test_where_the_schema_may_not_be_asked_for_no_document_may(tmp_path: Path) -> None:
+def test_without_introspection_no_document_may_introspect(tmp_path: Path) -> None:
     folder, problems = written(tmp_path, some={"a": "{ __schema { queryType { name } } }"}), list[str]()
     read_manifests([folder], problems, introspection=False)
     assert {"introspection has been disabled" in problem for problem in problems} == {True}

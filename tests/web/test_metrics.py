@@ -1,4 +1,4 @@
-"""Metrics: what happened is counted, for whoever may ask; the dashboard asks for what there is."""
+"""Metrics: what is counted, for which callers, and that the dashboard uses metrics that exist."""
 
 import json
 import re
@@ -62,7 +62,7 @@ async def test_what_happens_is_counted(http: aiohttp.ClientSession, base_url: st
     assert told["gateway_cache_bytes", ""] > 0
 
 
-async def test_names_from_outside_are_bounded(ask: Ask) -> None:
+async def test_operation_names_are_bounded(ask: Ask) -> None:
     metrics = Metrics(ask.operations, ask.operations._source._client)
     for number in range(500):
         metrics.answered(f"Name{number}", "ok", 0.1)
@@ -71,7 +71,7 @@ async def test_names_from_outside_are_bounded(ask: Ask) -> None:
     assert 'name="other",outcome="ok"} 400.0' in page
 
 
-async def test_the_metrics_are_for_known_callers(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
+async def test_the_metrics_need_a_token(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
     base = settings_for(sandbox)
     tokens = {"ann": Token("ann-has-a-long-token")}
     app = create_app(Settings(credentials=base.credentials, upstream_url=base.upstream_url, tokens=tokens))
@@ -81,7 +81,7 @@ async def test_the_metrics_are_for_known_callers(http: aiohttp.ClientSession, sa
                 assert response.status == status
 
 
-async def test_the_dashboard_asks_for_what_there_is(http: aiohttp.ClientSession, base_url: str) -> None:
+async def test_the_dashboard_uses_metrics_that_exist(http: aiohttp.ClientSession, base_url: str) -> None:
     printed = CliRunner().invoke(main, ["dashboard"]).output
     assert printed == files("gateway").joinpath("dashboard.json").read_text(encoding="utf-8")
     expressions = [target["expr"] for panel in json.loads(printed)["panels"] for target in panel["targets"]]

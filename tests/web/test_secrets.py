@@ -1,4 +1,4 @@
-"""Nothing that is someone's own stands in the log, whatever happens: known secrets are sent every way there is."""
+"""No personal data and no secret is in the log: known secrets are sent in every place of a request."""
 
 import json
 from typing import Any
@@ -107,7 +107,7 @@ async def test_what_a_client_sends_is_not_logged(
         Fault("body", body=b'{"sid": "IS' + b"0" * 32 + b'", "friendly_name": {"%s": 1}}' % SECRET.encode()),
     ],
 )
-async def test_what_twilio_sends_is_neither_logged_nor_told_in_errors(
+async def test_what_twilio_sends_is_neither_logged_nor_in_errors(
     http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox, fault: Fault
 ) -> None:
     sandbox.faults.add("*", fault)
@@ -121,7 +121,7 @@ async def test_what_twilio_sends_is_neither_logged_nor_told_in_errors(
     assert sandbox.auth_token not in json.dumps([log, answer], default=str)
 
 
-async def test_names_are_not_told(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
+async def test_unique_names_are_redacted(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
     sandbox.faults.add("*", Fault("status", status=400))
     query = "query Q($s: ID!, $n: String!) { service(sid: $s) { conversationByUniqueName(uniqueName: $n) { sid } } }"
     body = {"query": query, "variables": {"s": sandbox.landmarks["service_sid"], "n": SECRET}}

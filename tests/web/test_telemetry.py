@@ -1,4 +1,4 @@
-"""Traces: one span for an operation, one for each call below it, none for a field, and nothing in them that should not be."""
+"""Traces: one span for an operation, one for each call below it, none for a field, and no personal data."""
 
 import aiohttp
 import pytest
@@ -64,3 +64,22 @@ async def test_a_refusal_is_a_span_with_its_code(
     (span,) = spans.get_finished_spans()
     assert dict(span.attributes or {})["gateway.outcome"] == "BAD_REQUEST"
     assert not span.status.is_ok
+
+
+async def test_a_cached_answer_is_a_span_without_calls(
+    http: aiohttp.ClientSession, sandbox: Sandbox, spans: InMemorySpanExporter
+) -> None:
+    app = application.create_app(settings_for(sandbox))
+    body = {"query": '{ service(sid: "%s") { friendlyName } }' % sandbox.landmarks["service_sid"]}
+    async with serving(app) as url:
+        for _ in range(3):
+            async with http.post(f"{url}/graphql", json=body) as response:
+                assert response.status == 200
+    assert app.state.account.lookups["answer"] == 1
+    *_, last = spans.get_finished_spans()
+    assert dict(last.attributes or {}) == {
+        "graphql.operation.type": "query",
+        "gateway.outcome": "ok",
+        "gateway.calls": 0,
+    }
+    assert len(spans.get_finished_spans()) == 4

@@ -1,6 +1,6 @@
-"""GraphiQL, the page for exploring the graph: its bundle, served from the package, and what is written into it.
+"""GraphiQL: the page and its bundle, served from the package, and the values that are inserted into the page.
 
-The bundle is built from `page/` when the package is; see `page/hatch_build.py`. Nothing is asked of other hosts.
+The bundle is built from `page/` when the package is built; see `page/hatch_build.py`. Nothing is loaded from other hosts.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from gateway.execution.inputs import declared_variables
-from gateway.web.browsers import HEADERS
+from gateway.web.browsers import SECURITY_HEADERS
 from gateway.web.graphiql.docs import DocPages
 
 __all__ = ["BUNDLE", "Graphiql", "opening_tabs"]
 
 BUNDLE = Path(__file__).parent / "dist"
-"""Where the build leaves it."""
+"""The directory that the build writes the bundle to."""
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
     "img-src 'self' data:; worker-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_PAGE_HEADERS = {**HEADERS, "Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
+_PAGE_HEADERS = {**SECURITY_HEADERS, "Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
 _ASSET_HEADERS = {
-    **_PAGE_HEADERS,  # A worker goes by the policy that its own file came with.
+    **_PAGE_HEADERS,  # A worker has the policy of its own file's response.
     "Cache-Control": "public, max-age=31536000, immutable",
     "Vary": "Accept-Encoding",
 }
@@ -43,12 +43,15 @@ _TWILIO = "https://conversations.twilio.com/v1"
 
 
 class Graphiql:
-    """The page and its files."""
+    """The routes of the page and its files."""
 
     def __init__(
         self, values: Mapping[str, str] | None = None, upstream: str | None = None, bundle: Path = BUNDLE
     ) -> None:
-        """Take the values of variables that the opening tabs may use, where calls that are copied go, and the bundle."""
+        """Create the page.
+
+        `values` are by the names of variables in the opening tabs; `upstream` is the base URL in calls copied as curl.
+        """
         self._assets = {path.name.removesuffix(".gz"): path for path in bundle.glob("graphiql/*.gz")}
         index = bundle / "index.html"
         if index.is_file() and self._assets:
@@ -61,15 +64,15 @@ class Graphiql:
 
     @property
     def routes(self) -> list[Route]:
-        """Where they are served. The page names its files relative to itself, so that any prefix will do."""
+        """The routes. The page has relative URLs, so that it works below any prefix."""
         return [Route("/graphiql", self.page), *DocPages().routes, Route("/graphiql/{name}", self.asset)]
 
     async def page(self, request: Request) -> Response:
-        """The page, or, where there is no bundle, how to get it."""
+        """Reply with the page; without a bundle, with how to build it."""
         return HTMLResponse(self._page, headers=_PAGE_HEADERS)
 
     async def asset(self, request: Request) -> Response:
-        """One of its files, whose name changes with its content."""
+        """Reply with one of its files, whose name has a hash of its content."""
         path = self._assets.get(request.path_params["name"])
         if path is None:
             raise HTTPException(404)
@@ -82,7 +85,7 @@ class Graphiql:
 
 
 def opening_tabs(values: Mapping[str, str]) -> list[dict[str, str]]:
-    """The examples as the page opens them; a variable that must be given has its value, or an empty one to fill in."""
+    """Return the examples as the page's tabs. A required variable has its value in `values`, or an empty string to fill in."""
     examples = [file for file in files("gateway.examples").iterdir() if file.name.endswith(".graphql")]
     tabs = []
     for example in sorted(examples, key=lambda file: (file.name != "thread.graphql", file.name)):
@@ -106,10 +109,10 @@ def _not_built(bundle: Path) -> str:
 <style>body {{ font: 16px/1.5 system-ui, sans-serif; margin: 4rem auto; max-width: 40rem; padding: 0 1rem }}</style>
 <h1>GraphiQL is not here</h1>
 <p>{escape(reason)}</p>
-<p>It is built when the package is installed from its sources, with Node.js 20.19 or later and a way to the npm registry,
-or a mirror of it. Install again where both are at hand:</p>
+<p>It is built when the package is installed from its sources, with Node.js 20.19 or later and access to the npm registry,
+or a mirror of it. Install it again where both are available:</p>
 <pre>pip install --force-reinstall --no-deps .</pre>
 <p>or install a wheel that was built there. GraphQL itself is served, at <code>graphql</code> beside this page: any GraphQL
-client will do, and <code>receipts-gateway query</code>. <a href="graphiql/docs">The documentation is here.</a></p>
+client works, and so does <code>receipts-gateway query</code>. <a href="graphiql/docs">The documentation is here.</a></p>
 </html>
 """

@@ -16,7 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from gateway.docs import Topic, read_picture, read_topics
-from gateway.web.browsers import HEADERS
+from gateway.web.browsers import SECURITY_HEADERS
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -57,7 +57,7 @@ _POLICY = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; img-src 'self' data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-_PAGE_HEADERS = {**HEADERS, "Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
+_PAGE_HEADERS = {**SECURITY_HEADERS, "Cache-Control": "no-cache", "Content-Security-Policy": _POLICY}
 _PICTURE_HEADERS = {
     **_PAGE_HEADERS,
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",

@@ -1,0 +1,78 @@
+"""The client's side of a connection: whether it is still there, and how work for it is cancelled when it disconnects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from inspect import iscoroutine
+from typing import TypeVar
+
+from starlette.types import Receive
+
+__all__ = ["AsgiConnection", "ClientConnection", "ClientDisconnected", "ReplyAborted"]
+
+T = TypeVar("T")
+
+
+class ReplyAborted(Exception):
+    """No reply is sent, or not to its end. The reason has been logged."""
+
+
+class ClientDisconnected(ReplyAborted):
+    """The client closed its connection before it had the reply."""
+
+
+class ClientConnection:
+    """A connection as its requests see it. They are answered one after another, so that at most one is waiting."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.on_close: Callable[[], object] | None = None
+        """Called once, when the client disconnects."""
+
+    def close(self) -> None:
+        """Record that the client has disconnected."""
+        self.closed = True
+        if self.on_close is not None:
+            self.on_close()
+
+    async def until_closed(self, work: Awaitable[T]) -> T:
+        """Return the result of `work`. If the client disconnects first, cancel it and raise `ClientDisconnected`."""
+        if self.closed:
+            if iscoroutine(work):
+                work.close()
+            raise ClientDisconnected
+        task = asyncio.current_task()
+        assert task is not None
+        self.on_close = cancel = task.cancel
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if self.closed and task.uncancel() == 0:
+                raise ClientDisconnected from None
+            raise
+        finally:
+            if self.on_close is cancel:  # Not when the connection's next request has begun to wait.
+                self.on_close = None
+
+
+class AsgiConnection(ClientConnection):
+    """The connection of a request that came through ASGI, whose server says when the client has disconnected."""
+
+    def __init__(self, receive: Receive) -> None:
+        """Create the connection with ASGI's `receive` (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
+        super().__init__()
+        self._receive = receive
+
+    async def until_closed(self, work: Awaitable[T]) -> T:
+        """Return the result of `work`, as `ClientConnection` does. The body must have been received."""
+        watching = asyncio.create_task(self._watch())
+        try:
+            return await super().until_closed(work)
+        finally:
+            watching.cancel()
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass  # The body of a GET.
+        self.close()

@@ -1,0 +1,76 @@
+"""One HTTP request to the endpoint, as a value. The server's protocol makes it from bytes, any ASGI server from a scope."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+from starlette.types import Receive, Scope
+
+from gateway.web.connection import AsgiConnection, ClientConnection, ClientDisconnected
+from gateway.web.graphql_over_http import BODY_MAX, too_large
+
+if TYPE_CHECKING:
+    from gateway.web.telemetry import Recording
+
+__all__ = ["Headers", "HttpRequest", "decode_headers"]
+
+Headers = list[tuple[bytes, bytes]]
+"""Header names, in lower case, and values, as ASGI has them."""
+
+
+def decode_headers(headers: Headers) -> dict[str, str]:
+    """Return the values by names in lower case. Of a header that comes twice, the first value counts."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(headers)}
+
+
+def _new_id() -> str:
+    return random.randbytes(16).hex()  # It tells requests apart and is no secret.
+
+
+class HttpRequest(msgspec.Struct):
+    """One HTTP request, and what its log line needs."""
+
+    method: str
+    path: str
+    query_string: bytes
+    headers: dict[str, str]
+    """See `decode_headers`."""
+    connection: ClientConnection
+    body: bytes | None = None
+    """The whole body; None when it is still to be received."""
+    receive: Receive | None = None
+    """ASGI's `receive`, for a body that is still to be received."""
+    id: str = msgspec.field(default_factory=_new_id)
+    """The value of `X-Request-Id`: 32 hexadecimal digits."""
+    started_at: float = msgspec.field(default_factory=time.perf_counter)
+    span: Recording | None = None
+    """The span of its operation, where traces are on."""
+
+    @classmethod
+    def from_asgi(cls, scope: Scope, receive: Receive) -> HttpRequest:
+        """Create a request from an ASGI scope (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
+        return cls(
+            scope["method"],
+            scope["path"],
+            scope["query_string"],
+            decode_headers(scope["headers"]),
+            AsgiConnection(receive),
+            receive=receive,
+        )
+
+    async def receive_body(self) -> bytes:
+        """Receive and return the body; raises `BadRequest` for one that is too large, and `ClientDisconnected`."""
+        assert self.receive is not None
+        body, more = b"", True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientDisconnected
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > BODY_MAX:
+                raise too_large()
+        return body
