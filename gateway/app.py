@@ -26,7 +26,7 @@ from gateway.execution.executor import Executor
 from gateway.graph.schema import make_schema
 from gateway.settings import JwtSettings, Settings
 from gateway.source.memory import MemoryCache
-from gateway.source.source import share_slots
+from gateway.source.slots import share_slots
 from gateway.twilio.aiohttp_transport import AiohttpTransport
 from gateway.twilio.client import Client
 from gateway.twilio.httptools_transport import HttptoolsTransport

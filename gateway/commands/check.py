@@ -9,7 +9,7 @@ from gateway.errors import GatewayError, UpstreamError, UpstreamTimeout
 from gateway.graph.types import Service
 from gateway.settings import Settings
 from gateway.twilio.client import Client
-from gateway.twilio.responses import Answer, Page, read_page
+from gateway.twilio.responses import Page, Response, read_page
 
 __all__ = ["check_account"]
 
@@ -39,8 +39,8 @@ async def check_account(settings: Settings) -> tuple[bool, str]:
 
 
 async def _services(client: Client) -> Page:
-    def read(target: str, answer: Answer) -> Page:
-        return read_page(Service.resource, target, answer)
+    def read(target: str, response: Response) -> Page:
+        return read_page(Service.resource, target, response)
 
     return await client.get(_FIRST_PAGE, read, deadline=asyncio.get_running_loop().time() + 15)
 

@@ -101,8 +101,8 @@ class Metrics:
         )
         for name, help_, value in (
             ("gateway_upstream_in_flight", "Upstream calls in flight.", limiter.in_flight),
-            ("gateway_upstream_waiting", "Reads that wait for their turn.", limiter.waiting),
-            ("gateway_upstream_window", "Upstream calls that may be in flight.", limiter.window.size),
+            ("gateway_upstream_waiting", "Reads that wait for their turn.", limiter.queued),
+            ("gateway_upstream_window", "Upstream calls that may be in flight.", limiter.limit.size),
             ("gateway_upstream_breaker_open", "Whether Twilio does not answer (1).", int(limiter.breaker.is_open)),
             ("gateway_cache_bytes", "Bytes in the shared cache.", account.cached_bytes),
             ("gateway_operations_under_way", "Operations under way.", account.in_progress),

@@ -11,7 +11,8 @@ from gateway.sandbox import Fault, Sandbox
 from gateway.source.lifetimes import Lifetimes
 from gateway.source.loaders import Loaders, Missing
 from gateway.source.memory import Entry, MemoryCache
-from gateway.source.source import ReadOptions, Source
+from gateway.source.options import ReadOptions
+from gateway.source.source import Source
 from gateway.twilio.client import Client
 
 

@@ -21,17 +21,18 @@ from gateway.accounts.operation import Operation
 from gateway.ask import landmark_variables
 from gateway.execution.outcome import Outcome
 from gateway.sandbox import Fault, Sandbox
+from gateway.source import redis
 from gateway.source.lifetimes import Lifetimes
 from gateway.source.memory import MemoryCache
 from gateway.source.redis import RedisCache
-from gateway.source.source import share_slots
+from gateway.source.slots import share_slots
 from gateway.twilio.client import Client
 from gateway.twilio.retry import RetryPolicy
 from gateway.twilio.transport import Credentials, Origin
 
-from .test_source import RECEIPTS, THREAD
+from .conftest import RECEIPTS, THREAD
 
-PATIENCE = 10.0  # Seconds, so that a slow machine does not count as a server that is away.
+TIMEOUT = 10.0  # Seconds, so that a slow machine does not count as a server that is away.
 
 
 class Server:
@@ -71,7 +72,7 @@ def server(tmp_path: Any) -> Iterator[Server]:
 
 @asynccontextmanager
 async def replicas(
-    sandbox: Sandbox, server: Server, count: int = 2, lifetimes: Lifetimes | None = None, patience: float = PATIENCE
+    sandbox: Sandbox, server: Server, count: int = 2, lifetimes: Lifetimes | None = None, seconds: float = TIMEOUT
 ) -> AsyncIterator[list[Account]]:
     """So many gateways, each with a client, a memory and connections of its own."""
     origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
@@ -79,7 +80,7 @@ async def replicas(
         made = []
         for _ in range(count):
             client = await stack.enter_async_context(Client(origin, retries=RetryPolicy(first_delay=0.0)))
-            remote = await stack.enter_async_context(RedisCache(server.url, "test", patience=patience))
+            remote = await stack.enter_async_context(RedisCache(server.url, "test", timeout=seconds))
             made.append(Account(client, cache=MemoryCache(2**24), lifetimes=lifetimes, remote=remote))
         yield made
 
@@ -137,6 +138,24 @@ async def test_an_error_is_everyones_own(sandbox: Sandbox, server: Server) -> No
     assert [[failure.error.code for failure in each.failures] for each in outcomes] == [["UPSTREAM_REJECTED"]] * 2
 
 
+@pytest.mark.parametrize("end", ["an error", "nobody waits"])
+async def test_the_lease_of_a_read_without_a_value_is_released_at_once(
+    sandbox: Sandbox, server: Server, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """Another process reads the same then, and does not wait until the lease expires."""
+    monkeypatch.setattr(redis, "_LEASE_SECONDS", 3600.0)
+    rule = sandbox.faults.add("*", Fault("status", status=403) if end == "an error" else Fault("hang"))
+    async with replicas(sandbox, server) as (one, other):
+        leading = asyncio.create_task(ask(one, sandbox, RECEIPTS))
+        await sandbox.until(lambda: len(sandbox.calls) == 1)
+        if end == "nobody waits":
+            leading.cancel()
+        await asyncio.wait({leading})
+        sandbox.faults.remove(rule)
+        outcome = await ask(other, sandbox, RECEIPTS)
+    assert (outcome.failures, outcome.calls, len(sandbox.calls)) == ((), 1, 2)
+
+
 async def test_without_the_server_everyone_goes_on_alone(sandbox: Sandbox, server: Server) -> None:
     async with replicas(sandbox, server, lifetimes=Lifetimes(0, 0, 0, 0, 0, 0)) as (one, _):
         await ask(one, sandbox)
@@ -153,7 +172,7 @@ async def test_without_the_server_everyone_goes_on_alone(sandbox: Sandbox, serve
 
 
 async def test_a_server_that_hangs_costs_a_moment(sandbox: Sandbox, server: Server) -> None:
-    async with replicas(sandbox, server, patience=0.1) as (one, other):
+    async with replicas(sandbox, server, seconds=0.1) as (one, other):
         await ask(one, sandbox, RECEIPTS)
         assert server.process is not None
         os.kill(server.process.pid, 19)  # SIGSTOP
@@ -168,9 +187,9 @@ async def test_a_server_that_hangs_costs_a_moment(sandbox: Sandbox, server: Serv
 
 async def test_a_busy_process_does_not_take_the_server_for_away(server: Server) -> None:
     """Its timer runs out before it gets to see an answer that was there in time."""
-    async with RedisCache(server.url, "busy", patience=1.0) as cache:
-        await cache.take(["key"])
-        asking = asyncio.create_task(cache.take(["key"]))
+    async with RedisCache(server.url, "busy", timeout=1.0) as cache:
+        await cache.get_or_lease(["key"])
+        asking = asyncio.create_task(cache.get_or_lease(["key"]))
         for _ in range(10):
             await asyncio.sleep(0)
         time.sleep(1.1)  # noqa: ASYNC251 - a busy process is what is looked at here.
@@ -192,19 +211,19 @@ async def test_what_cannot_be_read_is_read_from_twilio(sandbox: Sandbox, server:
 async def test_a_lease_of_ones_own_is_not_waited_for(server: Server) -> None:
     """Its answer may have been lost on the way."""
     async with (
-        RedisCache(server.url, "lease", patience=PATIENCE) as one,
-        RedisCache(server.url, "lease", patience=PATIENCE) as other,
+        RedisCache(server.url, "lease", timeout=TIMEOUT) as one,
+        RedisCache(server.url, "lease", timeout=TIMEOUT) as other,
     ):
-        assert (await one.take(["key"])).leased == {"key"}
-        assert (await one.take(["key"])).leased == {"key"}
-        assert (await other.take(["key"])).awaited == {"key"}
+        assert (await one.get_or_lease(["key"])).leased == {"key"}
+        assert (await one.get_or_lease(["key"])).leased == {"key"}
+        assert (await other.get_or_lease(["key"])).awaited == {"key"}
 
 
 async def test_slots_are_shared(sandbox: Sandbox, server: Server) -> None:
     """Each has what it wants, in blocks; together they stay within the account's."""
     async with (
-        RedisCache(server.url, "slots", patience=PATIENCE) as one,
-        RedisCache(server.url, "slots", patience=PATIENCE) as other,
+        RedisCache(server.url, "slots", timeout=TIMEOUT) as one,
+        RedisCache(server.url, "slots", timeout=TIMEOUT) as other,
     ):
         assert await one.share(20, 16, 1000.0, 3.0) == 16
         assert await other.share(20, 16, 1000.0, 3.0) == 4
@@ -219,19 +238,38 @@ async def test_replicas_together_keep_to_the_accounts_slots(sandbox: Sandbox, se
     origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(Client(origin, concurrency=20)) for _ in range(2)]
-        caches = [await stack.enter_async_context(RedisCache(server.url, "slots", patience=PATIENCE)) for _ in clients]
+        caches = [await stack.enter_async_context(RedisCache(server.url, "slots", timeout=TIMEOUT)) for _ in clients]
         for client, cache in zip(clients, caches, strict=True):
-            client.limiter.allow(await cache.share(20, 8, time.time(), 3.0) or 20)
+            client.limiter.set_maximum(await cache.share(20, 8, time.time(), 3.0) or 20)
         sharing = [
             asyncio.create_task(share_slots(client.limiter, cache))
             for client, cache in zip(clients, caches, strict=True)
         ]
-        tickets = [
-            client.read(f"Services?PageSize={number + 1}", lambda target, answer: answer.status)
+        reads = [
+            client.get(f"Services?PageSize={number + 1}", lambda target, response: response.status)
             for client in clients
             for number in range(100)
         ]
-        assert await asyncio.gather(*tickets) == [200] * 200
+        assert await asyncio.gather(*reads) == [200] * 200
         for task in sharing:
             task.cancel()
     assert sandbox.max_in_flight <= 20
+
+
+async def test_slots_are_claimed_less_often_while_nothing_is_queued(sandbox: Sandbox, server: Server) -> None:
+    """Even if reads were queued before: the server is asked at intervals, and not in every round trip."""
+    origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
+    async with (
+        Client(origin, concurrency=1) as client,
+        RedisCache(server.url, "slots", timeout=TIMEOUT) as cache,
+        RedisCache(server.url, "other", timeout=TIMEOUT) as other,
+    ):
+        reads = [client.get(f"Services?PageSize={size}", lambda target, response: response.status) for size in (1, 2)]
+        assert await asyncio.gather(*reads) == [200, 200]
+        assert client.limiter.needs_room.is_set()
+        sharing = asyncio.create_task(share_slots(client.limiter, cache))
+        for _ in range(100):
+            await other.get_or_lease(["key"])
+        sharing.cancel()
+        await asyncio.wait({sharing})
+    assert 1 <= cache.counts["answer"] < 20

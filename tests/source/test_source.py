@@ -18,16 +18,7 @@ from gateway.source.lifetimes import Lifetimes, is_final
 from gateway.source.memory import Entry, MemoryCache
 from gateway.twilio.client import Client
 
-THREAD = """query Q($serviceSid: ID!, $conversationSid: ID!) {
-  service(sid: $serviceSid) { friendlyName conversation(sid: $conversationSid) { friendlyName
-    messages(first: 50) { edges { node { body receipts { edges { node { status participant { channel } } } } } } }
-  } }
-}"""
-RECEIPTS = """query Q($serviceSid: ID!, $conversationSid: ID!, $messageSid: ID!) {
-  service(sid: $serviceSid) { conversation(sid: $conversationSid) { message(sid: $messageSid) {
-    receipts { edges { node { sid status participantSid } } }
-  } } }
-}"""
+from .conftest import RECEIPTS, THREAD
 
 
 class Asked:
@@ -87,7 +78,7 @@ async def test_a_list_of_another_length_than_the_message_tells_is_read_again(ask
     key = next(
         key
         for key, entry in asked.cache._entries.items()
-        if "/Receipts?" in key and Lifetimes().of(key, entry.value).given(len(entry.value.rows)) > 2
+        if "/Receipts?" in key and Lifetimes().of(key, entry.value).seconds_for(len(entry.value.rows)) > 2
     )
     asked.cache._entries[key].value.rows.pop()
     asked.age(10)

@@ -8,7 +8,7 @@ import pytest
 
 from gateway import errors
 from gateway.graph.types import RESOURCES, Message, Receipt
-from gateway.twilio.responses import Answer, failure, read_item, read_page, retry_after
+from gateway.twilio.responses import Response, failure, read_item, read_page, retry_after
 
 IS, CH, IM, DY, MB = (prefix + "0123456789abcdef" * 2 for prefix in ("IS", "CH", "IM", "DY", "MB"))
 OTHER = "fedcba9876543210" * 2
@@ -17,12 +17,12 @@ ROW = {"sid": DY, "chat_service_sid": IS, "conversation_sid": CH, "message_sid":
 META = {"key": "delivery_receipts", "url": f"https://x.test/v1/{RECEIPTS}?PageSize=50", "next_page_url": None}
 
 
-def answer(body: Any, status: int = 200, **headers: str) -> Answer:
+def answer(body: Any, status: int = 200, **headers: str) -> Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
+    return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
 
 
-def page(rows: Any = None, **meta: Any) -> Answer:
+def page(rows: Any = None, **meta: Any) -> Response:
     return answer({"meta": META | meta, "delivery_receipts": [ROW] if rows is None else rows})
 
 

@@ -262,7 +262,7 @@ async def test_a_second_answer_is_never_taken_for_the_next_ones(make: Make) -> N
                 continue
             if answer.body != b"%d" % number:
                 assert make is AiohttpTransport  # aiohttp keeps it; the reader finds out, and drops the connection.
-                answer.drop()
+                answer.close_connection()
     if make is HttptoolsTransport:
         assert served.connections == 3
 
@@ -311,7 +311,7 @@ async def test_a_kept_connection_that_breaks_amid_an_answer_is_not_asked_again()
 async def test_a_dropped_connection_is_not_used(make: Make) -> None:
     async with wire(kept(response(b"{}"))) as served, opened(make, served.url) as transport:
         for _ in range(3):
-            (await transport.send("Services")).drop()
+            (await transport.send("Services")).close_connection()
     assert served.connections == 3
 
 
