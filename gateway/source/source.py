@@ -100,7 +100,7 @@ class Source:
             deadline = asyncio.get_running_loop().time() + _REVALIDATE_SECONDS
             self._in_flight.join(key, Waiter(ReadOptions(options.caller, deadline=deadline)))
         if options.trace is not None:
-            options.trace.shared[key] = "shown while it is read again" if is_stale else None
+            options.trace.shared[key] = "stale, being revalidated" if is_stale else None
 
     def _decode(self, key: str, response: Response) -> Any:
         """Return the row or the page that a response holds; raises the `GatewayError` that it stands for."""

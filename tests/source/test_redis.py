@@ -1,4 +1,4 @@
-"""Several processes over one Redis: together they call as often as one, and without it each goes on alone.
+"""Several processes over one Redis: together they make as many calls as one, and without it each goes on alone.
 
 They run against a real redis-server (Debian's package of that name), which each test starts for itself.
 """
@@ -32,7 +32,7 @@ from gateway.twilio.transport import Credentials, Origin
 
 from .conftest import RECEIPTS, THREAD
 
-TIMEOUT = 10.0  # Seconds, so that a slow machine does not count as a server that is away.
+TIMEOUT = 10.0  # Seconds, so that a slow machine is not mistaken for a server that is down.
 
 
 class Server:
@@ -106,8 +106,8 @@ async def test_processes_at_one_time_call_once(sandbox: Sandbox, server: Server)
     assert len(sandbox.calls) == len(set(sandbox.paths)) == sum(outcome.calls for outcome in outcomes)
 
 
-async def test_a_lost_lease_costs_a_call_and_no_answer(sandbox: Sandbox, server: Server) -> None:
-    """One that leads leaves; another takes over."""
+async def test_a_lost_lease_costs_a_call_and_fails_nothing(sandbox: Sandbox, server: Server) -> None:
+    """The process that reads is cancelled; another takes over."""
     rule = sandbox.faults.add("*", Fault("hang"))
     async with replicas(sandbox, server) as (one, other):
         leading = asyncio.create_task(ask(one, sandbox, RECEIPTS))
@@ -121,8 +121,8 @@ async def test_a_lost_lease_costs_a_call_and_no_answer(sandbox: Sandbox, server:
     assert (outcome.failures, outcome.calls, len(sandbox.calls)) == ((), 1, 2)
 
 
-async def test_what_is_not_kept_is_not_waited_for(sandbox: Sandbox, server: Server) -> None:
-    """Nobody waits for a lease to run out: not where nothing is kept, nor when what was kept has become too old."""
+async def test_what_is_not_cached_is_not_waited_for(sandbox: Sandbox, server: Server) -> None:
+    """No process waits for a lease to expire: neither without caching, nor for values that have become stale."""
     for lifetimes in (Lifetimes(0, 0, 0, 0, 0, 0), Lifetimes(0.05, 0.05, 0.05, 0.05, 0.05, 0.05)):
         async with replicas(sandbox, server, lifetimes=lifetimes) as (one, other):
             for each in (one, other, one, other):
@@ -186,7 +186,7 @@ async def test_a_server_that_hangs_costs_a_moment(sandbox: Sandbox, server: Serv
 
 
 async def test_a_busy_process_does_not_take_the_server_for_away(server: Server) -> None:
-    """Its timer runs out before it gets to see an answer that was there in time."""
+    """Its timer fires before it sees an answer that has arrived in time."""
     async with RedisCache(server.url, "busy", timeout=1.0) as cache:
         await cache.get_or_lease(["key"])
         asking = asyncio.create_task(cache.get_or_lease(["key"]))
@@ -197,7 +197,7 @@ async def test_a_busy_process_does_not_take_the_server_for_away(server: Server) 
         assert cache.counts == {"answer": 2}
 
 
-async def test_what_cannot_be_read_is_read_from_twilio(sandbox: Sandbox, server: Server) -> None:
+async def test_what_cannot_be_decoded_is_read_from_twilio(sandbox: Sandbox, server: Server) -> None:
     async with replicas(sandbox, server) as (one, other):
         first = await ask(one, sandbox, RECEIPTS)
         remote: Any = one._source._remote
@@ -209,7 +209,7 @@ async def test_what_cannot_be_read_is_read_from_twilio(sandbox: Sandbox, server:
 
 
 async def test_a_lease_of_ones_own_is_not_waited_for(server: Server) -> None:
-    """Its answer may have been lost on the way."""
+    """The answer that granted it may have been lost."""
     async with (
         RedisCache(server.url, "lease", timeout=TIMEOUT) as one,
         RedisCache(server.url, "lease", timeout=TIMEOUT) as other,
@@ -220,7 +220,7 @@ async def test_a_lease_of_ones_own_is_not_waited_for(server: Server) -> None:
 
 
 async def test_slots_are_shared(sandbox: Sandbox, server: Server) -> None:
-    """Each has what it wants, in blocks; together they stay within the account's."""
+    """Each process gets what it wants as far as the others leave it."""
     async with (
         RedisCache(server.url, "slots", timeout=TIMEOUT) as one,
         RedisCache(server.url, "slots", timeout=TIMEOUT) as other,
@@ -229,7 +229,7 @@ async def test_slots_are_shared(sandbox: Sandbox, server: Server) -> None:
         assert await other.share(20, 16, 1000.0, 3.0) == 4
         assert await one.share(20, 8, 1001.0, 3.0) == 8
         assert await other.share(20, 16, 1001.0, 3.0) == 12
-        assert await other.share(20, 20, 1005.0, 3.0) == 20  # The one has not been heard of.
+        assert await other.share(20, 20, 1005.0, 3.0) == 20  # The claim of the first has expired.
         assert await one.share(20, 8, 1005.0, 3.0) == 1
 
 
