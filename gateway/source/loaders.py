@@ -143,7 +143,7 @@ class Loaders:
         back to one of its pages, raises `UpstreamInvalidResponse`.
         """
         page = self.page(target)
-        if page.next is None:
+        if page.next is None:  # Most lists: there is nothing to remember.
             yield page
             return
         walk = self._walks.get(target)

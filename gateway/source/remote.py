@@ -102,8 +102,8 @@ class RemoteReads:
         self._read(key, waiter)
         waiter.add_done_callback(partial(self._release, key))
 
-    def _release(self, key: str, waiter: asyncio.Future[object]) -> None:
+    def _release(self, key: str, waiter: Waiter) -> None:
         """Release the lease of a key that was not read after all; `put` has released that of a key that was."""
         failed = waiter.cancelled() or waiter.exception() is not None or isinstance(waiter.result(), GatewayError)
-        if failed or (isinstance(waiter, Waiter) and waiter.is_cached):
+        if failed or waiter.is_cached:
             self._remote.release(key)
