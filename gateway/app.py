@@ -27,7 +27,7 @@ from gateway.errors import BadRequest, InternalError
 from gateway.graph.schema import shared_executor
 from gateway.settings import JwtSettings, Settings, SettingsError
 from gateway.source.memory import MemoryCache
-from gateway.source.source import share_slots
+from gateway.source.slots import share_slots
 from gateway.twilio.aiohttp_transport import AiohttpTransport
 from gateway.twilio.client import Client
 from gateway.twilio.httptools_transport import HttptoolsTransport

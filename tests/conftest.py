@@ -22,7 +22,7 @@ from gateway.app import create_app
 from gateway.demo import landmark_variables, settings_for
 from gateway.sandbox import Sandbox
 from gateway.twilio.client import Client
-from gateway.twilio.responses import Answer as UpstreamAnswer
+from gateway.twilio.responses import Response
 from gateway.twilio.retry import RetryPolicy
 from gateway.twilio.transport import Credentials, Origin
 from gateway.web.server import serving as serving
@@ -112,11 +112,11 @@ class Answers(ABC):
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    def send(self, target: str) -> asyncio.Future[UpstreamAnswer]:
+    def send(self, target: str) -> asyncio.Future[Response]:
         return asyncio.ensure_future(self.answer(target))
 
     @abstractmethod
-    async def answer(self, target: str) -> UpstreamAnswer:
+    async def answer(self, target: str) -> Response:
         """The answer to a GET of the target."""
 
 

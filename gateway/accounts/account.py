@@ -26,7 +26,9 @@ from gateway.graph.types import RESOURCES
 from gateway.source.lifetimes import Lifetimes
 from gateway.source.loaders import Loaders
 from gateway.source.memory import MemoryCache
-from gateway.source.source import ReadOptions, RemoteCache, Source
+from gateway.source.options import ReadOptions
+from gateway.source.remote import RemoteCache
+from gateway.source.source import Source
 from gateway.source.trace import Trace
 from gateway.twilio.client import Client
 from gateway.twilio.paths import redacted

@@ -9,8 +9,8 @@ import orjson
 
 from gateway.accounts.operation import OperationKey
 from gateway.execution.outcome import Outcome
+from gateway.source.dependencies import AnswerDependencies
 from gateway.source.memory import Entry, MemoryCache
-from gateway.source.source import AnswerDependencies
 
 __all__ = ["Answers"]
 

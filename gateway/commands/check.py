@@ -41,10 +41,10 @@ async def _check_account(settings: Settings) -> tuple[bool, str]:
     from gateway.app import create_client
     from gateway.errors import GatewayError
     from gateway.graph.types import Service
-    from gateway.twilio.responses import Answer, Page, read_page
+    from gateway.twilio.responses import Page, Response, read_page
 
-    def read(target: str, answer: Answer) -> Page:
-        return read_page(Service.resource, target, answer)
+    def read(target: str, response: Response) -> Page:
+        return read_page(Service.resource, target, response)
 
     async with create_client(settings) as client:
 

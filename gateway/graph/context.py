@@ -47,7 +47,7 @@ class Context:
     def reserve(self, calls: int) -> None:
         """Let an operation begin that could take so many calls; raises `CostLimitExceeded` when its caller has too few left."""
         if self.budgets is not None:
-            self.reserved = self.budgets.reserve(self.loaders.request.caller, calls, time.monotonic())
+            self.reserved = self.budgets.reserve(self.loaders.options.caller, calls, time.monotonic())
 
     def admit(self, read: Read) -> None:
         """Let a read pass, or raise `Forbidden`: the same for a service that exists and for one that does not."""
@@ -68,7 +68,7 @@ class Context:
 
     def affords(self, keys: Iterable[str]) -> bool:
         """Whether reading these too is within the limit; if so, they are counted."""
-        asked = self.asked.union(key for key in keys if not self.loaders.knows(key))
+        asked = self.asked.union(key for key in keys if not self.loaders.is_cached(key))
         if len(asked) > self.cost_limit:
             return False
         self.asked = asked

@@ -115,7 +115,7 @@ class Member:
 
     def first_key(self, context: Context) -> str:
         """The first page of its list."""
-        return context.loaders.members(self.list_path)
+        return context.loaders.members_key(self.list_path)
 
     def outlook(self, star: str) -> tuple[Node, None]:
         """The record as its sid tells it."""
@@ -214,7 +214,7 @@ class Listing:
         if self._is_nothing or (self._is_idle and not context.no_cache):
             return None
         if self._total is not None:
-            context.loaders.request.expected_totals[self._start] = self._total
+            context.loaders.expect(self._start, self._total)
         return self._start if not self._is_own(context) else next(iter(self._own_paths(context)), None)
 
     def outlook(self, star: str) -> tuple[Window | None, int]:

@@ -1,8 +1,7 @@
-"""How long what was read is good: told by what it is, and by what is in it. Decisions without I/O; times in seconds.
+"""How long a value may be cached: decided from what kind of record it is and what it holds, without I/O; times in seconds.
 
-A receipt holds its latest status only, and some statuses are the last
-(https://www.twilio.com/docs/conversations/delivery-receipts). A message's summary says how many receipts it has, so that a
-list of that many, all at their last status, does not change any more.
+A receipt has its latest status only, and some statuses are final (https://www.twilio.com/docs/conversations/delivery-receipts).
+A message's delivery summary says how many receipts it has, so a list of that many, all with a final status, is immutable.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.source.memory import Entry
 from gateway.twilio.paths import collection_of
 from gateway.twilio.responses import Page
 from gateway.twilio.statuses import is_terminal
@@ -18,7 +18,7 @@ __all__ = ["Lifetime", "Lifetimes", "is_final"]
 
 
 def is_final(target: str, value: Any) -> bool:
-    """Whether these are receipts, all at their last status, with none on a further page."""
+    """Whether the value is a receipt with a final status, or a list of such receipts without a further page."""
     if collection_of(target) != "Receipts":
         return False
     if isinstance(value, Page):
@@ -28,42 +28,44 @@ def is_final(target: str, value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """How long one value is good; told once, since it takes a look at every row."""
+    """How long one value may be cached."""
 
-    good: float
-    stale: float = 0.0
-    """How much longer it may be shown while it is read again."""
-    final: float = 0.0
-    """How long it is good if it is all there is, so that it will not change any more."""
-    final_rows: int | None = None
-    """How many rows there are in all, if it is all there is."""
+    seconds: float
+    """For how long it is fresh (RFC 9111, 4.2)."""
+    stale_seconds: float = 0.0
+    """For how long after that it may be served while it is revalidated (RFC 5861, 3)."""
+    immutable_seconds: float = 0.0
+    """For how long it is fresh if it is complete: then it does not change any more."""
+    complete_rows: int | None = None
+    """The number of rows with which it is complete; None if it cannot be immutable."""
 
-    def given(self, total: int | None) -> float:
-        """How long it is good when there are known to be so many rows."""
-        return self.final if self.final_rows is not None and total == self.final_rows else self.good
+    def seconds_for(self, total: int | None) -> float:
+        """Return for how long the value is fresh, given the number of rows that there are in all."""
+        is_immutable = self.complete_rows is not None and total == self.complete_rows
+        return self.immutable_seconds if is_immutable else self.seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Seconds for which each kind of record is good; 0 for not at all."""
+    """Seconds for which each kind of record is fresh; 0 disables caching."""
 
     services: float = 60.0
     conversations: float = 30.0
     participants: float = 30.0
     messages: float = 2.0
-    """Messages, whose summaries follow their receipts; and lists of conversations, to which new ones come."""
+    """Messages, whose summaries follow their receipts; and lists of conversations, which grow."""
     receipts: float = 2.0
     final_receipts: float = 21_600.0
-    """Receipts that will not change any more."""
+    """Receipts with a final status."""
 
     def of(self, target: str, value: Any) -> Lifetime:
-        """How long the value read at `target` is good. What changes seldom may be shown as long once more."""
+        """Return the lifetime of the value read at `target`; it looks at every row."""
         kind, is_list = collection_of(target), isinstance(value, Page)
         if kind == "Receipts":
             if not is_final(target, value):
                 return Lifetime(self.receipts)
             if is_list:
-                return Lifetime(self.receipts, final=self.final_receipts, final_rows=len(value.rows))
+                return Lifetime(self.receipts, immutable_seconds=self.final_receipts, complete_rows=len(value.rows))
             return Lifetime(self.final_receipts)
         if kind == "Services":
             return Lifetime(self.services, self.services)
@@ -72,3 +74,10 @@ class Lifetimes:
         if kind == "Conversations" and not is_list:
             return Lifetime(self.conversations, self.conversations)
         return Lifetime(self.messages)
+
+    def lifetime_of(self, key: str, entry: Entry) -> Lifetime:
+        """Return the lifetime of an entry's value, computed once."""
+        lifetime: Lifetime | None = entry.lifetime
+        if lifetime is None:
+            lifetime = entry.lifetime = self.of(key, entry.value)
+        return lifetime

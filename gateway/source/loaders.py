@@ -1,9 +1,8 @@
-"""One request's memory of Twilio, over dataloaders: what is read once is not read again.
+"""The request memo: what one request has read, over dataloaders, so that nothing is read twice for it.
 
-What is known is looked up without waiting; what is not raises `Missing`, which names the key to fetch. So whoever needs
-several things finds out what is missing, has it fetched together, and looks again. There are two loaders for the whole
-graph, one of records by their paths, one of pages by their page keys; a load gives the ticket of its read, a future, so
-that the keys of one batch come back, and fail, one by one.
+`item`, `page`, `pages` and `member` return synchronously what has been read, and raise `Missing` with the key to read for what
+has not. A caller that needs several things collects their keys, awaits `fetch` for all of them, and looks again. There are two
+dataloaders for the whole graph: of records by path, and of pages by page key.
 """
 
 from __future__ import annotations
@@ -13,14 +12,16 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from aiodataloader import DataLoader
 
 from gateway.errors import GatewayError, UpstreamInvalidResponse
-from gateway.source.source import AnswerDependencies, ReadOptions, Source
+from gateway.source.dependencies import AnswerDependencies
+from gateway.source.in_flight import Waiter
+from gateway.source.options import ReadOptions
+from gateway.source.source import Source
 from gateway.source.waiting import wait_shielded
-from gateway.twilio.client import Waiter
 from gateway.twilio.paths import redacted
 from gateway.twilio.resources import Row
 from gateway.twilio.responses import Page
@@ -28,13 +29,11 @@ from gateway.twilio.transport import timed_out
 
 __all__ = ["Loaders", "Missing"]
 
-T = TypeVar("T")
-
 _MEMBER_PAGES_MAX = 40  # A conversation has at most 1,000 participants; 100 fill a page, unless Twilio gives fewer.
 
 
 class Missing(Exception):
-    """Something is not known yet: fetch its key and look again."""
+    """Something has not been read yet: fetch its key and look again."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)
@@ -44,55 +43,59 @@ class Missing(Exception):
 class Loaders:
     """What one request has read and is reading. Use it as an async context manager, or `open` and `close` it."""
 
-    def __init__(self, shared: Source, request: ReadOptions | None = None) -> None:
-        """Take the reads of all requests, and what this one wants of them."""
-        self.request = request or ReadOptions()
+    def __init__(self, source: Source, options: ReadOptions | None = None) -> None:
+        """Read from `source` with the options of this request."""
+        self.options = options or ReadOptions()
         self.planned = 0
-        """Reads that were decided on: with those that another request's read answers."""
+        """Reads that needed more than the cache, including those that another request had started."""
         self.stale: dict[str, None] = {}
-        """What is shown though it is old, since Twilio does not answer."""
-        self._source = shared
+        """Keys whose values are served stale during an outage, in the order in which they were read."""
+        self._source = source
         self._began = time.time()
         self._rows: dict[str, Row | GatewayError] = {}
         self._pages: dict[str, Page | GatewayError] = {}
         self._pages_of: dict[str, list[Page]] = {}
-        self._known: set[str] = set()
-        """Keys whose values were known from before."""
-        self._tickets: list[Waiter] = []
+        """The pages of a list, by its path."""
+        self._walks: dict[str, _Walk] = {}
+        """Walks over lists, by the key of the page that they start from; those of `member` by the path of the list."""
+        self._cached: set[str] = set()
+        """Keys whose values came from the cache."""
+        self._waiters: list[Waiter] = []
         self._closed = False
-        self._end: asyncio.TimerHandle | None = None
+        self._deadline_timer: asyncio.TimerHandle | None = None
         self._row_loader: DataLoader[str, Waiter] | None = None
         self._page_loader: DataLoader[str, Waiter] | None = None
 
     @property
     def no_cache(self) -> bool:
-        """Whether nothing may be answered from what is merely known: records are looked up, and no list is skipped."""
-        return self.request.no_cache
+        """Whether everything is read from Twilio: every record is looked up, and no list is skipped."""
+        return self.options.no_cache
 
     @property
     def calls(self) -> int:
-        """Upstream reads begun for this request, retries aside."""
-        return sum(ticket.is_first for ticket in self._tickets)
+        """Upstream reads that were started for this request, retries aside."""
+        return sum(waiter.is_first for waiter in self._waiters)
 
     @property
     def _is_late(self) -> bool:
-        deadline = self.request.deadline
+        deadline = self.options.deadline
         return deadline is not None and asyncio.get_running_loop().time() >= deadline
 
     def open(self) -> None:
-        """Start the deadline."""
-        if self.request.deadline is not None:
-            self._end = asyncio.get_running_loop().call_at(self.request.deadline, self._expire)
+        """Start the timer of the deadline."""
+        if self.options.deadline is not None:
+            self._deadline_timer = asyncio.get_running_loop().call_at(self.options.deadline, self._expire)
 
     def close(self) -> None:
-        """Wait for nothing more: reads that nobody else waits for are cancelled."""
+        """Cancel all waiting, and with it the reads that no other request waits for."""
         self._closed = True
-        if self._end is not None:
-            self._end.cancel()
-            self._end = None
-        for ticket in self._tickets:
-            ticket.cancel()
-        # The loaders refer back to this object: without them, what was read is freed now and not by the garbage collector.
+        if self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+            self._deadline_timer = None
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.cancel()
+        # The dataloaders refer back to this object: without them, its memory is freed now and not by the garbage collector.
         self._row_loader = self._page_loader = None
 
     async def __aenter__(self) -> Self:
@@ -104,8 +107,10 @@ class Loaders:
     ) -> None:
         self.close()
 
+    # What has been read
+
     def item(self, path: str) -> Row:
-        """The record at `path`, by its own read or from a page that was read; raises `Missing`, or why there is none."""
+        """Return the record at `path`, read by itself or in a page; raises `Missing`, or the error of its read."""
         row = self._rows.get(path)
         if row is None:
             list_path, _, sid = path.rpartition("/")
@@ -118,7 +123,7 @@ class Loaders:
         return row
 
     def page(self, target: str) -> Page:
-        """The page with the key `target`; raises `Missing`, or why there is none."""
+        """Return the page with the key `target`; raises `Missing`, or the error of its read."""
         page = self._pages.get(target)
         if page is None:
             raise Missing(target)
@@ -127,104 +132,134 @@ class Loaders:
         return page
 
     def is_missing(self, key: str) -> bool:
-        """Whether it is certain that `key` is missing; what `page` and `member` find out too, at more cost."""
+        """Whether `key` is a page that has not been read: what `page` would find out, without an exception."""
         return "?" in key and key not in self._pages
 
-    def pages(self, target: str, *, most: int) -> Iterator[Page]:
-        """The pages of a list from `target` on; raises as `page` does.
+    def pages(self, target: str, *, most: int, rows: float = 0) -> Iterator[Page]:
+        """Yield the pages of a list from `target` on; raises as `page` does.
 
-        A list that leads back to a page, or on and on over more than `most` pages, is an error, not a loop.
+        With `rows`, nothing is yielded before the pages hold so many rows, or the whole list: a caller that needs them all
+        does not look at the same rows each time that a page is missing. A list with more than `most` pages, or that leads
+        back to one of its pages, raises `UpstreamInvalidResponse`.
         """
-        seen: set[str] = set()
-        following: str | None = target
-        while following is not None:
-            if following in seen or len(seen) == most:
-                raise UpstreamInvalidResponse(f"Twilio's pages of {redacted(target.partition('?')[0])} lead nowhere.")
-            seen.add(following)
-            page = self.page(following)
+        page = self.page(target)
+        if page.next is None:  # Most lists: there is nothing to remember.
             yield page
-            following = page.next
+            return
+        walk = self._walks.get(target)
+        if walk is None:
+            walk = self._walks[target] = _Walk(target)
+        while walk.rows < rows and walk.next is not None:
+            self._extend(walk, most)
+        number = 0
+        while number < len(walk.pages) or walk.next is not None:
+            if number == len(walk.pages):
+                self._extend(walk, most)
+            yield walk.pages[number]
+            number += 1
 
     def member(self, list_path: str, sid: str) -> Row | None:
-        """The row with that sid in the whole list at `list_path`, or None if it is not there; raises as `page` does.
+        """Return the row with that sid in the list at `list_path`, or None if the whole list lacks it; raises as `page` does.
 
-        The list is read in pages of the largest size, no further than the row; every member sought shares those pages.
+        The list is read in pages of the largest size, no further than the row; all members of the list share those pages.
+        Cached pages without the row are out of date if it is new: they are read again, once, before it counts as absent.
         """
-        known: list[str] = []
-        for page in self.pages(self.members(list_path), most=_MEMBER_PAGES_MAX):
-            if sid in page.by_sid:
-                return page.by_sid[sid]
-            if page.target in self._known:
-                known.append(page.target)
-        if known:  # It may have come since these pages were read.
-            self._renew(known)
-            raise Missing(known[0])
-        return None
+        walk = self._walks.get(list_path)
+        if walk is None:
+            walk = self._walks[list_path] = _Walk(self.members_key(list_path))
+        row = walk.find(sid)
+        while row is None and walk.next is not None:
+            self._extend(walk, _MEMBER_PAGES_MAX)
+            row = walk.find(sid)
+        if row is None:
+            cached = [page.target for page in walk.pages if page.target in self._cached]
+            if cached:
+                self._revalidate(cached)
+                raise Missing(cached[0])
+        return row
 
-    def members(self, list_path: str) -> str:
-        """The key of the first page that `member` looks into."""
+    def members_key(self, list_path: str) -> str:
+        """Return the key of the first page that `member` reads."""
         return f"{list_path}?PageSize={self._source.resource(list_path).page_max}"
 
-    async def fetch(self, keys: Iterable[str]) -> None:
-        """Read what is missing, all at once, and wait until each is known or known to fail."""
-        keys = list(keys)
-        waiting = [self._loader(key).load(key) for key in keys]
-        # Many wait for the same futures and tickets: they are left alone when one of those who wait is cancelled.
-        await wait_shielded(waiting)
-        tickets = [future.result() for future in waiting]
-        await wait_shielded(tickets)
-        for key, ticket in zip(keys, tickets, strict=True):
-            if not (ticket.is_known and key in self.request.revalidate):  # Found wanting by another who waited for it.
-                self._keep(key, ticket.result())
+    def is_cached(self, key: str) -> bool:
+        """Whether reading the key takes no upstream call."""
+        return self._source.cached(key, self.options) is not None
 
-    def knows(self, key: str) -> bool:
-        """Whether the key can be had without a call."""
-        return self._source.knows(key, self.request)
+    # Reading
+
+    def expect(self, key: str, total: int) -> None:
+        """Say how many rows the list at the page key `key` has: a cached list of that many final receipts is immutable."""
+        self.options.expected_totals[key] = total
+
+    async def fetch(self, keys: Iterable[str]) -> None:
+        """Read the keys that are missing, all at once, and wait until each has a value or an error."""
+        keys = list(keys)
+        loads = [self._loader(key).load(key) for key in keys]
+        # Others may wait for the same futures: they are not cancelled together with this one.
+        await wait_shielded(loads)
+        waiters = [load.result() for load in loads]
+        await wait_shielded(waiters)
+        for key, waiter in zip(keys, waiters, strict=True):
+            if not (waiter.is_cached and key in self.options.revalidate):  # Else it was found incomplete meanwhile.
+                self._keep(key, waiter.result())
 
     def dependencies(self) -> AnswerDependencies | None:
-        """What the answer was made of, when all of it was known from before."""
-        if self.planned or self.stale or not self._known:
+        """Return what the answer was made from, if all of it came from the cache."""
+        if self.planned or self.stale or not self._cached:
             return None
         values = self._rows | self._pages
-        return self._source.dependencies({key: values[key] for key in self._known}, self.request)
+        return self._source.dependencies({key: values[key] for key in self._cached}, self.options)
 
     def max_age(self) -> float:
-        """For how many seconds more all is good that was read; 0 when nothing was, or when one thing is not good any more."""
-        read = chain(self._rows.items(), self._pages.items())
-        return min((self._max_age(key, value) for key, value in read), default=0.0)
+        """Return for how many seconds more all values are fresh; 0 when nothing was read, or when one of them is stale."""
+        values = chain(self._rows.items(), self._pages.items())
+        return min((self._max_age(key, value) for key, value in values), default=0.0)
 
     def _max_age(self, key: str, value: Any) -> float:
-        since = 0.0 if key in self._known else self._began  # What was known is at its place still, or else too old.
-        return self._source.max_age(key, value, self.request, since)
+        since = 0.0 if key in self._cached else self._began  # A cached value whose entry is gone has an unknown age.
+        return self._source.max_age(key, value, self.options, since)
+
+    def _extend(self, walk: _Walk, most: int) -> None:
+        assert walk.next is not None
+        if len(walk.pages) >= most or walk.next in walk.seen:
+            path = redacted(walk.next.partition("?")[0])
+            raise UpstreamInvalidResponse(f"Twilio's pages of {path} do not end.")
+        page = self.page(walk.next)
+        walk.pages.append(page)
+        walk.seen.add(walk.next)
+        walk.rows += len(page.rows)
+        walk.next = page.next
 
     def _keep(self, key: str, value: Any) -> None:
-        """Remember what was read, or why it was not."""
+        """Remember the value that was read, or the error."""
         if isinstance(value, GatewayError):
-            old = self._source.stale_if_error(key, value)
-            if old is not None:
+            stale = self._source.stale_if_error(key, value)
+            if stale is not None:
                 self.stale[key] = None
-                value = old
+                value = stale
         if "?" not in key:
             self._rows[key] = value
-            if not isinstance(value, GatewayError):  # A path that ends in a name leads to a sid.
+            if not isinstance(value, GatewayError):  # A path that ends in a name leads to a record with a sid.
                 self._rows[f"{key.rpartition('/')[0]}/{value.sid}"] = value
         elif key not in self._pages:
             self._pages[key] = value
             if not isinstance(value, GatewayError):
                 self._pages_of.setdefault(key.partition("?")[0], []).append(value)
 
-    def _renew(self, targets: list[str]) -> None:
-        """Forget pages that were known from before, and have them read."""
+    def _revalidate(self, targets: list[str]) -> None:
+        """Forget cached pages, so that they are read again from Twilio."""
+        self._walks.clear()
         for target in targets:
-            self._known.discard(target)
-            self.request.revalidate.add(target)
+            self._cached.discard(target)
+            self.options.revalidate.add(target)
             page = self._pages.pop(target)
             if isinstance(page, Page):
                 self._pages_of[target.partition("?")[0]].remove(page)
             self._loader(target).clear(target)
 
     def _loader(self, key: str) -> DataLoader[str, Waiter]:
-        """The loader that a key is for, made when there is one."""
+        """Return the dataloader for a key, created on first use."""
         if "?" in key:
             if self._page_loader is None:
                 self._page_loader = DataLoader(self._start)
@@ -237,23 +272,54 @@ class Loaders:
         if self._closed:  # A batch that was queued when the request ended.
             raise asyncio.CancelledError
         if self._is_late:
-            return [Waiter.ended(timed_out()) for _ in keys]
-        tickets = await self._source.begin(keys, self.request)
-        self._tickets += tickets
+            return [self._timed_out() for _ in keys]
+        waiters = await self._source.start(keys, self.options)
+        self._waiters += waiters
         if self._closed:  # The request has ended meanwhile.
-            for ticket in tickets:
-                ticket.cancel()
+            for waiter in waiters:
+                waiter.cancel()
         elif self._is_late:
             self._expire()
-        for key, ticket in zip(keys, tickets, strict=True):
-            if ticket.is_known:
-                self._known.add(key)
+        for key, waiter in zip(keys, waiters, strict=True):
+            if waiter.is_cached:
+                self._cached.add(key)
                 continue
             self.planned += 1
-            if not ticket.is_first and self.request.trace is not None:
-                self.request.trace.coalesced.add(key)
-        return tickets
+            if not waiter.is_first and self.options.trace is not None:
+                self.options.trace.coalesced.add(key)
+        return waiters
+
+    def _timed_out(self) -> Waiter:
+        waiter = Waiter(self.options)
+        waiter.set_result(timed_out())
+        return waiter
 
     def _expire(self) -> None:
-        for ticket in self._tickets:
-            ticket.expire()
+        for waiter in self._waiters:
+            waiter.expire()
+
+
+class _Walk:
+    """The pages of one list from one page on, as far as they have been read."""
+
+    __slots__ = ("_by_sid", "_indexed", "next", "pages", "rows", "seen")
+
+    def __init__(self, target: str) -> None:
+        self.pages: list[Page] = []
+        self.seen: set[str] = set()
+        """The keys of the pages."""
+        self.rows = 0
+        """The number of rows in the pages."""
+        self.next: str | None = target
+        """The key of the next page; None when the pages are the whole list."""
+        self._by_sid: dict[str, Row] = {}
+        self._indexed = 0
+        """How many of the pages are in `_by_sid`."""
+
+    def find(self, sid: str) -> Row | None:
+        """Return the first row with that sid."""
+        while self._indexed < len(self.pages):
+            for row in self.pages[self._indexed].rows:
+                self._by_sid.setdefault(row.sid, row)
+            self._indexed += 1
+        return self._by_sid.get(sid)

@@ -1,4 +1,4 @@
-"""A cache in this process's memory: the entries used last, up to a number of bytes."""
+"""A cache in this process's memory, bounded in bytes; the least recently used entries are evicted."""
 
 from __future__ import annotations
 
@@ -15,42 +15,51 @@ _versions = count()
 
 @dataclass(slots=True)
 class Entry:
-    """Something that was read, and when."""
+    """A cached value."""
 
     value: Any = field(repr=False)
     read_at: float
-    """Seconds since the epoch, so that machines can agree on its age."""
+    """Seconds since the epoch, so that several machines agree on its age."""
     size: int
-    """About how many bytes it takes."""
+    """Estimated size in bytes."""
     lifetime: Any = field(default=None, repr=False)
-    """How long it is good, once that has been told, in the words of whoever keeps it here."""
+    """The value's `Lifetime`, once it has been computed."""
     version: int = field(default_factory=_versions.__next__)
-    """Tells it from all others, also of the same key, to whoever does not hold it."""
+    """Unique in this process, so that an entry can be referred to without holding it."""
 
 
 class MemoryCache:
-    """Entries by key; the ones not used for longest go when there is no room."""
+    """Entries by key."""
 
     def __init__(self, most_bytes: int) -> None:
-        """Take how many bytes all entries may take together; with 0 it keeps nothing."""
+        """Hold entries of at most `most_bytes` together; with 0, cache nothing."""
         self.most_bytes = most_bytes
         self.bytes = 0
+        """Size of all entries."""
         self.changes = 0
-        """How often something was put here: while that stays, all that was found is found."""
+        """Incremented on every `put`; while it is unchanged, the results of earlier lookups still hold."""
         self._entries: OrderedDict[Any, Entry] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._entries)
 
+    def peek(self, key: Hashable) -> Entry | None:
+        """Return the entry, without marking it as used."""
+        return self._entries.get(key)
+
     def get(self, key: Hashable) -> Entry | None:
-        """The entry, which has now been used."""
+        """Return the entry, and mark it as used."""
         entry = self._entries.get(key)
         if entry is not None:
             self._entries.move_to_end(key)
         return entry
 
+    def touch(self, key: Hashable) -> None:
+        """Mark the entry of a key that is cached as used."""
+        self._entries.move_to_end(key)
+
     def put(self, key: Hashable, entry: Entry) -> None:
-        """Keep it in place of what the key had. One that would take more than an eighth of the room is not kept."""
+        """Replace the entry of a key. An entry larger than an eighth of the cache is not cached; the old one is removed."""
         if not self.most_bytes:
             return
         self.changes += 1
@@ -62,5 +71,5 @@ class MemoryCache:
         self._entries[key] = entry
         self.bytes += entry.size
         while self.bytes > self.most_bytes:
-            _, gone = self._entries.popitem(last=False)
-            self.bytes -= gone.size
+            _, evicted = self._entries.popitem(last=False)
+            self.bytes -= evicted.size

@@ -1,4 +1,4 @@
-"""What one operation asked of Twilio, call by call, and what it did not need to ask: `extensions.upstream`."""
+"""The trace of one operation: its upstream calls, and the reads that needed none; `extensions.upstream` in the response."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ __all__ = ["Trace"]
 
 @dataclass(slots=True)
 class Trace:
-    """The calls of one operation; moments are of `time.monotonic`, in seconds."""
+    """The reads of one operation; times are of `time.monotonic`, in seconds."""
 
     began: float
     attempts: list[tuple[str, Attempt]] = field(default_factory=list)
     looked: dict[str, None] = field(default_factory=dict)
-    """What was looked for, by its keys."""
+    """Keys that were looked up, in that order."""
     shared: dict[str, str | None] = field(default_factory=dict)
-    """What was known from before, with a word on it where there is one."""
+    """Keys whose values were cached, with a remark or None."""
     coalesced: set[str] = field(default_factory=set)
-    """What another request was reading already."""
+    """Keys that another request was reading."""
     skipped: dict[str, str] = field(default_factory=dict)
-    """What was not read, and why."""
+    """Paths that were not read, and the reason."""
 
-    def note(self, target: str, attempt: Attempt) -> None:
-        """Note an attempt that has ended."""
+    def add_attempt(self, target: str, attempt: Attempt) -> None:
+        """Record an attempt that has ended."""
         self.attempts.append((target, attempt))
 
     def as_json(self) -> dict[str, Any]:
-        """The trace as JSON values: paths with their names and tokens left out, times in milliseconds."""
+        """Return the trace as JSON values: paths without names and tokens, times in milliseconds since `began`."""
         network = sorted(self.attempts, key=lambda entry: entry[1].queued)
         calls = [
             {
@@ -48,8 +48,8 @@ class Trace:
         ]
         read = {target for target, _ in network}
         calls += [_not_called(key, "shared", reason) for key, reason in self.shared.items() if key not in read]
-        listener = read | self.shared.keys() | self.skipped.keys()
-        calls += [_not_called(key, "memo", None) for key in self.looked if key not in listener]
+        listed = read | self.shared.keys() | self.skipped.keys()
+        calls += [_not_called(key, "memo", None) for key in self.looked if key not in listed]
         calls += [_not_called(key, "skipped", reason) for key, reason in self.skipped.items() if key not in read]
         return {
             "count": sum(target not in self.coalesced for target, _ in network),
@@ -59,7 +59,7 @@ class Trace:
         }
 
     def _round_trips(self) -> int:
-        """The most calls of which each began when the one before was back."""
+        """Return the length of the longest chain of calls in which each was queued after the one before had ended."""
         trips, back = 0, self.began
         for attempt in sorted((attempt for _, attempt in self.attempts), key=lambda attempt: attempt.ended):
             if trips == 0 or attempt.queued >= back:

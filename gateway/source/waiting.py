@@ -1,4 +1,4 @@
-"""Waiting for what others wait for too."""
+"""Waiting for futures that others wait for too."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ __all__ = ["wait_shielded"]
 
 
 async def wait_shielded(futures: Iterable[asyncio.Future[Any]]) -> None:
-    """Wait until all are done, however they end. When whoever waits is cancelled, they go on.
+    """Wait until all futures are done, with whatever result; when the wait is cancelled, they are not.
 
-    It is `asyncio.wait` for what is waited for with every request, at a part of its cost.
+    It does what `asyncio.wait` does, at a fraction of its cost.
     """
     left = [future for future in futures if not future.done()]
     if not left:

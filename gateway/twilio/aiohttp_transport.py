@@ -1,4 +1,4 @@
-"""The transport over aiohttp: slower, complete. It goes through proxies, and is what the lean one is measured against."""
+"""The transport over aiohttp: slower than the one over httptools, and with proxies."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import aiohttp
 from aiohttp.connector import Connection
 from yarl import URL
 
-from gateway.twilio.responses import Answer
+from gateway.twilio.responses import Response
 from gateway.twilio.transport import (
     BODY_MAX,
     HEAD_MAX,
     Origin,
+    decompressed,
+    invalid,
     request_headers,
     timed_out,
-    unpacked,
-    unproven,
+    tls_failed,
     unreachable,
-    unusable,
 )
 
 __all__ = ["AiohttpTransport", "proxy_for"]
@@ -31,17 +31,17 @@ _CHUNK = 64 * 2**10
 
 
 def proxy_for(origin: Origin) -> str | None:
-    """The proxy that the environment names for the origin (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), if any."""
+    """Return the proxy for the origin according to `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, if any."""
     if proxy_bypass(origin.host):
         return None
     return getproxies().get("https" if origin.is_secure else "http")
 
 
 class AiohttpTransport:
-    """Carries requests over an aiohttp session, through a proxy where the environment names one."""
+    """Sends requests over an aiohttp session, through the proxy that the environment names."""
 
     def __init__(self, origin: Origin) -> None:
-        """Take where to."""
+        """Create a transport to `origin`."""
         self._origin = origin
         self._base = f"{origin.url.rstrip('/')}/v1/"
         self._proxy = proxy_for(origin)
@@ -54,12 +54,12 @@ class AiohttpTransport:
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=request_headers(self._origin),
-            response_class=_Response,
+            response_class=_TracedResponse,
             timeout=aiohttp.ClientTimeout(total=timeouts.read, sock_connect=timeouts.connect),
             max_line_size=HEAD_MAX,
             max_field_size=HEAD_MAX,
         )
-        # aiohttp would send a GET again by itself when its connection breaks: attempts are counted by the client alone.
+        # aiohttp resends a GET when its connection breaks; retries are the business of the client.
         self._session._retry_connection = False
         return self
 
@@ -69,11 +69,11 @@ class AiohttpTransport:
         if self._session is not None:
             await self._session.close()
 
-    def send(self, target: str) -> asyncio.Future[Answer]:
-        """Send a GET of `target`."""
+    def send(self, target: str) -> asyncio.Future[Response]:
+        """Send a GET of `target`; see `Transport`."""
         return asyncio.ensure_future(self._get(target))
 
-    async def _get(self, target: str) -> Answer:
+    async def _get(self, target: str) -> Response:
         if self._session is None:
             raise RuntimeError("The transport is not open: use it as an async context manager.")
         url = URL(self._base + target, encoded=True)
@@ -81,20 +81,20 @@ class AiohttpTransport:
             async with self._session.get(url, allow_redirects=False, proxy=self._proxy) as response:
                 body = await _read_body(response)
                 headers = {name.lower(): value for name, value in response.headers.items()}
-                plain = unpacked(response.status, body, headers.get("content-encoding", ""))
-                return Answer(response.status, headers, plain, _dropper(response))
+                plain = decompressed(response.status, body, headers.get("content-encoding", ""))
+                return Response(response.status, headers, plain, _closer(response))
         except (aiohttp.ServerTimeoutError, TimeoutError):
             raise timed_out() from None
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError):
-            raise unproven() from None
+            raise tls_failed() from None
         except aiohttp.ClientResponseError:
-            raise unusable("is not HTTP that can be read") from None
+            raise invalid("is not valid HTTP") from None
         except (aiohttp.ClientError, OSError):
             raise unreachable() from None
 
 
-class _Response(aiohttp.ClientResponse):
-    """Remembers the transport it came over, which may be back in the pool by the time its body is read."""
+class _TracedResponse(aiohttp.ClientResponse):
+    """Remembers its connection, which is back in the pool by the time the body has been read."""
 
     transport: asyncio.Transport | None = None
 
@@ -103,8 +103,8 @@ class _Response(aiohttp.ClientResponse):
         return await super().start(connection)
 
 
-def _dropper(response: aiohttp.ClientResponse) -> Callable[[], None]:
-    transport = response.transport if isinstance(response, _Response) else None
+def _closer(response: aiohttp.ClientResponse) -> Callable[[], None]:
+    transport = response.transport if isinstance(response, _TracedResponse) else None
     return transport.abort if transport is not None else response.close
 
 

@@ -1,7 +1,7 @@
-"""The client that reads from Twilio: which read goes out when, how often it is tried, and who waits for it.
+"""The client of one Twilio account: it queues a GET, sends it, retries it, and calls back with a value or an error.
 
-It knows HTTP's outcomes and time, and no resource; a transport carries the requests. Equal reads at one time are one: each
-request that waits holds a `Waiter`, and a read without tickets is given up.
+It knows HTTP's outcomes and time, and no resource. Whether a value is cached, and how many wait for it, is the business of
+whoever starts the fetch.
 """
 
 from __future__ import annotations
@@ -13,42 +13,60 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 from gateway.errors import GatewayError, UpstreamInvalidResponse
 from gateway.twilio.httptools_transport import HttptoolsTransport
 from gateway.twilio.limiter import Limiter
 from gateway.twilio.paths import collection_of
-from gateway.twilio.responses import Answer
+from gateway.twilio.responses import Response
 from gateway.twilio.retry import RetryBudget, RetryPolicy
 from gateway.twilio.transport import Origin, Transport, timed_out, unreachable
 
-__all__ = ["Attempt", "AttemptListener", "Client", "Waiter"]
+__all__ = ["Attempt", "AttemptListener", "Client", "Decode", "Fetch", "Receiver"]
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One request as it went; moments are of `time.monotonic`, since an event loop may tell whole milliseconds only."""
+    """One request; times are of `time.monotonic`, since an event loop's clock may have a resolution of milliseconds."""
 
     number: int
-    """Counted from 1 for each read."""
+    """Counted from 1 for each fetch."""
     status: int | None
-    """HTTP status, where there was an answer."""
+    """The HTTP status, if there was a response."""
     queued: float
     began: float
     ended: float
 
 
-Read = Callable[[str, Answer], T]
-"""Makes a value of the answer to a target, or raises the error that it is."""
 AttemptListener = Callable[[str, Attempt], None]
-"""Is told of a target's attempt when it has ended."""
+"""Called with the target and the attempt when an attempt has ended."""
+Decode = Callable[[str, Response], T]
+"""Return the value of the response to a target, or raise the `GatewayError` that it stands for."""
+
+
+class Receiver(Protocol):
+    """What a fetch reports to: either `completed` or `failed` is called, once, unless the fetch is cancelled."""
+
+    @property
+    def deadline(self) -> float | None:
+        """Time of the event loop after which the fetch is not retried; None for no limit."""
+
+    @property
+    def on_attempt(self) -> AttemptListener | None:
+        """Called when an attempt has ended."""
+
+    def completed(self, value: Any, body: bytes) -> None:
+        """Receive the decoded value, and the response's body that it was decoded from."""
+
+    def failed(self, error: Exception, attempts: int) -> None:
+        """Receive the error, and how many requests were sent: a `GatewayError`, or else a bug in the gateway."""
 
 
 class Client:
-    """Reads from one Twilio account, so many requests in flight at once. Use it as an async context manager."""
+    """Reads from one Twilio account over a bounded number of concurrent requests. Use it as an async context manager."""
 
     def __init__(
         self,
@@ -58,16 +76,17 @@ class Client:
         concurrency: int = 64,
         retries: RetryPolicy | None = None,
     ) -> None:
-        """Take where Twilio is, what carries requests there, and the most of them in flight at once."""
+        """Create a client for `origin` that has at most `concurrency` requests in flight."""
         self.limiter = Limiter(concurrency)
         self.attempts: Counter[tuple[str, str]] = Counter()
         """Requests by the collection they read from, and their status, or `none`."""
         self.retries = 0
         """Requests that were sent again."""
         self._transport = transport(origin)
-        self._retries = retries or RetryPolicy()
-        self._budget = RetryBudget()
-        self._readings: dict[str, InFlightRead] = {}
+        self._retry_policy = retries or RetryPolicy()
+        self._retry_budget = RetryBudget()
+        self._fetches: set[Fetch] = set()
+        """Fetches that have not ended."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
@@ -78,252 +97,218 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for reading in list(self._readings.values()):
-            for ticket in list(reading.tickets):
-                ticket.cancel()
+        for fetch in list(self._fetches):
+            fetch.abort(unreachable())
         await self._transport.__aexit__(kind, error, trace)
         self._loop = None
 
+    def fetch(self, target: str, decode: Decode[Any], receiver: Receiver, *, caller: str = "") -> Fetch:
+        """Start to read `target` (the text after `/v1/`), and report to `receiver`, which may happen before this returns.
+
+        The fetch takes its turn among those of the same `caller`. Transient failures are retried until the receiver's
+        deadline, as far as the retry budget allows. The connection of a response that `decode` finds invalid is closed.
+        Raises `RuntimeError` when the client is not open.
+        """
+        if self._loop is None:
+            raise RuntimeError("The client is not open: use it as an async context manager.")
+        fetch = Fetch(self, self._loop, target, decode, receiver, caller)
+        self._fetches.add(fetch)
+        self._retry_budget.earn()
+        fetch.submit()
+        return fetch
+
     async def get(
-        self, target: str, read: Read[T], *, deadline: float | None = None, on_attempt: AttemptListener | None = None
-    ) -> T:
-        """What `read` makes of the answer to a GET of `target`; raises the `UpstreamError` or `NotFound` that it is."""
-        ticket = self.read(target, read, deadline=deadline, on_attempt=on_attempt)
-        try:
-            async with asyncio.timeout_at(deadline):
-                value = await ticket
-        except TimeoutError:
-            raise timed_out() from None
-        finally:
-            ticket.cancel()
-        if isinstance(value, GatewayError):
-            raise value
-        return cast(T, value)
-
-    def is_reading(self, target: str) -> bool:
-        """Whether `target` is being read."""
-        return target in self._readings
-
-    def read(
         self,
         target: str,
-        read: Read[Any],
+        decode: Decode[T],
         *,
         deadline: float | None = None,
         on_attempt: AttemptListener | None = None,
         caller: str = "",
-        alone: bool = False,
-    ) -> Waiter:
-        """Begin to read `target` (the text behind `/v1/`), or wait with those who read it already, unless `alone`.
-
-        Whoever reads the same target must read it in the same way.
-        The read waits for its turn among those of the same `caller`. Transient failures are tried again, but not beyond
-        the `deadline` (the event loop's time); whoever holds the ticket ends it when the time has come. When an answer is
-        found invalid, the connection it came over is dropped.
-        """
-        if self._loop is None:
-            raise RuntimeError("The client is not open: use it as an async context manager.")
-        reading = None if alone else self._readings.get(target)
-        is_first = reading is None
-        if reading is None:
-            reading = self._readings[target] = InFlightRead(self, self._loop, target, read, caller)
-        ticket = Waiter(loop=self._loop)
-        ticket.reading, ticket.deadline, ticket.on_attempt, ticket.is_first = reading, deadline, on_attempt, is_first
-        reading.tickets.append(ticket)
-        if is_first:
-            reading.enter()
-        return ticket
+    ) -> T:
+        """Return the decoded value of `target`, as `fetch` does; raises its error, and `UpstreamTimeout` at the deadline."""
+        result = _Result(loop=self._loop)
+        result.deadline, result.on_attempt = deadline, on_attempt
+        fetch = self.fetch(target, decode, result, caller=caller)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return cast(T, await result)
+        except TimeoutError:
+            raise timed_out() from None
+        finally:
+            fetch.cancel()
 
 
-class Waiter(asyncio.Future[Any]):
-    """One request's claim on a read. Its result is what was read, or the `GatewayError` why not.
+class Fetch:
+    """One read of one target: it is queued, sent, decoded, and perhaps retried after a pause.
 
-    To cancel it is to leave: the read goes on as long as others wait for it.
+    It is also the `QueuedRead` that the limiter starts or rejects.
     """
-
-    reading: InFlightRead | None
-    deadline: float | None
-    on_attempt: AttemptListener | None
-    is_first: bool
-    """Whether the read went out for this request."""
-    is_known: bool = False
-    """Whether there was no read at all, since its result was known from before."""
-
-    @classmethod
-    def ended(cls, value: Any, *, is_known: bool = False) -> Waiter:
-        """A ticket of no read, whose result is there."""
-        ticket = cls(loop=asyncio.get_running_loop())
-        ticket.reading, ticket.is_first, ticket.is_known = None, False, is_known
-        ticket.set_result(value)
-        return ticket
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """Leave."""
-        if not self.done() and self.reading is not None:
-            self.reading.leave(self)
-        return super().cancel(msg)
-
-    def expire(self) -> None:
-        """Leave because there is no more time."""
-        if not self.done():
-            if self.reading is not None:
-                self.reading.leave(self)
-            self.set_result(timed_out())
-
-    def follow(self, other: Waiter) -> None:
-        """Come to the end that another ticket comes to; to leave is to leave that one."""
-        if other.done():
-            self._end_as(other)
-            return
-        other.add_done_callback(self._end_as)
-        self.add_done_callback(lambda _: other.cancel())
-
-    def _end_as(self, other: asyncio.Future[Any]) -> None:
-        if self.done():
-            return
-        if other.cancelled():
-            super().cancel()
-        elif (error := other.exception()) is not None:
-            self.set_exception(error)
-        else:
-            self.set_result(other.result())
-
-
-class InFlightRead:
-    """One read as it goes: it waits for its turn, goes out, lands, perhaps pauses and goes out again."""
 
     __slots__ = (
         "_began",
         "_client",
+        "_decode",
         "_exchange",
         "_loop",
         "_number",
         "_pause",
         "_queued",
+        "_receiver",
+        "_sent",
         "caller",
+        "is_wanted",
         "kind",
-        "read",
         "target",
-        "tickets",
     )
 
     def __init__(
-        self, client: Client, loop: asyncio.AbstractEventLoop, target: str, read: Read[Any], caller: str
+        self,
+        client: Client,
+        loop: asyncio.AbstractEventLoop,
+        target: str,
+        decode: Decode[Any],
+        receiver: Receiver,
+        caller: str,
     ) -> None:
         self.target = target
         self.kind = collection_of(target)
-        """The collection it reads from."""
-        self.read = read
+        """The collection that it reads from."""
         self.caller = caller
-        self.tickets: list[Waiter] = []
+        self.is_wanted = True
+        """Whether it has neither ended nor been cancelled."""
         self._client = client
         self._loop = loop
-        self._number = 0
+        self._decode = decode
+        self._receiver = receiver
+        self._number = self._sent = 0
         self._queued = self._began = 0.0
-        self._exchange: asyncio.Future[Answer] | None = None
+        self._exchange: asyncio.Future[Response] | None = None
         self._pause: asyncio.TimerHandle | None = None
 
-    @property
-    def is_wanted(self) -> bool:
-        """Whether anyone waits."""
-        return bool(self.tickets)
-
-    def enter(self) -> None:
-        """Go to the gate."""
+    def submit(self) -> None:
+        """Queue an attempt."""
         self._pause = None
         self._number += 1
-        if self._number == 1:
-            self._client._budget.earn()
         self._queued = self._began = time.monotonic()
-        self._client.limiter.enter(self, self._queued)
+        self._client.limiter.submit(self, self._queued)
 
-    def go(self) -> None:
-        """Go out."""
+    def start(self) -> None:
+        """Send the request."""
+        self._sent += 1
         self._began = time.monotonic()
         self._exchange = self._client._transport.send(self.target)
-        self._exchange.add_done_callback(self._land)
+        self._exchange.add_done_callback(self._on_response)
 
-    def refuse(self, error: GatewayError) -> None:
-        """Come to an end without having gone out."""
-        for ticket in self.tickets:
-            ticket.is_first = False
-        self._settle(error)
+    def reject(self, error: GatewayError) -> None:
+        """Fail without sending the request."""
+        self._fail(error)
 
-    def leave(self, ticket: Waiter) -> None:
-        """Let one who waits go; the last one ends the read."""
-        if self._pause is None and ticket.on_attempt is not None:
-            self._tell(ticket.on_attempt, None)
-        self.tickets.remove(ticket)
-        if self.tickets:
-            return
+    def attempt(self, status: int | None = None) -> Attempt | None:
+        """Return the current attempt as if it ended now; None during the pause before a retry."""
         if self._pause is not None:
-            self._pause.cancel()
-        if self._exchange is not None:
-            self._exchange.cancel()
-        self._forget()
+            return None
+        return Attempt(self._number, status, self._queued, self._began, time.monotonic())
 
-    def _land(self, exchange: asyncio.Future[Answer]) -> None:
+    def cancel(self) -> None:
+        """End without a result; the request in flight is cancelled, and reported as an attempt without a status."""
+        if self.is_wanted:
+            self._report(None)
+            self._stop()
+
+    def abort(self, error: GatewayError) -> None:
+        """Cancel, and fail."""
+        self.cancel()
+        self._receiver.failed(error, self._sent)
+
+    def _on_response(self, exchange: asyncio.Future[Response]) -> None:
         self._exchange = None
-        limiter, now = self._client.limiter, time.monotonic()
-        if not self.tickets:
+        client, now = self._client, time.monotonic()
+        if not self.is_wanted:
             if not exchange.cancelled():
-                exchange.exception()  # It has been seen: nobody is left to tell.
-            limiter.give_up(self, now)
+                exchange.exception()  # Retrieved, so that asyncio does not log it.
+            client.limiter.abandon(self, now)
             return
         value: Any = None
         error: GatewayError | None = None
         status = reported = None
         try:
-            answer = exchange.result()
-            status = answer.status
-            reported = _count(answer.headers.get("twilio-concurrent-requests"))
-            value = self.read(self.target, answer)
+            response = exchange.result()
+            status = response.status
+            reported = _count(response.headers.get("twilio-concurrent-requests"))
+            value = self._decode(self.target, response)
         except GatewayError as caught:
             error = caught
             if isinstance(error, UpstreamInvalidResponse) and status is not None:
-                answer.drop()
+                response.close_connection()
             if status is None and error.upstream is not None:
                 status = error.upstream.status
         except asyncio.CancelledError:
             error = unreachable()
-        except Exception as fault:  # A fault of the gateway's own.
-            limiter.give_up(self, now)
-            self._forget()
-            for ticket in self.tickets:
-                ticket.set_exception(fault)
+        except Exception as fault:
+            client.limiter.abandon(self, now)
+            self._fail(fault)
             return
-        for ticket in self.tickets:
-            if ticket.on_attempt is not None:
-                self._tell(ticket.on_attempt, status)
-        self._client.attempts[self.kind, str(status) if status is not None else "none"] += 1
-        limiter.leave(self, error, self._began, now, reported)
-        if error is not None and self.tickets and not limiter.breaker.is_open:
-            delay = self._client._retries.delay(self._number, error, self._remaining(), random.random())
-            if delay is not None and self._client._budget.spend():
-                self._client.retries += 1
-                self._pause = self._loop.call_later(delay, self.enter)
-                return
-        self._settle(value if error is None else error)
+        if self._receiver.on_attempt is not None:
+            self._report(status)
+        client.attempts[self.kind, str(status) if status is not None else "none"] += 1
+        client.limiter.complete(self, error, self._began, now, reported)
+        if not self.is_wanted:
+            return
+        if error is None:
+            self.is_wanted = False
+            client._fetches.discard(self)
+            self._receiver.completed(value, response.body)
+        elif not self._retry(error):
+            self._fail(error)
 
-    def _settle(self, value: Any) -> None:
-        self._forget()
-        for ticket in self.tickets:
-            ticket.reading = None
-            if not ticket.done():
-                ticket.set_result(value)
+    def _retry(self, error: GatewayError) -> bool:
+        """Schedule another attempt, unless it would be useless, too late, or beyond the retry budget."""
+        client = self._client
+        if client.limiter.breaker.is_open:
+            return False
+        deadline = self._receiver.deadline
+        remaining = deadline - self._loop.time() if deadline is not None else float("inf")
+        delay = client._retry_policy.delay(self._number, error, remaining, random.random())
+        if delay is None or not client._retry_budget.spend():
+            return False
+        client.retries += 1
+        self._pause = self._loop.call_later(delay, self.submit)
+        return True
 
-    def _remaining(self) -> float:
-        """The time that is left to whoever can wait longest."""
-        now = self._loop.time()
-        return max((ticket.deadline - now if ticket.deadline is not None else float("inf")) for ticket in self.tickets)
+    def _report(self, status: int | None) -> None:
+        on_attempt = self._receiver.on_attempt
+        if on_attempt is not None:
+            attempt = self.attempt(status)
+            if attempt is not None:
+                on_attempt(self.target, attempt)
 
-    def _tell(self, on_attempt: AttemptListener, status: int | None) -> None:
-        on_attempt(self.target, Attempt(self._number, status, self._queued, self._began, time.monotonic()))
+    def _fail(self, error: Exception) -> None:
+        self._stop()
+        self._receiver.failed(error, self._sent)
 
-    def _forget(self) -> None:
-        readings = self._client._readings
-        if readings.get(self.target) is self:
-            del readings[self.target]
+    def _stop(self) -> None:
+        self.is_wanted = False
+        self._client._fetches.discard(self)
+        if self._pause is not None:
+            self._pause.cancel()
+        if self._exchange is not None:
+            self._exchange.cancel()
+
+
+class _Result(asyncio.Future[Any]):
+    """The receiver of `Client.get`."""
+
+    deadline: float | None
+    on_attempt: AttemptListener | None
+
+    def completed(self, value: Any, body: bytes) -> None:
+        if not self.done():
+            self.set_result(value)
+
+    def failed(self, error: Exception, attempts: int) -> None:
+        if not self.done():
+            self.set_exception(error)
 
 
 def _count(text: str | None) -> int | None:

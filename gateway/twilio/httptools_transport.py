@@ -1,8 +1,8 @@
-"""The transport made for one use: GETs to one origin over kept connections, at a fraction of the CPU of a general client.
+"""The transport over httptools: GETs to one origin over keep-alive connections, for a fraction of a general client's CPU time.
 
-httptools (llhttp) reads the answers, `ssl` drives TLS in memory, asyncio moves the bytes. A connection carries one request
-at a time. It is kept only after an answer that ended where it said it would, and closed by any byte nobody asked for: what
-comes after such a byte would answer another question.
+httptools (llhttp) parses the responses, `ssl` does TLS in memory, and asyncio moves the bytes. A connection carries one request
+at a time. It is reused only after a response that was framed correctly, and closed when a byte arrives without a request: what
+follows could be taken for the response to a later one.
 """
 
 from __future__ import annotations
@@ -15,40 +15,40 @@ from typing import Any, Self, cast
 import httptools
 
 from gateway.errors import GatewayError
-from gateway.twilio.responses import KEPT_HEADERS, Answer
+from gateway.twilio.responses import KEPT_HEADERS, Response
 from gateway.twilio.transport import (
     BODY_MAX,
     HEAD_MAX,
     Origin,
+    decompressed,
+    invalid,
     request_headers,
     timed_out,
-    unpacked,
-    unproven,
+    tls_failed,
     unreachable,
-    unusable,
 )
 
 __all__ = ["HttptoolsTransport"]
 
 _HEADERS_MAX = 128
-_FRAMING_MAX = 2**20  # What an answer may take beyond its body: header, chunk sizes and their extensions.
-_IDLE_MAX = 15.0  # Seconds; common servers and balancers close after 20 to 60.
+_FRAMING_MAX = 2**20  # Bytes of a response besides its body: header section, chunk sizes and extensions.
+_IDLE_MAX = 15.0  # Seconds; common servers and load balancers close idle connections after 20 to 60.
 _TLS_CHUNK = 2**16
-_HELD_MAX = 64 * 2**20  # Bytes of all unfinished answers together; beyond it the large ones among them are given up.
+_BUFFERED_MAX = 64 * 2**20  # Bytes of all incomplete responses together; beyond that, the large ones fail.
 _LARGE = 2**20
 _KEPT = {name.encode(): name for name in KEPT_HEADERS}
 
 
 class HttptoolsTransport:
-    """Carries requests to one origin, each over an idle connection or a new one; the client bounds how many at once."""
+    """Sends requests to one origin, each over an idle connection or a new one; the client limits their number."""
 
     def __init__(self, origin: Origin) -> None:
-        """Take where to."""
+        """Create a transport to `origin`."""
         self.origin = origin
         self.idle: list[_Connection] = []
-        """Kept connections, the one used last at the end."""
-        self.held = 0
-        """Bytes of all unfinished answers."""
+        """Idle connections, the most recently used one last."""
+        self.buffered = 0
+        """Bytes of all incomplete responses."""
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         default = 443 if origin.is_secure else 80
         headers = {"Host": host if origin.port == default else f"{host}:{origin.port}", **request_headers(origin)}
@@ -78,22 +78,21 @@ class HttptoolsTransport:
             connection.abort()
         await asyncio.gather(*self._opening, *closing, return_exceptions=True)
 
-    def send(self, target: str) -> asyncio.Future[Answer]:
-        """Send a GET of `target`."""
+    def send(self, target: str) -> asyncio.Future[Response]:
+        """Send a GET of `target`; see `Transport`."""
         loop = self._loop
         if loop is None:
             raise RuntimeError("The transport is not open: use it as an async context manager.")
-        exchange = _Exchange(loop=loop)
-        exchange.request = b"GET /v1/%b%b" % (target.encode("ascii"), self._tail)
+        exchange = _Exchange(loop, b"GET /v1/%b%b" % (target.encode("ascii"), self._tail))
         while self.idle:
             connection = self.idle.pop()
             if connection.is_open:
                 connection.begin(exchange, self.origin.timeouts.read)
                 return exchange
-        self.send_anew(exchange)
+        self.send_on_new_connection(exchange)
         return exchange
 
-    def send_anew(self, exchange: _Exchange) -> None:
+    def send_on_new_connection(self, exchange: _Exchange) -> None:
         """Send the exchange's request over a new connection."""
         if self._loop is None:
             exchange.fail(unreachable())
@@ -103,7 +102,7 @@ class HttptoolsTransport:
         task.add_done_callback(self._opening.discard)
 
     async def _connect(self, exchange: _Exchange) -> None:
-        """Open a connection for the exchange; it is kept when the exchange was given up meanwhile."""
+        """Open a connection for the exchange; if that was cancelled meanwhile, release the connection."""
         loop, origin = asyncio.get_running_loop(), self.origin
         connection = _Connection(self, loop, self._tls)
         self._open.add(connection)
@@ -115,15 +114,15 @@ class HttptoolsTransport:
         except TimeoutError:
             exchange.fail(timed_out())
         except ssl.SSLError:
-            exchange.fail(unproven())
+            exchange.fail(tls_failed())
         except asyncio.CancelledError:
             exchange.fail(unreachable())
             raise
-        except Exception:  # Whatever stands in the way: nobody is to wait for nothing.
+        except Exception:  # Any other failure: the exchange must end.
             exchange.fail(unreachable())
         else:
             if exchange.done():
-                connection.park()
+                connection.release()
             else:
                 connection.begin(exchange, origin.timeouts.read)
             return
@@ -132,7 +131,7 @@ class HttptoolsTransport:
                 connection.abort()
 
     def drop_idle(self) -> None:
-        """Close all connections that are kept."""
+        """Close all idle connections."""
         idle, self.idle = self.idle, []
         for connection in idle:
             connection.abort()
@@ -146,15 +145,19 @@ class HttptoolsTransport:
         self._sweep = self._loop.call_later(_IDLE_MAX, self._close_idle)
 
 
-class _Exchange(asyncio.Future[Answer]):
-    """One request and, in time, its answer."""
+class _Exchange(asyncio.Future[Response]):
+    """One request, and a future of its response."""
 
-    request: bytes
-    connection: _Connection | None = None
-    opening: asyncio.Task[None] | None = None
+    __slots__ = ("connection", "opening", "request")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, request: bytes) -> None:
+        super().__init__(loop=loop)
+        self.request = request
+        self.connection: _Connection | None = None
+        self.opening: asyncio.Task[None] | None = None
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Give up: the answer may still be on its way, so the connection goes too, or is not made."""
+        """Close the connection, since the response may still arrive, or stop opening it."""
         if not self.done():
             if self.connection is not None:
                 self.connection.abort()
@@ -163,19 +166,19 @@ class _Exchange(asyncio.Future[Answer]):
         return super().cancel(msg)
 
     def fail(self, error: GatewayError) -> None:
-        """End without an answer, unless it has ended."""
+        """Fail, unless the exchange is done."""
         if not self.done():
             self.set_exception(error)
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, from its handshake to its last byte; methods named `on_…` are httptools' callbacks."""
+    """One connection; the methods named `on_…` are callbacks of httptools."""
 
     def __init__(self, pool: HttptoolsTransport, loop: asyncio.AbstractEventLoop, tls: ssl.SSLContext | None) -> None:
         self.is_open = True
         self.idle_since = 0.0
         self.ready: asyncio.Future[None] = loop.create_future()
-        """Done when requests can be sent; fails with what stood in the way."""
+        """Done when requests can be sent; fails with the error of the connection."""
         self.closed: asyncio.Future[None] = loop.create_future()
         self._pool = pool
         self._loop = loop
@@ -191,7 +194,7 @@ class _Connection(asyncio.Protocol):
         self._start()
 
     def begin(self, exchange: _Exchange, seconds: float) -> None:
-        """Send a request; its answer must have come within so many seconds."""
+        """Send a request; the exchange times out after so many seconds."""
         exchange.connection = self
         self._exchange = exchange
         self._start()
@@ -203,8 +206,8 @@ class _Connection(asyncio.Protocol):
             self._tls.write(exchange.request)
             self._flush()
 
-    def park(self) -> None:
-        """Keep the connection for the next request."""
+    def release(self) -> None:
+        """Return the connection to the idle ones."""
         if self.is_open:
             self._is_reused = True
             self.idle_since = self._loop.time()
@@ -213,28 +216,28 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once."""
         self.is_open = False
-        self._let_go()
+        self._uncount()
         if self._timer is not None:
             self._timer.cancel()
         if self._transport is not None:
             self._transport.abort()
-        elif not self.closed.done():  # It was never connected.
+        elif not self.closed.done():  # Not connected.
             self.closed.set_result(None)
 
-    # What asyncio calls
+    # Callbacks of asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the TLS handshake, if there is one."""
+        """Start the TLS handshake, if there is one."""
         self._transport = cast(asyncio.Transport, transport)
         if not self.is_open:
             self._transport.abort()
         elif self._tls is None:
             self.ready.set_result(None)
         else:
-            self._shake_hands()
+            self._handshake()
 
     def data_received(self, data: bytes) -> None:
-        """Take what came, through TLS if there is any."""
+        """Decrypt and parse received bytes."""
         if not self.is_open:
             return
         if self._tls is None:
@@ -242,12 +245,12 @@ class _Connection(asyncio.Protocol):
             return
         self._incoming.write(data)
         if not self.ready.done():
-            self._shake_hands()
+            self._handshake()
         if self.ready.done() and self.is_open:
             self._decrypt()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell whoever waits. An answer without a length ends here, when it ends properly."""
+        """End the exchange. A response without a length is complete here, unless there was an error (RFC 9112, 6.3)."""
         self.is_open = False
         if not self.closed.done():
             self.closed.set_result(None)
@@ -257,17 +260,17 @@ class _Connection(asyncio.Protocol):
             if self._ends_with_connection and error is None and self._tls is None:
                 self._deliver()
             elif self._is_reused and self._received == 0 and not self._exchange.done():
-                # It was closed as the request went out: a kept connection's own hazard, and no attempt of the client's.
+                # The server closed the idle connection as the request was sent (RFC 9112, 9.3.1).
                 exchange, self._exchange = self._exchange, None
                 self.abort()
                 exchange.connection = None
-                self._pool.send_anew(exchange)
+                self._pool.send_on_new_connection(exchange)
             else:
                 self._fail(unreachable())
 
     # TLS
 
-    def _shake_hands(self) -> None:
+    def _handshake(self) -> None:
         assert self._tls is not None
         try:
             self._tls.do_handshake()
@@ -275,7 +278,7 @@ class _Connection(asyncio.Protocol):
             self._flush()
             return
         except ssl.SSLError as error:
-            self._flush()  # The alert that tells the other side why.
+            self._flush()  # The TLS alert.
             self.ready.set_exception(error)
             return
         self._flush()
@@ -296,14 +299,14 @@ class _Connection(asyncio.Protocol):
             self._close_by_peer()
             return
         except ssl.SSLError:
-            self._fail(unusable("is not TLS that can be read"))
+            self._fail(invalid("is not valid TLS"))
             self.abort()
             return
         if self.is_open:
             self._flush()
 
     def _close_by_peer(self) -> None:
-        """The other side has closed TLS in order: nothing more can come."""
+        """Handle a TLS close_notify (RFC 8446, 6.1): the response ends here."""
         if self._exchange is not None and self._ends_with_connection:
             self._deliver()
         self.abort()
@@ -312,75 +315,75 @@ class _Connection(asyncio.Protocol):
         if self._outgoing.pending and self._transport is not None:
             self._transport.write(self._outgoing.read())
 
-    # The answer
+    # The response
 
     def _start(self) -> None:
         self._status = 0
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
         self._head_bytes = self._header_count = self._body_bytes = self._received = 0
-        self._in_body = self._has_length = self._is_chunked = self._is_whole = self._keep = False
-        self._trouble: str | None = None
+        self._in_body = self._has_length = self._is_chunked = self._is_complete = self._keep = False
+        self._error: str | None = None
 
     @property
     def _ends_with_connection(self) -> bool:
-        return self._in_body and not (self._has_length or self._is_chunked) and self._trouble is None
+        return self._in_body and not (self._has_length or self._is_chunked) and self._error is None
 
     def _feed(self, data: bytes) -> None:
         if self._exchange is None:
-            self.abort()  # Nobody asked.
+            self.abort()  # There is no request.
             return
         self._received += len(data)
-        self._pool.held += len(data)
+        self._pool.buffered += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            self._trouble = self._trouble or "is not HTTP that can be read"
+            self._error = self._error or "is not valid HTTP"
         if not self._in_body and self._received > HEAD_MAX:
-            self._trouble = self._trouble or "has too long a header"
+            self._error = self._error or "has too large a header section"
         elif self._received > BODY_MAX + _FRAMING_MAX:
-            self._trouble = self._trouble or f"is larger than {BODY_MAX} bytes"
-        elif self._received > _LARGE and self._pool.held > _HELD_MAX:
-            self._trouble = self._trouble or "is too large to be held with all the others"
-        if self._is_whole:
+            self._error = self._error or f"is larger than {BODY_MAX} bytes"
+        elif self._received > _LARGE and self._pool.buffered > _BUFFERED_MAX:
+            self._error = self._error or "is too large beside the others in flight"
+        if self._is_complete:
             self._deliver()
-        elif self._trouble is not None:
-            self._fail(unusable(self._trouble, self._status or None))
+        elif self._error is not None:
+            self._fail(invalid(self._error, self._status or None))
             self.abort()
 
     def _deliver(self) -> None:
-        """Hand over the answer, and keep the connection if all is well with it."""
+        """Complete the exchange, and release or close the connection."""
         exchange, self._exchange = self._exchange, None
-        self._let_go()
+        self._uncount()
         if self._timer is not None:
             self._timer.cancel()
-        keep = self._keep and self._trouble is None
+        keep = self._keep and self._error is None
         if keep:
-            self.park()
+            self.release()
         else:
             self.abort()
         if exchange is None or exchange.done():
             return
         if self._is_reused and self._status == 408 and not keep:
-            # Some servers say this of an idle connection as they close it: it is no answer to what has just gone out.
+            # Some servers send 408 before they close an idle connection: it is not the response to this request.
             exchange.connection = None
-            self._pool.send_anew(exchange)
+            self._pool.send_on_new_connection(exchange)
             return
         encoding = self._headers.get("content-encoding", "")
         try:
-            body = unpacked(self._status, self._body[0] if len(self._body) == 1 else b"".join(self._body), encoding)
+            body = decompressed(self._status, self._body[0] if len(self._body) == 1 else b"".join(self._body), encoding)
         except GatewayError as error:
             exchange.fail(error)
             return
-        exchange.set_result(Answer(self._status, self._headers, body, self.abort))
+        exchange.set_result(Response(self._status, self._headers, body, self.abort))
 
-    def _let_go(self) -> None:
-        self._pool.held -= self._received
+    def _uncount(self) -> None:
+        self._pool.buffered -= self._received
         self._received = 0
 
     def _expire(self) -> None:
         if self._is_reused and self._received == 0:
-            self._pool.drop_idle()  # What became of this one may have become of the others: the next is made anew.
+            self._pool.drop_idle()  # The others may have died in the same way.
         self._fail(timed_out())
 
     def _fail(self, error: GatewayError) -> None:
@@ -390,18 +393,18 @@ class _Connection(asyncio.Protocol):
             exchange.fail(error)
 
     def on_message_begin(self) -> None:
-        """A header begins; behind a whole answer there should be none."""
-        if self._is_whole:
-            self._trouble = "is followed by another"
+        """Note a second response after a complete one."""
+        if self._is_complete:
+            self._error = "is followed by another response"
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, or a trailer."""
-        if self._is_whole:
+        """Add a header; ignore a trailer."""
+        if self._is_complete:
             return
         self._head_bytes += len(name) + len(value)
         self._header_count += 1
         if self._head_bytes > HEAD_MAX or self._header_count > _HEADERS_MAX:
-            self._trouble = "has too long a header"
+            self._error = "has too large a header section"
         elif not self._in_body:
             name = name.lower()
             if name in _KEPT:
@@ -411,28 +414,28 @@ class _Connection(asyncio.Protocol):
             elif name == b"transfer-encoding":
                 self._is_chunked = True
                 if value.strip().lower() != b"chunked":
-                    self._trouble = "is encoded in a way that was not asked for"
+                    self._error = "has an encoding that the request does not accept"
 
     def on_headers_complete(self) -> None:
-        """The header has ended: an interim answer's (1xx), or the real one's."""
-        if not self._is_whole:
+        """Note the end of the header section of the response, or of an interim one (1xx)."""
+        if not self._is_complete:
             self._status = self._parser.get_status_code()
             self._in_body = self._status >= 200
             if not self._in_body:
                 self._headers = {}
 
     def on_body(self, data: bytes) -> None:
-        """Take a part of the body."""
-        if self._is_whole:
+        """Add a part of the body."""
+        if self._is_complete:
             return
         self._body_bytes += len(data)
         if self._body_bytes > BODY_MAX:
-            self._trouble = f"is larger than {BODY_MAX} bytes"
-        elif self._trouble is None:
+            self._error = f"is larger than {BODY_MAX} bytes"
+        elif self._error is None:
             self._body.append(data)
 
     def on_message_complete(self) -> None:
-        """The answer has ended, unless it was an interim one."""
-        if self._in_body and not self._is_whole:
-            self._is_whole = self._trouble is None
+        """Note the end of the response, unless it was an interim one."""
+        if self._in_body and not self._is_complete:
+            self._is_complete = self._error is None
             self._keep = self._parser.should_keep_alive()

@@ -1,11 +1,11 @@
-"""The gate: which read goes out to Twilio when. How many at once, whose turn it is, and whether there is any use.
+"""The limiter: how many reads are in flight, whose read is next, and whether to send any while Twilio is down.
 
 Three decisions without I/O, each of which can be read and tested alone, and the `Limiter` that acts on them:
 
-- `Window`: additive increase, multiplicative decrease. Twilio says plainly when there are too many requests (429), which is
-  all that this rule needs. A rule that infers it from latency would take a large page for a busy account.
-- `FairQueue`: a queue for each caller, one read from each in turn, so that an export of thousands does not starve a screen.
-- `Breaker`: when Twilio as a whole does not answer, one read at a time finds out whether it does again.
+- `ConcurrencyLimit`: additive increase, multiplicative decrease (AIMD). Twilio reports too many concurrent requests with 429,
+  which is all the signal that AIMD needs. A limit inferred from latency would mistake a large page for a busy account.
+- `FairQueue`: a queue per caller, served round-robin, so that an export of thousands does not starve a screen.
+- `Breaker`: a circuit breaker. While Twilio as a whole does not answer, one read at a time probes whether it is back.
 """
 
 from __future__ import annotations
@@ -16,39 +16,38 @@ from typing import Generic, Protocol, TypeVar
 
 from gateway.errors import GatewayError, UpstreamAnswer, UpstreamRateLimited, UpstreamTimeout, UpstreamUnavailable
 
-__all__ = ["Breaker", "FairQueue", "Limiter", "QueuedRead", "Window"]
+__all__ = ["Breaker", "ConcurrencyLimit", "FairQueue", "Limiter", "QueuedRead"]
 
 T = TypeVar("T")
 
 
-class Window:
-    """How many requests may be in flight at once: halved when Twilio says too many, one more after each full window."""
+class ConcurrencyLimit:
+    """The number of requests allowed in flight: halved on 429, and increased by one per full round of responses."""
 
     CEILING_SECONDS = 10.0
-    """Seconds for which it is remembered how many were too many."""
+    """Seconds for which the account's concurrency at the last 429 is remembered."""
 
-    def __init__(self, most: int) -> None:
-        """Begin at `most`, which is never exceeded."""
-        self.most = most
-        self._size = float(most)
-        self._cut_at = float("-inf")
+    def __init__(self, maximum: int) -> None:
+        """Start at `maximum`, which is never exceeded."""
+        self.maximum = maximum
+        self.size = maximum
+        """The current limit, at least 1."""
+        self._exact = float(maximum)
+        self._decreased_at = float("-inf")
         self._ceiling: int | None = None
         self._ceiling_until = 0.0
 
-    @property
-    def size(self) -> int:
-        """How many there may be; at least 1."""
-        return int(self._size)
+    def set_maximum(self, maximum: int) -> None:
+        """Set another maximum; a limit that stood at the old one follows it."""
+        exact = float(maximum) if self._exact >= self.maximum else min(self._exact, float(maximum))
+        self.maximum = maximum
+        self._set(exact)
 
-    def limit(self, most: int) -> None:
-        """Take another `most`; a window that had its full size has it again."""
-        self._size = float(most) if self._size >= self.most else min(self._size, float(most))
-        self.most = most
+    def on_response(self, in_flight: int, reported: int | None, now: float) -> None:
+        """Increase the limit after a response that was not a 429, if the limit was reached.
 
-    def answered(self, in_flight: int, reported: int | None, now: float) -> None:
-        """Twilio answered, with so many requests of ours in flight, and so many of the account's by its own report.
-
-        The window does not grow while the account as a whole, others included, stands where it was too many a moment ago.
+        `in_flight` counts the gateway's own other requests; `reported` is Twilio's count for the whole account, other clients
+        included (`Twilio-Concurrent-Requests`). While that is as high as it was at the last 429, the limit stays.
         """
         if (
             self._ceiling is not None
@@ -58,51 +57,53 @@ class Window:
         ):
             return
         if in_flight + 1 >= self.size:
-            self._size = min(float(self.most), self._size + 1 / self._size)
+            self._set(min(float(self.maximum), self._exact + 1 / self._exact))
 
-    def refused(self, began: float, now: float, in_flight: int, reported: int | None) -> None:
-        """Twilio said too many (429) to a request that began then; those that were sent together count once."""
+    def on_rate_limited(self, began: float, now: float, in_flight: int, reported: int | None) -> None:
+        """Halve the limit after a 429 to a request that began then; 429s to requests sent before the last cut count once."""
         if reported is not None:
             self._ceiling, self._ceiling_until = reported, now + self.CEILING_SECONDS
-        if began < self._cut_at:
+        if began < self._decreased_at:
             return
-        self._cut_at = now
-        self._size = max(1.0, min(self._size, float(in_flight + 1)) / 2)
+        self._decreased_at = now
+        self._set(max(1.0, min(self._exact, float(in_flight + 1)) / 2))
+
+    def _set(self, exact: float) -> None:
+        self._exact = exact
+        self.size = int(exact)
 
 
 class FairQueue(Generic[T]):
-    """What waits, by whom it is for; `take` goes round."""
+    """A first-in, first-out queue per caller, served round-robin."""
 
     def __init__(self) -> None:
+        self.size = 0
+        """The number of entries."""
         self._queues: OrderedDict[str, deque[T]] = OrderedDict()
-        self._count = 0
 
-    def __len__(self) -> int:
-        return self._count
-
-    def add(self, caller: str, entry: T) -> None:
-        """Put it behind all that waits for the same caller."""
+    def put(self, caller: str, entry: T) -> None:
+        """Append an entry to the caller's queue."""
         self._queues.setdefault(caller, deque()).append(entry)
-        self._count += 1
+        self.size += 1
 
-    def take(self) -> T:
-        """The first that waits for the caller whose turn it is; raises `LookupError` when nothing does."""
+    def pop(self) -> T:
+        """Remove and return the oldest entry of the caller whose turn it is; raises `LookupError` when empty."""
         if not self._queues:
-            raise LookupError
+            raise LookupError("The queue is empty.")
         caller, queue = self._queues.popitem(last=False)
         entry = queue.popleft()
-        self._count -= 1
+        self.size -= 1
         if queue:
-            self._queues[caller] = queue  # At the end: the others come first.
+            self._queues[caller] = queue  # Last, so that every other caller comes first.
         return entry
 
 
 class Breaker:
-    """Whether Twilio as a whole has stopped answering; times in seconds.
+    """A circuit breaker over the whole upstream; times in seconds.
 
-    It opens after failures in a row for more than one kind of record, with no answer in between: a single kind that fails
-    is that kind's trouble, and the rest is worth asking for. Once open, one read at a time goes out to probe: of a kind that
-    has failed, no sooner than the pause after the last failure. Any answer closes it.
+    It opens after consecutive failures of more than one kind of record, without a response in between: failures of a single
+    kind say nothing about the others. While it is open, one read at a time is sent as a probe; a read of a kind that has
+    failed is one only after an interval. Any response closes it.
     """
 
     PROBE_INTERVAL_SECONDS = 0.1
@@ -111,23 +112,22 @@ class Breaker:
     def __init__(self) -> None:
         self.is_open = False
         self.failing: set[str] = set()
-        """The kinds of record that have failed since the last answer."""
+        """The kinds of record that have failed since the last response."""
         self._failures = 0
         self._failed_at = 0.0
 
-    def is_worth_a_probe(self, kind: str, now: float) -> bool:
-        """Whether a read of that kind may tell something new."""
+    def can_probe(self, kind: str, now: float) -> bool:
+        """Whether a read of that kind can bring news."""
         return kind not in self.failing or now >= self._failed_at + self.PROBE_INTERVAL_SECONDS
 
-    def answered(self) -> None:
-        """Twilio has answered something."""
-        if self._failures:
-            self.is_open = False
-            self._failures = 0
-            self.failing.clear()
+    def on_response(self) -> None:
+        """Close: Twilio has responded."""
+        self.is_open = False
+        self._failures = 0
+        self.failing.clear()
 
-    def failed(self, kind: str, now: float) -> None:
-        """A read of that kind of record got no answer, or one that says Twilio is down."""
+    def on_failure(self, kind: str, now: float) -> None:
+        """Count a read of that kind that got no response, or one that says Twilio is down, and open if there were enough."""
         self._failures += 1
         self._failed_at = now
         self.failing.add(kind)
@@ -135,148 +135,157 @@ class Breaker:
 
 
 class QueuedRead(Protocol):
-    """What the gate lets through: a read."""
+    """A read that is submitted to the limiter."""
 
     caller: str
-    """For whom it is."""
+    """The caller in whose queue it waits."""
     kind: str
-    """What kind of record it reads."""
+    """The kind of record that it reads."""
 
     @property
     def is_wanted(self) -> bool:
-        """Whether anyone still waits for it."""
+        """Whether it is still to be sent; False once it is cancelled."""
 
-    def go(self) -> None:
-        """Go out now."""
+    def start(self) -> None:
+        """Send the request."""
 
-    def refuse(self, error: GatewayError) -> None:
-        """Do not go out at all."""
+    def reject(self, error: GatewayError) -> None:
+        """Fail without sending the request."""
 
 
 class Limiter:
-    """Lets reads through."""
+    """Starts submitted reads: at once, when there is room, as a probe, or never."""
 
     PROBE_WAIT_SECONDS = 1.0
-    """Seconds for which reads wait to hear from a probe, before they are refused."""
+    """Seconds for which queued reads wait for the result of a probe before they are rejected."""
 
-    def __init__(self, most: int) -> None:
-        """Take the most requests in flight at once."""
-        self.window = Window(most)
+    def __init__(self, maximum: int) -> None:
+        """Allow at most `maximum` requests in flight."""
+        self.limit = ConcurrencyLimit(maximum)
         self.breaker = Breaker()
         self.in_flight = 0
-        self.is_crowded = asyncio.Event()
-        """Set when a read has to wait for room; whoever can make room clears it."""
-        self._turns: FairQueue[QueuedRead] = FairQueue()
+        """Reads that were started and have not ended."""
+        self.needs_room = asyncio.Event()
+        """Set when a read is queued for lack of room; to be cleared by whoever can raise the maximum."""
+        self._queue: FairQueue[QueuedRead] = FairQueue()
         self._probe: QueuedRead | None = None
-        self._hold: asyncio.TimerHandle | None = None
-        """Set while others wait to hear from the probe."""
+        self._probe_timer: asyncio.TimerHandle | None = None
+        """Set while queued reads wait for the result of the probe."""
 
     @property
-    def waiting(self) -> int:
-        """How many reads wait."""
-        return len(self._turns)
+    def queued(self) -> int:
+        """The number of reads that are queued."""
+        return self._queue.size
 
-    def allow(self, most: int) -> None:
-        """From now on there may be at most so many at once."""
-        if most != self.window.most:
-            self.window.limit(most)
-            self._let_through()
+    def set_maximum(self, maximum: int) -> None:
+        """Allow at most `maximum` requests in flight from now on."""
+        if maximum != self.limit.maximum:
+            self.limit.set_maximum(maximum)
+            self._start_queued()
 
-    def enter(self, entrant: QueuedRead, now: float) -> None:
-        """Let it go now, or when there is room, or refuse it."""
+    def submit(self, read: QueuedRead, now: float) -> None:
+        """Start a read, queue it, or reject it."""
         if self.breaker.is_open:
-            if self._probe is None and self.breaker.is_worth_a_probe(entrant.kind, now):
-                self._send_probe(entrant)
-            elif self._hold is not None:
-                self._turns.add(entrant.caller, entrant)
+            if self._probe is None and self.breaker.can_probe(read.kind, now):
+                self._start_probe(read)
+            elif self._probe_timer is not None:
+                self._queue.put(read.caller, read)
             else:
-                entrant.refuse(_away())
-        elif self.in_flight < self.window.size and not self._turns:
+                read.reject(_breaker_open())
+        elif self.in_flight < self.limit.size and not self._queue.size:
             self.in_flight += 1
-            entrant.go()
+            read.start()
         else:
-            self._turns.add(entrant.caller, entrant)
-            self.is_crowded.set()
+            self._queue.put(read.caller, read)
+            self.needs_room.set()
 
-    def leave(
-        self, entrant: QueuedRead, error: GatewayError | None, began: float, now: float, reported: int | None
+    def complete(
+        self, read: QueuedRead, error: GatewayError | None, began: float, now: float, reported: int | None
     ) -> None:
-        """It is back, with an answer or why there is none; others may go."""
+        """Take note of how a started read ended, and start others.
+
+        `began` is when its request was sent, `reported` the account's concurrent requests according to the response.
+        """
         self.in_flight -= 1
-        is_probe = entrant is self._probe
+        is_probe = read is self._probe
         if is_probe:
             self._probe = None
         if isinstance(error, UpstreamUnavailable | UpstreamTimeout):
             was_open = self.breaker.is_open
-            self.breaker.failed(entrant.kind, now)
+            self.breaker.on_failure(read.kind, now)
             if self.breaker.is_open and (is_probe or not was_open):
-                self._go_on_probing(now)
+                self._probe_next(now)
                 return
         else:
-            self.breaker.answered()
+            if self.breaker.failing:
+                self.breaker.on_response()
             if isinstance(error, UpstreamRateLimited):
-                self.window.refused(began, now, self.in_flight, reported)
+                self.limit.on_rate_limited(began, now, self.in_flight, reported)
             else:
-                self.window.answered(self.in_flight, reported, now)
-        self._let_through()
+                self.limit.on_response(self.in_flight, reported, now)
+        self._start_queued()
 
-    def give_up(self, entrant: QueuedRead, now: float) -> None:
-        """It had gone out and nobody wants it any more, so that it tells nothing."""
+    def abandon(self, read: QueuedRead, now: float) -> None:
+        """Forget a started read that was cancelled, which says nothing about Twilio, and start others."""
         self.in_flight -= 1
-        if entrant is self._probe:
+        if read is self._probe:
             self._probe = None
-            self._go_on_probing(now)
+            self._probe_next(now)
         else:
-            self._let_through()
+            self._start_queued()
 
-    def _let_through(self) -> None:
-        """Let go what there is room for."""
+    def _start_queued(self) -> None:
+        """Start queued reads while there is room."""
         if self.breaker.is_open:
             return
-        self._stop_holding()
-        while self._turns and self.in_flight < self.window.size:
-            entrant = self._turns.take()
-            if entrant.is_wanted:
+        if self._probe_timer is not None:
+            self._stop_probe_timer()
+        while self._queue.size and self.in_flight < self.limit.size:
+            read = self._queue.pop()
+            if read.is_wanted:
                 self.in_flight += 1
-                entrant.go()
+                read.start()
 
-    def _send_probe(self, entrant: QueuedRead) -> None:
-        self._stop_holding()
-        self._hold = asyncio.get_running_loop().call_later(self.PROBE_WAIT_SECONDS, self._refuse_waiting)
-        self._probe = entrant
+    def _start_probe(self, read: QueuedRead) -> None:
+        self._stop_probe_timer()
+        self._probe_timer = asyncio.get_running_loop().call_later(self.PROBE_WAIT_SECONDS, self._reject_queued)
+        self._probe = read
         self.in_flight += 1
-        entrant.go()
+        read.start()
 
-    def _go_on_probing(self, now: float) -> None:
-        """A probe has failed, or the breaker has just opened: of what waits, another may tell more; the rest is refused."""
-        self._stop_holding()
+    def _probe_next(self, now: float) -> None:
+        """After a probe has ended without a response, or the breaker has opened: probe with a queued read that can bring news.
+
+        Others that can are queued again, and the rest is rejected.
+        """
+        self._stop_probe_timer()
         probe: QueuedRead | None = None
-        for entrant in self._take_all():
-            if not self.breaker.is_worth_a_probe(entrant.kind, now):
-                entrant.refuse(_away())
+        for read in self._pop_all():
+            if not self.breaker.can_probe(read.kind, now):
+                read.reject(_breaker_open())
             elif probe is None:
-                probe = entrant
+                probe = read
             else:
-                self._turns.add(entrant.caller, entrant)
+                self._queue.put(read.caller, read)
         if probe is not None:
-            self._send_probe(probe)
+            self._start_probe(probe)
 
-    def _refuse_waiting(self) -> None:
-        self._stop_holding()
-        for entrant in self._take_all():
-            entrant.refuse(_away())
+    def _reject_queued(self) -> None:
+        self._stop_probe_timer()
+        for read in self._pop_all():
+            read.reject(_breaker_open())
 
-    def _take_all(self) -> list[QueuedRead]:
-        every = [self._turns.take() for _ in range(len(self._turns))]
-        return [entrant for entrant in every if entrant.is_wanted]
+    def _pop_all(self) -> list[QueuedRead]:
+        every = [self._queue.pop() for _ in range(self._queue.size)]
+        return [read for read in every if read.is_wanted]
 
-    def _stop_holding(self) -> None:
-        if self._hold is not None:
-            self._hold.cancel()
-            self._hold = None
+    def _stop_probe_timer(self) -> None:
+        if self._probe_timer is not None:
+            self._probe_timer.cancel()
+            self._probe_timer = None
 
 
-def _away() -> UpstreamUnavailable:
+def _breaker_open() -> UpstreamUnavailable:
     return UpstreamUnavailable(
         "Twilio has stopped answering. Try again in a moment.", upstream=UpstreamAnswer(retry_after=1.0)
     )

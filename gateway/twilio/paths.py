@@ -1,7 +1,7 @@
-"""Upstream paths: how they are made, taken apart, and shown.
+"""Upstream paths: how they are built, split and logged.
 
-A path is the text behind `/v1/`, such as `Services/IS…/Conversations/CH…/Messages/IM…`; with a list's parameters behind
-`?` it is a page key. Both are ready for the wire, and both are keys: of the loaders, of the log, of node ids.
+A path is the text after `/v1/`, such as `Services/IS…/Conversations/CH…/Messages/IM…`; with the parameters of a list after `?`
+it is a page key. Both are percent-encoded, and both are keys: of caches, loaders, logs and node ids.
 """
 
 import re
@@ -12,7 +12,7 @@ from gateway.errors import BadUserInput
 __all__ = ["checked_sid", "child", "collection_of", "is_sid", "name_segment", "parent_of", "redacted", "sids_of"]
 
 _NAMED = {"Conversations": "CH", "Participants": "MB"}
-"""The collections whose members may be named otherwise than by their sid, and what their sids begin with."""
+"""Collections whose members may also be addressed by name, and the prefixes of their sids."""
 _SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
 _NAME_LENGTH = 512
 
@@ -23,17 +23,17 @@ def is_sid(text: str, prefix: str | None = None) -> bool:
 
 
 def checked_sid(value: str, prefix: str) -> str:
-    """`value` as a path segment, once it is known to be a sid of that kind; raises `BadUserInput`."""
+    """Return `value` as a path segment; raises `BadUserInput` if it is not a sid with that prefix."""
     if not is_sid(value, prefix):
         raise BadUserInput(f"Expected a sid of the form {prefix} followed by 32 hexadecimal digits.")
     return value
 
 
 def name_segment(value: str, what: str, prefix: str) -> str:
-    """A conversation's unique name or a participant's identity as a path segment; raises `BadUserInput`.
+    """Return a conversation's unique name or a participant's identity as a path segment, percent-encoded (RFC 3986, 2.1).
 
-    The name is percent-encoded whole, `/` too. One that has the form of the resource's own sid is refused, since
-    Twilio would take it for the sid.
+    Raises `BadUserInput` for a name that Twilio cannot have, and for one in the form of the resource's own sids, which Twilio
+    would take for a sid. `what` is the name's name in the error message.
     """
     if not 1 <= len(value) <= _NAME_LENGTH:
         raise BadUserInput(f"The {what} must have 1 to {_NAME_LENGTH} characters.")
@@ -45,33 +45,36 @@ def name_segment(value: str, what: str, prefix: str) -> str:
 
 
 def child(path: str, collection: str, segment: str = "") -> str:
-    """The path of a collection below `path` ("" for the root), or of its member `segment`."""
+    """Return the path of a collection below `path` ("" for the root), or of its member `segment`."""
     list_path = f"{path}/{collection}" if path else collection
     return f"{list_path}/{segment}" if segment else list_path
 
 
 def parent_of(path: str) -> str:
-    """The path of the record that owns the record at `path`; "" for a service."""
+    """Return the path of the record that owns the record at `path`; "" for a service."""
     return path.rsplit("/", 2)[0] if path.count("/") > 1 else ""
 
 
 def sids_of(path: str) -> list[str]:
-    """The sids (or names) in a record's path, outermost first."""
+    """Return the sids and names in a path, outermost first."""
     return path.split("/")[1::2]
 
 
 def collection_of(target: str) -> str:
-    """The collection that a path or page key leads into, such as `Receipts`."""
-    segments = target.partition("?")[0].split("/")
-    return segments[-1] if len(segments) % 2 else segments[-2]  # A list's path ends in it, a record's in a sid.
+    """Return the last collection in a path or page key, such as `Receipts`."""
+    path = target.partition("?")[0]
+    parent, _, last = path.rpartition("/")
+    return (
+        parent.rpartition("/")[2] if path.count("/") % 2 else last
+    )  # A list's path ends with it, a record's with a sid.
 
 
 def redacted(target: str) -> str:
-    """A path or page key as logs, errors and traces show it: sids as they are, a name as `{name}`, of values a page's size."""
+    """Return a path or page key for logs, errors and traces: without names and parameters, with sids and the page size."""
     path, _, query = target.partition("?")
     segments = path.split("/")
     for place in range(1, len(segments), 2):
-        if segments[place].startswith("*"):  # A list's member, in a path that is foreseen.
+        if segments[place].startswith("*"):  # Stands for a member of a list in an estimate.
             segments[place] = "{sid}"
         elif not is_sid(segments[place], _NAMED.get(segments[place - 1])):
             segments[place] = "{name}"

@@ -1,4 +1,4 @@
-"""What a Twilio resource is to the gateway: where it lives, how its rows are read, and what a row must agree with."""
+"""Twilio's resources: their paths, and how their rows are decoded and checked."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from gateway.twilio.paths import child
 __all__ = ["Int32", "Meta", "PageBody", "Resource", "Row", "row_type"]
 
 Row = Any
-"""One record of an answer: an instance of its resource's `row`, a struct of the properties that the graph shows."""
+"""One record of a response: an instance of its resource's `row`, a struct of the properties that the graph shows."""
 
 Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-"""A whole number that GraphQL's Int can carry; Twilio sends some as text."""
+"""An integer within the range of GraphQL's Int; Twilio sends some as text."""
 
 
 def row_type(name: str, properties: dict[str, Any]) -> type[msgspec.Struct]:
-    """A struct that reads `properties` (upstream name to type) from JSON.
+    """Return a struct type that decodes `properties` (Twilio's name to type) from JSON.
 
-    Unknown properties are passed over; a missing one is None, or makes the row unreadable where None is not of its type.
+    Unknown properties are ignored. A missing one is None, and an error where its type does not allow None.
     """
     required = [(prop, kind) for prop, kind in properties.items() if not _takes_none(kind)]
     optional = [(prop, kind, None) for prop, kind in properties.items() if _takes_none(kind)]
@@ -33,7 +33,7 @@ def row_type(name: str, properties: dict[str, Any]) -> type[msgspec.Struct]:
 
 
 class Meta(msgspec.Struct):
-    """A page's `meta` (https://www.twilio.com/docs/usage/twilios-response#pagination), as far as it is used."""
+    """The used part of a page's `meta` (https://www.twilio.com/docs/usage/twilios-response#pagination)."""
 
     next_page_url: str | None = None
     url: str | None = None
@@ -41,70 +41,70 @@ class Meta(msgspec.Struct):
 
 
 class PageBody(msgspec.Struct):
-    """A page as it is on the wire; each resource has its own subtype, whose rows stand under its own key."""
+    """A page as it is sent; each resource has a subtype with its rows under its own key."""
 
     meta: Meta
 
 
 @dataclass(frozen=True, eq=False)
 class Resource:
-    """One kind of record. There is one value of this per node type of the graph, stated with the type."""
+    """One kind of record. Every node type of the graph declares one."""
 
     type_name: str
-    """Its name in the graph and the documentation, such as `Receipt`."""
+    """The name in the graph and in Twilio's documentation, such as `Receipt`."""
     collection: str
     """The path segment of its list, such as `Receipts`."""
     prefix: str
-    """The two letters its sids begin with."""
+    """The two letters that its sids begin with."""
     rows_key: str
     """The key of its rows in a page, such as `delivery_receipts`."""
     page_max: int
-    """The most rows that Twilio gives in one page."""
+    """The largest page size that Twilio allows."""
     sid_property: str
-    """How the rows below it name it, such as `message_sid`."""
+    """The property of rows below it that holds its sid, such as `message_sid`."""
     name_property: str | None
-    """The property that Twilio accepts in place of the sid at the end of a path, if any."""
+    """The property that Twilio accepts instead of the sid at the end of a path, if any."""
     parent: Resource | None
     """The resource that owns it."""
     properties: dict[str, Any]
-    """The properties read from a row, with their types."""
+    """The properties that are decoded from a row, with their types."""
     node: type[Any] = field(repr=False)
-    """Its type in the graph, made as `node(path=…, row=…, listed=…)`."""
+    """Its type in the graph, created as `node(path=…, row=…, listed=…)`."""
 
     @cached_property
     def ancestors(self) -> tuple[Resource, ...]:
-        """The resources above it, outermost first."""
+        """The resources that own it, outermost first."""
         return (*self.parent.ancestors, self.parent) if self.parent is not None else ()
 
     @cached_property
     def sids(self) -> re.Pattern[str]:
-        """Any number of its sids, one behind the other: a page's are checked in one go."""
+        """Matches any number of its sids in a row, so that those of a page are checked at once."""
         return re.compile(rf"(?:{self.prefix}[0-9a-fA-F]{{32}})*")
 
     @cached_property
     def named_owners(self) -> Callable[[Row], Any]:
-        """Reads off a row the sids of those above it; for the one kind that has none above it, nothing of use."""
+        """Returns the owners' sids of a row, as one string or a tuple; for a resource without owners, its own sid."""
         return attrgetter(*(owner.sid_property for owner in self.ancestors)) if self.ancestors else attrgetter("sid")
 
     @cached_property
     def row(self) -> type[msgspec.Struct]:
-        """The struct of one row. Its own sid is required; the sids of those above it are read to be compared."""
+        """The struct type of one row. It requires a sid, and includes the owners' sids so that they can be checked."""
         above = {owner.sid_property: str | None for owner in self.ancestors}
         return row_type(self.type_name + "Row", {**above, **self.properties, "sid": str})
 
     @cached_property
     def item_decoder(self) -> msgspec.json.Decoder[Row]:
-        """Reads one record's body. Not strict, so that a number sent as text is a number."""
+        """Decodes the body of one record; not strict, so that a number sent as text is a number."""
         return msgspec.json.Decoder(self.row, strict=False)
 
     @cached_property
     def page_decoder(self) -> msgspec.json.Decoder[Any]:
-        """Reads one page's body: `meta` and `rows`."""
+        """Decodes the body of one page: `meta` and `rows`."""
         rows = ("rows", list[self.row], msgspec.field(name=self.rows_key))  # type: ignore[name-defined]
         return msgspec.json.Decoder(msgspec.defstruct(self.type_name + "Page", [rows], bases=(PageBody,)), strict=False)
 
     def list_path(self, parent_path: str) -> str:
-        """The path of its list below the record at `parent_path`."""
+        """Return the path of its list below the record at `parent_path`."""
         return child(parent_path, self.collection)
 
 

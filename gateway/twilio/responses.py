@@ -1,7 +1,7 @@
-"""From an answer's bytes to rows, or to the right error: pure functions, no I/O.
+"""From a response to rows, or to the right error: pure functions, no I/O.
 
-An answer is believed only when it says what was asked for: its rows carry the sids of the path, a page's `meta` names
-the list. On a connection that has gone off by one, every later answer is a good answer to another question.
+A response is valid only if it matches its request: its rows carry the sids of the path, a page's `meta` names the list. On a
+connection that once carried a response too many, every later one is a sound response to another request.
 """
 
 import re
@@ -27,10 +27,10 @@ from gateway.errors import (
 from gateway.twilio.paths import is_sid, redacted, sids_of
 from gateway.twilio.resources import Resource, Row
 
-__all__ = ["KEPT_HEADERS", "Answer", "Page", "failure", "read_item", "read_page", "retry_after"]
+__all__ = ["KEPT_HEADERS", "Page", "Response", "failure", "read_item", "read_page", "retry_after"]
 
 KEPT_HEADERS = frozenset({"content-encoding", "retry-after", "twilio-request-id", "twilio-concurrent-requests"})
-"""The headers that are of use here."""
+"""Names of the headers that are used, in lower case."""
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _REQUEST_ID = re.compile(r"RQ[0-9a-f]{32}")
@@ -38,19 +38,21 @@ _MISSING = re.compile(r"requested resource /(\S+) was not found")
 _WIRE_TEXT = re.compile(r"[\x21-\x22\x24-\x7e]{1,8192}")
 
 
-def _keep() -> None:
-    """Nothing to drop."""
+def _no_connection() -> None:
+    """There is none to close."""
 
 
 @dataclass(slots=True)
-class Answer:
-    """One HTTP answer: its status, its headers (names in lower case, at least `KEPT_HEADERS`), its body, decompressed."""
+class Response:
+    """One HTTP response from Twilio."""
 
     status: int
     headers: Mapping[str, str]
+    """Headers by name in lower case, at least those in `KEPT_HEADERS`."""
     body: bytes = field(repr=False)
-    drop: Callable[[], None] = field(default=_keep, repr=False)
-    """Closes the connection that it came over, which may have gone off by one."""
+    """The body, decompressed."""
+    close_connection: Callable[[], None] = field(default=_no_connection, repr=False)
+    """Closes the connection that it came over, which must not be used again if the response is invalid."""
 
 
 @dataclass
@@ -58,76 +60,82 @@ class Page:
     """One page of a list."""
 
     target: str
-    """Its page key."""
+    """The page's key."""
     rows: list[Row] = field(repr=False)
     next: str | None
-    """The next page's key, or None on the last page."""
+    """The key of the next page, or None on the last page."""
 
     @cached_property
     def by_sid(self) -> dict[str, Row]:
-        """The page's rows by their sids."""
+        """The rows by sid."""
         return {row.sid: row for row in self.rows}
 
 
-def read_item(resource: Resource, target: str, answer: Answer) -> Row:
-    """The record at `target`; raises the error that the answer is, `UpstreamInvalidResponse` for another record."""
-    if answer.status != 200:
-        raise failure(target, answer)
+def read_item(resource: Resource, target: str, response: Response) -> Row:
+    """Return the record at the path `target`.
+
+    Raises the `GatewayError` that the response stands for, and `UpstreamInvalidResponse` if it holds another record.
+    """
+    if response.status != 200:
+        raise failure(target, response)
     try:
-        row = resource.item_decoder.decode(answer.body)
+        row = resource.item_decoder.decode(response.body)
     except _UNREADABLE as error:
-        raise _unreadable(target, answer, error) from None
+        raise _unreadable(target, response, error) from None
     *owners, last = sids_of(target)
     if is_sid(last, resource.prefix):
         is_it = _same(row.sid, last)
     else:
         is_it = getattr(row, resource.name_property or "", None) == unquote(last)
     if not resource.sids.fullmatch(row.sid):
-        raise _invalid(target, answer, "answered with an unreadable body (at $.sid)")
+        raise _invalid(target, response, "answered with an unreadable body (at $.sid)")
     if not is_it or not _belongs(resource, owners, row):
-        raise _invalid(target, answer, "answered with another record")
+        raise _invalid(target, response, "answered with another record")
     return row
 
 
-def read_page(resource: Resource, target: str, answer: Answer) -> Page:
-    """The page at `target`; raises the error that the answer is, `UpstreamInvalidResponse` for rows of another list."""
-    if answer.status != 200:
-        raise failure(target, answer)
+def read_page(resource: Resource, target: str, response: Response) -> Page:
+    """Return the page with the key `target` (https://www.twilio.com/docs/usage/twilios-response#pagination).
+
+    Raises the `GatewayError` that the response stands for, and `UpstreamInvalidResponse` if it holds rows of another list.
+    """
+    if response.status != 200:
+        raise failure(target, response)
     try:
-        body = resource.page_decoder.decode(answer.body)
+        body = resource.page_decoder.decode(response.body)
     except _UNREADABLE as error:
-        raise _unreadable(target, answer, error) from None
+        raise _unreadable(target, response, error) from None
     path = target.partition("?")[0]
     owners, meta = sids_of(path), body.meta
     if meta.key is not None and meta.key != resource.rows_key:
-        raise _invalid(target, answer, "answered with another list")
+        raise _invalid(target, response, "answered with another list")
     if meta.url is not None and not _names(meta.url, path):
-        raise _invalid(target, answer, "answered with another list")
+        raise _invalid(target, response, "answered with another list")
     if not resource.sids.fullmatch("".join([row.sid for row in body.rows])):
-        raise _invalid(target, answer, f"answered with an unreadable body (at $.{resource.rows_key}[...].sid)")
+        raise _invalid(target, response, f"answered with an unreadable body (at $.{resource.rows_key}[...].sid)")
     named, expected = resource.named_owners, owners[0] if len(owners) == 1 else tuple(owners)
     for row in body.rows:
         if owners and named(row) != expected and not _belongs(resource, owners, row):
-            raise _invalid(target, answer, "answered with rows of another list")
+            raise _invalid(target, response, "answered with rows of another list")
     following = None
     if meta.next_page_url is not None:
-        # Its path and query are followed as they are, and never its host: credentials go to the configured origin only.
+        # Its query is followed as it is, and its host never: credentials are sent to the configured origin only.
         following = f"{path}?{meta.next_page_url.partition('?')[2]}"
         if not _names(meta.next_page_url, path) or not _WIRE_TEXT.fullmatch(following):
-            raise _invalid(target, answer, "gave a next page that is not of this list")
+            raise _invalid(target, response, "gave a next page that is not of this list")
         if following == target:
-            raise _invalid(target, answer, "gave a page as its own next page")
+            raise _invalid(target, response, "gave a page as its own next page")
     return Page(target, body.rows, following)
 
 
-def failure(target: str, answer: Answer) -> UpstreamError | NotFound:
-    """The error that an answer other than 200 is."""
-    status, facts = answer.status, _facts(answer)
+def failure(target: str, response: Response) -> UpstreamError | NotFound:
+    """Return the error that a response with a status other than 200 stands for."""
+    status, facts = response.status, _facts(response)
     where = redacted(target)
     if status == 404 and facts.code is not None:
-        named = _MISSING.search(_error_of(answer).message or "")
+        named = _MISSING.search(_error_of(response).message or "")
         if named is not None and not _same(named.group(1), target.partition("?")[0]):
-            return _invalid(target, answer, "answered for something else")
+            return _invalid(target, response, "answered for something else")
         return NotFound(f"Twilio has nothing at {where}.", upstream=facts)
     if status == 429:
         return UpstreamRateLimited("Twilio is limiting this account's requests (429). Try again later.", upstream=facts)
@@ -141,12 +149,12 @@ def failure(target: str, answer: Answer) -> UpstreamError | NotFound:
         return UpstreamRejected("Twilio does not let the gateway's credentials read this (403).", upstream=facts)
     if 400 <= status < 500 and status != 404:
         return UpstreamRejected(f"Twilio refused the request for {where} ({status}).", upstream=facts)
-    # A 404 without Twilio's error body comes from something that is not Twilio: it must not pass for "no such record".
+    # A 404 without Twilio's error body comes from something else, and must not be taken for a record that does not exist.
     return UpstreamInvalidResponse(f"The upstream answered {status} as Twilio does not.", upstream=facts)
 
 
 def retry_after(value: str | None, now: datetime | None = None) -> float | None:
-    """Seconds that a `Retry-After` header asks to wait: a number or an HTTP date (RFC 9110, 10.2.3); None if neither."""
+    """Return the seconds of a `Retry-After` header, a number or an HTTP date (RFC 9110, 10.2.3); None if it is neither."""
     if not value:
         return None
     if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value.strip()):
@@ -169,36 +177,36 @@ class _ErrorBody(msgspec.Struct):
 _error_decoder = msgspec.json.Decoder(_ErrorBody, strict=False)
 
 
-def _error_of(answer: Answer) -> _ErrorBody:
+def _error_of(response: Response) -> _ErrorBody:
     try:
-        return _error_decoder.decode(answer.body) if answer.status >= 400 else _ErrorBody()
+        return _error_decoder.decode(response.body) if response.status >= 400 else _ErrorBody()
     except _UNREADABLE:
         return _ErrorBody()
 
 
-def _facts(answer: Answer) -> UpstreamAnswer:
-    code = _error_of(answer).code
-    request_id = answer.headers.get("twilio-request-id", "")
+def _facts(response: Response) -> UpstreamAnswer:
+    code = _error_of(response).code
+    request_id = response.headers.get("twilio-request-id", "")
     return UpstreamAnswer(
-        status=answer.status,
+        status=response.status,
         code=code if code is not None and 0 < code < 2**31 else None,
         request_id=request_id if _REQUEST_ID.fullmatch(request_id) else None,
-        retry_after=retry_after(answer.headers.get("retry-after")),
+        retry_after=retry_after(response.headers.get("retry-after")),
     )
 
 
-def _invalid(target: str, answer: Answer, what: str) -> UpstreamInvalidResponse:
-    return UpstreamInvalidResponse(f"Twilio {what} when asked for {redacted(target)}.", upstream=_facts(answer))
+def _invalid(target: str, response: Response, what: str) -> UpstreamInvalidResponse:
+    return UpstreamInvalidResponse(f"Twilio {what} when asked for {redacted(target)}.", upstream=_facts(response))
 
 
-def _unreadable(target: str, answer: Answer, error: Exception) -> UpstreamInvalidResponse:
-    # A validation error names where the trouble is (`$.messages[3].index`) and types, never a value.
+def _unreadable(target: str, response: Response, error: Exception) -> UpstreamInvalidResponse:
+    # A validation error names a place (`$.messages[3].index`) and types, never a value.
     at = re.search(r"\$[\w.\[\]]*$", str(error).rstrip("`")) if isinstance(error, msgspec.ValidationError) else None
-    return _invalid(target, answer, f"answered with an unreadable body{f' (at {at.group()})' if at else ''}")
+    return _invalid(target, response, f"answered with an unreadable body{f' (at {at.group()})' if at else ''}")
 
 
 def _belongs(resource: Resource, owners: list[str], row: Row) -> bool:
-    """Whether the row names the owners in its path as its own; a property that upstream left null contradicts nothing."""
+    """Whether the row has the owners that are in its path; one that Twilio left null is no contradiction."""
     for owner, sid in zip(resource.ancestors, owners, strict=True):
         named = getattr(row, owner.sid_property)
         if named is not None and named != sid and not _same(named, sid):
@@ -207,11 +215,11 @@ def _belongs(resource: Resource, owners: list[str], row: Row) -> bool:
 
 
 def _same(given: str | None, asked: str) -> bool:
-    """Whether two sids, or paths of sids, are the same; Twilio may write their digits in either case."""
+    """Whether two sids, or paths of sids, are equal in any case of their digits."""
     return given is not None and (given == asked or given.casefold() == asked.casefold())
 
 
 def _names(url: str, path: str) -> bool:
-    """Whether that is the path behind `/v1/` in an upstream address."""
+    """Whether `path` is what follows `/v1/` in an upstream URL."""
     given = url.partition("?")[0].partition("/v1/")[2]
     return given == path or _same(given, path)

@@ -1,7 +1,7 @@
-"""Whether a failed read is tried again, and after how long: a decision without I/O.
+"""Whether a failed read is retried, and after which delay: decisions without I/O.
 
-Twilio asks for exponential back-off on 429, whose requests were never processed
-(https://www.twilio.com/docs/api/errors/20429). Full jitter spreads the attempts of many callers.
+Twilio asks for exponential backoff on 429, whose requests were not processed (https://www.twilio.com/docs/api/errors/20429).
+Full jitter spreads the retries of many callers.
 """
 
 from dataclasses import dataclass
@@ -15,21 +15,22 @@ _RETRIED_STATUSES = {429, 502, 503, 504}
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often, and how far apart, a GET is tried again; times in seconds."""
+    """How often a GET is retried, and at which intervals; times in seconds."""
 
     attempts: int = 3
-    """Attempts in all, the first included."""
+    """Maximum number of attempts, including the first."""
     first_delay: float = 0.1
-    """The longest wait before the second attempt; it doubles with each further one."""
+    """Maximum delay before the second attempt; doubled for each further one."""
     longest_delay: float = 5.0
+    """Upper limit of that."""
     longest_asked: float = 30.0
-    """The longest `Retry-After` that is waited for, however much time there is: others may be waiting with us."""
+    """Longest `Retry-After` (RFC 9110, 10.2.3) to wait for, however late the deadline is."""
 
     def delay(self, attempt: int, error: GatewayError, remaining: float, chance: float) -> float | None:
-        """Seconds to wait before the next attempt, or None to give up.
+        """Return the seconds to wait before the next attempt, or None not to retry.
 
-        `attempt` counts from 1; `remaining` is the time left to the operation; `chance` is a random number in [0, 1).
-        A `Retry-After` that does not fit into the remaining time ends the attempts: waiting would only lose the answer.
+        `attempt` counts from 1; `remaining` is the time to the deadline; `chance` is a random number in [0, 1). There is no
+        retry if the delay exceeds the remaining time: the error would only arrive later.
         """
         if attempt >= self.attempts or not self._is_transient(error):
             return None
@@ -45,15 +46,12 @@ class RetryPolicy:
     def _is_transient(error: GatewayError) -> bool:
         if not isinstance(error, UpstreamRateLimited | UpstreamUnavailable):
             return False
-        # An answer without a status is a connection that could not be made or kept.
+        # Without a status there was no connection, or it broke.
         return error.upstream is None or error.upstream.status is None or error.upstream.status in _RETRIED_STATUSES
 
 
 class RetryBudget:
-    """How many attempts may be repeated in all: a tenth of the first attempts, and a few at once.
-
-    When much fails, trying everything again only adds to what is wrong.
-    """
+    """Limits retries to a tenth of the reads, with a few in reserve, so that retries do not multiply an overload."""
 
     SHARE = 0.1
     _AT_FIRST, _MOST = 5.0, 20.0
@@ -62,12 +60,12 @@ class RetryBudget:
         self._left = self._AT_FIRST
 
     def earn(self) -> None:
-        """A read was attempted for the first time."""
+        """Add the share of a read that is sent for the first time."""
         if self._left < self._MOST:
             self._left += self.SHARE
 
     def spend(self) -> bool:
-        """Whether one more attempt is within the budget; if so, it is spent."""
+        """Spend one retry and return True, or return False if none is left."""
         if self._left < 1:
             return False
         self._left -= 1

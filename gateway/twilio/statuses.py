@@ -8,7 +8,7 @@ __all__ = ["is_terminal"]
 
 
 def is_terminal(row: Any) -> bool:
-    """Whether a receipt can no longer change. Over other channels than SMS and MMS, delivered may still become read."""
+    """Whether the receipt's status is final. On channels other than SMS and MMS, `delivered` may still become `read`."""
     if row.status == "delivered":
         return (row.channel_message_sid or "")[:2] in {"SM", "MM"}
     return row.status in {"read", "failed", "undelivered"}

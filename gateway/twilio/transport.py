@@ -1,8 +1,7 @@
-"""The interface that carries a GET request to Twilio and returns its answer, and what both transports share.
+"""The transport interface: send one GET to Twilio, return its response. And what both transports share.
 
-Two transports implement it: `gateway.twilio.httptools_transport`, written for this one use, and
-`gateway.twilio.aiohttp_transport`, which also supports proxies. Neither follows redirects, retries, or sends credentials to
-another origin.
+`gateway.twilio.httptools_transport` implements it for this one use, and `gateway.twilio.aiohttp_transport` also supports
+proxies. Neither follows redirects, retries, or sends credentials to another origin.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Protocol, Self
 from urllib.parse import urlsplit
 
 from gateway.errors import UpstreamAnswer, UpstreamInvalidResponse, UpstreamTimeout, UpstreamUnavailable
-from gateway.twilio.responses import Answer
+from gateway.twilio.responses import Response
 from gateway.version import __version__
 
 __all__ = [
@@ -27,18 +26,18 @@ __all__ = [
     "Origin",
     "Timeouts",
     "Transport",
+    "decompressed",
+    "invalid",
     "request_headers",
     "timed_out",
-    "unpacked",
-    "unproven",
+    "tls_failed",
     "unreachable",
-    "unusable",
 ]
 
 BODY_MAX = 16 * 2**20
-"""Bytes of an answer's body, packed or unpacked."""
+"""Maximum size of a response's body in bytes, compressed or not."""
 HEAD_MAX = 32 * 2**10
-"""Bytes of an answer's header."""
+"""Maximum size of a response's header section in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,46 +55,46 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Bounds in seconds on one attempt; an operation's own deadline bounds them all."""
+    """Timeouts of one attempt in seconds; a deadline covers all attempts."""
 
     connect: float = 3.0
-    """To get a connection, TLS included."""
+    """To connect, including the TLS handshake."""
     read: float = 5.0
-    """From the request to the last byte of the answer; waiting for one of the slots comes before it."""
+    """From sending the request to the last byte of the response; time in the queue is not included."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where Twilio is, and how it is spoken to."""
+    """The server to connect to, and how."""
 
     url: str
     """Scheme, host and port; no `/v1`."""
     credentials: Credentials
     timeouts: Timeouts = Timeouts()
     tls: ssl.SSLContext | None = None
-    """Whom to trust; None for the system's own authorities."""
+    """The TLS context; None to trust the system's certificate authorities."""
 
     @property
     def host(self) -> str:
-        """The host's name or address."""
+        """The host name or address."""
         return urlsplit(self.url).hostname or ""
 
     @property
     def port(self) -> int:
-        """The port, given or the scheme's own."""
+        """The port; by default that of the scheme."""
         return urlsplit(self.url).port or (443 if self.is_secure else 80)
 
     @property
     def is_secure(self) -> bool:
-        """Whether it speaks TLS."""
+        """Whether the scheme is https."""
         return urlsplit(self.url).scheme == "https"
 
 
 class Transport(Protocol):
-    """Carries requests to one origin. Use it as an async context manager: on leaving, its connections are closed."""
+    """Sends requests to one origin. Use it as an async context manager; on exit it closes its connections."""
 
     def __init__(self, origin: Origin) -> None:
-        """Take where to."""
+        """Create a transport to `origin`."""
 
     async def __aenter__(self) -> Self: ...
 
@@ -103,16 +102,16 @@ class Transport(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def send(self, target: str) -> asyncio.Future[Answer]:
-        """Send a GET of `target` (the text behind `/v1/`) at once.
+    def send(self, target: str) -> asyncio.Future[Response]:
+        """Send a GET of `target` (the text after `/v1/`) at once, and return a future of the response.
 
-        The answer comes, or `UpstreamTimeout`, `UpstreamUnavailable` or `UpstreamInvalidResponse`. When the future is
-        cancelled, the request's connection is closed.
+        The future fails with `UpstreamTimeout`, `UpstreamUnavailable` or `UpstreamInvalidResponse`. Cancelling it closes the
+        connection.
         """
 
 
 def request_headers(origin: Origin) -> dict[str, str]:
-    """The headers of every request."""
+    """Return the headers of every request but `Host`."""
     pair = f"{origin.credentials.username}:{origin.credentials.secret}"
     return {
         "Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}",
@@ -122,45 +121,48 @@ def request_headers(origin: Origin) -> dict[str, str]:
     }
 
 
-def unpacked(status: int, body: bytes, encoding: str) -> bytes:
-    """A body without its `Content-Encoding`; never holds more than the bound, whatever the sender claims or packs."""
+def decompressed(status: int, body: bytes, encoding: str) -> bytes:
+    """Return the body without its `Content-Encoding` (RFC 9110, 8.4); never decompresses more than `BODY_MAX` bytes.
+
+    Raises `UpstreamInvalidResponse` for a body that is too large, or not encoded as its header says.
+    """
     if len(body) > BODY_MAX:
-        raise unusable(f"is larger than {BODY_MAX} bytes", status)
+        raise invalid(f"is larger than {BODY_MAX} bytes", status)
     encoding = encoding.strip().lower()
     if encoding in {"", "identity"}:
         return body
     if encoding not in {"gzip", "x-gzip"}:
-        raise unusable("is encoded in a way that was not asked for", status)
-    inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        raise invalid("has an encoding that the request does not accept", status)
+    decompressor = zlib.decompressobj(16 + zlib.MAX_WBITS)
     try:
-        plain = inflate.decompress(body, BODY_MAX + 1)
+        plain = decompressor.decompress(body, BODY_MAX + 1)
     except zlib.error:
-        raise unusable("is not the gzip it claims to be", status) from None
+        raise invalid("is not valid gzip", status) from None
     if len(plain) > BODY_MAX:
-        raise unusable(f"is larger than {BODY_MAX} bytes", status)
-    if inflate.unused_data:
-        raise unusable("goes on behind its gzip stream", status)
-    if not inflate.eof:
-        raise unusable("ends within its gzip stream", status)
+        raise invalid(f"is larger than {BODY_MAX} bytes", status)
+    if decompressor.unused_data:
+        raise invalid("has data after its gzip stream", status)
+    if not decompressor.eof:
+        raise invalid("has an incomplete gzip stream", status)
     return plain
 
 
 def timed_out() -> UpstreamTimeout:
-    """Nothing came in time."""
+    """Return the error for a response that did not arrive in time."""
     return UpstreamTimeout("Twilio did not answer in time.")
 
 
 def unreachable() -> UpstreamUnavailable:
-    """There is no connection, or it broke."""
+    """Return the error for a connection that failed or broke."""
     return UpstreamUnavailable("No connection to Twilio could be made or kept.")
 
 
-def unproven() -> UpstreamInvalidResponse:
-    """Its certificate does not hold, or it does not speak TLS."""
+def tls_failed() -> UpstreamInvalidResponse:
+    """Return the error for a TLS handshake that failed."""
     return UpstreamInvalidResponse("The upstream could not prove that it is Twilio (TLS).")
 
 
-def unusable(what: str, status: int | None = None) -> UpstreamInvalidResponse:
-    """An answer came that cannot be used; `what` says why."""
+def invalid(what: str, status: int | None = None) -> UpstreamInvalidResponse:
+    """Return the error for a response that cannot be used; `what` completes "Twilio's response …"."""
     upstream = UpstreamAnswer(status=status) if status is not None else None
-    return UpstreamInvalidResponse(f"Twilio's answer {what}.", upstream=upstream)
+    return UpstreamInvalidResponse(f"Twilio's response {what}.", upstream=upstream)

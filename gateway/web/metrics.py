@@ -99,8 +99,8 @@ class Metrics:
         yield _by("gateway_redis_questions", "Requests to Redis, by result.", account.remote_counts)
         for name, help_, value in (
             ("gateway_upstream_in_flight", "Upstream calls in flight.", limiter.in_flight),
-            ("gateway_upstream_waiting", "Reads waiting for a slot.", limiter.waiting),
-            ("gateway_upstream_window", "Current limit of upstream calls in flight.", limiter.window.size),
+            ("gateway_upstream_waiting", "Reads waiting for a slot.", limiter.queued),
+            ("gateway_upstream_window", "Current limit of upstream calls in flight.", limiter.limit.size),
             ("gateway_upstream_breaker_open", "Whether the circuit breaker is open (1).", int(limiter.breaker.is_open)),
             ("gateway_cache_bytes", "Bytes in the in-memory cache.", account.cached_bytes),
             ("gateway_operations_under_way", "Operations in progress.", account.in_progress),

@@ -19,8 +19,9 @@ from gateway.sandbox import Switches
 from gateway.sandbox.api import Api
 from gateway.sandbox.world import World
 from gateway.source.loaders import Loaders
-from gateway.source.source import ReadOptions, Source
-from gateway.twilio.responses import Answer
+from gateway.source.options import ReadOptions
+from gateway.source.source import Source
+from gateway.twilio.responses import Response
 
 from ..conftest import Answers, Steps, client_over
 from .test_engine import MARKS, MESSAGE, SCHEMA, THREAD, Rounds, message, thread
@@ -29,11 +30,11 @@ from .test_engine import MARKS, MESSAGE, SCHEMA, THREAD, Rounds, message, thread
 class Altered(Rounds):
     """Rounds whose answers are altered first."""
 
-    def __init__(self, alter: Callable[[str, Answer], Answer]) -> None:
+    def __init__(self, alter: Callable[[str, Response], Response]) -> None:
         super().__init__()
         self._alter = alter
 
-    async def answer(self, target: str) -> Answer:
+    async def answer(self, target: str) -> Response:
         return self._alter(target, await super().answer(target))
 
 
@@ -126,8 +127,8 @@ async def test_a_record_that_proves_not_to_be_there_is_an_error_in_its_part() ->
 async def test_a_failure_is_told_with_the_part_that_it_is_in() -> None:
     second = f"{THREAD}/Messages/"
 
-    def alter(target: str, answer: Answer) -> Answer:
-        return Answer(503, {}, b"") if target.startswith(second) and MARKS["message_sid"] in target else answer
+    def alter(target: str, answer: Response) -> Response:
+        return Response(503, {}, b"") if target.startswith(second) and MARKS["message_sid"] in target else answer
 
     receipts = "... @defer { receipts { edges { node { sid } } } }"
     query = thread("messages(first: 3) { edges { node { sid %s } } }" % receipts)
@@ -148,10 +149,10 @@ class Many(Answers):
     def __init__(self) -> None:
         self.api = Api(World(1, "medium", None))
 
-    async def answer(self, target: str) -> Answer:
+    async def answer(self, target: str) -> Response:
         path, _, query = target.partition("?")
         answer = self.api.answer("GET", f"/v1/{path}", query, "http://twilio.test", Switches(), b"")
-        return Answer(answer.status, {}, answer.body)
+        return Response(answer.status, {}, answer.body)
 
 
 async def test_many_failures_take_no_more_work_each_than_a_few() -> None:

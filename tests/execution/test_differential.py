@@ -36,8 +36,9 @@ from gateway.sandbox import Switches
 from gateway.sandbox.api import Api
 from gateway.sandbox.world import World
 from gateway.source.loaders import Loaders
-from gateway.source.source import ReadOptions, Source
-from gateway.twilio.responses import Answer
+from gateway.source.options import ReadOptions
+from gateway.source.source import Source
+from gateway.twilio.responses import Response
 
 from ..conftest import Answers, client_over
 
@@ -64,7 +65,7 @@ class Upstream(Answers):
     together: int = 0
     """How many calls left before the first answer was back."""
 
-    async def answer(self, target: str) -> Answer:
+    async def answer(self, target: str) -> Response:
         self.calls.append(target)
         await asyncio.sleep(0)
         self.together = self.together or len(self.calls)
@@ -73,16 +74,16 @@ class Upstream(Answers):
             return FAULTS[chance[1] % len(FAULTS)]
         path, _, query = target.partition("?")
         answer = API.answer("GET", f"/v1/{path}", query, "http://twilio.test", Switches(), b"")
-        return Answer(answer.status, {"twilio-request-id": "RQ" + "0" * 32}, answer.body)
+        return Response(answer.status, {"twilio-request-id": "RQ" + "0" * 32}, answer.body)
 
 
 FAULTS = [
-    Answer(503, {}, b""),
-    Answer(429, {"retry-after": "3"}, b'{"code": 20429}'),
-    Answer(404, {}, b'{"code": 20404}'),
-    Answer(403, {}, b'{"code": 20403}'),
-    Answer(200, {}, b"{"),
-    Answer(200, {}, b'{"sid": "IS0", "meta": {}}'),
+    Response(503, {}, b""),
+    Response(429, {"retry-after": "3"}, b'{"code": 20429}'),
+    Response(404, {}, b'{"code": 20404}'),
+    Response(403, {}, b'{"code": 20403}'),
+    Response(200, {}, b"{"),
+    Response(200, {}, b'{"sid": "IS0", "meta": {}}'),
 ]
 
 

@@ -16,8 +16,9 @@ from gateway.sandbox import Switches
 from gateway.sandbox.api import Api
 from gateway.sandbox.world import World
 from gateway.source.loaders import Loaders
-from gateway.source.source import ReadOptions, Source
-from gateway.twilio.responses import Answer
+from gateway.source.options import ReadOptions
+from gateway.source.source import Source
+from gateway.twilio.responses import Response
 
 from ..conftest import Answers, client_over
 
@@ -37,7 +38,7 @@ class Rounds(Answers):
         self.rounds: list[list[str]] = []
         self._gate: asyncio.Future[None] | None = None
 
-    async def answer(self, target: str) -> Answer:
+    async def answer(self, target: str) -> Response:
         if self._gate is None or self._gate.done():
             self.rounds.append([])
             self._gate = asyncio.get_running_loop().create_future()
@@ -46,7 +47,7 @@ class Rounds(Answers):
         await self._gate
         path, _, query = target.partition("?")
         answer = API.answer("GET", f"/v1/{path}", query, "http://twilio.test", Switches(), b"")
-        return Answer(answer.status, {}, answer.body)
+        return Response(answer.status, {}, answer.body)
 
     def _open_after(self, turns: int, limiter: asyncio.Future[None]) -> None:
         """Open the gate once the event loop has gone round often enough for all who would ask to have asked."""

@@ -1,22 +1,26 @@
-"""The loaders: nothing is read twice, keys fail one by one, and no waiter's leaving harms another."""
+"""The loaders: nothing is read twice, keys fail one by one, and a waiter that is cancelled harms no other."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
-from gateway.errors import NotFound, UpstreamTimeout, UpstreamUnavailable
+from gateway.errors import NotFound, UpstreamInvalidResponse, UpstreamTimeout, UpstreamUnavailable
 from gateway.graph.types import RESOURCES
 from gateway.sandbox import Fault, Sandbox
 from gateway.source.lifetimes import Lifetimes
 from gateway.source.loaders import Loaders, Missing
 from gateway.source.memory import Entry, MemoryCache
-from gateway.source.source import ReadOptions, Source
+from gateway.source.options import ReadOptions
+from gateway.source.source import Source
 from gateway.twilio.client import Client
+from gateway.twilio.responses import Page
+from gateway.twilio.statuses import is_terminal
 
 
 async def get(loaders: Loaders, what: str, *arguments: str) -> Any:
-    """An item, a page or a member, fetched where it is missing."""
+    """An item, a page or a member, which is fetched if it is missing."""
     while True:
         try:
             return getattr(loaders, what)(*arguments)
@@ -73,16 +77,16 @@ async def test_keys_of_one_batch_fail_and_arrive_one_by_one(sandbox: Sandbox, cl
         await waiting
 
 
-async def test_a_waiter_that_leaves_harms_no_other(sandbox: Sandbox, client: Client, service: str) -> None:
-    limiter = sandbox.faults.add("*", Fault("hang", times=1))
+async def test_a_cancelled_waiter_harms_no_other(sandbox: Sandbox, client: Client, service: str) -> None:
+    rule = sandbox.faults.add("*", Fault("hang", times=1))
     async with Loaders(Source(client, RESOURCES)) as loaders:
-        leaving, staying = (asyncio.create_task(get(loaders, "item", service)) for _ in range(2))
+        cancelled, staying = (asyncio.create_task(get(loaders, "item", service)) for _ in range(2))
         await sandbox.until(lambda: len(sandbox.calls) == 1)
-        leaving.cancel()
+        cancelled.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await leaving
+            await cancelled
         assert not sandbox.calls[0].client_left
-        sandbox.faults.remove(limiter)
+        sandbox.faults.remove(rule)
         assert not staying.done()
         later = asyncio.create_task(get(loaders, "item", service))
         await asyncio.wait({later}, timeout=0)
@@ -93,16 +97,18 @@ async def test_a_waiter_that_leaves_harms_no_other(sandbox: Sandbox, client: Cli
         await later
 
 
-async def test_a_waiter_may_leave_before_its_batch_is_sent(sandbox: Sandbox, client: Client, service: str) -> None:
+async def test_a_waiter_may_be_cancelled_before_its_batch_is_sent(
+    sandbox: Sandbox, client: Client, service: str
+) -> None:
     async with Loaders(Source(client, RESOURCES)) as loaders:
-        leaving = asyncio.create_task(get(loaders, "item", service))
+        cancelled = asyncio.create_task(get(loaders, "item", service))
         staying = asyncio.create_task(get(loaders, "item", service))
-        await asyncio.wait({leaving}, timeout=0)
-        leaving.cancel()
+        await asyncio.wait({cancelled}, timeout=0)
+        cancelled.cancel()
         assert (await staying).sid == sandbox.landmarks["service_sid"]
 
 
-async def test_leaving_ends_what_is_in_flight(sandbox: Sandbox, client: Client, service: str) -> None:
+async def test_closing_cancels_what_is_in_flight(sandbox: Sandbox, client: Client, service: str) -> None:
     sandbox.faults.add("*", Fault("hang"))
     async with Loaders(Source(client, RESOURCES)) as loaders:
         waiting = asyncio.create_task(get(loaders, "item", service))
@@ -122,6 +128,91 @@ async def test_a_member_is_looked_for_no_further_than_it_is(sandbox: Sandbox, cl
         assert len(sandbox.calls) == 2
 
 
+class CountingLoaders(Loaders):
+    """Loaders that count how often a page is looked up."""
+
+    looked_up = 0
+
+    def page(self, target: str) -> Page:
+        self.looked_up += 1
+        return super().page(target)
+
+
+async def walked(loaders: Loaders, target: str, rows: float = 0, most: int = 100) -> list[int]:
+    """How many pages each look at a list has yielded, until the whole list is there."""
+    yielded: list[int] = []
+    while True:
+        yielded.append(0)
+        try:
+            for _ in loaders.pages(target, most=most, rows=rows):
+                yielded[-1] += 1
+        except Missing as missing:
+            key = missing.key
+        else:
+            return yielded
+        await loaders.fetch([key])
+
+
+async def test_a_look_goes_on_where_the_last_one_stopped(sandbox: Sandbox, client: Client, service: str) -> None:
+    crowd = f"{service}/Conversations/{sandbox.landmarks['crowded_conversation_sid']}/Participants"
+    source = Source(client, RESOURCES)
+    async with CountingLoaders(source) as loaders:
+        pages = len(await walked(loaders, f"{crowd}?PageSize=5")) - 1
+        assert pages == len(sandbox.calls) > 20
+        assert loaders.looked_up <= 3 * pages
+    async with CountingLoaders(source) as loaders:
+        assert await get(loaders, "member", crowd, "MB" + "0" * 32) is None
+        pages, loaders.looked_up = loaders.looked_up, 0
+        for _ in range(50):
+            assert await get(loaders, "member", crowd, "MB" + "0" * 32) is None
+        assert (pages, loaders.looked_up) == (4, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "yielded"), [(0, [0, 1, 2]), (5, [0, 1, 2]), (6, [0, 0, 2]), (float("inf"), [0, 0, 0])]
+)
+async def test_pages_may_be_withheld_until_there_are_enough_rows(
+    sandbox: Sandbox, client: Client, service: str, rows: float, yielded: list[int]
+) -> None:
+    crowd = f"{service}/Conversations/{sandbox.landmarks['crowded_conversation_sid']}/Participants"
+    async with Loaders(Source(client, RESOURCES)) as loaders:
+        looks = await walked(loaders, f"{crowd}?PageSize=5", rows)
+    assert looks[:3] == yielded
+    assert looks[-1] == len(looks) - 1 == len(sandbox.calls)
+
+
+@pytest.mark.parametrize("fault", [Fault("next_page", url="endless"), Fault()], ids=["endless", "long"])
+async def test_a_list_with_too_many_pages_is_an_error(
+    sandbox: Sandbox, client: Client, service: str, fault: Fault
+) -> None:
+    sandbox.faults.add("*/Participants*", fault)
+    crowd = f"{service}/Conversations/{sandbox.landmarks['crowded_conversation_sid']}/Participants"
+    async with Loaders(Source(client, RESOURCES)) as loaders:
+        with pytest.raises(UpstreamInvalidResponse, match="do not end"):
+            await walked(loaders, f"{crowd}?PageSize=5", most=7)
+    assert len(sandbox.calls) == 7
+
+
+async def test_an_expected_total_makes_a_list_of_final_receipts_immutable(
+    sandbox: Sandbox, client: Client, service: str
+) -> None:
+    marks = sandbox.landmarks
+    message = f"{service}/Conversations/{marks['conversation_sid']}/Messages/{marks['receipt_message_sid']}"
+    key = f"{message}/Receipts?PageSize=50"
+    cache = MemoryCache(2**20)
+    source = Source(client, RESOURCES, cache)
+    async with Loaders(source) as loaders:
+        page = await get(loaders, "page", key)
+    page.rows[:] = [row for row in page.rows if is_terminal(row)]
+    cache.put(key, Entry(page, time.time() - 600, 1000))
+    async with Loaders(source) as loaders:
+        assert not loaders.is_cached(key)
+        loaders.expect(key, len(page.rows) + 1)
+        assert not loaders.is_cached(key)
+        loaders.expect(key, len(page.rows))
+        assert loaders.is_cached(key)
+
+
 async def test_nothing_is_asked_after_the_deadline(sandbox: Sandbox, client: Client, service: str) -> None:
     now = asyncio.get_running_loop().time()
     async with Loaders(Source(client, RESOURCES), ReadOptions(deadline=now)) as loaders:
@@ -130,28 +221,28 @@ async def test_nothing_is_asked_after_the_deadline(sandbox: Sandbox, client: Cli
     assert sandbox.calls == []
 
 
-async def test_two_who_look_for_newcomers_both_find_them(sandbox: Sandbox, client: Client, service: str) -> None:
-    """Each finds the kept list wanting; the one that comes second does not put it back."""
+async def test_two_looks_for_new_members_revalidate_once_and_find_both(
+    sandbox: Sandbox, client: Client, service: str
+) -> None:
+    """Both find the cached list incomplete; the second one does not restore it."""
     thread = f"{service}/Conversations/{sandbox.landmarks['conversation_sid']}/Participants"
     cache = MemoryCache(2**20)
-    shared = Source(client, RESOURCES, cache)
-    async with Loaders(shared) as loaders:
+    source = Source(client, RESOURCES, cache)
+    async with Loaders(source) as loaders:
         whole = [row.sid for row in (await get(loaders, "page", f"{thread}?PageSize=100")).rows]
     page = cache._entries[f"{thread}?PageSize=100"].value
     del page.rows[-2:]
     page.__dict__.pop("by_sid", None)
-    async with Loaders(shared) as loaders:
+    async with Loaders(source) as loaders:
         found = await asyncio.gather(*(get(loaders, "member", thread, sid) for sid in whole[-2:]))
     assert [row.sid for row in found] == whole[-2:]
     assert len(sandbox.calls) == 2
 
 
-async def test_what_was_read_is_good_as_long_as_what_is_good_for_the_shortest_time(
-    client: Client, service: str
-) -> None:
+async def test_what_was_read_is_fresh_as_long_as_all_of_it_is(client: Client, service: str) -> None:
     cache = MemoryCache(2**20)
-    shared = Source(client, RESOURCES, cache, Lifetimes(services=500, messages=300))
-    async with Loaders(shared) as first, Loaders(shared) as second:
+    source = Source(client, RESOURCES, cache, Lifetimes(services=500, messages=300))
+    async with Loaders(source) as first, Loaders(source) as second:
         assert first.max_age() == 0
         await get(first, "item", service)
         assert 400 < first.max_age() <= 500
@@ -161,9 +252,9 @@ async def test_what_was_read_is_good_as_long_as_what_is_good_for_the_shortest_ti
         assert 0 < first.max_age() <= 50
         await get(second, "item", service)
         assert 0 < second.max_age() <= 50
-        cache.put(service, Entry(None, 0.0, 2**20))  # Too large to be kept: what was there is forgotten.
-        assert 200 < first.max_age() <= 300  # It was read for this one.
-        assert second.max_age() == 0  # How old it is cannot be told any more.
+        cache.put(service, Entry(None, 0.0, 2**20))  # Too large to be cached: the entry is gone.
+        assert 200 < first.max_age() <= 300  # Read for this request.
+        assert second.max_age() == 0  # Of unknown age.
         with pytest.raises(NotFound):
             await get(first, "item", f"Services/IS{'0' * 32}")
         assert first.max_age() == 0

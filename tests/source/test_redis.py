@@ -1,4 +1,4 @@
-"""Several processes over one Redis: together they call as often as one, and without it each goes on alone.
+"""Several processes over one Redis: together they make as many calls as one, and without it each goes on alone.
 
 They run against a real redis-server (Debian's package of that name), which each test starts for itself.
 """
@@ -25,14 +25,14 @@ from gateway.source import redis
 from gateway.source.lifetimes import Lifetimes
 from gateway.source.memory import MemoryCache
 from gateway.source.redis import RedisCache
-from gateway.source.source import share_slots
+from gateway.source.slots import share_slots
 from gateway.twilio.client import Client
 from gateway.twilio.retry import RetryPolicy
 from gateway.twilio.transport import Credentials, Origin
 
-from .test_source import RECEIPTS, THREAD
+from .conftest import RECEIPTS, THREAD
 
-PATIENCE = 10.0  # Seconds, so that a slow machine does not count as a server that is away.
+TIMEOUT = 10.0  # Seconds, so that a slow machine is not mistaken for a server that is down.
 
 
 class Server:
@@ -72,7 +72,7 @@ def server(tmp_path: Any) -> Iterator[Server]:
 
 @asynccontextmanager
 async def replicas(
-    sandbox: Sandbox, server: Server, count: int = 2, lifetimes: Lifetimes | None = None, patience: float = PATIENCE
+    sandbox: Sandbox, server: Server, count: int = 2, lifetimes: Lifetimes | None = None, seconds: float = TIMEOUT
 ) -> AsyncIterator[list[Account]]:
     """So many gateways, each with a client, a memory and connections of its own."""
     origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
@@ -80,7 +80,7 @@ async def replicas(
         made = []
         for _ in range(count):
             client = await stack.enter_async_context(Client(origin, retries=RetryPolicy(first_delay=0.0)))
-            remote = await stack.enter_async_context(RedisCache(server.url, "test", patience=patience))
+            remote = await stack.enter_async_context(RedisCache(server.url, "test", timeout=seconds))
             made.append(Account(client, cache=MemoryCache(2**24), lifetimes=lifetimes, remote=remote))
         yield made
 
@@ -106,8 +106,8 @@ async def test_processes_at_one_time_call_once(sandbox: Sandbox, server: Server)
     assert len(sandbox.calls) == len(set(sandbox.paths)) == sum(outcome.calls for outcome in outcomes)
 
 
-async def test_a_lost_lease_costs_a_call_and_no_answer(sandbox: Sandbox, server: Server) -> None:
-    """One that leads leaves; another takes over."""
+async def test_a_lost_lease_costs_a_call_and_fails_nothing(sandbox: Sandbox, server: Server) -> None:
+    """The process that reads is cancelled; another takes over."""
     rule = sandbox.faults.add("*", Fault("hang"))
     async with replicas(sandbox, server) as (one, other):
         leading = asyncio.create_task(ask(one, sandbox, RECEIPTS))
@@ -121,11 +121,11 @@ async def test_a_lost_lease_costs_a_call_and_no_answer(sandbox: Sandbox, server:
     assert (outcome.failures, outcome.calls, len(sandbox.calls)) == ((), 1, 2)
 
 
-async def test_what_is_not_kept_is_not_waited_for(
+async def test_what_is_not_cached_is_not_waited_for(
     sandbox: Sandbox, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody waits for a lease to run out: not where nothing is kept, nor when what was kept has become too old."""
-    monkeypatch.setattr(redis, "_LEASE", 3600.0)
+    """No process waits for a lease to expire: neither without caching, nor for values that have become stale."""
+    monkeypatch.setattr(redis, "_LEASE_SECONDS", 3600.0)
     for lifetimes in (Lifetimes(0, 0, 0, 0, 0, 0), Lifetimes(0.05, 0.05, 0.05, 0.05, 0.05, 0.05)):
         async with replicas(sandbox, server, lifetimes=lifetimes) as (one, other):
             for each in (one, other, one, other):
@@ -140,11 +140,11 @@ async def test_an_error_is_everyones_own(sandbox: Sandbox, server: Server) -> No
 
 
 @pytest.mark.parametrize("end", ["an error", "nobody waits"])
-async def test_a_lease_that_came_to_nothing_is_given_back_at_once(
+async def test_the_lease_of_a_read_without_a_value_is_released_at_once(
     sandbox: Sandbox, server: Server, monkeypatch: pytest.MonkeyPatch, end: str
 ) -> None:
-    """Whoever else wants the same reads it then, and does not wait until the lease has run out."""
-    monkeypatch.setattr(redis, "_LEASE", 3600.0)
+    """Another process reads the same then, and does not wait until the lease expires."""
+    monkeypatch.setattr(redis, "_LEASE_SECONDS", 3600.0)
     rule = sandbox.faults.add("*", Fault("status", status=403) if end == "an error" else Fault("hang"))
     async with replicas(sandbox, server) as (one, other):
         leading = asyncio.create_task(ask(one, sandbox, RECEIPTS))
@@ -173,7 +173,7 @@ async def test_without_the_server_everyone_goes_on_alone(sandbox: Sandbox, serve
 
 
 async def test_a_server_that_hangs_costs_a_moment(sandbox: Sandbox, server: Server) -> None:
-    async with replicas(sandbox, server, patience=0.1) as (one, other):
+    async with replicas(sandbox, server, seconds=0.1) as (one, other):
         await ask(one, sandbox, RECEIPTS)
         assert server.process is not None
         os.kill(server.process.pid, 19)  # SIGSTOP
@@ -187,10 +187,10 @@ async def test_a_server_that_hangs_costs_a_moment(sandbox: Sandbox, server: Serv
 
 
 async def test_a_busy_process_does_not_take_the_server_for_away(server: Server) -> None:
-    """Its timer runs out before it gets to see an answer that was there in time."""
-    async with RedisCache(server.url, "busy", patience=1.0) as cache:
-        await cache.take(["key"])
-        asking = asyncio.create_task(cache.take(["key"]))
+    """Its timer fires before it sees an answer that has arrived in time."""
+    async with RedisCache(server.url, "busy", timeout=1.0) as cache:
+        await cache.get_or_lease(["key"])
+        asking = asyncio.create_task(cache.get_or_lease(["key"]))
         for _ in range(10):
             await asyncio.sleep(0)
         time.sleep(1.1)  # noqa: ASYNC251 - a busy process is what is looked at here.
@@ -198,7 +198,7 @@ async def test_a_busy_process_does_not_take_the_server_for_away(server: Server) 
         assert cache.counts == {"answer": 2}
 
 
-async def test_what_cannot_be_read_is_read_from_twilio(sandbox: Sandbox, server: Server) -> None:
+async def test_what_cannot_be_decoded_is_read_from_twilio(sandbox: Sandbox, server: Server) -> None:
     async with replicas(sandbox, server) as (one, other):
         first = await ask(one, sandbox, RECEIPTS)
         remote: Any = one._source._remote
@@ -210,27 +210,27 @@ async def test_what_cannot_be_read_is_read_from_twilio(sandbox: Sandbox, server:
 
 
 async def test_a_lease_of_ones_own_is_not_waited_for(server: Server) -> None:
-    """Its answer may have been lost on the way."""
+    """The answer that granted it may have been lost."""
     async with (
-        RedisCache(server.url, "lease", patience=PATIENCE) as one,
-        RedisCache(server.url, "lease", patience=PATIENCE) as other,
+        RedisCache(server.url, "lease", timeout=TIMEOUT) as one,
+        RedisCache(server.url, "lease", timeout=TIMEOUT) as other,
     ):
-        assert (await one.take(["key"])).leased == {"key"}
-        assert (await one.take(["key"])).leased == {"key"}
-        assert (await other.take(["key"])).awaited == {"key"}
+        assert (await one.get_or_lease(["key"])).leased == {"key"}
+        assert (await one.get_or_lease(["key"])).leased == {"key"}
+        assert (await other.get_or_lease(["key"])).awaited == {"key"}
 
 
 async def test_slots_are_shared(sandbox: Sandbox, server: Server) -> None:
-    """Each has what it wants, in blocks; together they stay within the account's."""
+    """Each process gets what it wants as far as the others leave it."""
     async with (
-        RedisCache(server.url, "slots", patience=PATIENCE) as one,
-        RedisCache(server.url, "slots", patience=PATIENCE) as other,
+        RedisCache(server.url, "slots", timeout=TIMEOUT) as one,
+        RedisCache(server.url, "slots", timeout=TIMEOUT) as other,
     ):
         assert await one.share(20, 16, 1000.0, 3.0) == 16
         assert await other.share(20, 16, 1000.0, 3.0) == 4
         assert await one.share(20, 8, 1001.0, 3.0) == 8
         assert await other.share(20, 16, 1001.0, 3.0) == 12
-        assert await other.share(20, 20, 1005.0, 3.0) == 20  # The one has not been heard of.
+        assert await other.share(20, 20, 1005.0, 3.0) == 20  # The claim of the first has expired.
         assert await one.share(20, 8, 1005.0, 3.0) == 1
 
 
@@ -239,38 +239,38 @@ async def test_replicas_together_keep_to_the_accounts_slots(sandbox: Sandbox, se
     origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(Client(origin, concurrency=20)) for _ in range(2)]
-        caches = [await stack.enter_async_context(RedisCache(server.url, "slots", patience=PATIENCE)) for _ in clients]
+        caches = [await stack.enter_async_context(RedisCache(server.url, "slots", timeout=TIMEOUT)) for _ in clients]
         for client, cache in zip(clients, caches, strict=True):
-            client.limiter.allow(await cache.share(20, 8, time.time(), 3.0) or 20)
+            client.limiter.set_maximum(await cache.share(20, 8, time.time(), 3.0) or 20)
         sharing = [
             asyncio.create_task(share_slots(client.limiter, cache))
             for client, cache in zip(clients, caches, strict=True)
         ]
-        tickets = [
-            client.read(f"Services?PageSize={number + 1}", lambda target, answer: answer.status)
+        reads = [
+            client.get(f"Services?PageSize={number + 1}", lambda target, response: response.status)
             for client in clients
             for number in range(100)
         ]
-        assert await asyncio.gather(*tickets) == [200] * 200
+        assert await asyncio.gather(*reads) == [200] * 200
         for task in sharing:
             task.cancel()
     assert sandbox.max_in_flight <= 20
 
 
-async def test_slots_are_not_asked_for_while_nothing_waits(sandbox: Sandbox, server: Server) -> None:
-    """Also when reads had to wait before: the server is asked now and then, and not once in each round trip."""
+async def test_slots_are_claimed_less_often_while_nothing_is_queued(sandbox: Sandbox, server: Server) -> None:
+    """Even if reads were queued before: the server is asked at intervals, and not in every round trip."""
     origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
     async with (
         Client(origin, concurrency=1) as client,
-        RedisCache(server.url, "slots", patience=PATIENCE) as cache,
-        RedisCache(server.url, "other", patience=PATIENCE) as other,
+        RedisCache(server.url, "slots", timeout=TIMEOUT) as cache,
+        RedisCache(server.url, "other", timeout=TIMEOUT) as other,
     ):
-        tickets = [client.read(f"Services?PageSize={size}", lambda target, answer: answer.status) for size in (1, 2)]
-        assert await asyncio.gather(*tickets) == [200, 200]
-        assert client.limiter.is_crowded.is_set()
+        reads = [client.get(f"Services?PageSize={size}", lambda target, response: response.status) for size in (1, 2)]
+        assert await asyncio.gather(*reads) == [200, 200]
+        assert client.limiter.needs_room.is_set()
         sharing = asyncio.create_task(share_slots(client.limiter, cache))
         for _ in range(100):
-            await other.take(["key"])
+            await other.get_or_lease(["key"])
         sharing.cancel()
         await asyncio.wait({sharing})
     assert 1 <= cache.counts["answer"] < 20

@@ -1,4 +1,4 @@
-"""What is known from before is not asked again while it is good; and what one may not see, nobody's answer shows."""
+"""The caches: nothing is read again while it is fresh, and no caller gets what it may not read."""
 
 import asyncio
 import sys
@@ -18,20 +18,11 @@ from gateway.source.lifetimes import Lifetimes, is_final
 from gateway.source.memory import Entry, MemoryCache
 from gateway.twilio.client import Client
 
-THREAD = """query Q($serviceSid: ID!, $conversationSid: ID!) {
-  service(sid: $serviceSid) { friendlyName conversation(sid: $conversationSid) { friendlyName
-    messages(first: 50) { edges { node { body receipts { edges { node { status participant { channel } } } } } } }
-  } }
-}"""
-RECEIPTS = """query Q($serviceSid: ID!, $conversationSid: ID!, $messageSid: ID!) {
-  service(sid: $serviceSid) { conversation(sid: $conversationSid) { message(sid: $messageSid) {
-    receipts { edges { node { sid status participantSid } } }
-  } } }
-}"""
+from .conftest import RECEIPTS, THREAD
 
 
 class Asked:
-    """Operations with a memory, and the sandbox behind them."""
+    """Runs operations with a cache, over the sandbox."""
 
     def __init__(self, sandbox: Sandbox, client: Client, lifetimes: Lifetimes | None = None) -> None:
         self.sandbox = sandbox
@@ -39,7 +30,7 @@ class Asked:
         self.operations = Account(client, cache=self.cache, lifetimes=lifetimes)
 
     async def __call__(self, query: str, **options: Any) -> tuple[Any, list[str], dict[str, Any]]:
-        """The data, the paths that were called for it, and the extensions."""
+        """The data, the upstream calls it took, and the extensions."""
         self.sandbox.reset()
         given = landmark_variables(query, self.sandbox.landmarks)
         outcome = await self.operations.run(Operation(query, variables=given, **options))
@@ -47,7 +38,7 @@ class Asked:
         return outcome.data, list(self.sandbox.paths), outcome.extensions
 
     def age(self, seconds: float, holds: Callable[[str], bool] = lambda key: True) -> None:
-        """Let what is known be older than it is."""
+        """Make cached entries older."""
         for key, entry in self.cache._entries.items():
             if holds(key):
                 entry.read_at -= seconds
@@ -59,20 +50,20 @@ def asked(sandbox: Sandbox, client: Client) -> Asked:
     return Asked(sandbox, client)
 
 
-async def test_what_is_good_is_not_asked_again(asked: Asked) -> None:
+async def test_what_is_fresh_is_not_read_again(asked: Asked) -> None:
     cold, calls, _ = await asked(THREAD)
     assert len(calls) > 40
     assert await asked(THREAD, trace=False) == (cold, [], {})
     asked.age(3)
     warm, calls, _ = await asked(THREAD)
-    # The messages may have changed; of the receipts, those at their last status have not.
+    # The messages may have changed; lists of final receipts have not.
     assert warm == cold
     assert [call.partition("/Messages")[2] for call in calls[:1]] == ["?PageSize=50"]
     assert all("/Receipts?" in call for call in calls[1:])
     assert len(calls) < 30
 
 
-async def test_receipts_at_their_last_status_are_kept_for_hours(asked: Asked) -> None:
+async def test_final_receipts_are_cached_for_hours(asked: Asked) -> None:
     await asked(THREAD)
     final = {key for key, entry in asked.cache._entries.items() if is_final(key, entry.value)}
     asked.age(3600)
@@ -82,12 +73,12 @@ async def test_receipts_at_their_last_status_are_kept_for_hours(asked: Asked) ->
     assert len(final) > 20
 
 
-async def test_a_list_of_another_length_than_the_message_tells_is_read_again(asked: Asked) -> None:
+async def test_a_list_of_another_length_than_its_message_says_is_read_again(asked: Asked) -> None:
     await asked(THREAD)
     key = next(
         key
         for key, entry in asked.cache._entries.items()
-        if "/Receipts?" in key and Lifetimes().of(key, entry.value).given(len(entry.value.rows)) > 2
+        if "/Receipts?" in key and Lifetimes().of(key, entry.value).seconds_for(len(entry.value.rows)) > 2
     )
     asked.cache._entries[key].value.rows.pop()
     asked.age(10)
@@ -95,15 +86,15 @@ async def test_a_list_of_another_length_than_the_message_tells_is_read_again(ask
     assert key in calls
 
 
-async def test_by_sids_alone_receipts_are_good_for_a_moment(asked: Asked) -> None:
-    """Without the message there is no telling whether there are more by now."""
+async def test_receipts_without_their_message_are_fresh_for_a_moment(asked: Asked) -> None:
+    """Without the message's summary there may be more receipts by now."""
     await asked(RECEIPTS)
     assert (await asked(RECEIPTS))[1] == []
     asked.age(3)
     assert len((await asked(RECEIPTS))[1]) == 1
 
 
-async def test_an_answer_that_holds_is_not_made_again(asked: Asked) -> None:
+async def test_a_cached_answer_is_served_while_its_records_are_fresh(asked: Asked) -> None:
     cold, _, _ = await asked(THREAD)
     again, _, _ = await asked(THREAD)
     runs = asked.operations.runs.copy()
@@ -113,13 +104,13 @@ async def test_an_answer_that_holds_is_not_made_again(asked: Asked) -> None:
     assert calls == []
     assert asked.operations.runs == runs
     assert asked.operations.lookups["answer"] == 1
-    asked.age(3)  # An answer is good for no longer than the messages in it.
+    asked.age(3)  # It is fresh for no longer than the messages in it.
     _, calls, _ = await asked(THREAD)
     assert calls
     assert asked.operations.lookups["answer"] == 1
 
 
-async def test_an_answer_that_holds_ends_with_time_alone(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cached_answer_expires_without_any_change(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         await asked(THREAD)
     now = time.time
@@ -131,7 +122,7 @@ async def test_an_answer_that_holds_ends_with_time_alone(asked: Asked, monkeypat
     assert asked.operations.lookups["answer"] == 2
 
 
-async def test_an_answer_is_made_again_when_something_of_it_was_read_anew(asked: Asked) -> None:
+async def test_a_cached_answer_is_recomputed_when_one_of_its_records_was_read_again(asked: Asked) -> None:
     query = """query Q($serviceSid: ID!, $conversationSid: ID!) {
       service(sid: $serviceSid) { friendlyName conversation(sid: $conversationSid) { friendlyName } } }"""
     for _ in range(3):
@@ -142,16 +133,16 @@ async def test_an_answer_is_made_again_when_something_of_it_was_read_anew(asked:
     credentials = aiohttp.encode_basic_auth(sandbox.account_sid, sandbox.auth_token)
     async with aiohttp.ClientSession(headers={"Authorization": credentials}) as http:
         (await http.post(target, data={"FriendlyName": "Renamed"})).raise_for_status()
-    assert (await asked(query))[0] == before  # Good for a while.
-    await asked(query, no_cache=True)  # This one brings the new name, and no answer shows the old one from then on.
+    assert (await asked(query))[0] == before  # Fresh for a while.
+    await asked(query, no_cache=True)  # Brings the new name: from now on no answer has the old one.
     after, calls, _ = await asked(query)
     assert calls == []
     assert after["service"]["conversation"]["friendlyName"] == "Renamed"
 
 
 @pytest.mark.parametrize("options", [{"services": frozenset()}, {"trace": True}, {"no_cache": True}, {"dry_run": True}])
-async def test_an_answer_that_is_kept_is_for_its_equals_alone(asked: Asked, options: dict[str, Any]) -> None:
-    """Above all not for those who may see less."""
+async def test_a_cached_answer_is_served_to_equal_operations_only(asked: Asked, options: dict[str, Any]) -> None:
+    """Above all not to callers that may read less."""
     for _ in range(3):
         known, _, _ = await asked(THREAD)
     data, _, extensions = await asked(THREAD, **options)
@@ -163,15 +154,15 @@ async def test_an_answer_that_is_kept_is_for_its_equals_alone(asked: Asked, opti
         assert data == {"service": None}
 
 
-async def test_kept_answers_hold_no_more_than_is_counted(asked: Asked) -> None:
-    """Neither what was asked, however long, nor what has been read anew since."""
+async def test_cached_answers_hold_no_more_than_is_counted(asked: Asked) -> None:
+    """Neither the document, however long, nor records that have been replaced."""
     query = "query Q($serviceSid: ID!) { service(sid: $serviceSid) { friendlyName } }%s"
     given = landmark_variables(query % "", asked.sandbox.landmarks)
     await asked(query % "")
     (key,) = asked.cache._entries
     await asked.operations.run(
         Operation(query % (" " * 50_000), variables=given)
-    )  # Its document is parsed, and kept, once.
+    )  # Its document is parsed, and cached, once.
     replaced = asked.cache._entries[key].value
     tracemalloc.start()
     try:
@@ -193,28 +184,28 @@ async def test_kept_answers_hold_no_more_than_is_counted(asked: Asked) -> None:
     assert sys.getrefcount(replaced) == 2  # This test's own, and the call's.
 
 
-async def test_a_kept_answer_takes_room_as_all_else_does(sandbox: Sandbox, client: Client) -> None:
+async def test_cached_answers_count_towards_the_size_of_the_cache(sandbox: Sandbox, client: Client) -> None:
     asked = Asked(sandbox, client)
     for _ in range(2):
         await asked(THREAD)
     (size,) = [entry.size for key, entry in asked.cache._entries.items() if isinstance(key, tuple)]
     assert size > 6 * 10_000
-    asked.cache.most_bytes = 8 * size - 1  # One that would take more than an eighth is not kept.
+    asked.cache.most_bytes = 8 * size - 1  # An entry larger than an eighth is not cached.
     asked.age(1000, lambda key: isinstance(key, str))
     for _ in range(3):
         await asked(THREAD)
     assert asked.operations.lookups["answer"] == 0
 
 
-async def test_no_cache_asks_again_and_remembers(asked: Asked) -> None:
+async def test_no_cache_reads_again_and_updates_the_cache(asked: Asked) -> None:
     await asked(RECEIPTS)
     _, calls, _ = await asked(RECEIPTS, no_cache=True)
-    assert len(calls) == 4  # And looks up what its sids name.
+    assert len(calls) == 4  # And looks up the records that its sids name.
     assert (await asked(RECEIPTS))[1] == []
 
 
-async def test_someone_who_has_just_joined_is_found(asked: Asked) -> None:
-    """The list of participants is good for longer than it takes to join and be written to."""
+async def test_a_new_participant_is_found(asked: Asked) -> None:
+    """The list of participants is fresh for longer than it takes to join and get a message."""
     await asked(THREAD)
     marks = asked.sandbox.landmarks
     thread = f"Services/{marks['service_sid']}/Conversations/{marks['conversation_sid']}"
@@ -230,7 +221,7 @@ async def test_someone_who_has_just_joined_is_found(asked: Asked) -> None:
     assert gone.sid in {row.sid for row in asked.cache._entries[key].value.rows}
 
 
-async def test_one_who_has_left_costs_one_look_and_no_more(sandbox: Sandbox, asked: Asked) -> None:
+async def test_a_participant_who_has_left_costs_one_revalidation(sandbox: Sandbox, asked: Asked) -> None:
     query = """query Q($serviceSid: ID!) { service(sid: $serviceSid) {
       conversations(first: 50) { edges { node { messages(first: 20) { edges { node {
         receipts { edges { node { participantSid participant { sid channel } } } } } } } } } } } }"""
@@ -241,24 +232,24 @@ async def test_one_who_has_left_costs_one_look_and_no_more(sandbox: Sandbox, ask
     assert all("/Participants?" in call for call in calls)
 
 
-async def test_what_is_a_little_old_is_shown_while_it_is_read_again(asked: Asked) -> None:
+async def test_stale_values_are_served_while_they_are_revalidated(asked: Asked) -> None:
     query = "query Q($serviceSid: ID!) { service(sid: $serviceSid) { friendlyName } }"
     before, _, _ = await asked(query)
     asked.age(70)
     data, _, extensions = await asked(query, trace=True)
     assert data == before
     (call,) = extensions["upstream"]["calls"]
-    assert (call["source"], call["reason"]) == ("shared", "shown while it is read again")
+    assert (call["source"], call["reason"]) == ("shared", "stale, being revalidated")
     await asked.sandbox.until(lambda: len(asked.sandbox.calls) == 1 and asked.sandbox.in_flight == 0)
     assert asked.sandbox.paths == [call["path"]]
     for _ in range(3):
         await asyncio.sleep(0)
     asked.age(130)
-    assert len((await asked(query))[1]) == 1  # Too old to be shown.
+    assert len((await asked(query))[1]) == 1  # Too old to be served.
 
 
-async def test_reading_again_in_the_background_blocks_nobody(asked: Asked) -> None:
-    """However long Twilio asks to wait."""
+async def test_revalidation_blocks_no_reader(asked: Asked) -> None:
+    """However long Twilio's `Retry-After` is."""
     query = "query Q($serviceSid: ID!) { service(sid: $serviceSid) { friendlyName } }"
     await asked(query)
     asked.age(70)
@@ -271,7 +262,7 @@ async def test_reading_again_in_the_background_blocks_nobody(asked: Asked) -> No
     assert len(calls) == 1
 
 
-async def test_while_twilio_is_away_receipts_that_cannot_change_are_shown_and_marked(asked: Asked) -> None:
+async def test_during_an_outage_final_receipts_are_served_and_marked_as_stale(asked: Asked) -> None:
     await asked(THREAD)
     key = next(key for key, entry in asked.cache._entries.items() if is_final(key, entry.value) and entry.value.rows)
     given = landmark_variables(RECEIPTS, asked.sandbox.landmarks) | {"messageSid": key.split("/")[5]}
@@ -285,7 +276,7 @@ async def test_while_twilio_is_away_receipts_that_cannot_change_are_shown_and_ma
     assert outcome.extensions["stale"] == [key]
 
 
-async def test_errors_are_not_remembered(asked: Asked) -> None:
+async def test_errors_are_not_cached(asked: Asked) -> None:
     rule = asked.sandbox.faults.add("*", Fault("status", status=403))
     outcome = await asked.operations.run(
         Operation(RECEIPTS, variables=landmark_variables(RECEIPTS, asked.sandbox.landmarks))
@@ -296,8 +287,8 @@ async def test_errors_are_not_remembered(asked: Asked) -> None:
 
 
 @pytest.mark.parametrize("state", ["cold", "warm", "interleaved"])
-async def test_nobody_sees_what_they_may_not(asked: Asked, state: str) -> None:
-    """Whatever others have asked, before or meanwhile, a caller limited to one service is told nothing of another."""
+async def test_no_caller_gets_what_it_may_not_read(asked: Asked, state: str) -> None:
+    """Whatever others have read, before or meanwhile, a caller limited to one service gets nothing of another."""
     query = """query Q($serviceSid: ID!, $otherServiceSid: ID!) {
       own: service(sid: $serviceSid) { friendlyName } other: service(sid: $otherServiceSid) { friendlyName }
       services(first: 100) { edges { node { sid friendlyName } } }
@@ -314,7 +305,7 @@ async def test_nobody_sees_what_they_may_not(asked: Asked, state: str) -> None:
         assert len((await everything)[0]["services"]["edges"]) > 2
 
 
-async def test_the_trace_tells_what_was_known_and_what_was_shared(asked: Asked) -> None:
+async def test_the_trace_says_what_was_cached_and_what_was_coalesced(asked: Asked) -> None:
     await asked(RECEIPTS)
     _, _, extensions = await asked(RECEIPTS, trace=True)
     assert [call["source"] for call in extensions["upstream"]["calls"] if "Receipts" in call["path"]] == ["shared"]
@@ -337,7 +328,7 @@ async def test_the_trace_tells_what_was_known_and_what_was_shared(asked: Asked) 
     assert [outcome.extensions["cost"]["planned"] for outcome in both] == [1, 1]
 
 
-def test_the_memory_keeps_to_its_bytes() -> None:
+def test_the_memory_cache_is_bounded_in_bytes() -> None:
     cache = MemoryCache(1000)
     for number in range(20):
         cache.put(str(number), Entry(number, 0.0, 100))
@@ -352,7 +343,7 @@ def test_the_memory_keeps_to_its_bytes() -> None:
 
 
 @pytest.mark.parametrize("lifetimes", [Lifetimes(), Lifetimes(0, 0, 0, 0, 0, 0)])
-async def test_a_lifetime_of_nothing_is_nothing(sandbox: Sandbox, client: Client, lifetimes: Lifetimes) -> None:
+async def test_a_lifetime_of_zero_disables_the_cache(sandbox: Sandbox, client: Client, lifetimes: Lifetimes) -> None:
     asked = Asked(sandbox, client, lifetimes)
     _, cold, _ = await asked(THREAD)
     _, again, _ = await asked(THREAD)

@@ -1,63 +1,109 @@
-"""The client: reads are tried again within bounds, equal ones are one, and none outlives those who wait for it."""
+"""The client alone: a read ends with a value or an error, is retried within bounds, and can be cancelled at any time."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
 from gateway import errors
 from gateway.sandbox import Fault, Sandbox
-from gateway.twilio.client import Attempt, Client
-from gateway.twilio.responses import Answer
-from gateway.twilio.retry import RetryPolicy
-from gateway.twilio.transport import Credentials, Origin, Timeouts
+from gateway.twilio.client import Attempt, AttemptListener, Client
+from gateway.twilio.responses import Response
+from gateway.twilio.transport import Credentials, Origin
+
+from .conftest import client_of
 
 
-@asynccontextmanager
-async def client_of(sandbox: Sandbox, concurrency: int = 64, **bounds: float) -> AsyncIterator[Client]:
-    origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token), Timeouts(**bounds))
-    async with Client(origin, concurrency=concurrency, retries=RetryPolicy(first_delay=0.0)) as client:
-        yield client
+def whole(target: str, response: Response) -> Response:
+    return response
 
 
-def whole(target: str, answer: Answer) -> Answer:
-    return answer
+def status_of(target: str, response: Response) -> int:
+    if response.status != 200:
+        raise errors.UpstreamRateLimited("slow down", upstream=errors.UpstreamAnswer(response.status))
+    return response.status
 
 
-def sound(target: str, answer: Answer) -> int:
-    if answer.status != 200:
-        raise errors.UpstreamRateLimited("slow down", upstream=errors.UpstreamAnswer(answer.status))
-    return answer.status
+def unavailable_for_long(target: str, response: Response) -> None:
+    raise errors.UpstreamUnavailable("away", upstream=errors.UpstreamAnswer(503, retry_after=20.0))
 
 
-def away(target: str, answer: Answer) -> None:
-    raise errors.UpstreamUnavailable("away", upstream=errors.UpstreamAnswer(answer.status, retry_after=3600.0))
+class Recorder:
+    """A receiver that remembers what it is told."""
+
+    deadline: float | None = None
+    on_attempt: AttemptListener | None = None
+
+    def __init__(self) -> None:
+        self.values: list[tuple[Any, bytes]] = []
+        self.errors: list[tuple[Exception, int]] = []
+        self.ended = asyncio.Event()
+        self.attempts: list[Attempt] = []
+        self.attempted = asyncio.Event()
+
+    def listen(self) -> None:
+        self.on_attempt = self._record
+
+    def completed(self, value: Any, body: bytes) -> None:
+        self.values.append((value, body))
+        self.ended.set()
+
+    def failed(self, error: Exception, attempts: int) -> None:
+        self.errors.append((error, attempts))
+        self.ended.set()
+
+    def _record(self, target: str, attempt: Attempt) -> None:
+        self.attempts.append(attempt)
+        self.attempted.set()
 
 
-async def test_a_transient_failure_is_tried_again(sandbox: Sandbox) -> None:
+async def test_a_fetch_calls_back_with_the_value_and_its_body(sandbox: Sandbox) -> None:
+    recorder = Recorder()
+    async with client_of(sandbox) as client:
+        fetch = client.fetch("Services", whole, recorder)
+        assert fetch.is_wanted
+        await recorder.ended.wait()
+        assert not fetch.is_wanted
+    ((value, body),) = recorder.values
+    assert value.status == 200
+    assert body is value.body
+    assert recorder.errors == []
+
+
+async def test_a_fetch_calls_back_with_the_error_and_the_number_of_requests(sandbox: Sandbox) -> None:
+    sandbox.faults.add("*", Fault("status", status=429))
+    recorder = Recorder()
+    async with client_of(sandbox) as client:
+        client.fetch("Services", status_of, recorder)
+        await recorder.ended.wait()
+    ((error, attempts),) = recorder.errors
+    assert isinstance(error, errors.UpstreamRateLimited)
+    assert attempts == len(sandbox.calls) == 3
+
+
+async def test_every_fetch_is_a_request_of_its_own(sandbox: Sandbox) -> None:
+    """The client shares nothing: equal reads are made one by the source."""
+    async with client_of(sandbox) as client:
+        await asyncio.gather(*(client.get("Services", whole) for _ in range(3)))
+    assert sandbox.paths == ["Services"] * 3
+
+
+async def test_a_transient_failure_is_retried(sandbox: Sandbox) -> None:
     attempts: list[Attempt] = []
     sandbox.faults.add("*", Fault("status", status=429, times=2))
     async with client_of(sandbox) as client:
-        assert await client.get("Services", sound, on_attempt=lambda _, attempt: attempts.append(attempt)) == 200
+        assert await client.get("Services", status_of, on_attempt=lambda _, attempt: attempts.append(attempt)) == 200
     assert [call.status for call in sandbox.calls] == [429, 429, 200]
     assert [(attempt.number, attempt.status) for attempt in attempts] == [(1, 429), (2, 429), (3, 200)]
     assert all(attempt.queued <= attempt.began <= attempt.ended for attempt in attempts)
 
 
-async def test_a_failure_that_lasts_ends_the_attempts(sandbox: Sandbox) -> None:
+async def test_when_much_fails_few_reads_are_retried(sandbox: Sandbox) -> None:
+    """Five at once, and one for every ten reads: a retry earns none."""
     sandbox.faults.add("*", Fault("status", status=429))
     async with client_of(sandbox) as client:
-        with pytest.raises(errors.UpstreamRateLimited):
-            await client.get("Services", sound)
-    assert len(sandbox.calls) == 3
-
-
-async def test_when_much_fails_few_reads_are_tried_again(sandbox: Sandbox) -> None:
-    """Five at once, and one for every ten reads: the attempts that are repeated earn none."""
-    sandbox.faults.add("*", Fault("status", status=429))
-    async with client_of(sandbox) as client:
-        found = await asyncio.gather(*(client.read(f"Services?PageSize={size + 1}", sound) for size in range(25)))
+        reads = (client.get(f"Services?PageSize={size + 1}", status_of) for size in range(25))
+        found = await asyncio.gather(*reads, return_exceptions=True)
         assert client.retries == 7
     assert all(isinstance(error, errors.UpstreamRateLimited) for error in found)
     assert len(sandbox.calls) == 25 + 7
@@ -67,28 +113,43 @@ async def test_the_deadline_ends_a_read_and_its_retries(sandbox: Sandbox) -> Non
     async with client_of(sandbox) as client:
         loop = asyncio.get_running_loop()
         with pytest.raises(errors.UpstreamUnavailable):
-            await client.get("Services", away, deadline=loop.time() + 5)
-        assert len(sandbox.calls) == 1  # It asks to wait longer than there is time.
+            await client.get("Services", unavailable_for_long, deadline=loop.time() + 5)
+        assert len(sandbox.calls) == 1  # `Retry-After` is later than the deadline.
         sandbox.faults.add("*", Fault("hang"))
         with pytest.raises(errors.UpstreamTimeout):
-            await client.get("Services", away, deadline=loop.time() + 0.1)
+            await client.get("Services", whole, deadline=loop.time() + 0.1)
+        await sandbox.until(lambda: sandbox.in_flight == 0)
 
 
-async def test_an_answer_found_invalid_costs_the_connection(sandbox: Sandbox) -> None:
-    """It may have gone off by one: then every later answer would be to another question."""
-    dropped: list[str] = []
+async def test_an_invalid_response_closes_its_connection(sandbox: Sandbox) -> None:
+    """It may be the response to another request, and then every later one on the connection is, too."""
 
-    def refuse(target: str, answer: Answer) -> None:
-        answer.drop = lambda: dropped.append(target)
-        raise errors.UpstreamInvalidResponse("not what was asked for")
+    def refuse(target: str, response: Response) -> None:
+        raise errors.UpstreamInvalidResponse("another record")
 
     async with client_of(sandbox) as client:
+        await client.get("Services", whole)
+        transport: Any = client._transport
+        (kept,) = transport.idle
         with pytest.raises(errors.UpstreamInvalidResponse):
             await client.get("Services", refuse)
-    assert dropped == ["Services"]
+        assert not kept.is_open
+        await client.get("Services", whole)
+        assert kept not in transport.idle
 
 
-async def test_reads_in_flight_are_bounded(sandbox: Sandbox) -> None:
+async def test_an_error_response_keeps_its_connection(sandbox: Sandbox) -> None:
+    sandbox.faults.add("*", Fault("status", status=403, times=1))
+    async with client_of(sandbox) as client:
+        transport: Any = client._transport
+        with pytest.raises(errors.UpstreamRateLimited):
+            await client.get("Services", status_of)
+        (kept,) = transport.idle
+        await client.get("Services", status_of)
+        assert transport.idle == [kept]
+
+
+async def test_requests_in_flight_are_bounded(sandbox: Sandbox) -> None:
     sandbox.faults.add("*", Fault(latency=0.01))
     async with client_of(sandbox, 5) as client:
         await asyncio.gather(*(client.get(f"Services?PageSize={n + 1}", whole) for n in range(40)))
@@ -96,106 +157,68 @@ async def test_reads_in_flight_are_bounded(sandbox: Sandbox) -> None:
     assert len(sandbox.calls) == 40
 
 
-async def test_waiting_for_a_slot_is_not_twilios_delay(sandbox: Sandbox) -> None:
+async def test_time_in_the_queue_does_not_count_as_twilios(sandbox: Sandbox) -> None:
     sandbox.faults.add("*", Fault(latency=0.12))
     async with client_of(sandbox, 1, read=0.6) as client:
-        answers = await asyncio.gather(*(client.get(f"Services?PageSize={n + 1}", whole) for n in range(6)))
-    assert [answer.status for answer in answers] == [200] * 6
+        responses = await asyncio.gather(*(client.get(f"Services?PageSize={n + 1}", whole) for n in range(6)))
+    assert [response.status for response in responses] == [200] * 6
 
 
-async def test_a_read_given_up_gives_its_slot_back(sandbox: Sandbox) -> None:
+async def test_cancelled_fetches_free_their_slots(sandbox: Sandbox) -> None:
     sandbox.faults.add("*", Fault("hang", times=1))
+    in_flight, last, queued = Recorder(), Recorder(), Recorder()
+    for recorder in (in_flight, queued):
+        recorder.listen()
     async with client_of(sandbox, 1) as client:
-        hanging, waiting, given_up = (client.read(f"Services?PageSize={n}", whole) for n in (1, 2, 3))
+        first = client.fetch("Services?PageSize=1", whole, in_flight)
+        client.fetch("Services?PageSize=2", whole, last)
+        third = client.fetch("Services?PageSize=3", whole, queued)
         await sandbox.until(lambda: len(sandbox.calls) == 1)
-        given_up.cancel()
-        hanging.cancel()
-        assert (await waiting).status == 200
+        third.cancel()
+        first.cancel()
+        await last.ended.wait()
     assert sandbox.paths == ["Services?PageSize=1", "Services?PageSize=2"]
+    for recorder in (in_flight, queued):
+        assert [attempt.status for attempt in recorder.attempts] == [None]
+        assert (recorder.values, recorder.errors) == ([], [])
 
 
-async def test_equal_reads_at_one_time_are_one(sandbox: Sandbox) -> None:
+async def test_a_fetch_can_be_cancelled_before_a_retry(sandbox: Sandbox) -> None:
+    recorder = Recorder()
+    recorder.listen()
     async with client_of(sandbox) as client:
-        tickets = [client.read("Services", whole) for _ in range(5)]
-        answers = await asyncio.gather(*tickets)
-        assert [ticket.is_first for ticket in tickets] == [True, False, False, False, False]
-        assert all(answer is answers[0] for answer in answers)
-        assert len(sandbox.calls) == 1
-        await client.read("Services", whole)
-        assert len(sandbox.calls) == 2
+        fetch = client.fetch("Services", unavailable_for_long, recorder)
+        await recorder.attempted.wait()
+        assert client.retries == 1
+        fetch.cancel()
+        fetch.cancel()
+        assert client._fetches == set()
+    assert len(sandbox.calls) == len(recorder.attempts) == 1
+    assert recorder.errors == []
 
 
-async def test_a_read_alone_is_shared_with_none_before_it(sandbox: Sandbox) -> None:
-    async with client_of(sandbox) as client:
-        tickets = [client.read("Services", whole), client.read("Services", whole, alone=True)]
-        await asyncio.gather(*tickets)
-    assert [ticket.is_first for ticket in tickets] == [True, True]
-    assert len(sandbox.calls) == 2
-
-
-async def test_those_who_wait_together_share_the_error(sandbox: Sandbox) -> None:
-    sandbox.faults.add("*", Fault("status", status=503))
-    async with client_of(sandbox) as client:
-        found = await asyncio.gather(*(client.read("Services", sound) for _ in range(3)))
-    assert isinstance(found[0], errors.UpstreamRateLimited)
-    assert all(error is found[0] for error in found)
-    assert len(sandbox.calls) == 3
-
-
-async def test_a_read_lives_as_long_as_someone_waits(sandbox: Sandbox) -> None:
-    sandbox.faults.add("*", Fault(latency=0.1, times=1))
-    async with client_of(sandbox) as client:
-        first, second = client.read("Services", whole), client.read("Services", whole)
-        await sandbox.until(lambda: len(sandbox.calls) == 1)
-        first.cancel()
-        assert not second.done()
-        assert (await second).status == 200
-        assert first.cancelled()
-    assert len(sandbox.calls) == 1
-
-
-async def test_the_last_one_to_leave_ends_the_read(sandbox: Sandbox) -> None:
-    sandbox.faults.add("*", Fault("hang", times=1))
-    async with client_of(sandbox) as client:
-        first, second = client.read("Services", whole), client.read("Services", whole)
-        await sandbox.until(lambda: len(sandbox.calls) == 1)
-        first.cancel()
-        second.expire()
-        assert isinstance(await second, errors.UpstreamTimeout)
-        await sandbox.until(lambda: sandbox.in_flight == 0)
-        assert (await client.get("Services", whole)).status == 200
-
-
-async def test_a_pause_between_attempts_ends_with_its_last_waiter(sandbox: Sandbox) -> None:
-    def later(target: str, answer: Answer) -> None:
-        raise errors.UpstreamUnavailable("busy", upstream=errors.UpstreamAnswer(503, retry_after=20.0))
-
-    attempted = asyncio.Event()
-    async with client_of(sandbox) as client:
-        ticket = client.read("Services", later, on_attempt=lambda *_: attempted.set())
-        await attempted.wait()
-        ticket.expire()
-        assert isinstance(await ticket, errors.UpstreamTimeout)
-        assert client._readings == {}
-    assert len(sandbox.calls) == 1
-
-
-async def test_a_fault_of_our_own_reaches_whoever_waits(sandbox: Sandbox) -> None:
-    def broken(target: str, answer: Answer) -> None:
+async def test_a_bug_reaches_whoever_started_the_read(sandbox: Sandbox) -> None:
+    def broken(target: str, response: Response) -> None:
         raise ZeroDivisionError
 
-    async with client_of(sandbox) as client:
+    async with client_of(sandbox, 1) as client:
         with pytest.raises(ZeroDivisionError):
             await client.get("Services", broken)
         assert (await client.get("Services", whole)).status == 200
 
 
-async def test_leaving_the_client_ends_what_waits(sandbox: Sandbox) -> None:
+async def test_closing_the_client_fails_what_is_in_flight_and_what_is_queued(sandbox: Sandbox) -> None:
     sandbox.faults.add("*", Fault("hang"))
+    in_flight, queued = Recorder(), Recorder()
     async with client_of(sandbox, 1) as client:
-        tickets = [client.read(f"Services?PageSize={n}", whole) for n in (1, 2)]
+        client.fetch("Services?PageSize=1", whole, in_flight)
+        client.fetch("Services?PageSize=2", whole, queued)
         await sandbox.until(lambda: len(sandbox.calls) == 1)
-    assert all(ticket.cancelled() for ticket in tickets)
+    for recorder, requests in ((in_flight, 1), (queued, 0)):
+        ((error, attempts),) = recorder.errors
+        assert isinstance(error, errors.UpstreamUnavailable)
+        assert attempts == requests
+    assert len(sandbox.calls) == 1
 
 
 async def test_a_client_that_is_not_open_says_so() -> None:

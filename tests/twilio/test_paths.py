@@ -1,4 +1,4 @@
-"""Upstream paths: made, taken apart, shown."""
+"""Upstream paths: built, split and redacted."""
 
 import pytest
 from hypothesis import given
@@ -39,7 +39,7 @@ def test_a_sid_of_another_kind_is_refused_without_repeating_it() -> None:
     assert "+1500" not in caught.value.message
 
 
-def test_paths_are_made_and_taken_apart() -> None:
+def test_paths_are_built_and_split() -> None:
     assert child("", "Services") == "Services"
     assert child(child("", "Services", IS), "Conversations", CH) == f"Services/{IS}/Conversations/{CH}"
     assert sids_of(MESSAGE) == [IS, CH, IM]
@@ -82,5 +82,5 @@ def test_a_name_is_one_segment_and_arrives_as_it_was(name: str) -> None:
         ),
     ],
 )
-def test_names_and_tokens_are_not_shown(target: str, as_shown: str) -> None:
+def test_names_and_tokens_are_redacted(target: str, as_shown: str) -> None:
     assert redacted(target) == as_shown

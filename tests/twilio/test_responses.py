@@ -1,4 +1,4 @@
-"""Decoding answers: what is accepted, what each failure becomes, and that no answer is believed for another question."""
+"""Decoding responses: what is valid, which error each failure is, and that none passes for that to another request."""
 
 import json
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import pytest
 
 from gateway import errors
 from gateway.graph.types import RESOURCES, Message, Receipt
-from gateway.twilio.responses import Answer, failure, read_item, read_page, retry_after
+from gateway.twilio.responses import Response, failure, read_item, read_page, retry_after
 
 IS, CH, IM, DY, MB = (prefix + "0123456789abcdef" * 2 for prefix in ("IS", "CH", "IM", "DY", "MB"))
 OTHER = "fedcba9876543210" * 2
@@ -17,12 +17,12 @@ ROW = {"sid": DY, "chat_service_sid": IS, "conversation_sid": CH, "message_sid":
 META = {"key": "delivery_receipts", "url": f"https://x.test/v1/{RECEIPTS}?PageSize=50", "next_page_url": None}
 
 
-def answer(body: Any, status: int = 200, **headers: str) -> Answer:
+def answer(body: Any, status: int = 200, **headers: str) -> Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
+    return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
 
 
-def page(rows: Any = None, **meta: Any) -> Answer:
+def page(rows: Any = None, **meta: Any) -> Response:
     return answer({"meta": META | meta, "delivery_receipts": [ROW] if rows is None else rows})
 
 
@@ -53,7 +53,7 @@ def test_a_page_is_its_rows_and_the_next_pages_key() -> None:
         {"date_updated": "2026-01-01T00:00:00+02:00"},
     ],
 )
-def test_what_twilio_may_add_or_leave_out_is_taken(change: dict[str, Any]) -> None:
+def test_what_twilio_may_add_or_leave_out_is_valid(change: dict[str, Any]) -> None:
     assert read_page(Receipt.resource, RECEIPTS, page([ROW | change])).rows[0].sid == DY
 
 
@@ -122,7 +122,7 @@ def test_a_body_that_is_not_a_page_is_refused(body: bytes) -> None:
         read_page(Receipt.resource, RECEIPTS, answer(body))
 
 
-def test_an_unreadable_body_is_told_by_place_and_not_by_value() -> None:
+def test_the_error_for_an_unreadable_body_names_a_place_and_no_value() -> None:
     with pytest.raises(errors.UpstreamInvalidResponse) as caught:
         read_page(Receipt.resource, RECEIPTS, page([ROW | {"error_code": "secret words"}]))
     assert "$.delivery_receipts[0].error_code" in caught.value.message
@@ -148,7 +148,7 @@ def test_an_unreadable_body_is_told_by_place_and_not_by_value() -> None:
         (f"Services/{IS}/Conversations/{CH}/Messages/{IM}", {"sid": IM, "conversation_sid": "CH" + OTHER}, False),
     ],
 )
-def test_a_record_is_believed_only_when_it_is_the_one_asked_for(path: str, row: dict[str, Any], is_it: bool) -> None:
+def test_a_record_is_valid_only_if_it_is_the_requested_one(path: str, row: dict[str, Any], is_it: bool) -> None:
     resource = RESOURCES[path.split("/")[-2]]
     if is_it:
         assert read_item(resource, path, answer(row)).sid == row["sid"]
@@ -211,7 +211,7 @@ def test_every_status_becomes_its_leaf(status: int, body: Any, kind: type[errors
     assert "/name" not in error.message
 
 
-def test_what_an_answer_says_of_itself_is_not_trusted() -> None:
+def test_what_a_response_says_of_itself_is_not_trusted() -> None:
     error = failure("Services", answer(b'{"code": -5}', 503, twilio_request_id="<script>", retry_after="soon"))
     assert error.upstream == errors.UpstreamAnswer(status=503)
 

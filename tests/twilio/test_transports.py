@@ -1,4 +1,4 @@
-"""Both transports against servers that misbehave on the wire: every fault is an error in time, or does no harm at all."""
+"""Both transports against servers that misbehave on the wire: every fault is an error in time, or harmless."""
 
 import asyncio
 import gzip
@@ -109,7 +109,7 @@ async def test_a_request_carries_credentials_and_asks_for_json(make: Make) -> No
     assert "receipts-gateway/" in head
 
 
-async def test_a_target_goes_out_as_it_is(make: Make) -> None:
+async def test_a_target_is_sent_unchanged(make: Make) -> None:
     target = "Services/IS/Conversations/a%2F..%2Fb%20%C3%A9?X=%3A:"
     async with wire(response(b"{}")) as served, opened(make, served.url) as transport:
         await transport.send(target)
@@ -189,7 +189,7 @@ async def test_an_answer_may_end_at_any_byte(make: Make) -> None:
 
 
 @pytest.mark.parametrize("encoding", [b"gzip", b"gzip, chunked", b"chunked, identity", b"x"])
-async def test_of_transfer_encodings_the_lean_one_takes_chunked_only(encoding: bytes) -> None:
+async def test_httptools_accepts_no_transfer_encoding_but_chunked(encoding: bytes) -> None:
     reply = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: %s\r\n\r\n2\r\n{}\r\n0\r\n\r\n" % encoding
     async with wire(reply) as served, opened(HttptoolsTransport, served.url) as transport:
         with pytest.raises(UpstreamInvalidResponse):
@@ -219,7 +219,7 @@ async def test_gzip_is_read(make: Make, encoding: bytes) -> None:
     ],
     ids=lambda value: repr(value)[:40] if isinstance(value, bytes) else str(value),
 )
-async def test_what_is_unusual_and_right_is_read(make: Make, reply: bytes, status: int, body: bytes) -> None:
+async def test_unusual_valid_responses_are_read(make: Make, reply: bytes, status: int, body: bytes) -> None:
     async with wire(reply) as served, opened(make, served.url) as transport:
         for _ in range(2):
             answer = await transport.send("Services")
@@ -245,7 +245,7 @@ async def test_a_connection_is_used_again(make: Make) -> None:
     assert served.connections == 5
 
 
-async def test_a_second_answer_is_never_taken_for_the_next_ones(make: Make) -> None:
+async def test_a_surplus_response_is_never_taken_for_the_next_one(make: Make) -> None:
     """In one piece with the first, or alone a moment later: the connection is not used again."""
     numbers = iter(range(100))
 
@@ -262,12 +262,12 @@ async def test_a_second_answer_is_never_taken_for_the_next_ones(make: Make) -> N
                 continue
             if answer.body != b"%d" % number:
                 assert make is AiohttpTransport  # aiohttp keeps it; the reader finds out, and drops the connection.
-                answer.drop()
+                answer.close_connection()
     if make is HttptoolsTransport:
         assert served.connections == 3
 
 
-async def test_an_unasked_byte_closes_an_idle_connection() -> None:
+async def test_a_byte_without_a_request_closes_an_idle_connection() -> None:
     speak = asyncio.Event()
 
     async def talkative(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -291,7 +291,7 @@ async def test_a_connection_closed_while_idle_is_not_used(make: Make) -> None:
     assert served.connections == 5
 
 
-async def test_a_kept_connection_that_breaks_amid_an_answer_is_not_asked_again() -> None:
+async def test_a_connection_that_breaks_within_a_response_fails_its_request() -> None:
     replies = iter([response(b"{}"), response(b"{}")[:-1]])
 
     async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -308,14 +308,14 @@ async def test_a_kept_connection_that_breaks_amid_an_answer_is_not_asked_again()
     assert len(served.requests) == 2
 
 
-async def test_a_dropped_connection_is_not_used(make: Make) -> None:
+async def test_a_closed_connection_is_not_used_again(make: Make) -> None:
     async with wire(kept(response(b"{}"))) as served, opened(make, served.url) as transport:
         for _ in range(3):
-            (await transport.send("Services")).drop()
+            (await transport.send("Services")).close_connection()
     assert served.connections == 3
 
 
-async def test_a_request_given_up_closes_its_connection(make: Make) -> None:
+async def test_a_cancelled_request_closes_its_connection(make: Make) -> None:
     asked = asyncio.Event()
 
     async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -330,7 +330,7 @@ async def test_a_request_given_up_closes_its_connection(make: Make) -> None:
         assert sent.cancelled()
 
 
-async def test_a_request_given_up_before_it_went_out_does_no_harm(make: Make) -> None:
+async def test_a_request_cancelled_before_it_is_sent_does_no_harm(make: Make) -> None:
     async with wire(kept(response(b"{}"))) as served, opened(make, served.url) as transport:
         transport.send("Services").cancel()
         assert (await transport.send("Services")).body == b"{}"
@@ -389,7 +389,7 @@ async def test_a_tls_handshake_that_goes_nowhere_times_out(make: Make) -> None:
                 await transport.send("Services")
 
 
-async def test_tls_is_spoken_and_proven(make: Make) -> None:
+async def test_tls_is_used_and_verified(make: Make) -> None:
     body = b"[%s]" % (b"0, " * 100_000 + b"0")
     async with (
         wire(kept(response(body)), server_context()) as served,
@@ -422,7 +422,7 @@ async def test_a_server_without_tls_is_refused(make: Make) -> None:
                 await transport.send("Services")
 
 
-async def test_leaving_closes_what_is_open_and_ends_what_waits(make: Make) -> None:
+async def test_closing_the_transport_closes_connections_and_ends_requests(make: Make) -> None:
     asked = asyncio.Event()
 
     async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -438,7 +438,7 @@ async def test_leaving_closes_what_is_open_and_ends_what_waits(make: Make) -> No
         await served.closed.wait()
 
 
-async def test_the_proxy_that_the_environment_names_is_gone_through(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     async with wire(response(b"{}")) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         monkeypatch.setenv("http_proxy", proxy.url)
@@ -448,8 +448,8 @@ async def test_the_proxy_that_the_environment_names_is_gone_through(monkeypatch:
     assert proxy.requests[0].startswith(b"GET http://twilio.invalid/v1/Services HTTP/1.1\r\n")
 
 
-async def test_kept_connections_that_have_gone_dead_are_not_tried_one_by_one() -> None:
-    """A balancer that drops its flows tells nobody: after one that stays silent, the others are made anew."""
+async def test_dead_idle_connections_are_not_tried_one_by_one() -> None:
+    """A load balancer drops flows silently: after one timeout, the other idle connections are closed, too."""
     is_dead = False
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -473,7 +473,7 @@ async def test_kept_connections_that_have_gone_dead_are_not_tried_one_by_one() -
     assert served.connections == 6
 
 
-async def test_a_request_given_up_while_connecting_leaves_nothing_opening() -> None:
+async def test_a_request_cancelled_while_connecting_stops_connecting() -> None:
     async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -490,8 +490,8 @@ async def test_a_request_given_up_while_connecting_leaves_nothing_opening() -> N
             assert len(transport._open) == 0
 
 
-async def test_a_farewell_is_not_the_answer_to_the_next_request() -> None:
-    """Some servers say 408 as they close an idle connection, and a request may be on its way by then."""
+async def test_a_408_on_an_idle_connection_is_not_the_response_to_the_next_request() -> None:
+    """Some servers send it before they close an idle connection, while a request may be on its way."""
     farewell = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     replies = iter([response(b"{}"), farewell, response(b"{}")])
 

@@ -1,0 +1,176 @@
+"""Single-flight: waiters for one key share one read, leave it one by one, and the last one to leave cancels it."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway import errors
+from gateway.sandbox import Fault, Sandbox
+from gateway.source.in_flight import InFlightReads, Waiter
+from gateway.source.options import ReadOptions
+from gateway.twilio.client import Attempt, Client
+from gateway.twilio.responses import Response, failure
+
+
+class Reads:
+    """The reads in flight over a client, and what they have stored."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.stored: list[tuple[str, Any, bytes]] = []
+        self.in_flight = InFlightReads(client, self._decode, lambda *stored: self.stored.append(stored))
+
+    def wait(self, key: str = "Services", **options: Any) -> Waiter:
+        """A waiter for the key, with those options."""
+        waiter = Waiter(ReadOptions(**options))
+        self.in_flight.join(key, waiter)
+        return waiter
+
+    @staticmethod
+    def _decode(key: str, response: Response) -> int:
+        if response.status != 200:
+            raise failure(key, response)
+        return response.status
+
+
+@pytest.fixture
+def reads(client: Client) -> Reads:
+    return Reads(client)
+
+
+async def test_waiters_for_one_key_share_one_read(sandbox: Sandbox, reads: Reads) -> None:
+    waiters = [reads.wait() for _ in range(5)]
+    assert "Services" in reads.in_flight
+    assert await asyncio.gather(*waiters) == [200] * 5
+    assert [waiter.is_first for waiter in waiters] == [True, False, False, False, False]
+    assert "Services" not in reads.in_flight
+    assert [key for key, _, _ in reads.stored] == sandbox.paths == ["Services"]
+    assert await reads.wait() == 200
+    assert len(sandbox.calls) == 2
+
+
+async def test_the_value_is_stored_before_the_waiters_have_it(sandbox: Sandbox, reads: Reads) -> None:
+    waiter = reads.wait()
+    seen: list[int] = []
+    waiter.add_done_callback(lambda _: seen.append(len(reads.stored)))
+    await waiter
+    assert seen == [1]
+    ((_, value, body),) = reads.stored
+    assert value == 200
+    assert body.startswith(b"{")
+
+
+async def test_waiters_share_the_error(sandbox: Sandbox, reads: Reads) -> None:
+    sandbox.faults.add("*", Fault("status", status=503))
+    found = await asyncio.gather(*(reads.wait() for _ in range(3)))
+    assert isinstance(found[0], errors.UpstreamUnavailable)
+    assert all(error is found[0] for error in found)
+    assert len(sandbox.calls) == 3  # Its attempts.
+    assert reads.stored == []
+
+
+async def test_without_the_cache_a_waiter_joins_no_read_and_others_join_its_own(sandbox: Sandbox, reads: Reads) -> None:
+    waiters = [reads.wait(), reads.wait(no_cache=True), reads.wait()]
+    await asyncio.gather(*waiters)
+    assert [waiter.is_first for waiter in waiters] == [True, True, False]
+    assert len(sandbox.calls) == 2
+    assert "Services" not in reads.in_flight
+
+
+async def test_a_read_goes_on_while_a_waiter_is_left(sandbox: Sandbox, reads: Reads) -> None:
+    sandbox.faults.add("*", Fault(latency=0.1, times=1))
+    first, second = reads.wait(), reads.wait()
+    await sandbox.until(lambda: len(sandbox.calls) == 1)
+    first.cancel()
+    assert not second.done()
+    assert await second == 200
+    assert first.cancelled()
+    assert len(sandbox.calls) == 1
+
+
+async def test_the_last_waiter_to_leave_cancels_the_read(sandbox: Sandbox, reads: Reads) -> None:
+    sandbox.faults.add("*", Fault("hang", times=1))
+    first, second = reads.wait(), reads.wait()
+    await sandbox.until(lambda: len(sandbox.calls) == 1)
+    first.cancel()
+    second.cancel()
+    assert "Services" not in reads.in_flight
+    await sandbox.until(lambda: sandbox.calls[0].client_left)
+    assert await reads.wait() == 200
+    assert reads.client.limiter.in_flight == 0
+
+
+async def test_the_expiry_of_one_waiter_leaves_the_read_to_the_other(sandbox: Sandbox, reads: Reads) -> None:
+    sandbox.faults.add("*", Fault(latency=0.1, times=1))
+    first, second = reads.wait(), reads.wait()
+    await sandbox.until(lambda: len(sandbox.calls) == 1)
+    first.expire()
+    assert isinstance(await first, errors.UpstreamTimeout)
+    assert await second == 200
+    first.expire()
+    second.expire()
+    assert second.result() == 200
+    assert len(sandbox.calls) == 1
+
+
+async def test_a_read_is_retried_for_the_waiter_with_the_latest_deadline(sandbox: Sandbox, reads: Reads) -> None:
+    sandbox.faults.add("*", Fault("status", status=429, retry_after=5.0))
+    now = asyncio.get_running_loop().time()
+    attempted = asyncio.Event()
+    short = reads.wait(deadline=now + 1, on_attempt=lambda *_: attempted.set())
+    long = reads.wait(deadline=now + 60)
+    await attempted.wait()
+    assert reads.client.retries == 1
+    assert not short.done()
+    for waiter in (short, long):
+        waiter.expire()
+        assert isinstance(await waiter, errors.UpstreamTimeout)
+    assert "Services" not in reads.in_flight
+    assert isinstance(await reads.wait(deadline=now + 1), errors.UpstreamRateLimited)  # Nobody can wait for a retry.
+    assert len(sandbox.calls) == 2
+
+
+async def test_every_waiter_is_told_of_the_attempts_while_it_waits(sandbox: Sandbox, reads: Reads) -> None:
+    sandbox.faults.add("*", Fault(latency=0.1, times=1))
+    told: dict[str, list[int | None]] = {"leaves": [], "stays": []}
+
+    def listener(name: str) -> Any:
+        def on_attempt(key: str, attempt: Attempt) -> None:
+            assert key == "Services"
+            told[name].append(attempt.status)
+
+        return on_attempt
+
+    leaves = reads.wait(on_attempt=listener("leaves"))
+    reads.wait()
+    stays = reads.wait(on_attempt=listener("stays"))
+    await sandbox.until(lambda: len(sandbox.calls) == 1)
+    leaves.cancel()
+    await stays
+    assert told == {"leaves": [None], "stays": [200]}
+
+
+async def test_a_read_that_is_never_sent_is_no_call(sandbox: Sandbox, reads: Reads) -> None:
+    """While the breaker is open, a read of a kind that has failed fails at once."""
+    for kind in ("Messages", "Receipts", "Messages"):
+        reads.client.limiter.breaker.on_failure(kind, asyncio.get_running_loop().time() + 3600)
+    waiter = reads.wait("Services/IS/Conversations/CH/Messages?PageSize=1")
+    assert waiter.done()
+    assert isinstance(waiter.result(), errors.UpstreamUnavailable)
+    assert not waiter.is_first
+    assert sandbox.calls == []
+    assert waiter.read is None
+
+
+async def test_a_bug_reaches_every_waiter(sandbox: Sandbox, client: Client) -> None:
+    def store(key: str, value: Any, body: bytes) -> None:
+        raise ZeroDivisionError
+
+    in_flight = InFlightReads(client, lambda key, response: response.status, store)
+    waiters = [Waiter(ReadOptions()) for _ in range(2)]
+    for waiter in waiters:
+        in_flight.join("Services", waiter)
+    found = await asyncio.gather(*waiters, return_exceptions=True)
+    assert [type(error) for error in found] == [ZeroDivisionError] * 2
+    assert "Services" not in in_flight
