@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import gateway
+from gateway.commands.docs import docs
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -83,6 +84,9 @@ def main() -> None:
 
     Without an account, begin with: receipts-gateway demo
     """
+
+
+main.add_command(docs)
 
 
 @main.command()

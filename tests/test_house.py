@@ -1,4 +1,4 @@
-"""The project itself: imports go down, what is public is described, README and the settings' table agree."""
+"""The project itself: imports go down, and what is public is described."""
 
 import ast
 import importlib.util
@@ -13,15 +13,11 @@ from pathlib import Path
 import pytest
 
 import gateway
-from gateway.cli import main
-from gateway.errors import CODES
-from gateway.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 FLOORS = [
-    {"addresses", "errors", "log"},
+    {"addresses", "docs", "errors", "log"},
     {"twilio", "execution"},
     {"callers", "source"},
     {"graph"},
@@ -117,37 +113,6 @@ def test_what_is_public_is_described(module: str) -> None:
 def test_files_are_short() -> None:
     for path in [*ROOT.glob("gateway/**/*.py"), *ROOT.glob("tests/**/*.py")]:
         assert len(path.read_text(encoding="utf-8").splitlines()) <= 700, path
-
-
-def table(heading: str) -> list[list[str]]:
-    """The rows of the first table below a heading of README, without its head."""
-    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in row] for row in rows[2:]]
-
-
-def test_readme_has_the_settings_as_they_are() -> None:
-    rows = {row[0].strip("`"): row[1:] for row in table("Configuration")}
-    wanted = {
-        setting.env: [
-            f"`{setting.default}`" if setting.default else "",
-            setting.help + (" Also `_FILE`." if setting.in_file else ""),
-        ]
-        for setting in SETTINGS
-    }
-    assert rows == wanted, "\n".join(f"| `{env}` | {default} | {help} |" for env, (default, help) in wanted.items())
-
-
-def test_readme_has_every_error_code() -> None:
-    codes = {code: "yes" if kind.retryable else "no" for code, kind in CODES.items()}
-    assert {row[0].strip("`"): row[2] for row in table("Errors")} == codes
-
-
-def test_readme_has_every_command_and_example() -> None:
-    for name in main.commands:
-        assert f"receipts-gateway {name}" in README, name
-    for example in (ROOT / "gateway" / "examples").glob("*.graphql"):
-        assert f"`{example.stem}`" in README, example.stem
 
 
 def test_nothing_but_what_belongs_stands_at_the_top() -> None:

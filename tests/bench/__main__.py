@@ -1,6 +1,6 @@
 """The benchmark: the gateway beside what else one could use, over one upstream, in interleaved rounds.
 
-    python -m tests.bench                      the rows of README's table
+    python -m tests.bench                      the rows of the table in gateway/docs/speed.md
     python -m tests.bench --all                every query, distance, transport and concurrency; an hour and more
     python -m tests.bench --query Q1 --latency 20 --tls --concurrency 16
     python -m tests.bench --against COMMIT     this build of the gateway beside that commit's
@@ -80,7 +80,7 @@ class Row:
     mb: int = 0
 
 
-README_CELLS = [
+DOCUMENTED_CELLS = [
     Cell("Q1", 0, False, 16),
     Cell("Q1", 0, True, 16),
     Cell("Q1", 20, False, 1),
@@ -264,7 +264,9 @@ def main() -> None:
         help=f"how long each contender is asked in each round: 3, or {against.SECONDS} with --against",
     )
     parser.add_argument("--only", help="contenders whose name holds this")
-    parser.add_argument("--against", metavar="COMMIT", help="compare with that commit's build; see README")
+    parser.add_argument(
+        "--against", metavar="COMMIT", help="compare with that commit's build; see gateway/docs/speed.md"
+    )
     given = parser.parse_args()
     if given.against is not None:
         compare_builds(parser, given)
@@ -275,7 +277,7 @@ def main() -> None:
     elif given.query:
         cells = [Cell(given.query, given.latency, given.tls, given.concurrency, given.same, given.warm)]
     else:
-        cells = README_CELLS
+        cells = DOCUMENTED_CELLS
     found = [each for each in contenders(install_peers()) if given.only is None or given.only in each.name]
     with tempfile.TemporaryDirectory() as directory:
         authority, certificate = Path(directory) / "ca.pem", Path(directory) / "server.pem"

@@ -1,4 +1,4 @@
-"""Each client of the field, as npm has it, against a demo: what README tells frontend teams is built, typed and run.
+"""Each client of the field, as npm has it, against a demo: the code in `gateway/docs/clients.md` is built, typed and run.
 
 One `npm ci` and one demo serve all. The checks are TypeScript, one file a client, to be read as examples.
 """
@@ -16,15 +16,10 @@ from pathlib import Path
 import pytest
 
 from ..conftest import npm_ci
+from ..docs.blocks import all_blocks, read, rows
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-SECTION = (
-    (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## For frontend teams\n")[2].partition("\n## ")[0]
-)
-BLOCKS = re.findall(r"^```(?:ts|json) (\S+)\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE)
-"""The section's blocks that name the file they are the text of."""
-
 CLIENTS = ("apollo", "urql", "relay", "request", "codegen")
 WRITTEN = ("node_modules", "gql", "build", "__generated__", "graphql-env.d.ts", "apollo.json", "relay.json")
 """What the project's own steps write."""
@@ -120,8 +115,9 @@ def test_trusted_documents_are_asked_for_by_their_ids(trusting: Path, project: P
     run("node", "--enable-source-maps", "--test", "build/trusted/check.cjs", cwd=project, READY_FILE=str(trusting))
 
 
-def test_readme_shows_the_very_files() -> None:
-    assert {name for name, _ in BLOCKS} == {
+def test_the_documentation_shows_the_very_files() -> None:
+    every = all_blocks("clients")
+    assert {block.name for block in every} == {
         "codegen.ts",
         "apollo/client.ts",
         "apollo/persisted.ts",
@@ -132,14 +128,15 @@ def test_readme_shows_the_very_files() -> None:
         "relay/environment.ts",
         "request/client.ts",
     }
-    for name, text in BLOCKS:
-        assert (HERE / name).read_text(encoding="utf-8") == text, name
+    for block in every:
+        assert block.name is not None
+        assert (HERE / block.name).read_text(encoding="utf-8") == block.text, block.name
 
 
-def test_readme_names_the_versions_tested() -> None:
+def test_the_documentation_names_the_versions_tested() -> None:
     packages = json.loads((HERE / "package.json").read_text(encoding="utf-8"))["dependencies"]
-    rows = "".join(line for line in SECTION.splitlines() if line.startswith("|"))
+    versions = "".join(cells for _, cells in rows(read("clients"), "client"))
     build = {"@babel/core", "@types/node", "esbuild"}
-    assert dict(re.findall(r"`(\S+)` (\d[\d.]*\d)", rows)) == {
+    assert dict(re.findall(r"`(\S+)` (\d[\d.]*\d)", versions)) == {
         name: version for name, version in packages.items() if name not in build
     }

@@ -1,4 +1,4 @@
-// README's configuration, with what it leaves to the reader: where the page is, and which browser.
+// The documented configuration, with what it leaves to the reader: where the page is, and which browser.
 import config from "./playwright.config.js";
 
 export default {

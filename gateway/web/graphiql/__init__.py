@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from gateway.execution.inputs import declared_variables
 from gateway.web.browsers import SECURITY_HEADERS
+from gateway.web.graphiql.docs import DocPages
 
 __all__ = ["BUNDLE", "Graphiql", "opening_tabs"]
 
@@ -64,7 +65,7 @@ class Graphiql:
     @property
     def routes(self) -> list[Route]:
         """The routes. The page has relative URLs, so that it works below any prefix."""
-        return [Route("/graphiql", self.page), Route("/graphiql/{name}", self.asset)]
+        return [Route("/graphiql", self.page), *DocPages().routes, Route("/graphiql/{name}", self.asset)]
 
     async def page(self, request: Request) -> Response:
         """Reply with the page; without a bundle, with how to build it."""
@@ -112,6 +113,6 @@ def _not_built(bundle: Path) -> str:
 or a mirror of it. Install it again where both are available:</p>
 <pre>pip install --force-reinstall --no-deps .</pre>
 <p>or install a wheel that was built there. GraphQL itself is served, at <code>graphql</code> beside this page: any GraphQL
-client works, and so does <code>receipts-gateway query</code>.</p>
+client works, and so does <code>receipts-gateway query</code>. <a href="graphiql/docs">The documentation is here.</a></p>
 </html>
 """

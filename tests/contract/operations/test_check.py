@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from click.testing import CliRunner, Result
 from gateway.cli import main
 from gateway.graph.schema import print_schema
 
-README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+from ...docs.blocks import blocks, rows, section
 
 
 @pytest.fixture(autouse=True)
@@ -420,8 +419,8 @@ def test_programs_are_told_the_same() -> None:
     assert (result.exit_code, result.stderr) == (1, "")
     content: dict[str, Any] = json.loads(result.stdout)
     receipts = "Query.service.conversation.messages.receipts"
-    section = README.partition("\n### operations check\n")[2].partition("\n## ")[0]
-    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(content)
+    keys = [key.strip("`") for key, _ in rows(section("checks", "operations check"), "key")]
+    assert keys == list(content)
     assert content["operations"][0] == {
         "name": "ReceiptsPanel", "file": "src/Panel.tsx", "line": 2, "column": 3, "calls": 51, "roundTrips": 2, "assumed": {},
         "edges": [
@@ -473,11 +472,10 @@ def test_no_server_is_imported() -> None:
     assert not {"starlette", "uvicorn", "aiohttp", "gateway.web", "gateway.sandbox"} & loaded
 
 
-def test_readme_tells_what_it_does() -> None:
-    section = README.partition("\n### operations check\n")[2].partition("\n## ")[0].partition("\n### ")[0]
-    blocks = re.findall(r"```(\w+)\n(.*?)```", section, re.DOTALL)
-    source, wrong, right, dearer = (text for kind, text in blocks if kind in {"tsx", "text"})
-    (command,) = (text for kind, text in blocks if kind == "sh")
+def test_the_documented_example_is_true() -> None:
+    (source,) = blocks("checks", "tsx")
+    _, wrong, right, dearer = blocks("checks", "text")
+    _, command = blocks("checks", "sh")
     arguments = shlex.split(command)[3:]
 
     def answer(*more: str) -> tuple[int, list[str]]:
@@ -488,7 +486,7 @@ def test_readme_tells_what_it_does() -> None:
     assert answer() == (1, sorted(wrong.splitlines()))
     write({"src/ReceiptsPanel.tsx": source.replace("id text", "id body")})
     assert answer() == (0, sorted(right.splitlines()))
-    ((_, workflow),) = ((kind, text) for kind, text in blocks if kind == "yaml")
+    _, workflow = blocks("checks", "yaml")
     arguments = shlex.split(workflow.partition("run: ")[2])[3:]
     assert answer()[0] == 0
     write({"src/ReceiptsPanel.tsx": source.replace("id text", "id body").replace("= 10", "= 50")})

@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 from gateway.cli import main
 from gateway.graph.schema import print_schema
 
+from ...docs.blocks import blocks, rows, section
+
 OLD = """
 type Query { thread(id: ID!): Thread }
 type Thread { id: ID! topic: String! position: Int size(unit: Unit = LINES): Int }
@@ -273,9 +275,6 @@ def test_no_server_is_imported(arguments: tuple[str, ...]) -> None:
     assert ("strawberry" in loaded) == (len(arguments) == 1)
 
 
-README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("### schema check\n")[2].partition("\n## ")[0].partition("\n### ")[0]
-
 THREAD = """\
 import { gql } from "@apollo/client";
 export const THREAD = gql`
@@ -288,7 +287,7 @@ export const THREAD = gql`
 
 @pytest.fixture
 def changed() -> None:
-    """A repository where the schema has been changed, as README's example has it."""
+    """A repository where the schema has been changed, as the documentation's example has it."""
     schema = print_schema()
     Path("schema.graphql").write_text(schema)
     Path("src/Thread.tsx").write_text(THREAD)
@@ -320,16 +319,18 @@ def changed() -> None:
 
 
 @pytest.mark.usefixtures("changed")
-def test_readme_s_example_is_true() -> None:
-    command = SECTION.partition("```sh\n")[2].partition("```")[0]
+def test_the_documented_example_is_true() -> None:
+    command, _ = blocks("checks", "sh")
+    report, *_ = blocks("checks", "text")
     result = CliRunner().invoke(main, shlex.split(command)[1:])
-    assert result.output == SECTION.partition("```text\n")[2].partition("```")[0]
+    assert result.output == report
     assert result.exit_code == 1
 
 
 @pytest.mark.usefixtures("changed")
-def test_readme_s_workflow_works() -> None:
-    command = SECTION.partition("- run: ")[2].partition("\n")[0]
+def test_the_documented_workflow_works() -> None:
+    workflow, _ = blocks("checks", "yaml")
+    command = workflow.partition("- run: ")[2].partition("\n")[0]
     environ = os.environ | {
         "GITHUB_BASE_REF": "main",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -339,15 +340,14 @@ def test_readme_s_workflow_works() -> None:
     assert done.stdout.startswith("::error title=Breaking%3A Receipt.messageSid::Receipt.messageSid was removed")
 
 
-def test_readme_has_the_object_as_it_is() -> None:
+def test_the_object_is_documented_as_it_is() -> None:
     content = json.loads(both(*CLIENT, "--format", "json").output)
-    table = SECTION.partition("| key | holds |\n")[2].partition("\n\n")[0]
-    rows = {cells[1]: cells[2] for row in table.splitlines()[1:] if (cells := row.split("|"))}
-    assert [key for names in rows for key in re.findall(r"`(\w+)`", names)] == list(content)
+    table = dict(rows(section("checks", "schema check"), "key"))
+    assert [key for names in table for key in re.findall(r"`(\w+)`", names)] == list(content)
     for key, parts in {
         "changes": content["changes"][0],
         "counts": content["counts"],
         "operations": content["operations"],
     }.items():
-        words = rows[f" `{key}` "]
+        words = table[f"`{key}`"]
         assert [name for name in parts if f"`{name}`" not in words] == []

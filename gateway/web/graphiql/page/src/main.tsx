@@ -67,7 +67,7 @@ createRoot(document.getElementById("root") as HTMLElement).render(
   >
     <GraphiQL.Logo>
       <span className="logo">
-        receipts<em>-gateway</em>
+        receipts<em>-gateway</em> <a href="graphiql/docs">Docs</a>
       </span>
     </GraphiQL.Logo>
     <GraphiQL.Footer>

@@ -1,4 +1,4 @@
-"""README's contract tests, each run by its own runner: pytest, Vitest, and Playwright in Debian's Chromium."""
+"""The documented contract tests, each run by its own runner: pytest, Vitest, and Playwright in Debian's Chromium."""
 
 import asyncio
 import os
@@ -15,18 +15,20 @@ from starlette.routing import Route
 
 from gateway.web.server import serving
 
-from ..conftest import ROOT, npm_ci
+from ..conftest import npm_ci
+from ..docs.blocks import all_blocks, blocks, read
 
 pytest_plugins = ["pytester"]
 
 HERE = Path(__file__).parent
-README = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Contract tests\n")[2].partition("\n## ")[0]
-PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-FILES = dict(re.findall(r"```js\n// (\S+)\n(.*?)```", README, re.DOTALL))
+(PYTHON,) = blocks("contract-tests", "python")
+FILES = {
+    name.removeprefix("// "): text
+    for name, _, text in (each.partition("\n") for each in blocks("contract-tests", "js"))
+}
 
 
 def test_every_block_is_run() -> None:
-    assert len(PYTHON) == 1
     assert set(FILES) == {
         "gateway.setup.js",
         "vitest.config.js",
@@ -34,7 +36,7 @@ def test_every_block_is_run() -> None:
         "playwright.config.js",
         "e2e/receipts.spec.js",
     }
-    assert README.count("```") == 2 * (len(PYTHON) + len(FILES))
+    assert len(all_blocks("contract-tests")) == 1 + len(FILES)
 
 
 def test_versions_are_those_that_are_tested() -> None:
@@ -42,7 +44,7 @@ def test_versions_are_those_that_are_tested() -> None:
     for name, shown in (("vitest", "Vitest"), ("@playwright/test", "Playwright")):
         version = re.search(r'"node_modules/%s": \{\s+"version": "(\d+\.\d+)\.' % name, lock)
         assert version is not None
-        assert f"{shown} {version[1]}" in README
+        assert f"{shown} {version[1]}" in read("contract-tests")
     assert "resolved" not in lock
 
 
@@ -50,14 +52,14 @@ def test_versions_are_those_that_are_tested() -> None:
 def test_the_python_test_passes(pytester: pytest.Pytester, mode: str | None) -> None:
     if mode is not None:
         pytester.makeini(f"[pytest]\nasyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\n")
-    pytester.makepyfile(PYTHON[0])
+    pytester.makepyfile(PYTHON)
     others = [] if mode is not None else ["-p", "no:asyncio"]
     pytester.runpytest_subprocess("-W", "error", "--strict-markers", *others).assert_outcomes(passed=1)
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with README's files, and with the runners."""
+    """A project with the documented files, and with the runners."""
     folder = tmp_path_factory.mktemp("project")
     npm_ci(HERE, folder)
     for name, text in FILES.items():
@@ -88,7 +90,7 @@ def test_the_vitest_test_passes(project: Path, tmp_path: Path) -> None:
 async def test_the_playwright_tests_pass(project: Path, tmp_path: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
-        pytest.skip("no chromium: install Debian's package of that name to run README's Playwright test")
+        pytest.skip("no chromium: install Debian's package of that name to run the documented Playwright test")
     page = HTMLResponse((HERE / "page.html").read_text(encoding="utf-8"))
     async with serving(Starlette(routes=[Route("/", lambda _: page)])) as url:
         command = ("playwright", "test", "--config", "playwright.here.config.js")

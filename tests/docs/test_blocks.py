@@ -1,0 +1,116 @@
+"""Every code block of the documentation is run or compared: here, or beside the code that it shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import twilio.rest
+
+from gateway.sandbox import Sandbox
+
+from ..conftest import ROOT
+from .blocks import FILES, all_blocks, blocks
+from .running import credentials, environment, serving_script, shell
+
+NOT_RUN = {"docker build": "Docker is not on every machine: `.ci/run` lints the Dockerfile"}
+"""How a block begins that no test runs, and why."""
+TESTS = "".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "tests").rglob("test_*.py")))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_block_is_in_a_test(name: str) -> None:
+    for block in all_blocks(name):
+        is_tested = f'blocks("{name}", "{block.language}")' in TESTS
+        is_tested |= block.name is not None and f'all_blocks("{name}")' in TESTS
+        assert is_tested or block.text.startswith(tuple(NOT_RUN)), f"{name}: no test has this block\n{block.text}"
+
+
+async def test_trusted_documents(sandbox: Sandbox, tmp_path: Path) -> None:
+    (block,) = blocks("http", "sh")
+    export, curl = block.splitlines()
+    document = "query A { __typename }"
+    digest = sha256(document.encode()).hexdigest()
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "persisted-documents.json").write_text(json.dumps({digest: document}))
+    (tmp_path / "ios").mkdir()
+    operation = {"id": "b", "name": "B", "type": "query", "body": "query B { __typename }"}
+    manifest = {"format": "apollo-persisted-query-manifest", "version": 1, "operations": [operation]}
+    (tmp_path / "ios" / "manifest.json").write_text(json.dumps(manifest))
+
+    def run() -> None:
+        environ = environment(sandbox, **credentials(sandbox))
+        with serving_script(f"{export}\nreceipts-gateway serve", environ, tmp_path) as (url, _):
+            command = curl.replace("localhost:8000/graphql", f"-s {url}").replace("sha256:…", f"sha256:{digest}")
+            assert json.loads(shell(command, environ, tmp_path)) == {"data": {"__typename": "Query"}}
+
+    await asyncio.to_thread(run)
+
+
+async def test_the_cost_of_an_example(sandbox: Sandbox, tmp_path: Path) -> None:
+    (block,) = blocks("costs", "sh")
+    printed = await asyncio.to_thread(shell, block, environment(sandbox), tmp_path)
+    assert re.match(r"thread \S+: at most 6\d upstream calls, 2 round trips\n", printed)
+
+
+def test_the_container() -> None:
+    (block,) = blocks("operate", "sh")
+    build, run = block.splitlines()
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert build.split()[3] == run.split()[-1]
+    assert f"EXPOSE {run.partition('-p ')[2].partition(':')[0]}\n" in image
+
+
+async def test_the_sandbox_s_commands(sandbox: Sandbox, tmp_path: Path) -> None:
+    start, control = blocks("sandbox", "sh")
+    usage, *looks = start.splitlines()
+    about = await asyncio.to_thread(shell, "receipts-gateway sandbox --help", environment(sandbox), tmp_path)
+    for option, default in re.findall(r"\[(--\w+) ([^\]|]+)", usage):
+        assert re.search(rf"{option} .*?\[default: {default}", about, re.DOTALL), option
+    marks = sandbox.landmarks
+    for line in [*looks, *control.splitlines()]:
+        command = line.replace("localhost:8001", sandbox.url)
+        command = command.replace("IM…", marks["message_sid"]).replace("DY…", marks["receipt_sid"])
+        printed = await asyncio.to_thread(shell, command, environment(sandbox), tmp_path)
+        assert "error" not in json.loads(printed or "{}"), line
+
+
+async def test_the_sandbox_in_python(sandbox: Sandbox) -> None:
+    with_twilio, alone = blocks("sandbox", "python")
+    names: dict[str, Any] = {
+        "twilio": twilio,
+        "account_sid": sandbox.account_sid,
+        "auth_token": sandbox.auth_token,
+    }
+    exec(with_twilio.replace("http://127.0.0.1:8001", sandbox.url), names)  # noqa: S102
+    (service, *_) = await asyncio.to_thread(names["client"].conversations.v1.services.list)
+    assert service.sid.startswith("IS")
+    body = textwrap.indent(alone.replace("[...]", "[]"), "    ")
+    exec(f"async def run():\n{body}", names)  # noqa: S102
+    await names["run"]()
+
+
+def test_the_contributors_commands() -> None:
+    text = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    assert text.count("```") == 2
+    install, check, write, generate = block.splitlines()
+    assert install.startswith("python3 -m venv .venv && .venv/bin/pip install -c .ci/constraints.txt -e ")
+    assert os.access(ROOT / check.split()[0], os.X_OK)
+    command = shutil.which(write.split()[0].replace(".venv/bin/", ""), path=str(Path(sys.executable).parent))
+    assert command is not None
+    printed = subprocess.run([command, "schema"], capture_output=True, text=True, check=True).stdout
+    assert write.split()[1:4] == ["schema", ">", "schema.graphql"]
+    assert printed == (ROOT / "schema.graphql").read_text(encoding="utf-8")
+    module = generate.split()[2].replace(".", "/")
+    assert (ROOT / module / "__main__.py").is_file()
