@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -21,9 +23,9 @@ from starlette.types import Receive, Scope, Send
 from gateway.accounts.account import Account
 from gateway.accounts.limits import Limits
 from gateway.callers.callers import Callers
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, InternalError
 from gateway.graph.schema import shared_executor
-from gateway.settings import JwtSettings, Settings
+from gateway.settings import JwtSettings, Settings, SettingsError
 from gateway.source.memory import MemoryCache
 from gateway.source.source import share_slots
 from gateway.twilio.aiohttp_transport import AiohttpTransport
@@ -35,6 +37,7 @@ from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
 from gateway.web.graphiql import Graphiql
 from gateway.web.health import live, ready
+from gateway.web.manifests import read_manifests
 from gateway.web.metrics import Metrics, MetricsPage
 from gateway.web.request import HttpRequest
 from gateway.web.request_headers import ALLOWED_BY_CORS
@@ -45,43 +48,92 @@ if TYPE_CHECKING:
     from gateway.source.redis import RedisCache
     from gateway.web.telemetry import Telemetry
 
-__all__ = ["create_app", "create_client"]
+__all__ = ["create_app", "create_client", "load_settings", "open_account"]
 
-_TRANSPORTS: dict[str, Callable[[Origin], Transport]] = {"lean": HttptoolsTransport, "aiohttp": AiohttpTransport}
+_TRANSPORTS: dict[str, Callable[[Origin], Transport]] = {"httptools": HttptoolsTransport, "aiohttp": AiohttpTransport}
+
+
+def load_settings(environ: Mapping[str, str] = os.environ) -> tuple[Settings, dict[str, str]]:
+    """Return the settings in `environ` and the trusted documents that they name, by id.
+
+    Args:
+        environ: Values by the names of the table `gateway.settings.SETTINGS`.
+
+    Raises:
+        SettingsError: With the problems of the settings and of the documents.
+    """
+    problems: list[str] = []
+    settings = Settings.read(environ, problems)
+    documents = _read_documents(settings, problems)
+    if problems:
+        raise SettingsError(problems)
+    return settings, documents
 
 
 def create_client(settings: Settings) -> Client:
-    """The client for the account that the settings name."""
+    """Return a client of the Twilio account that the settings name; it is an async context manager."""
     origin = Origin(settings.upstream_url, settings.credentials, Timeouts(read=settings.upstream_timeout))
     return Client(origin, transport=_TRANSPORTS[settings.transport], concurrency=settings.upstream_concurrency)
 
 
-def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str, str] | None = None) -> Starlette:
-    """The gateway as an ASGI application.
+@asynccontextmanager
+async def open_account(settings: Settings) -> AsyncIterator[Account]:
+    """Open a Twilio account to run operations on, without HTTP; close it at the end of the block.
 
-    Without callers' tokens it answers only to this machine's own names, unless it is meant for `any_host`. GraphiQL's
-    opening tabs use the values of variables that are `known`, as those of the demo's sandbox.
+    Args:
+        settings: The account, and the limits on operations. Those of callers, browsers and HTTP have no effect.
+
+    Returns:
+        An async context manager of an `Account`.
+
+    Example:
+        async with gateway.open_account(settings) as account:
+            outcome = await account.run(gateway.Operation("{ services { edges { node { sid } } } }"))
+            assert not outcome.failures
+            print(outcome.data["services"]["edges"])
     """
-    client = create_client(settings)
-    limits = Limits(
-        deadline=settings.deadline,
-        cost_max=settings.cost_max,
-        cost_limit=settings.cost_limit,
-        max_operations=settings.queue,
-        caller_budget=settings.caller_budget,
-    )
-    remote = _remote_cache(settings)
-    account = Account(
-        client,
-        limits,
-        executor=shared_executor(introspection=settings.introspection),
-        cache=MemoryCache(settings.cache_bytes),
-        lifetimes=settings.lifetimes,
-        remote=remote,
-    )
+    client, remote = create_client(settings), _remote_cache(settings)
+    async with _open(client, remote):
+        yield _account(settings, client, remote)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    documents: Mapping[str, str] | None = None,
+    any_host: bool = False,
+    graphiql_variables: Mapping[str, str] | None = None,
+) -> Starlette:
+    """Create the gateway as an ASGI application.
+
+    Its lifespan opens and closes the connections to Twilio. A server runs the lifespan; an application that the gateway is
+    mounted in does not, and has to: see `receipts-gateway docs python`.
+
+    Args:
+        settings: The account to serve, and to whom.
+        documents: The trusted documents by id; by default, those in the manifests of `settings.trusted_documents`.
+        any_host: Without callers' tokens the gateway answers only to loopback names in `Host`, against DNS rebinding.
+            True has it answer to any: for an application that authenticates its callers itself.
+        graphiql_variables: Values of variables in GraphiQL's opening tabs, as those of the demo's sandbox.
+
+    Returns:
+        An application with the routes `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`.
+
+    Raises:
+        SettingsError: A manifest of trusted documents cannot be read, or a document does not fit the schema.
+
+    Example:
+        app = gateway.create_app(settings)
+        async with app.router.lifespan_context(app):
+            ...  # It answers requests until the end of the block.
+    """
+    if documents is None:
+        documents = _trusted_documents(settings)
+    client, remote = create_client(settings), _remote_cache(settings)
+    account = _account(settings, client, remote)
     callers = Callers(settings.tokens, _verifier(settings.jwt))
     origins = Origins(settings.cors_origins)
-    documents = Documents(settings.trusted_documents, trusted_only=settings.trusted_only)
+    persisted = Documents(documents, trusted_only=settings.trusted_only)
     metrics = Metrics(account, client)
     telemetry = _telemetry(settings)
     endpoint = Endpoint(
@@ -89,22 +141,22 @@ def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str
         callers,
         origins,
         has_graphiql=settings.graphiql,
-        documents=documents,
+        documents=persisted,
         any_host=any_host,
         metrics=metrics,
         telemetry=telemetry,
     )
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        try:
+            async with _open(client, remote):
+                app.is_open = True
+                yield
+        finally:
+            app.is_open = False
             if telemetry is not None:
-                stack.callback(telemetry.close)
-            await stack.enter_async_context(client)
-            if remote is not None:
-                await stack.enter_async_context(remote)
-                stack.callback(asyncio.create_task(share_slots(client.limiter, remote)).cancel)
-            yield
+                telemetry.close()
 
     routes = [
         Route("/graphql", endpoint, methods=["GET", "POST"]),
@@ -113,15 +165,63 @@ def create_app(settings: Settings, *, any_host: bool = False, known: Mapping[str
         Route("/metrics", MetricsPage(metrics, callers, any_host=any_host).answer),
     ]
     if settings.graphiql:
-        routes += Graphiql(known, settings.upstream_url if known else None).routes
+        routes += Graphiql(graphiql_variables, settings.upstream_url if graphiql_variables else None).routes
     middleware = [Middleware(CORSMiddleware, **_cors(origins))] if settings.cors_origins else []
     app = _Application(
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}
     )
     app.endpoint, app.has_cors = endpoint, bool(settings.cors_origins)
     app.router.redirect_slashes = False
-    app.state.callers, app.state.documents, app.state.account = callers, documents, account
+    app.state.callers, app.state.documents, app.state.account = callers, persisted, account
     return app
+
+
+def _account(settings: Settings, client: Client, remote: RedisCache | None) -> Account:
+    limits = Limits(
+        deadline=settings.deadline,
+        cost_max=settings.cost_max,
+        cost_limit=settings.cost_limit,
+        max_operations=settings.max_operations,
+        caller_budget=settings.caller_budget,
+    )
+    return Account(
+        client,
+        limits,
+        executor=shared_executor(introspection=settings.introspection),
+        cache=MemoryCache(settings.cache_bytes),
+        lifetimes=settings.lifetimes,
+        remote=remote,
+    )
+
+
+@asynccontextmanager
+async def _open(client: Client, remote: RedisCache | None) -> AsyncIterator[None]:
+    """Open the connections of an account, and share its upstream slots with other processes over the remote cache."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(client)
+        if remote is not None:
+            await stack.enter_async_context(remote)
+            stack.callback(asyncio.create_task(share_slots(client.limiter, remote)).cancel)
+        yield
+
+
+def _trusted_documents(settings: Settings) -> dict[str, str]:
+    """Return the trusted documents by id; raises `SettingsError`."""
+    problems: list[str] = []
+    documents = _read_documents(settings, problems)
+    if problems:
+        raise SettingsError(problems)
+    return documents
+
+
+def _read_documents(settings: Settings, problems: list[str]) -> dict[str, str]:
+    """Return the trusted documents by id; a line for each problem is appended to `problems`."""
+    if not settings.trusted_documents:
+        return {}
+    found: list[str] = []
+    documents = read_manifests(settings.trusted_documents, found, introspection=settings.introspection)
+    problems += [f"GATEWAY_TRUSTED_DOCUMENTS: {problem}" for problem in found]
+    return documents
 
 
 def _telemetry(settings: Settings) -> Telemetry | None:
@@ -133,7 +233,7 @@ def _telemetry(settings: Settings) -> Telemetry | None:
 
 
 def _remote_cache(settings: Settings) -> RedisCache | None:
-    """The cache that is shared with other processes, if any. Its keys begin with what tells the account and its rights."""
+    """Return the cache that processes share, if there is one. Its keys start with a hash of the account and its rights."""
     if settings.cache_url == "memory://":
         return None
     from gateway.source.redis import RedisCache  # redis is an extra.
@@ -143,11 +243,19 @@ def _remote_cache(settings: Settings) -> RedisCache | None:
     return RedisCache(settings.cache_url, sha256(tenant.encode()).hexdigest()[:32])
 
 
+_NOT_STARTED = (
+    "The lifespan of the gateway's application is not running. An application that it is mounted in must run it within "
+    "its own: async with app.router.lifespan_context(app). See: receipts-gateway docs python"
+)
+
+
 class _Application(Starlette):
     """Starlette, with a direct way to the endpoint for requests that need none of the middleware."""
 
     endpoint: Endpoint
     has_cors = False
+    is_open = False
+    """Whether its lifespan is running."""
 
     def start(self, request: HttpRequest) -> Reply | Awaitable[Reply] | None:
         """Return what the endpoint does (see its `start`); None for a request to another route, or one that needs CORS."""
@@ -157,7 +265,12 @@ class _Application(Starlette):
         return self.endpoint.start(request)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or the lifespan, through ASGI."""
+        """Serve a request, or the lifespan, through ASGI; reply with 500 when the lifespan is not running."""
+        if scope["type"] == "http" and not self.is_open:
+            structlog.get_logger("gateway").error("not started", hint=_NOT_STARTED)
+            refusal = InternalError("The gateway has not been started. Its log says how to start it.")
+            await error_response(refusal, uuid4().hex)(scope, receive, send)
+            return
         started = self.start(HttpRequest.from_asgi(scope, receive)) if scope["type"] == "http" else None
         if started is not None:
             await respond(started, send)
@@ -191,11 +304,12 @@ def _cors(origins: Origins) -> dict[str, Any]:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    words = {
-        404: "There is nothing here. GraphQL is at /graphql, GraphiQL at /graphiql.",
-        405: "This method is not served here. GraphQL requests are POST or GET requests to /graphql.",
+    prefix = request.scope.get("root_path", "")
+    messages = {
+        404: f"There is nothing here. GraphQL is at {prefix}/graphql, GraphiQL at {prefix}/graphiql.",
+        405: f"This method is not served here. GraphQL requests are POST or GET requests to {prefix}/graphql.",
     }
-    refusal = BadRequest(words.get(error.status_code, "The request cannot be served."), status=error.status_code)
+    refusal = BadRequest(messages.get(error.status_code, "The request cannot be served."), status=error.status_code)
     response = error_response(refusal, uuid4().hex)
     response.headers.update(error.headers or {})
     return response

@@ -23,6 +23,14 @@
 
 A message is written for the API's reader. It never holds an upstream's body, a header, a credential, or a value of a
 record. An error that is not of this tree is a bug: it is masked as `InternalError` before anyone sees it.
+
+Example:
+    async with gateway.open_account(settings) as account:
+        outcome = await account.run(gateway.Operation("{ nope }"))
+    (failure,) = outcome.failures
+    assert isinstance(failure.error, gateway.errors.ValidationFailed)
+    assert failure.error.code == "GRAPHQL_VALIDATION_FAILED"
+    assert not failure.error.retryable
 """
 
 from __future__ import annotations

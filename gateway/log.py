@@ -1,6 +1,6 @@
-"""The log: one line per event on standard error, as JSON off a terminal; what is in a record never is.
+"""The log: one line per event on standard error, as JSON unless it is a terminal.
 
-Lines hold names, hashes, counts, times and codes. Variables, arguments, bodies, identities, addresses and tokens stay out.
+Lines hold names, hashes, counts, times and codes; never variables, arguments, bodies, identities, addresses or tokens.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ import structlog
 __all__ = ["REQUEST_ID", "add_request_id", "configure_log"]
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The request that is being answered: every line that is logged for it has its id."""
+"""The id of the request in progress, which every line logged for it has."""
 
 
 def add_request_id(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Put the request's id into a line of the log; a processor (https://www.structlog.org/en/stable/processors.html)."""
+    """Add the request's id to a line of the log; a processor (https://www.structlog.org/en/stable/processors.html)."""
     request_id = REQUEST_ID.get()
     if request_id is not None:
         line["request_id"] = request_id
@@ -29,21 +29,21 @@ def add_request_id(_: object, __: str, line: MutableMapping[str, Any]) -> Mutabl
 
 
 def _add_time(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Put the time into a line that orjson writes, which writes times itself, as the text that `TimeStamper` makes of them."""
+    """Add the time to a line, for orjson to write in the format of structlog's `TimeStamper`."""
     line["timestamp"] = datetime.now(UTC)
     return line
 
 
 class _Lines:
-    """Writes lines to a buffered file, which hands them to the system once in each turn of the event loop, not line by line."""
+    """Writes lines to a buffered file, which is flushed once in each turn of the event loop."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._flushed_in: asyncio.AbstractEventLoop | None = None
-        """The loop that a flush is due in. One that ended before it does not keep another from flushing."""
+        """The event loop in which a flush is scheduled. If it ended before, another loop schedules its own."""
 
     def msg(self, line: bytes) -> None:
-        """Write one line; outside an event loop, at once."""
+        """Write one line; outside an event loop, flush it."""
         self._file.write(line + b"\n")
         try:
             loop = asyncio.get_running_loop()
@@ -62,7 +62,7 @@ class _Lines:
 
 
 def configure_log(level: str) -> None:
-    """Write lines of `level` (debug, info, warning, error) and above, those of libraries from warning on."""
+    """Log lines of `level` (debug, info, warning, error) and above; those of libraries only from warning on."""
     shared: list[structlog.typing.Processor] = [add_request_id, structlog.processors.add_log_level]
     as_iso = structlog.processors.TimeStamper(fmt="iso", utc=True)
     is_terminal = sys.stderr.isatty()

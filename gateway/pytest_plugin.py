@@ -1,14 +1,26 @@
-"""Contract tests: fixtures and markers that pytest has wherever this package is installed beside it.
+"""A pytest plugin for contract tests: fixtures and markers, active wherever this package is installed beside pytest.
 
-Nothing is in use that a test does not ask for, and nothing else of the gateway is imported until then. The sandbox and the
-gateway run in a thread with an event loop of their own, so that a test may be sync, or async by whatever plugin.
+- `receipts_gateway`: a `Gateway` in process
+- `receipts_gateway_url`: the address of a gateway over HTTP
+- `receipts_sandbox`: the `gateway.sandbox.Sandbox` that both read from, of this test alone
+- `@pytest.mark.receipts_faults(pattern, kind, **options)`: adds a fault to the sandbox
+- `@pytest.mark.receipts_switches(**switches)`: sets switches of the sandbox
+
+A fixture imports and starts what it needs when a test requests it. The sandbox and the gateway run in a thread with their own
+event loop, so that tests may be sync, or async with any plugin.
+
+Example:
+    @pytest.mark.receipts_faults("*", "status", status=403)
+    def test_a_rejection_has_a_code(receipts_gateway):
+        answer = receipts_gateway.query_sync("{ services { edges { cursor } } }")
+        assert answer.codes == ["UPSTREAM_REJECTED"]
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,30 +36,30 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Gateway"]
 
 _MARKERS = {
-    "receipts_faults": '(pattern, kind, **options): what goes wrong in `receipts_sandbox`, such as ("*/Receipts*", "status", '
-    "status=429, times=2). May be repeated; of several that fit a call the first strikes, read from top to bottom.",
-    "receipts_switches": "(**switches): what `receipts_sandbox` does where Twilio's behaviour is not known, such as "
-    '(chat_only_delivery="zero").',
+    "receipts_faults": '(pattern, kind, **options): adds a fault to `receipts_sandbox`, such as ("*/Receipts*", "status", '
+    "status=429, times=2). May be repeated; of several that match a call the first applies, read from top to bottom.",
+    "receipts_switches": "(**switches): sets switches of `receipts_sandbox`, for behaviour that Twilio does not document, "
+    'such as (chat_only_delivery="zero").',
 }
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the markers known."""
+    """Register the markers."""
     for name, about in _MARKERS.items():
         config.addinivalue_line("markers", name + about)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a gateway answered, as JSON values, and the upstream calls it made for that."""
+    """The answer to one operation, as JSON values, and the upstream calls made for it."""
 
     data: Any
-    """None, too, where the operation was refused before it ran."""
+    """The data; None also when the operation was rejected before it ran."""
     errors: list[dict[str, Any]]
     extensions: dict[str, Any]
-    """Those of an answer to a request with `X-Gateway-Trace: 1`: `cost`, and `upstream` with every call."""
+    """The extensions of a request with `X-Gateway-Trace: 1`: `cost`, and `upstream` with every call."""
     upstream_calls: list[str]
-    """The upstream paths it asked for, behind `/v1/`, in that order; what was tried again is there again."""
+    """The upstream paths, without `/v1/`, in the order of the calls; a retried call is there again."""
 
     @property
     def codes(self) -> list[str]:
@@ -56,31 +68,36 @@ class Answer:
 
 
 class Gateway:
-    """A gateway over the sandbox of a test, in process. It keeps nothing between queries."""
+    """A gateway in process over the sandbox of a test. It caches nothing between queries."""
 
     def __init__(self, sandbox: Sandbox, account: Account, portal: BlockingPortal) -> None:
-        """Take the sandbox, what carries out operations on it, and the way into their event loop."""
+        """Initialize with an account that is open on the sandbox, and the portal to their event loop."""
         self._sandbox = sandbox
         self._account = account
         self._portal = portal
 
     @property
     def upstream_calls(self) -> list[str]:
-        """The paths of all calls that the test's sandbox has had, behind `/v1/`, in order of arrival."""
+        """The paths of all calls to the test's sandbox, without `/v1/`, in order of arrival."""
         return self._sandbox.paths
 
     async def query(self, document: str, variables: dict[str, Any] | None = None, **more: Any) -> Answer:
-        """The answer to one operation; to be awaited in an event loop of asyncio or trio.
+        """Run one operation and return its answer; awaitable on asyncio and trio.
 
-        Variables are given as a dictionary, by name (`first=10`), or both. Those named as the sandbox's landmarks are, such
-        as `$serviceSid` and `$conversationSid`, need no value. Three names are options instead: `no_cache=True` is
-        `Cache-Control: no-cache`, `seconds` is `X-Gateway-Timeout`, `operation_name` chooses among several operations.
-        TypeError for a name that is none of these, and no variable of the document.
+        Args:
+            document: The GraphQL document.
+            variables: Its variables. Those with the names of the sandbox's landmarks, such as `$serviceSid` and
+                `$conversationSid`, need no value.
+            **more: More variables, such as `first=10`; or options: `no_cache=True` for `Cache-Control: no-cache` (alias:
+                `fresh`), `seconds` for `X-Gateway-Timeout`, `operation_name` to choose one of several operations.
+
+        Raises:
+            TypeError: A name in `more` is neither an option nor a variable of the document.
         """
         return await self._portal.call_async(partial(self._answer, document, variables, **more))
 
     def query_sync(self, document: str, variables: dict[str, Any] | None = None, **more: Any) -> Answer:
-        """The same, in tests that are not async."""
+        """Run one operation and return its answer, as `query` does, in a test that is not async."""
         return self._portal.call(partial(self._answer, document, variables, **more))
 
     async def _answer(
@@ -88,13 +105,14 @@ class Gateway:
         document: str,
         variables: dict[str, Any] | None,
         *,
+        no_cache: bool = False,
         fresh: bool = False,
         seconds: float | None = None,
         operation_name: str | None = None,
         **more: Any,
     ) -> Answer:
         from gateway.accounts.operation import Operation
-        from gateway.ask import landmark_variables
+        from gateway.demo import landmark_variables
         from gateway.execution.inputs import undeclared
 
         attempts: list[tuple[float, str]] = []
@@ -107,7 +125,7 @@ class Gateway:
                 document,
                 variables=landmark_variables(document, self._sandbox.landmarks) | (variables or {}) | more,
                 name=operation_name,
-                no_cache=fresh,
+                no_cache=no_cache or fresh,
                 timeout=seconds,
                 trace=True,
                 on_attempt=note,
@@ -116,7 +134,7 @@ class Gateway:
         unknown = undeclared(document, more)
         if unknown:
             names = ", ".join(unknown)
-            raise TypeError(f"query() was given {names}: no variable that the document declares, and no option.")
+            raise TypeError(f"query() got {names}: neither options nor variables that the document declares.")
         return Answer(
             outcome.data,
             [failure.as_json() for failure in outcome.failures],
@@ -127,7 +145,7 @@ class Gateway:
 
 @pytest.fixture
 def _receipts_portal() -> Iterator[BlockingPortal]:
-    """The event loop that the sandbox and the gateways over it run in."""
+    """The event loop of the sandbox and of the gateways over it, in a thread."""
     from anyio.from_thread import start_blocking_portal
 
     with start_blocking_portal(name="receipts-gateway") as portal:
@@ -136,12 +154,12 @@ def _receipts_portal() -> Iterator[BlockingPortal]:
 
 @pytest.fixture
 def receipts_sandbox(request: pytest.FixtureRequest, _receipts_portal: BlockingPortal) -> Iterator[Sandbox]:
-    """A running pretend Twilio of this test alone: `.landmarks`, `.faults`, `.switches`, `.paths`."""
+    """A running sandbox of this test alone: `.landmarks`, `.faults`, `.switches`, `.paths`."""
     from gateway.sandbox import Sandbox
     from gateway.sandbox.parsing import change_switches, parse_fault
 
     sandbox = Sandbox()
-    # The test's own switches come last, and have the last word.
+    # The test's own switches are applied last, over those of its class and module.
     for mark in reversed(_marks(request.node, "receipts_switches")):
         with _naming(mark):
             if mark.args:
@@ -159,17 +177,17 @@ def receipts_sandbox(request: pytest.FixtureRequest, _receipts_portal: BlockingP
 @pytest.fixture
 def receipts_gateway(receipts_sandbox: Sandbox, _receipts_portal: BlockingPortal) -> Iterator[Gateway]:
     """A gateway in process over `receipts_sandbox`: `answer = await receipts_gateway.query("{ … }")`."""
-    from gateway.accounts.account import Account
-    from gateway.app import create_client
+    from gateway.app import open_account
     from gateway.demo import settings_for
 
-    with _receipts_portal.wrap_async_context_manager(create_client(settings_for(receipts_sandbox))) as client:
-        yield Gateway(receipts_sandbox, Account(client), _receipts_portal)
+    settings = replace(settings_for(receipts_sandbox), cache_bytes=0)
+    with _receipts_portal.wrap_async_context_manager(open_account(settings)) as account:
+        yield Gateway(receipts_sandbox, account, _receipts_portal)
 
 
 @pytest.fixture
 def receipts_gateway_url(receipts_sandbox: Sandbox, _receipts_portal: BlockingPortal) -> Iterator[str]:
-    """The address of a gateway over `receipts_sandbox`, served by HTTP; GraphQL is at `/graphql` there."""
+    """The address of a gateway over `receipts_sandbox`, served over HTTP; GraphQL is at `/graphql` there."""
     from gateway.demo import demo_app
     from gateway.web.server import serving
 
@@ -178,18 +196,18 @@ def receipts_gateway_url(receipts_sandbox: Sandbox, _receipts_portal: BlockingPo
 
 
 def _marks(item: pytest.Item, name: str) -> list[pytest.Mark]:
-    """The markers of that name that hold for a test, its own before those of its class and module, as they are read."""
+    """Return the markers of that name that apply to a test, in the order in which its file is read."""
     found: list[pytest.Mark] = []
     for node in reversed(item.listchain()):
         marks = [mark for mark in node.own_markers if mark.name == name]
-        # Python applies decorators from the lowest to the topmost.
+        # Python applies decorators from the lowest to the highest.
         found += reversed(marks) if isinstance(node, pytest.Function | pytest.Class) else marks
     return found
 
 
 @contextmanager
 def _naming(mark: pytest.Mark) -> Iterator[None]:
-    """Say of which marker a ValueError speaks."""
+    """Fail the test with the message of a ValueError, and the marker that caused it."""
     try:
         yield
     except ValueError as error:

@@ -19,8 +19,7 @@ import uvloop
 from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
 from gateway.app import create_app
-from gateway.ask import landmark_variables
-from gateway.demo import settings_for
+from gateway.demo import landmark_variables, settings_for
 from gateway.sandbox import Sandbox
 from gateway.twilio.client import Client
 from gateway.twilio.responses import Answer as UpstreamAnswer

@@ -92,7 +92,7 @@ def test_a_project_with_async_tests(pytester: pytest.Pytester, mode: str, mark: 
     run(pytester).assert_outcomes(passed=5 if "trio" in mark else 4)
 
 
-def test_faults_strike_in_the_order_they_are_read_in(pytester: pytest.Pytester) -> None:
+def test_faults_apply_in_the_order_in_which_they_are_read(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         '''
         import pytest
@@ -153,7 +153,7 @@ def test_a_wrong_marker_is_an_error_that_names_it(pytester: pytest.Pytester) -> 
     result.stdout.no_fnmatch_line("*During handling*")
 
 
-def test_markers_are_told(pytester: pytest.Pytester) -> None:
+def test_markers_are_listed(pytester: pytest.Pytester) -> None:
     words = run(pytester, "--markers", "-p", "no:asyncio").stdout.str()
     assert re.findall(r"^@pytest\.mark\.(receipts_\w+)\(", words, re.MULTILINE) == [
         "receipts_faults",
@@ -202,8 +202,8 @@ async def test_landmarks_need_no_value_and_variables_are_given_either_way(receip
     assert one.extensions["upstream"]["count"] == 1
 
 
-async def test_a_name_that_is_no_variable_is_told(receipts_gateway: Gateway) -> None:
-    with pytest.raises(TypeError, match=r"query\(\) was given fersh, frist: no variable that the document declares"):
+async def test_a_name_that_is_not_a_variable_is_reported(receipts_gateway: Gateway) -> None:
+    with pytest.raises(TypeError, match=r"query\(\) got fersh, frist: neither options nor variables"):
         await receipts_gateway.query(SERVICE, frist=1, fersh=True)
     answer = await receipts_gateway.query("query {", first=1)
     assert (answer.codes, answer.data) == (["GRAPHQL_PARSE_FAILED"], None)
@@ -213,8 +213,9 @@ async def test_options_are_those_of_a_request(receipts_gateway: Gateway, receipt
     two = "query A($serviceSid: ID!) { service(sid: $serviceSid) { sid } } query B { __typename }"
     assert (await receipts_gateway.query(two)).codes == ["OPERATION_RESOLUTION_FAILURE"]
     assert (await receipts_gateway.query(two, operation_name="A")).upstream_calls == []
-    answer = await receipts_gateway.query(two, operation_name="A", fresh=True)
-    assert answer.upstream_calls == [f"Services/{receipts_sandbox.landmarks['service_sid']}"]
+    for no_cache in ("no_cache", "fresh"):  # The second is an alias.
+        answer = await receipts_gateway.query(two, {}, operation_name="A", **{no_cache: True})
+        assert answer.upstream_calls == [f"Services/{receipts_sandbox.landmarks['service_sid']}"]
 
 
 @pytest.mark.receipts_faults("*", "hang")

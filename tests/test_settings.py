@@ -1,14 +1,19 @@
 """Settings: the environment in, values or plain words out."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.addresses import is_loopback
+from gateway.app import create_app, load_settings
 from gateway.callers.callers import Token
-from gateway.settings import SETTINGS, JwtSettings, Settings, SettingsError
+from gateway.settings import SETTINGS, JwtSettings, Settings, SettingsError, misspelt
+from gateway.source.lifetimes import Lifetimes
+from gateway.twilio.transport import Credentials
 
 ACCOUNT = {"TWILIO_ACCOUNT_SID": "AC" + "0" * 32, "TWILIO_AUTH_TOKEN": "a-secret-token"}
+CREDENTIALS = Credentials(*ACCOUNT.values())
 IS, IS2 = "IS" + "0" * 32, "IS" + "1" * 32
 KEY = {"TWILIO_API_KEY": "SK" + "0" * 32, "TWILIO_API_SECRET": "another-secret"}
 
@@ -36,9 +41,7 @@ def test_secrets_may_be_in_files(tmp_path: Path) -> None:
     assert settings.credentials.secret == "a-secret-token"
 
 
-def test_every_setting_is_read(tmp_path: Path) -> None:
-    manifest = tmp_path / "persisted-documents.json"
-    manifest.write_text('{"an-id": "{ __typename }"}')
+def test_every_setting_is_read() -> None:
     settings = Settings.load(
         ACCOUNT
         | {
@@ -53,9 +56,14 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
             "GATEWAY_COST_MAX": "100",
             "GATEWAY_COST_LIMIT": "50",
             "GATEWAY_DEADLINE": "2.5",
+            "GATEWAY_MAX_OPERATIONS": "7",
+            "GATEWAY_CALLER_BUDGET": "60",
             "GATEWAY_UPSTREAM_TIMEOUT": "1",
             "GATEWAY_UPSTREAM_CONCURRENCY": "5",
-            "GATEWAY_TRUSTED_DOCUMENTS": f" {manifest},",
+            "GATEWAY_TRANSPORT": "aiohttp",
+            "GATEWAY_CACHE_BYTES": "0",
+            "GATEWAY_TTL_MESSAGES": "0.5",
+            "GATEWAY_TRUSTED_DOCUMENTS": " web/persisted-documents.json, ios/,",
             "GATEWAY_TRUSTED_ONLY": "1",
             "GATEWAY_INTROSPECTION": "0",
             "GATEWAY_GRAPHIQL": "0",
@@ -76,9 +84,14 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
         cost_max=100,
         cost_limit=50,
         deadline=2.5,
+        max_operations=7,
+        caller_budget=60,
         upstream_timeout=1.0,
         upstream_concurrency=5,
-        trusted_documents={"an-id": "{ __typename }"},
+        transport="aiohttp",
+        cache_bytes=0,
+        lifetimes=Lifetimes(messages=0.5),
+        trusted_documents=(Path("web/persisted-documents.json"), Path("ios")),
         trusted_only=True,
         introspection=False,
         graphiql=False,
@@ -137,10 +150,12 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
             "32 characters",
         ),
         (ACCOUNT | {"GATEWAY_TOKENS": "a:0123456789abcdef,a:1123456789abcdef"}, "twice"),
+        (ACCOUNT | {"GATEWAY_TRANSPORT": "fast"}, "GATEWAY_TRANSPORT: must be httptools or aiohttp"),
         (
-            ACCOUNT | {"GATEWAY_TRUSTED_DOCUMENTS": "/no/such.json"},
-            "GATEWAY_TRUSTED_DOCUMENTS: /no/such.json: cannot be",
+            ACCOUNT | {"GATEWAY_MAX_OPERATIONS": "1", "GATEWAY_QUEUE": "2"},
+            "GATEWAY_MAX_OPERATIONS: differs from its alias GATEWAY_QUEUE",
         ),
+        (ACCOUNT | {"GATEWAY_QUEUE": "0"}, "GATEWAY_QUEUE: must be a whole number"),
         (ACCOUNT | {"GATEWAY_TRUSTED_ONLY": "1"}, "GATEWAY_TRUSTED_ONLY: needs GATEWAY_TRUSTED_DOCUMENTS"),
         (
             ACCOUNT | {"GATEWAY_TRUSTED_ONLY": "1", "GATEWAY_TRUSTED_DOCUMENTS": " , "},
@@ -158,11 +173,60 @@ def test_what_cannot_be_used_is_said_in_one_line(environ: dict[str, str], words:
 
 
 def test_every_problem_has_its_line() -> None:
+    environ = {"GATEWAY_DEADLINE": "x", "GATEWAY_GRAPHIQL": "x", "GATEWAY_TRUSTED_DOCUMENTS": "/no/a, /no/b"}
     with pytest.raises(SettingsError) as caught:
-        Settings.load(
-            ACCOUNT | {"GATEWAY_DEADLINE": "x", "GATEWAY_GRAPHIQL": "x", "GATEWAY_TRUSTED_DOCUMENTS": "/no/a, /no/b"}
-        )
-    assert len(caught.value.problems) == 4
+        load_settings(environ)
+    assert [problem.partition(" ")[0] for problem in caught.value.problems] == [
+        "GATEWAY_DEADLINE:",
+        "GATEWAY_GRAPHIQL:",
+        "Missing:",
+        "GATEWAY_TRUSTED_DOCUMENTS:",
+        "GATEWAY_TRUSTED_DOCUMENTS:",
+    ]
+    assert caught.value.problems[3] == ("GATEWAY_TRUSTED_DOCUMENTS: /no/a: cannot be read (No such file or directory).")
+
+
+def test_documents_come_with_the_settings_that_name_them(tmp_path: Path) -> None:
+    manifest = tmp_path / "persisted-documents.json"
+    manifest.write_text('{"an-id": "{ __typename }"}')
+    settings, documents = load_settings(ACCOUNT | {"GATEWAY_TRUSTED_DOCUMENTS": str(manifest)})
+    assert settings.trusted_documents == (manifest,)
+    assert documents == {"an-id": "{ __typename }"}
+    manifest.write_text('{"an-id": "{ nope }"}')
+    with pytest.raises(SettingsError, match=r"GATEWAY_TRUSTED_DOCUMENTS: .*Cannot query field 'nope'"):
+        create_app(settings)
+
+
+@pytest.mark.parametrize(
+    ("environ", "settings"),
+    [
+        ({"GATEWAY_QUEUE": "7"}, {"max_operations": 7}),
+        ({"GATEWAY_QUEUE": "7", "GATEWAY_MAX_OPERATIONS": "7"}, {"max_operations": 7}),
+        ({"GATEWAY_QUEUE": "", "GATEWAY_MAX_OPERATIONS": "7"}, {"max_operations": 7}),
+        ({"GATEWAY_TRANSPORT": "lean"}, {"transport": "httptools"}),
+    ],
+)
+def test_an_alias_means_what_the_name_means(environ: dict[str, str], settings: dict[str, Any]) -> None:
+    assert Settings.load(ACCOUNT | environ) == Settings(credentials=CREDENTIALS, **settings)
+
+
+def test_aliases_are_described() -> None:
+    described = {setting.env: setting.description for setting in SETTINGS}
+    assert described["GATEWAY_MAX_OPERATIONS"].endswith(" Alias: `GATEWAY_QUEUE`.")
+    assert described["GATEWAY_TRANSPORT"].endswith(" `lean` is an alias of `httptools`.")
+    assert described["TWILIO_AUTH_TOKEN"].endswith(" Also `_FILE`.")
+    assert misspelt({"GATEWAY_QUEUE": "7", "GATEWAY_QUEU": "7"}) == [("GATEWAY_QUEU", "GATEWAY_QUEUE")]
+
+
+def test_settings_can_be_made_in_python() -> None:
+    settings = Settings(credentials=CREDENTIALS, upstream_url="http://127.0.0.1:1/")
+    assert settings.upstream_url == "http://127.0.0.1:1"
+    assert not settings.requires_token
+    assert Settings(credentials=CREDENTIALS, tokens={"ann": Token("a-token-of-some-length")}).requires_token
+    with pytest.raises(
+        SettingsError, match="upstream_url: must be an https address: nothing secret travels over plain"
+    ):
+        Settings(credentials=CREDENTIALS, upstream_url="http://twilio.test")
 
 
 def test_each_setting_has_words() -> None:

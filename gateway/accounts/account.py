@@ -35,7 +35,18 @@ __all__ = ["Account", "cost_of"]
 
 
 class Account:
-    """Executes operations on one Twilio account. Equal operations at the same time are executed once."""
+    """Executes operations on one Twilio account. Equal operations at the same time are executed once.
+
+    `gateway.open_account` opens one.
+
+    Example:
+        async with gateway.open_account(settings) as account:
+            first, second = await asyncio.gather(
+                account.run(gateway.Operation("{ services { edges { node { sid } } } }")),
+                account.run(gateway.Operation("{ services { edges { node { sid } } } }")),
+            )
+            assert first.calls + second.calls == 1
+    """
 
     def __init__(
         self,

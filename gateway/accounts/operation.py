@@ -30,7 +30,18 @@ class OperationKey(NamedTuple):
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """One GraphQL operation to execute (https://spec.graphql.org/October2021/#sec-Executing-Requests)."""
+    """One GraphQL operation to execute (https://spec.graphql.org/October2021/#sec-Executing-Requests).
+
+    Example:
+        operation = gateway.Operation(
+            "query Services($first: Int) { services(first: $first) { edges { node { sid } } } }",
+            variables={"first": 10},
+            timeout=2.0,
+        )
+        async with gateway.open_account(settings) as account:
+            outcome = await account.run(operation)
+        assert len(outcome.data["services"]["edges"]) <= 10
+    """
 
     document: str
     """The GraphQL document's text."""

@@ -28,7 +28,12 @@ ANONYMOUS = Caller("anyone")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A caller's bearer token, as configured."""
+    """A caller's bearer token (RFC 6750), and the sids of the services that the caller may read; None means all.
+
+    Example:
+        token = gateway.Token("a secret of 16 characters or more", services=frozenset({"IS" + 32 * "0"}))
+        app = gateway.create_app(dataclasses.replace(settings, tokens={"frontend": token}))
+    """
 
     secret: str = field(repr=False)
     services: frozenset[str] | None = None

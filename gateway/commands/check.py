@@ -1,69 +1,93 @@
-"""A look at the account: whether the credentials work, which services they see, and how far away Twilio is."""
+"""`receipts-gateway check`: whether Twilio accepts the credentials, and how long a call takes."""
 
-import asyncio
-import time
-from statistics import median
+from __future__ import annotations
 
-from gateway.app import create_client
-from gateway.errors import GatewayError, UpstreamError, UpstreamTimeout
-from gateway.graph.types import Service
-from gateway.settings import Settings
-from gateway.twilio.client import Client
-from gateway.twilio.responses import Answer, Page, read_page
+import sys
+from typing import TYPE_CHECKING
 
-__all__ = ["check_account"]
+import click
+
+from gateway.commands.options import CommandWithSettings, load_or_fail
+
+if TYPE_CHECKING:
+    from gateway.errors import GatewayError
+    from gateway.settings import Settings
+
+__all__ = ["check"]
 
 _FIRST_PAGE = "Services?PageSize=100"
 _TIMES = 3
+_DEADLINE_SECONDS = 15
 
 
-async def check_account(settings: Settings) -> tuple[bool, str]:
-    """Whether the gateway can work with these settings, and a report in words."""
+@click.command(cls=CommandWithSettings)
+def check() -> None:
+    """Check the settings and the credentials: which services they can read, and how long a call takes."""
+    import asyncio
+
+    settings, _ = load_or_fail()
+    ok, report = asyncio.run(_check_account(settings))
+    click.echo(report, err=not ok)
+    if not ok:
+        sys.exit(1)
+
+
+async def _check_account(settings: Settings) -> tuple[bool, str]:
+    """Return whether the account can be read with these settings, and a report."""
+    import asyncio
+    import time
+    from statistics import median
+
+    from gateway.app import create_client
+    from gateway.errors import GatewayError
+    from gateway.graph.types import Service
+    from gateway.twilio.responses import Answer, Page, read_page
+
+    def read(target: str, answer: Answer) -> Page:
+        return read_page(Service.resource, target, answer)
+
     async with create_client(settings) as client:
+
+        async def services() -> tuple[Page, float]:
+            start = time.monotonic()
+            deadline = asyncio.get_running_loop().time() + _DEADLINE_SECONDS
+            page = await client.get(_FIRST_PAGE, read, deadline=deadline)
+            return page, time.monotonic() - start
+
         try:
-            page = await _services(client)
-            times = [await _seconds(client) for _ in range(_TIMES)]
+            page, _ = await services()  # This one connects.
+            seconds = [(await services())[1] for _ in range(_TIMES)]
         except GatewayError as error:
-            return False, _trouble(error, settings)
+            return False, _explain(error, settings)
     lines = [
         f"Twilio accepts these credentials ({settings.credentials.username}).",
-        f"A call takes {median(times) * 1000:.0f} ms (median of {_TIMES}, on a kept connection).",
+        f"A call takes {median(seconds) * 1000:.0f} ms (median of {_TIMES}, on an open connection).",
     ]
     if page.rows:
         more = " (the first 100)" if page.next else ""
         lines.append(f"{len(page.rows)} services{more}:")
         lines += [f"  {row.sid}  {row.friendly_name or ''}" for row in page.rows]
     else:
-        lines.append("They see no Conversations service: is this the right account?")
+        lines.append("They can read no Conversations service: is this the right account?")
     return True, "\n".join(lines)
 
 
-async def _services(client: Client) -> Page:
-    def read(target: str, answer: Answer) -> Page:
-        return read_page(Service.resource, target, answer)
+def _explain(error: GatewayError, settings: Settings) -> str:
+    """Return what a failed read means for these settings, and what to check."""
+    from gateway.errors import UpstreamError, UpstreamTimeout
 
-    return await client.get(_FIRST_PAGE, read, deadline=asyncio.get_running_loop().time() + 15)
-
-
-async def _seconds(client: Client) -> float:
-    began = time.monotonic()
-    await _services(client)
-    return time.monotonic() - began
-
-
-def _trouble(error: GatewayError, settings: Settings) -> str:
     status = error.upstream.status if error.upstream is not None else None
     if status == 401:
         return (
-            "Twilio refuses these credentials (401): check TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN, or TWILIO_API_KEY "
+            "Twilio rejects these credentials (401): check TWILIO_ACCOUNT_SID with TWILIO_AUTH_TOKEN, or TWILIO_API_KEY "
             "with TWILIO_API_SECRET. Test credentials do not work with Conversations."
         )
     if status == 403:
         return (
-            "Twilio knows these credentials but does not let them read Conversations (403): see the key's permissions."
+            "Twilio accepts these credentials, but they may not read Conversations (403): check the key's permissions."
         )
     if isinstance(error, UpstreamTimeout):
-        return f"{settings.upstream_url} does not answer: is there a network, a proxy, a firewall?"
+        return f"{settings.upstream_url} does not answer: check the network, the proxy and the firewall."
     if isinstance(error, UpstreamError) and status is None:
-        return f"{settings.upstream_url} cannot be reached: is there a network, a proxy, a firewall?"
+        return f"{settings.upstream_url} cannot be reached: check the network, the proxy and the firewall."
     return error.message

@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Protocol, Self
 from urllib.parse import urlsplit
 
-import gateway
 from gateway.errors import UpstreamAnswer, UpstreamInvalidResponse, UpstreamTimeout, UpstreamUnavailable
 from gateway.twilio.responses import Answer
+from gateway.version import __version__
 
 __all__ = [
     "BODY_MAX",
@@ -43,7 +43,12 @@ HEAD_MAX = 32 * 2**10
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What Twilio's Basic authentication takes: an account sid and its auth token, or an API key and its secret."""
+    """Credentials for Twilio's Basic authentication: an account sid and its auth token, or an API key and its secret.
+
+    Example:
+        settings = gateway.Settings(credentials=gateway.Credentials(account_sid, auth_token))
+        assert auth_token not in repr(settings)
+    """
 
     username: str
     secret: str = field(repr=False)
@@ -113,7 +118,7 @@ def request_headers(origin: Origin) -> dict[str, str]:
         "Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}",
         "Accept": "application/json",
         "Accept-Encoding": "gzip",
-        "User-Agent": f"receipts-gateway/{gateway.__version__}",
+        "User-Agent": f"receipts-gateway/{__version__}",
     }
 
 

@@ -1,4 +1,4 @@
-"""The request headers that the endpoint reads, in one table: CORS, the check of GETs, `Vary` and the documentation use it."""
+"""The request headers that an answer depends on, in one table: CORS, the check of cross-site GETs and `Vary` derive from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class RequestHeader:
 
     name: str
     help: str
-    """Its effect; Markdown, for the documentation."""
+    """What it does; Markdown, for the documentation."""
     varies: bool = False
     """Whether a cached answer is for requests with the same value only (`Vary`, RFC 9110, 12.5.5).
 
@@ -22,67 +22,76 @@ class RequestHeader:
     allowed_by_cors: bool = False
     """Whether pages of `GATEWAY_CORS_ORIGINS` may send it, beyond those that every page may (CORS-safelisted)."""
     proves_preflight: bool = False
-    """Whether a cross-site GET with it has passed a preflight: only pages send it, and it is not CORS-safelisted.
+    """Whether a cross-site GET that has it has passed a preflight: only pages send it, and it is not safelisted.
 
-    False for headers that a browser or a proxy may add.
+    False for those that a browser or a proxy adds by itself.
     """
     bypasses_cache: bool = False
     """Whether an operation that has it is executed, even if its answer is cached."""
 
 
 REQUEST_HEADERS = (
-    RequestHeader("Accept", "the media type of the answer, and how deferred fragments arrive", varies=True),
-    RequestHeader("Accept-Encoding", "`gzip` compresses answers of 2 KiB or more", varies=True),
+    RequestHeader(
+        "Accept",
+        "The media type of the answer, and how [deferred](#incremental-delivery) fragments arrive.",
+        varies=True,
+    ),
+    RequestHeader("Accept-Encoding", "`gzip` compresses answers of 2 KiB or more.", varies=True),
     RequestHeader(
         "Apollo-Require-Preflight",
-        "any value allows a GET request from another site's page",
+        "Any value: lets another site's page send a GET, since the browser asks first.",
         allowed_by_cors=True,
         proves_preflight=True,
     ),
     RequestHeader(
         "Authorization",
-        "`Bearer …`: the caller's token",
+        "`Bearer` and the caller's token.",
         varies=True,
         allowed_by_cors=True,
         proves_preflight=True,
     ),
     RequestHeader(
         "Cache-Control",
-        "`no-cache` bypasses the caches: everything is read from Twilio",
+        "`no-cache`: read everything from Twilio, and skip nothing.",
         allowed_by_cors=True,
         bypasses_cache=True,
     ),
-    RequestHeader("Content-Type", "`application/json` for a POST request", allowed_by_cors=True),
+    RequestHeader("Content-Type", "`application/json`, for a POST.", allowed_by_cors=True),
     RequestHeader(
-        "GraphQL-Require-Preflight", "as `Apollo-Require-Preflight`", allowed_by_cors=True, proves_preflight=True
+        "GraphQL-Require-Preflight",
+        "The same as `Apollo-Require-Preflight`.",
+        allowed_by_cors=True,
+        proves_preflight=True,
     ),
-    RequestHeader("If-None-Match", "304 for a GET request whose answer has not changed", allowed_by_cors=True),
-    RequestHeader("Origin", "the site of the page that sends the request; set by browsers", varies=True),
-    RequestHeader("Traceparent", "the parent of the operation's span, where traces are on"),
+    RequestHeader(
+        "If-None-Match", "An `ETag`: the answer to a GET is 304 if it is still the same.", allowed_by_cors=True
+    ),
+    RequestHeader("Origin", "The site of the page that sends the request; browsers add it.", varies=True),
     RequestHeader(
         "X-Gateway-Dry-Run",
-        "`1` returns the plan, and calls nothing",
+        "`1`: read nothing; `extensions.plan` has what would be read, and its cost.",
         varies=True,
         allowed_by_cors=True,
         proves_preflight=True,
         bypasses_cache=True,
     ),
-    RequestHeader(
-        "X-Gateway-Timeout", "seconds for this operation, if fewer than `GATEWAY_DEADLINE`", allowed_by_cors=True
-    ),
+    RequestHeader("X-Gateway-Timeout", "Seconds for this operation, at most `GATEWAY_DEADLINE`.", allowed_by_cors=True),
     RequestHeader(
         "X-Gateway-Trace",
-        "`1` adds the cost and all upstream calls to `extensions`",
+        "`1`: `extensions` have the cost, and every upstream call.",
         varies=True,
         allowed_by_cors=True,
         proves_preflight=True,
         bypasses_cache=True,
+    ),
+    RequestHeader(
+        "traceparent", "The parent of the operation's span, if [tracing](operate.md#traces) is on (W3C Trace Context)."
     ),
 )
 
 VARY = ", ".join(header.name for header in REQUEST_HEADERS if header.varies)
 """The value of `Vary`."""
 ALLOWED_BY_CORS = tuple(header.name for header in REQUEST_HEADERS if header.allowed_by_cors)
-"""The value of `Access-Control-Allow-Headers`, without the CORS-safelisted headers."""
+"""The value of `Access-Control-Allow-Headers`, without what is always allowed."""
 PREFLIGHT_PROOF = frozenset(header.name.lower() for header in REQUEST_HEADERS if header.proves_preflight)
 """The names, in lower case, of headers that a cross-site request has only after a preflight."""

@@ -1,4 +1,4 @@
-"""The HTTP server around the application: a socket taken beforehand, a word when it answers, a clean end on a signal."""
+"""The HTTP server around the application: a socket opened in advance, a callback when it is ready, a clean stop on a signal."""
 
 import asyncio
 import errno
@@ -21,17 +21,23 @@ from gateway.web.http_protocol import BoundedProtocol
 
 __all__ = ["AddressUnusable", "Server", "Workers", "address", "freeze_startup_objects", "listen", "run", "serving"]
 
-_GRACE = 5
-_START = 30
-_KEEP_ALIVE = 30
+_GRACE_SECONDS = 5
+"""For requests in progress, after a signal to stop."""
+_START_SECONDS = 30
+"""For a worker to start."""
+_KEEP_ALIVE_SECONDS = 30
+"""For an idle connection to send its next request."""
 
 
 class AddressUnusable(Exception):
-    """A server cannot listen where it was told to; the text says why and what to do."""
+    """A server cannot listen on its address; the message says why, and what to do."""
 
 
 def listen(host: str, port: int, option: str) -> socket.socket:
-    """A socket that listens on `host` and `port` (0: a free one); raises `AddressUnusable`, naming `option`."""
+    """Return a socket that listens on `host` and `port` (0: a free one).
+
+    Raises `AddressUnusable`, with `option` as the option to change.
+    """
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -48,7 +54,7 @@ def listen(host: str, port: int, option: str) -> socket.socket:
 
 
 def unusable(error: OSError, host: str, port: int, option: str) -> AddressUnusable:
-    """What to tell of an address that could not be had."""
+    """Return the error for an address that the system refused to listen on."""
     if error.errno == errno.EADDRINUSE:
         return AddressUnusable(f"Port {port} on {host} is taken. Choose another with {option}, or 0 for any free one.")
     if error.errno == errno.EACCES:
@@ -57,7 +63,7 @@ def unusable(error: OSError, host: str, port: int, option: str) -> AddressUnusab
 
 
 def address(listener: socket.socket) -> str:
-    """The base URL of a listening socket."""
+    """Return the base URL of a listening socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -73,22 +79,22 @@ def _config(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=grace,
         **more,
     )
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run a server to its end, on the event loop that `Workers` run on too: uvloop, where there is one."""
+    """Run a server until it stops, on uvloop if it is installed, as `Workers` do."""
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         runner.run(work)
 
 
 def freeze_startup_objects() -> None:
-    """Take what start-up made out of the garbage collector's sight: it stays to the end, and looking at it takes 40 ms.
+    """Exclude the objects of start-up from garbage collection: they live as long as the process, and a scan takes 40 ms.
 
-    What an operation makes is freed without the collector, so that it need not look as often as it does by default.
+    Operations leave hardly any reference cycles, so that collections can be rarer than by default.
     """
     gc.collect()
     gc.freeze()
@@ -96,7 +102,7 @@ def freeze_startup_objects() -> None:
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, which ends by itself after a SIGINT or SIGTERM instead of passing the signal on."""
+    """Uvicorn, which returns after a SIGINT or SIGTERM instead of raising the signal again."""
 
     def __init__(
         self,
@@ -106,11 +112,12 @@ class Server(uvicorn.Server):
         protocol: type[BoundedProtocol] = BoundedProtocol,
         *,
         on_stop: Callable[[], None] | None = None,
-        grace: float = _GRACE,
+        grace: float = _GRACE_SECONDS,
     ) -> None:
-        """Take the application, what to do once it answers, on SIGHUP, and when it is told to stop.
+        """Initialize a server for an application.
 
-        What is under way then may take `grace` seconds more; nothing else is begun.
+        `on_ready` is called once it answers, `on_reload` on SIGHUP, and `on_stop` on a signal to stop. After that, no request
+        is accepted, and those in progress have `grace` seconds.
         """
         super().__init__(_config(app, protocol, ceil(grace)))
         self._on_stop = on_stop
@@ -118,14 +125,14 @@ class Server(uvicorn.Server):
         self._on_reload = on_reload
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and tell."""
+        """Start to listen, then call `on_ready`."""
         await super().startup(sockets)
         if self.started:
             self._on_ready()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Stop on the first SIGINT or SIGTERM, at once on the second; signals come to the main thread only."""
+        """Stop on the first SIGINT or SIGTERM, immediately on the second; only the main thread receives signals."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -151,7 +158,7 @@ class Server(uvicorn.Server):
 
 @asynccontextmanager
 async def serving(app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtocol) -> AsyncIterator[str]:
-    """The base URL of an application that is served, until the end, on a free port of this machine."""
+    """Serve an application on a free loopback port; the value is its base URL."""
     ready = asyncio.Event()
     with listen("127.0.0.1", 0, "--port") as listener:
         server = Server(app, ready.set, protocol=protocol)
@@ -165,7 +172,7 @@ async def serving(app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtoco
 
 
 class Workers(Multiprocess):
-    """Several processes on one socket. One that dies is replaced; SIGHUP replaces each when its successor answers."""
+    """Several processes on one socket. One that dies is replaced; on SIGHUP each is replaced once its successor answers."""
 
     def __init__(
         self,
@@ -173,17 +180,17 @@ class Workers(Multiprocess):
         count: int,
         listener: socket.socket,
         on_ready: Callable[[], None],
-        grace: float = _GRACE,
+        grace: float = _GRACE_SECONDS,
     ) -> None:
-        """Take what makes the application in each process, how many there are, and what to do once all answer.
+        """Initialize `count` processes that listen on `listener`; `on_ready` is called once all answer.
 
-        `make_app` must be picklable: the processes are begun anew, not forked.
+        `make_app` returns the application in each process. It must be picklable, since processes are spawned, not forked.
         """
         super().__init__(_config(make_app, BoundedProtocol, ceil(grace), factory=True, workers=count), [listener])
         self._on_ready = on_ready
 
     def init_processes(self) -> None:
-        """Start them, and tell."""
+        """Start the processes, then call `on_ready`."""
         super().init_processes()
-        if all(process.wait_until_ready(_START, self.should_exit) for process in self.processes):
+        if all(process.wait_until_ready(_START_SECONDS, self.should_exit) for process in self.processes):
             self._on_ready()

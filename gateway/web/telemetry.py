@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-import gateway
 from gateway.twilio.client import Attempt
 from gateway.twilio.paths import redacted
+from gateway.version import __version__
 
 __all__ = ["Recording", "Telemetry"]
 
@@ -32,7 +32,7 @@ class Telemetry:
             provider = TracerProvider(resource=Resource.create({"service.name": "receipts-gateway"}))
             provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._provider = provider
-        self._tracer = provider.get_tracer("receipts-gateway", gateway.__version__)
+        self._tracer = provider.get_tracer("receipts-gateway", __version__)
         self._propagator = TraceContextTextMapPropagator()
 
     def begin(self, headers: Mapping[str, str]) -> Recording:

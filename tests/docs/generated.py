@@ -12,7 +12,15 @@ from gateway.web.request_headers import REQUEST_HEADERS
 
 from .blocks import FILES, read, rows
 
-__all__ = ["TABLES", "metrics_table", "settings_table", "topics_table", "with_table", "write_tables"]
+__all__ = [
+    "TABLES",
+    "metrics_table",
+    "request_headers_table",
+    "settings_table",
+    "topics_table",
+    "with_table",
+    "write_tables",
+]
 
 _READING_ORDER = (
     "clients",
@@ -35,7 +43,7 @@ def settings_table() -> str:
     lines = []
     for each in SETTINGS:
         default = f"`{each.default}`" if each.default else ""
-        lines.append(f"| `{each.env}` | {default} | {each.help}{' Also `_FILE`.' if each.in_file else ''} |")
+        lines.append(f"| `{each.env}` | {default} | {each.description} |")
     return "\n".join(["| variable | default | does |", "|---|---|---|", *lines])
 
 
@@ -50,16 +58,6 @@ def metrics_table() -> str:
     return "\n".join(["| metric | type | labels | counts or measures |", "|---|---|---|---|", *lines])
 
 
-def request_headers_table() -> str:
-    """Return the request headers that the endpoint reads, one row each."""
-    lines = []
-    for each in REQUEST_HEADERS:
-        flags = each.varies, each.allowed_by_cors, each.proves_preflight, each.bypasses_cache
-        lines.append(f"| `{each.name}` | {each.help} | {' | '.join('yes' if flag else '' for flag in flags)} |")
-    head = "| request header | effect | in `Vary` | allowed by CORS | implies a preflight | bypasses cached answers |"
-    return "\n".join([head, "|---|---|---|---|---|---|", *lines])
-
-
 def topics_table() -> str:
     """Return the topics with the sentence that says what each is for, one row each."""
     topics = read_topics()
@@ -71,10 +69,16 @@ def topics_table() -> str:
     return "\n".join(["| topic | about |", "|---|---|", *lines])
 
 
+def request_headers_table() -> str:
+    """Return the request headers that the endpoint reads, one row each."""
+    lines = [f"| `{each.name}` | {each.help} |" for each in REQUEST_HEADERS]
+    return "\n".join(["| request header | does |", "|---|---|", *lines])
+
+
 TABLES = {
+    "http": ("request", request_headers_table),
     "README": ("topic", topics_table),
     "configuration": ("variable", settings_table),
-    "http": ("request header", request_headers_table),
     "operate": ("metric", metrics_table),
 }
 """The file that has a generated table, the first word of the table's head, and the function that makes it."""

@@ -109,6 +109,7 @@ def test_variables_that_are_no_settings_are_read_somewhere() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_settings_exist(name: str) -> None:
     known = {each.env for each in SETTINGS} | {f"{each.env}_FILE" for each in SETTINGS if each.in_file} | OTHERS
+    known |= {each.alias for each in SETTINGS if each.alias is not None}
     assert set(re.findall(r"\b(?:GATEWAY|TWILIO|RECEIPTS_GATEWAY)_[A-Z_]+(?:…|(?<!_))", read(name))) <= known
 
 
@@ -121,7 +122,7 @@ def test_every_error_code_is_described() -> None:
 def test_error_codes_exist(name: str) -> None:
     known = set(CODES) | {"PARTLY_FAILED", "UNKNOWN", "PENDING"}
     named = {each for each in code(read(name)) if re.fullmatch(r"[A-Z]+(_[A-Z]+)+", each)}
-    settings = {each.env for each in SETTINGS} | OTHERS | {"HTTPS_PROXY", "NO_PROXY"}
+    settings = {name for each in SETTINGS for name in (each.env, each.alias)} | OTHERS | {"HTTPS_PROXY", "NO_PROXY"}
     assert named - settings <= known
 
 
@@ -145,7 +146,7 @@ async def test_headers_are_as_browsers_may_use_them(sandbox: Sandbox) -> None:
             exposed = response.headers["Access-Control-Expose-Headers"]
             assert response.headers.keys() >= {"Gateway-Cost", "X-Request-Id", "ETag", "Cache-Control"}
     requests = {plain(row[0]) for row in rows(read("http"), "request header")}
-    assert requests - {"Accept-Encoding", "Origin", "Traceparent"} == set(allowed.split(", ")) - {
+    assert requests - {"Accept-Encoding", "Origin", "traceparent"} == set(allowed.split(", ")) - {
         "Accept-Language",
         "Content-Language",
     }

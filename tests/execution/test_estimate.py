@@ -7,7 +7,7 @@ import pytest
 from gateway.accounts.account import Account
 from gateway.accounts.limits import Limits
 from gateway.accounts.operation import Operation
-from gateway.ask import landmark_variables
+from gateway.demo import landmark_variables
 from gateway.graph.ids import encode_id
 from gateway.graph.types import RESOURCES
 from gateway.sandbox import Sandbox

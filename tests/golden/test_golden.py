@@ -16,7 +16,7 @@ import pytest
 from gateway.accounts.account import Account
 from gateway.accounts.limits import Limits
 from gateway.accounts.operation import Operation
-from gateway.ask import landmark_variables
+from gateway.demo import landmark_variables
 from gateway.sandbox import Sandbox
 from gateway.sandbox.parsing import change_switches, parse_fault
 from gateway.twilio.client import Client

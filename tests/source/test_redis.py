@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
-from gateway.ask import landmark_variables
+from gateway.demo import landmark_variables
 from gateway.execution.outcome import Outcome
 from gateway.sandbox import Fault, Sandbox
 from gateway.source import redis

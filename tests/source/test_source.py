@@ -12,7 +12,7 @@ import pytest
 
 from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
-from gateway.ask import landmark_variables
+from gateway.demo import landmark_variables
 from gateway.sandbox import Fault, Sandbox
 from gateway.source.lifetimes import Lifetimes, is_final
 from gateway.source.memory import Entry, MemoryCache

@@ -11,8 +11,7 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.app import create_app
-from gateway.ask import landmark_variables
-from gateway.demo import settings_for
+from gateway.demo import landmark_variables, settings_for
 from gateway.execution.outcome import Outcome
 from gateway.sandbox import Fault, Sandbox
 from gateway.source.lifetimes import Lifetimes

@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 import pytest
 
-from gateway.ask import landmark_variables
+from gateway.demo import landmark_variables
 from gateway.sandbox import Sandbox
 from gateway.web.compression import accepts_gzip, compress
 from gateway.web.responses import Reply

@@ -230,10 +230,10 @@ def test_documents_that_are_not_trusted_are_refused() -> None:
 
 async def test_trusted_documents_over_http(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
     text = "query Q($id: ID!) { service(sid: $id) { sid } }"
-    settings = replace(settings_for(sandbox), trusted_documents={"q-1": text}, trusted_only=True)
+    settings = replace(settings_for(sandbox), trusted_only=True)
     asked: dict[str, Any] = {"variables": {"id": "IS" + "0" * 32}}
     wanted = {"data": {"service": {"sid": "IS" + "0" * 32}}}
-    async with serving(create_app(settings)) as url:
+    async with serving(create_app(settings, documents={"q-1": text})) as url:
         for get in (False, True):
             assert await ask(http, url, {"documentId": "q-1"} | asked, get=get) == (200, wanted)
             assert await ask(http, url, {"extensions": automatic("q-1")} | asked, get=get) == (200, wanted)
@@ -247,10 +247,10 @@ async def test_trusted_documents_over_http(http: aiohttp.ClientSession, sandbox:
 
 async def test_a_persisted_document_may_defer(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
     text = "query Q($id: ID!) { service(sid: $id) { sid ... @defer { friendlyName } } }"
-    settings = replace(settings_for(sandbox), trusted_documents={"q-1": text}, trusted_only=True)
+    settings = replace(settings_for(sandbox), trusted_only=True)
     parameters = {"documentId": "q-1", "variables": json.dumps({"id": sandbox.landmarks["service_sid"]})}
     accept = "multipart/mixed;deferSpec=20220824,application/graphql-response+json,application/json;q=0.9"
-    async with serving(create_app(settings)) as url:
+    async with serving(create_app(settings, documents={"q-1": text})) as url:
         async with http.get(f"{url}/graphql", params=parameters, headers={"Accept": accept}) as response:
             assert response.content_type == "multipart/mixed"
             assert response.headers["Cache-Control"] == "no-store"

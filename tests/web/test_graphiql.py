@@ -136,7 +136,7 @@ async def looking(browser: Browser, base: str, *, scheme: str = "light") -> Asyn
 
 
 def demo(sandbox: Sandbox) -> ASGIApp:
-    return create_app(settings_for(sandbox), known=known_variables(sandbox.landmarks))
+    return create_app(settings_for(sandbox), graphiql_variables=known_variables(sandbox.landmarks))
 
 
 def below(prefix: str, app: ASGIApp) -> ASGIApp:
@@ -253,7 +253,7 @@ async def test_retries_and_waiting_are_drawn(browser: Browser, sandbox: Sandbox)
     )
     sandbox.faults.add("*/Conversations/CH*", Fault("status", status=503, times=1))
     sandbox.faults.add("*", Fault(latency=0.01))
-    app = create_app(settings, known=known_variables(sandbox.landmarks))
+    app = create_app(settings, graphiql_variables=known_variables(sandbox.landmarks))
     async with serving(app) as base, looking(browser, base) as visit:
         await visit.open(f"{base}/graphiql")
         await visit.run()

@@ -29,7 +29,7 @@ async def post(http: aiohttp.ClientSession, url: str, body: Any, **headers: str)
 
 async def test_too_many_operations_at_once_are_refused_quickly(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
     base = settings_for(sandbox)
-    app = create_app(Settings(credentials=base.credentials, upstream_url=base.upstream_url, queue=1))
+    app = create_app(Settings(credentials=base.credentials, upstream_url=base.upstream_url, max_operations=1))
     async with serving(app) as url:
         first = asyncio.create_task(post(http, url, body(sandbox)))
         await sandbox.until(lambda: len(sandbox.calls) == 2)

@@ -7,8 +7,7 @@ import aiohttp
 import pytest
 
 from gateway.app import create_app
-from gateway.ask import landmark_variables
-from gateway.demo import settings_for
+from gateway.demo import landmark_variables, settings_for
 from gateway.errors import Forbidden
 from gateway.sandbox import Sandbox
 from gateway.web.browsers import check_get
@@ -21,9 +20,10 @@ VALUES = {"Cache-Control": "no-cache", "X-Gateway-Dry-Run": "1", "X-Gateway-Time
 ORIGIN = "https://app.test"
 
 
-def test_names_are_sorted() -> None:
+def test_names_are_sorted_and_every_header_has_a_sentence() -> None:
     names = [header.name for header in REQUEST_HEADERS]
     assert names == sorted(names)
+    assert all(header.help.endswith(".") for header in REQUEST_HEADERS)
 
 
 @pytest.mark.parametrize("header", REQUEST_HEADERS, ids=lambda header: header.name)

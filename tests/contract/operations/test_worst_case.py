@@ -9,8 +9,8 @@ from graphql import DocumentNode, parse, validate
 from gateway.accounts.account import Account
 from gateway.accounts.limits import Limits
 from gateway.accounts.operation import Operation
-from gateway.ask import landmark_variables
 from gateway.contract.operations.worst_case import OperationCost, operation_cost
+from gateway.demo import landmark_variables
 from gateway.graph.schema import make_schema
 from gateway.sandbox import Sandbox
 from gateway.twilio.client import Client

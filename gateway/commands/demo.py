@@ -1,0 +1,135 @@
+"""`receipts-gateway demo`: the sandbox and a gateway over it, in one process."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from gateway.commands.options import HOST, SEED, fail, port_option
+
+__all__ = ["demo"]
+
+_FIRST_QUERY = """\
+query Thread {
+  service(sid: "%(service_sid)s") {
+    conversation(sid: "%(conversation_sid)s") {
+      friendlyName
+      messages(first: 5) {
+        edges { node {
+          index
+          deliveryStatus
+          receipts { edges { node { status errorCode participant { channel } } } }
+        } }
+      }
+    }
+  }
+}"""
+
+
+@click.command()
+@HOST
+@port_option("--port", 8000, "Port of the gateway; 0 for any free one.")
+@port_option("--sandbox-port", 0, "Port of the sandbox; 0 for any free one.")
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write addresses, credentials and sids to this file, as JSON, once both answer; it is removed at the end.",
+)
+@SEED
+def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed: int) -> None:
+    """Run the sandbox and a gateway over it."""
+    from gateway.addresses import is_loopback
+    from gateway.log import configure_log
+    from gateway.web.server import AddressUnusable, run
+
+    if not is_loopback(host):
+        fail(f"The demo has no callers' tokens, so it listens on this machine only; {host} is open to others.")
+    configure_log("warning")
+    try:
+        if ready_file is not None:  # Checked before anything starts.
+            _write_whole(ready_file, "")
+            ready_file.unlink()
+        try:
+            run(_run(host, port, sandbox_port, seed, ready_file))
+        finally:
+            if ready_file is not None:
+                ready_file.unlink(missing_ok=True)
+    except AddressUnusable as error:
+        fail(str(error))
+    except OSError as error:
+        if ready_file is None:
+            raise
+        fail(f"--ready-file: {ready_file} cannot be written ({error.strerror}).")
+
+
+async def _run(host: str, port: int, sandbox_port: int, seed: int, ready_file: Path | None) -> None:
+    """Run both until a signal. Raises `AddressUnusable`, and OSError for a ready file that cannot be written."""
+    from gateway.demo import demo_app, ready_facts
+    from gateway.sandbox import Sandbox
+    from gateway.web.server import Server, address, listen, unusable
+
+    with listen(host, port, "--port") as listener:
+        sandbox = Sandbox(host=host, port=sandbox_port, seed=seed)
+        try:
+            await sandbox.start()
+        except OSError as error:
+            raise unusable(error, host, sandbox_port, "--sandbox-port") from None
+        try:
+            facts = ready_facts(sandbox, address(listener))
+
+            def on_ready() -> None:
+                if ready_file is not None:
+                    _write_whole(ready_file, json.dumps(facts, indent=2) + "\n")
+                click.echo(_greeting(facts))
+
+            await Server(demo_app(sandbox), on_ready).serve(sockets=[listener])
+        finally:
+            await sandbox.stop()
+
+
+def _greeting(facts: dict[str, str]) -> str:
+    """Return the addresses, a query to paste, and a hint for settings that are set and have no effect."""
+    from gateway.settings import SETTINGS
+
+    body = json.dumps({"query": " ".join((_FIRST_QUERY % facts).split())})
+    names = [setting.env for setting in SETTINGS if setting.env.startswith("GATEWAY_")]
+    ignored = [name for name in names if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
+    hint = (
+        f"""\
+The demo has settings of its own: {", ".join(ignored)} has no effect here. To use it over the same data, run beside this:
+
+  TWILIO_ACCOUNT_SID={facts["account_sid"]} TWILIO_AUTH_TOKEN={facts["auth_token"]} \
+GATEWAY_UPSTREAM_URL={facts["sandbox"]} receipts-gateway serve --port 0
+
+"""
+        if ignored
+        else ""
+    )
+    return f"""\
+GraphQL    {facts["graphql"]}
+GraphiQL   {facts["graphiql"]}
+Sandbox    {facts["sandbox"]}/sandbox   (a simulated Twilio; no account is used)
+
+Try it:
+
+  curl -s {facts["graphql"]} -H 'Content-Type: application/json' -d '{body}'
+
+{hint}Ctrl-C stops both."""
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file at once, so that no reader sees a part of it. Only its owner may read it."""
+    import tempfile
+
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o600)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,130 @@
+"""`receipts-gateway operations`: a client's operations, checked and priced without running them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.commands.options import FORMAT, TOKEN, VARIABLES, fail, read_document
+
+__all__ = ["operations"]
+
+_WORST_CASE = """
+    A variable that --var does not set has its default; one that may be null is left out; `after` is null, as for the first
+    page of a list. What else is required is assumed: `first` and `scan` are 1000, the most that the schema accepts; sids and
+    names are of different records; an id is of the kind of record that costs most, and a list of ids has one. Conditions of
+    @include and @skip are tried both ways. What was assumed is reported where it makes a difference.
+"""
+
+
+def _with_worst_case(command: Callable[..., None]) -> Callable[..., None]:
+    """Add to a command's help which values it assumes for variables."""
+    command.__doc__ = (command.__doc__ or "") + _WORST_CASE
+    return command
+
+
+@click.group()
+def operations() -> None:
+    """Check and price operations without running them."""
+
+
+@operations.command()
+@click.argument("sources", metavar="FILE…", nargs=-1, required=True)
+@VARIABLES
+@_with_worst_case
+def cost(sources: tuple[str, ...], variables: dict[str, Any]) -> None:
+    """Print what operations cost at most, from the schema alone: no account and no call is needed.
+
+    FILE is a GraphQL document, "-" for standard input, the name of an example, or a pattern as in `operations check`. Each
+    field that costs has a line: its round trip, the number of calls, its place, and the upstream path.
+    """
+    from gateway.contract import CheckError
+    from gateway.contract.operations.check import check_documents
+    from gateway.contract.operations.documents import ClientDocument, find_documents
+    from gateway.contract.operations.report import cost_lines
+
+    documents: list[ClientDocument] = []
+    try:
+        for source in sources:
+            if (source.isidentifier() and not Path(source).exists()) or source == "-":
+                documents.append(ClientDocument(Path(source), read_document(source)))
+            else:
+                documents += find_documents([source])
+        report = check_documents(documents, variables)
+    except CheckError as error:
+        fail(str(error))
+    for operation, cost in report.costs:
+        click.echo("\n".join(cost_lines(str(operation.location.path), operation, cost, edges=True)))
+    for problem in report.problems:
+        click.echo(problem, err=True)
+    if report.problems:
+        sys.exit(1)
+
+
+@operations.command()
+@click.argument("patterns", metavar="PATTERN…", nargs=-1, required=True)
+@VARIABLES
+@click.option("--schema", "where", metavar="SCHEMA", help="Check against this schema: a file, a URL or git:REV.")
+@TOKEN
+@click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Fail operations that could take more calls.")
+@click.option(
+    "--snapshot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Fail operations that cost more than in this file; write the file if it does not exist.",
+)
+@click.option("--update", is_flag=True, help="Overwrite the snapshot with the costs found.")
+@FORMAT
+@_with_worst_case
+def check(
+    patterns: tuple[str, ...],
+    variables: dict[str, Any],
+    where: str | None,
+    token: str | None,
+    max_calls: int | None,
+    snapshot: Path | None,
+    update: bool,
+    output: str,
+) -> None:
+    """Check a client's operations against the schema, and print what each costs at most. No account and no call is needed.
+
+    PATTERN is a file, a directory or a pattern such as 'src/**/*.{graphql,gql,ts,tsx,js,jsx}', in quotes. Documents are
+    GraphQL files, and in JavaScript and TypeScript the strings after gql, graphql and /* GraphQL */. Fragments may be in
+    other files. What Apollo, urql, gql.tada and Relay remove or compile before they send is removed and compiled.
+
+    The exit code is 0 without problems, 1 with problems, and 2 when the check could not be made.
+    """
+    from gateway.contract import CheckError
+    from gateway.contract.github import workflow_command
+    from gateway.contract.operations.check import check_operations
+    from gateway.contract.operations.report import as_json, cost_lines, summary_lines
+    from gateway.contract.schema.sources import read_source
+
+    if update and snapshot is None:
+        fail("--update writes a snapshot: name its file with --snapshot FILE.")
+    try:
+        report = check_operations(
+            patterns,
+            variables,
+            served=read_source(where, token).schema if where is not None else None,
+            max_calls=max_calls,
+            snapshot=snapshot,
+            update=update,
+        )
+    except CheckError as error:
+        fail(str(error))
+    if output == "json":
+        click.echo(as_json(report))
+    else:
+        for operation, cost in report.costs:
+            click.echo("\n".join(cost_lines(str(operation.location), operation, cost)))
+        for problem in report.problems:
+            shown = workflow_command("error", problem.message, problem.location) if output == "github" else problem
+            click.echo(shown, err=output == "text")
+        click.echo("\n".join(summary_lines(report)))
+    if report.problems:
+        sys.exit(1)

@@ -1,0 +1,137 @@
+"""What several commands share: their options and arguments, the settings, and how they fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.settings import Settings
+
+__all__ = [
+    "FORMAT",
+    "HOST",
+    "SEED",
+    "TOKEN",
+    "VARIABLES",
+    "CommandWithSettings",
+    "fail",
+    "load_or_fail",
+    "port_option",
+    "read_document",
+]
+
+_Option = Callable[[Callable[..., None]], Callable[..., None]]
+
+
+def fail(*lines: str) -> NoReturn:
+    """Print lines on standard error, and end the command with exit code 2."""
+    for line in lines:
+        click.echo(line, err=True)
+    raise click.exceptions.Exit(2)
+
+
+def _parse_variables(context: click.Context, option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
+    variables = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.isidentifier():
+            fail(f"--var takes NAME=VALUE, such as --var first=10; got {pair!r}.")
+        try:
+            variables[name] = json.loads(text)
+        except (ValueError, RecursionError):
+            variables[name] = text
+    return variables
+
+
+HOST: _Option = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+
+SEED: _Option = click.option(
+    "--seed",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0, 2**31 - 1),
+    help="Seed of the sandbox's data: the same seed gives the same data.",
+)
+
+TOKEN: _Option = click.option("--token", envvar="RECEIPTS_GATEWAY_TOKEN", help="Bearer token to send to a URL.")
+
+VARIABLES: _Option = click.option(
+    "--var",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_parse_variables,
+    help="Set a variable; VALUE is JSON, or else a string. May be repeated.",
+)
+
+FORMAT: _Option = click.option(
+    "--format",
+    "output",
+    type=click.Choice(["text", "json", "github"]),
+    default="text",
+    show_default=True,
+    help="Output for people, for programs, or as annotations of lines on GitHub.",
+)
+
+
+def port_option(name: str, default: int, help: str) -> _Option:
+    """Return an option that takes a port."""
+    return click.option(name, default=default, show_default=True, type=click.IntRange(0, 65535), help=help)
+
+
+class CommandWithSettings(click.Command):
+    """A command whose help lists the settings that it reads from the environment."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of settings."""
+        from gateway.settings import SETTINGS
+
+        with formatter.section("Environment"):
+            formatter.write_dl(
+                [(setting.env, f"{setting.description} [{setting.default or 'not set'}]") for setting in SETTINGS],
+                col_max=28,
+            )
+
+
+def load_or_fail() -> tuple[Settings, Mapping[str, str]]:
+    """Return the settings in the environment and the trusted documents that they name, by id.
+
+    Fails with a line for each problem. A variable that is probably a misspelt setting is reported.
+    """
+    from gateway.app import load_settings
+    from gateway.settings import SettingsError, misspelt
+
+    for name, likely in misspelt(os.environ):
+        click.echo(f"{name} is not a setting, and has no effect. Did you mean {likely}?", err=True)
+    try:
+        return load_settings()
+    except SettingsError as error:
+        fail(*error.problems)
+
+
+def read_document(source: str) -> str:
+    """Return the text of a GraphQL document: a file, "-" for standard input, or the name of an example."""
+    from importlib.resources import files
+
+    if source == "-":
+        return sys.stdin.read()
+    examples = files("gateway").joinpath("examples")
+    example = examples.joinpath(f"{source}.graphql")
+    if not Path(source).exists() and source.isidentifier() and example.is_file():
+        return example.read_text(encoding="utf-8")
+    try:
+        return Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        names = sorted(
+            item.name.removesuffix(".graphql") for item in examples.iterdir() if item.name.endswith(".graphql")
+        )
+        fail(f"{source} is neither a readable file nor an example. Examples: {', '.join(names)}.")

@@ -1,0 +1,89 @@
+"""`receipts-gateway schema`: the schema, and what changed between two."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from gateway.commands.options import FORMAT, TOKEN, fail
+
+__all__ = ["schema"]
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def schema(context: click.Context) -> None:
+    """Print the schema (SDL); with `check`, print what changed between two schemas."""
+    if context.invoked_subcommand is None:
+        from gateway.graph.schema import print_schema
+
+        click.echo(print_schema(), nl=False)
+
+
+@schema.command()
+@click.argument("old")
+@click.argument("new", required=False)
+@TOKEN
+@click.option(
+    "--operations",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Print which operations in these files each change affects.",
+)
+@click.option("--only-used", is_flag=True, help="Fail only for changes that affect one of the operations.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["breaking", "dangerous", "none"]),
+    default="breaking",
+    show_default=True,
+    help="Fail for changes of this severity and above.",
+)
+@FORMAT
+def check(
+    old: str,
+    new: str | None,
+    token: str | None,
+    patterns: tuple[str, ...],
+    only_used: bool,
+    fail_on: str,
+    output: str,
+) -> None:
+    """Print what changed from the schema OLD to NEW, by default this package's: what breaks clients, and what may.
+
+    OLD and NEW are each a file (SDL, or the result of introspection as JSON; "-" for standard input), the URL of a gateway, or
+    git:REV or git:REV:PATH for a file at a revision (by default schema.graphql, at the repository's top).
+
+    PATTERN is as in `operations check`; the option may be repeated.
+
+    The exit code is 0 when the check passes, 1 when a change is as severe as --fail-on or more, and 2 when the check could not
+    be made.
+    """
+    from gateway.contract import CheckError
+    from gateway.contract.operations.documents import find_documents
+    from gateway.contract.schema.change import Criticality
+    from gateway.contract.schema.check import check_schemas
+    from gateway.contract.schema.report import as_json, github_lines, text_lines
+    from gateway.contract.schema.sources import read_source
+
+    if only_used and not patterns:
+        fail("--only-used needs the operations: name their files with --operations 'src/**/*.{graphql,ts,tsx}'.")
+    if old == new == "-":
+        fail("Only one of OLD and NEW can be standard input.")
+    try:
+        report = check_schemas(
+            read_source(old, token),
+            read_source(new, token),
+            find_documents(patterns) if patterns else None,
+            fail_on=Criticality(fail_on) if fail_on != "none" else None,
+            only_used=only_used,
+        )
+    except CheckError as error:
+        fail(str(error))
+    if output == "json":
+        click.echo(as_json(report))
+    else:
+        click.echo("\n".join(github_lines(report) if output == "github" else text_lines(report)))
+    if report.fails:
+        sys.exit(1)

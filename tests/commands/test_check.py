@@ -1,0 +1,58 @@
+"""`receipts-gateway check`: a report on the credentials, or what is wrong with them."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from gateway.sandbox import Fault, Sandbox
+
+from .conftest import ACCOUNT, environ_for, run
+
+
+async def check(sandbox: Sandbox, **environ: str) -> tuple[int, str]:
+    """Return the exit code and the report."""
+    result = await asyncio.to_thread(run, "check", **environ_for(sandbox) | environ)
+    return result.returncode, result.stdout + result.stderr
+
+
+async def test_the_report_lists_the_services_that_can_be_read(sandbox: Sandbox) -> None:
+    status, report = await check(sandbox)
+    assert status == 0
+    assert "accepts these credentials" in report
+    assert sandbox.landmarks["service_sid"] in report
+    assert " ms " in report
+    assert sandbox.auth_token not in report
+
+
+async def test_the_report_says_what_is_wrong(sandbox: Sandbox) -> None:
+    status, report = await check(sandbox, TWILIO_AUTH_TOKEN="wrong")
+    assert (status, "401" in report, "TWILIO_AUTH_TOKEN" in report) == (1, True, True)
+    sandbox.faults.add("*", Fault("status", status=403, code=20403))
+    status, report = await check(sandbox)
+    assert (status, "403" in report, "permissions" in report) == (1, True, True)
+    status, report = await check(sandbox, GATEWAY_UPSTREAM_URL="http://127.0.0.1:1")
+    assert (status, "cannot be reached" in report) == (1, True)
+    assert "Traceback" not in report
+
+
+async def test_settings_and_documents_are_checked_too(sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "persisted-documents.json"
+    file.write_text(json.dumps({"a1": "query Old { servcies { id } }"}))
+    status, report = await check(sandbox, GATEWAY_TRUSTED_DOCUMENTS=str(file))
+    assert (status, report.count("\n")) == (2, 1)
+    assert report.startswith(f"GATEWAY_TRUSTED_DOCUMENTS: {file}: Old (id a1): line 1, column 13: ")
+    result = run("check")
+    assert result.returncode == 2
+    assert "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert run("check", **ACCOUNT, GATEWAY_DEADLINE="never").returncode == 2
+
+
+def test_a_misspelt_setting_is_reported() -> None:
+    environ = {"GATEWAY_TRUSTED_ONY": "1", "TWILIO_AUTH_TOKEN_FILES": "x", "GATEWAY_SERVICE_HOST": "10.0.0.1"}
+    said = run("check", **environ).stderr.splitlines()
+    assert said[:2] == [
+        "GATEWAY_TRUSTED_ONY is not a setting, and has no effect. Did you mean GATEWAY_TRUSTED_ONLY?",
+        "TWILIO_AUTH_TOKEN_FILES is not a setting, and has no effect. Did you mean TWILIO_AUTH_TOKEN_FILE?",
+    ]
+    assert "SERVICE_HOST" not in "".join(said)

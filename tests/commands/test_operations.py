@@ -1,0 +1,36 @@
+"""`receipts-gateway operations`: what the command line adds to `gateway.contract.operations`."""
+
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from gateway.cli import main
+
+from ..conftest import EXAMPLES
+from .conftest import run
+
+
+def test_costs_are_printed_offline() -> None:
+    result = CliRunner().invoke(main, ["operations", "cost", *(path.stem for path in EXAMPLES)])
+    assert result.exit_code == 0, result.output
+    lines = [line for line in result.output.splitlines() if "at most" in line]
+    assert len(lines) == len(EXAMPLES)
+    assert "thread Thread: at most 22 upstream calls, 2 round trips" in result.output
+    result = CliRunner().invoke(main, ["operations", "cost", "thread", "--var", "first=50"])
+    assert "at most 62 upstream calls" in result.output
+
+
+def test_what_is_wrong_with_a_document_is_reported(tmp_path: Path) -> None:
+    file = tmp_path / "q.graphql"
+    file.write_text("query A {\n  nope\n}\nquery B { services { edges { cursor } } }")
+    result = CliRunner().invoke(main, ["operations", "cost", str(file)])
+    assert result.exit_code == 1
+    assert f"{file}:2:3: Cannot query field" in result.output
+
+
+def test_a_value_nested_too_deeply_for_json_is_text(tmp_path: Path) -> None:
+    document = tmp_path / "a.graphql"
+    document.write_text("query A($n: Int) { services(first: $n) { edges { cursor } } }")
+    result = run("operations", "cost", str(document), "--var", "n=" + "[" * 50_000)
+    assert result.returncode == 1
+    assert "Variable '$n' has invalid value: Int cannot represent non-integer value" in result.stderr

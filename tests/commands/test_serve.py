@@ -1,0 +1,188 @@
+"""`receipts-gateway serve`: real processes and signals, settings that are read again, and what stops the start."""
+
+import asyncio
+import json
+import signal
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from gateway.sandbox import Fault, Sandbox
+
+from .conftest import ACCOUNT, ask, environ_for, run, start
+
+
+def test_serving_openly_needs_tokens() -> None:
+    result = run("serve", "--host", "0.0.0.0", **ACCOUNT)
+    assert result.returncode == 2
+    assert "GATEWAY_TOKENS" in result.stderr
+
+
+def test_serve_serves_and_stops() -> None:
+    server = start("serve", "--port", "0", **ACCOUNT)
+    try:
+        assert server.stdout is not None
+        url = server.stdout.readline().split()[2].rstrip(",")
+        assert ask(url, "{ __typename }") == {"data": {"__typename": "Query"}}
+        assert "/uvloop/" in Path(f"/proc/{server.pid}/maps").read_text()
+        server.send_signal(signal.SIGTERM)
+        _, errors = server.communicate(timeout=10)
+    finally:
+        server.kill()
+    assert server.returncode == 0
+    (line,) = errors.splitlines()
+    assert json.loads(line)["event"] == "operation"
+
+
+def test_workers_share_a_port_and_shut_down_together() -> None:
+    server = start("serve", "--port", "0", "--workers", "2", **ACCOUNT)
+    try:
+        assert server.stdout is not None
+        url = server.stdout.readline().split()[2].rstrip(",")
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        workers = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+        assert len(workers) == 2
+        for _ in range(4):
+            assert ask(url, "{ __typename }") == {"data": {"__typename": "Query"}}
+        server.send_signal(signal.SIGHUP)  # Each is replaced when its successor answers: someone always does.
+        for _ in range(4):
+            assert ask(url, "{ __typename }") == {"data": {"__typename": "Query"}}
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=30)
+    finally:
+        server.kill()
+    assert server.returncode == 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+async def test_what_is_under_way_is_finished_before_the_end(sandbox: Sandbox) -> None:
+    sandbox.faults.add("*", Fault(latency=0.8))
+    server = start("serve", "--port", "0", **environ_for(sandbox))
+    try:
+        assert server.stdout is not None
+        line = await asyncio.to_thread(server.stdout.readline)
+        query = '{ service(sid: "%s") { friendlyName } }' % sandbox.landmarks["service_sid"]
+        asking = asyncio.create_task(asyncio.to_thread(ask, line.split()[2].rstrip(","), query))
+        await sandbox.until(lambda: len(sandbox.calls) == 1)
+        server.send_signal(signal.SIGTERM)
+        assert (await asking)["data"]["service"]["friendlyName"]
+        await asyncio.to_thread(server.communicate, timeout=20)
+    finally:
+        server.kill()
+    assert server.returncode == 0
+
+
+def post(url: str, **headers: str) -> int:
+    """The status that the gateway answers a plain query with."""
+    request = urllib.request.Request(
+        f"{url}/graphql", b'{"query": "{ __typename }"}', {"Content-Type": "application/json"} | headers
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_tokens_are_read_again_on_sighup(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("ann:ann-has-a-long-token\n")
+    server = start("serve", "--host", "0.0.0.0", "--port", "0", GATEWAY_TOKENS_FILE=str(file), **ACCOUNT)
+    try:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        port = server.stdout.readline().split()[2].rstrip(",").removesuffix("/graphql").rpartition(":")[2]
+        url = f"http://127.0.0.1:{port}"
+
+        def reload(text: str) -> dict[str, Any]:
+            """Set the file, send the signal, and wait for the line that says what came of it."""
+            file.write_text(text)
+            server.send_signal(signal.SIGHUP)
+            assert server.stderr is not None
+            for line in server.stderr:
+                entry: dict[str, Any] = json.loads(line)
+                if "reloaded" in entry["event"]:
+                    return entry
+            raise AssertionError("the server has ended")
+
+        ann, bob = ({"Authorization": f"Bearer {name}-has-a-long-token"} for name in ("ann", "bob"))
+        assert (post(url, **ann), post(url, **bob), post(url)) == (200, 401, 401)
+        assert reload("bob:bob-has-a-long-token\n")["callers"] == ["bob"]
+        assert (post(url, **ann), post(url, **bob), post(url)) == (401, 200, 401)
+        for unusable in ("", "nonsense"):
+            assert reload(unusable)["event"] == "not reloaded"
+            assert (post(url, **ann), post(url, **bob), post(url)) == (401, 200, 401)
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=10)
+    finally:
+        server.kill()
+    assert server.returncode == 0
+
+
+def named(url: str, name: str) -> Any:
+    """The answer to a document that is named by its id."""
+    body = json.dumps({"documentId": name}).encode()
+    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
+
+
+def test_trusted_documents_are_read_again_on_sighup(tmp_path: Path) -> None:
+    file = tmp_path / "persisted-documents.json"
+    file.write_text('{"one": "{ __typename }"}')
+    server = start("serve", "--port", "0", GATEWAY_TRUSTED_DOCUMENTS=str(file), **ACCOUNT)
+    try:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        url = server.stdout.readline().split()[2].rstrip(",").removesuffix("/graphql")
+        known, unknown = {"data": {"__typename": "Query"}}, "PersistedQueryNotFound"
+        assert named(url, "one") == known
+        assert named(url, "two")["errors"][0]["message"] == unknown
+        file.write_text('{"two": "{ __typename }"}')
+        server.send_signal(signal.SIGHUP)
+        assert next(entry for entry in map(json.loads, server.stderr) if "reloaded" in entry["event"])["documents"] == 1
+        assert named(url, "one")["errors"][0]["message"] == unknown
+        assert named(url, "two") == known
+        file.write_text('{"three": "{ nope }"}')
+        server.send_signal(signal.SIGHUP)
+        entry = next(entry for entry in map(json.loads, server.stderr) if "reloaded" in entry["event"])
+        assert entry["event"] == "not reloaded"
+        assert "three" in entry["problems"][0]
+        assert named(url, "two") == known
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=10)
+    finally:
+        server.kill()
+    assert server.returncode == 0
+
+
+def test_documents_that_do_not_fit_the_schema_stop_the_start(tmp_path: Path) -> None:
+    """Each has its line, as the problems of other settings have."""
+    file = tmp_path / "persisted-documents.json"
+    file.write_text(json.dumps({"a1": "query Old { servcies { id } }", "b2": "query Good { __typename }", "c3": "{"}))
+    environ = ACCOUNT | {"GATEWAY_DEADLINE": "never", "GATEWAY_TRUSTED_DOCUMENTS": str(file)}
+    for workers in ("1", "2"):
+        result = run("serve", "--port", "0", "--workers", workers, **environ)
+        assert result.returncode == 2
+        deadline, old, unreadable = result.stderr.splitlines()
+        assert deadline.startswith("GATEWAY_DEADLINE: ")
+        assert old == (
+            f"GATEWAY_TRUSTED_DOCUMENTS: {file}: Old (id a1): line 1, column 13: "
+            "Cannot query field 'servcies' on type 'Query'. Did you mean 'services' or 'service'?"
+        )
+        assert unreadable.startswith(
+            f"GATEWAY_TRUSTED_DOCUMENTS: {file}: operation without a name (id c3): line 1, column 2: "
+        )
+
+
+def test_serving_openly_must_be_asked_for() -> None:
+    server = start("serve", "--host", "0.0.0.0", "--port", "0", "--insecure-no-auth", **ACCOUNT)
+    try:
+        assert server.stdout is not None
+        port = server.stdout.readline().split()[2].rstrip(",").removesuffix("/graphql").rpartition(":")[2]
+        assert post(f"http://127.0.0.1:{port}", Host="gateway.test") == 200
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=10)
+        server.kill()
