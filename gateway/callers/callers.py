@@ -71,7 +71,7 @@ class Callers:
         """Return the caller that an `Authorization` header identifies, or an awaitable where a verifier must fetch a key.
 
         Raises `Unauthenticated`, here or when awaited. The token is compared with every configured one, each in constant
-        time, so that the time taken tells nothing about them.
+        time, so that the time taken reveals nothing.
         """
         if not self.require_token:
             return ANONYMOUS

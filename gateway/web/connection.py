@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class ReplyAborted(Exception):
-    """No reply is sent, or not to its end. The reason has been logged."""
+    """The reply is not sent, or not completely. The reason has been logged."""
 
 
 class ClientDisconnected(ReplyAborted):

@@ -36,7 +36,7 @@ class SyncAnswers(Protocol):
 
 
 class _WriteCoalescer:
-    """A transport that sends what is written in one turn of the event loop together: a head with its body."""
+    """A transport that sends all writes of one turn of the event loop together: a head with its body."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -69,7 +69,7 @@ class BoundedProtocol(HttpToolsProtocol):
     """One connection. It is closed when the peer sends or reads too slowly, or sends an ambiguous request."""
 
     HEAD_SECONDS = 10.0
-    """From the first byte of a request's head to its end; on a new connection, also to the first byte."""
+    """From the first byte of a request to its last header; on a new connection, also to the first byte."""
     BODY_SECONDS = 15.0
     """From the end of a request's head to the end of its body."""
     WRITE_SECONDS = 30.0
@@ -243,7 +243,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self.app = app
 
     def _start_cycle(self) -> None:
-        """Run the application through ASGI, or queue it behind the request that is being answered."""
+        """Run the application through ASGI, after the requests that are being answered."""
         super().on_headers_complete()
         self.headers = []  # Trailers go here: the application does not see them, since the head has been checked.
 
@@ -284,7 +284,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def _responder(started: Reply | Awaitable[Reply]) -> ASGIApp:
-    """Return an ASGI application that sends what has been started."""
+    """Return an ASGI application that sends a started reply."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await respond(started, send)

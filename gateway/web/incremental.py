@@ -79,7 +79,7 @@ class IncrementalReply(Reply):
     def __init__(
         self, request: HttpRequest, delivery: Delivery, outcome: Outcome, caller: Caller, recorder: Recorder
     ) -> None:
-        """Create the reply to a request, which is recorded once all of it has been sent."""
+        """Create the reply to a request, which is recorded once it has been sent completely."""
         headers = {
             "Content-Type": delivery.content_type,
             "Gateway-Cost": f"requested={outcome.requested}",  # The rest of it is not known yet.

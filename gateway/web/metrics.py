@@ -34,7 +34,7 @@ class Metrics:
     """The metrics of one process; a collector (https://prometheus.github.io/client_python/collector/custom/)."""
 
     def __init__(self, account: Account, client: Client) -> None:
-        """Create the metrics of an account and its client, which count for themselves."""
+        """Create the metrics of an account and its client, in addition to what they count."""
         self._account = account
         self._client = client
         self._answered: Counter[tuple[str, str]] = Counter()

@@ -1,4 +1,4 @@
-"""What is recorded of each request: one line in the log, the metrics, and a span where traces are on."""
+"""The record of each request: one line in the log, the metrics, and a span where traces are on."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Headers", "HttpRequest", "decode_headers"]
 
 Headers = list[tuple[bytes, bytes]]
-"""Header names, in lower case, and values, as ASGI has them."""
+"""Header names, in lower case, and values, as in ASGI."""
 
 
 def decode_headers(headers: Headers) -> dict[str, str]:

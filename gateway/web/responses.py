@@ -34,7 +34,7 @@ __all__ = [
 
 
 def encode_headers(headers: dict[str, str]) -> Headers:
-    """Return headers as ASGI has them: names in lower case, encoded."""
+    """Return headers as in ASGI: encoded, with names in lower case."""
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
@@ -53,14 +53,14 @@ class Reply:
     """A response with its whole body."""
 
     is_whole: ClassVar[bool] = True
-    """Whether `as_bytes` returns all of it."""
+    """Whether `as_bytes` returns the complete response."""
 
     status: int
     headers: Headers
     """The headers that other replies do not have."""
     body: bytes = b""
     cache_headers: Headers | None = None
-    """The headers that stand in place of `Cache-Control: no-store`, for a reply that clients may cache."""
+    """The headers in place of `Cache-Control: no-store`, for a reply that clients may cache."""
     request_id: str = ""
 
     def as_bytes(self) -> bytes:
