@@ -91,13 +91,19 @@ def node(
     *,
     collection: str,
     prefix: str,
+    letter: str,
     rows_key: str,
     page_max: int,
+    lifetime: str,
+    parent: Any,
+    rows_max: int | None = None,
+    list_lifetime: str | None = None,
+    final_lifetime: str | None = None,
+    is_final: Callable[[Row], bool] | None = None,
     sid_property: str = "",
     name_property: str | None = None,
-    parent: Any = None,
 ) -> Callable[[C], C]:
-    """Make a class of properties and edges a type of node, and state the resource behind it (see `Resource`)."""
+    """Make a class of properties and edges a type of node, with all facts about its resource (see `Resource`)."""
 
     def decorate(cls: C) -> C:
         properties = _bind(cls, on_row=True)
@@ -106,8 +112,14 @@ def node(
             type_name=cls.__name__,
             collection=collection,
             prefix=prefix,
+            letter=letter,
             rows_key=rows_key,
             page_max=page_max,
+            rows_max=rows_max,
+            lifetime=lifetime,
+            list_lifetime=list_lifetime or lifetime,
+            final_lifetime=final_lifetime,
+            is_final=is_final,
             sid_property=sid_property,
             name_property=name_property,
             parent=parent.resource if parent is not None else None,

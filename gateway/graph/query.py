@@ -55,7 +55,8 @@ class Query:
         Price(Unit.OPERATION, skipped="only ids, sids and what is below it are selected: then it is not looked up"),
     )
     def service(self, sid: Sid) -> Item:
-        return Item(Service.resource, child("", "Services", checked_sid(sid, "IS")))
+        resource = Service.resource
+        return Item(resource, child("", resource.collection, checked_sid(sid, resource.prefix)))
 
 
 def _by_id(id: str) -> Item:

@@ -110,12 +110,12 @@ class Member:
         return 1
 
     def calls_at_most(self, context: Context) -> int:
-        """The pages of a list of 1,000 participants, which is the most a conversation can have."""
-        return 10
+        """The pages of the largest list that there can be."""
+        return self.resource.pages_max
 
     def first_key(self, context: Context) -> str:
         """The first page of its list."""
-        return context.loaders.members(self.list_path)
+        return self.resource.largest_page(self.list_path)
 
     def outlook(self, star: str) -> tuple[Node, None]:
         """The record as its sid tells it."""

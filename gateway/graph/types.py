@@ -60,9 +60,21 @@ _NOT_FOUND = "Null, with the error `NOT_FOUND`, when what it is a list of does n
 _TIMERS = row_type("Timers", {"date_inactive": str | None, "date_closed": str | None})
 
 
+def _by_sid(resource: Resource, parent: Node, sid: str) -> Item:
+    """Return the read of a record below `parent`; raises `BadUserInput` for a sid of another kind."""
+    return Item(resource, child(parent.path, resource.collection, checked_sid(sid, resource.prefix)), parent.listed)
+
+
+def _by_name(resource: Resource, parent: Node, name: str) -> Item:
+    """Return the read of a record by the property that Twilio accepts in place of its sid; raises `BadUserInput`."""
+    assert resource.name_property is not None
+    segment = name_segment(name, resource.name_property.replace("_", " "), resource.prefix)
+    return Item(resource, child(parent.path, resource.collection, segment), parent.listed, by_name=True)
+
+
 def _unread_participant(record: Node, star: str) -> Item | Member:
     """What is read for the participant of a record of which only the path is known."""
-    return _participant_of(record.path.partition("/Messages/")[0], star, record.listed)
+    return _participant_of(_conversation_path(record), star, record.listed)
 
 
 @strawberry.enum(description="What a conversation is doing.")
@@ -144,9 +156,12 @@ class MessagingBinding:
     "A Conversations service: a separate space of conversations in the account.",
     collection="Services",
     prefix="IS",
+    letter="S",
     rows_key="services",
     page_max=100,
+    lifetime="services",
     sid_property="chat_service_sid",
+    parent=None,
 )
 class Service(Node):
     sid: strawberry.ID = sid_of(0, "Its sid: `IS…`.")
@@ -208,7 +223,7 @@ class Service(Node):
         _LOOK_UP,
     )
     def conversation(self, sid: Sid) -> Item:
-        return Item(Conversation.resource, child(self.path, "Conversations", checked_sid(sid, "CH")), self.listed)
+        return _by_sid(Conversation.resource, self, sid)
 
     @edge(
         "Conversation | None",
@@ -218,16 +233,18 @@ class Service(Node):
     def conversation_by_unique_name(
         self, unique_name: Annotated[str, strawberry.argument(description="The conversation's unique name.")]
     ) -> Item:
-        segment = name_segment(unique_name, "unique name", "CH")
-        return Item(Conversation.resource, child(self.path, "Conversations", segment), self.listed, by_name=True)
+        return _by_name(Conversation.resource, self, unique_name)
 
 
 @node(
     "A conversation: a thread of messages between participants on chat, SMS, WhatsApp and other channels.",
     collection="Conversations",
     prefix="CH",
+    letter="C",
     rows_key="conversations",
     page_max=100,
+    lifetime="conversations",
+    list_lifetime="messages",
     sid_property="conversation_sid",
     name_property="unique_name",
     parent=Service,
@@ -316,7 +333,7 @@ class Conversation(Node):
         _LOOK_UP,
     )
     def message(self, sid: Sid) -> Item:
-        return Item(Message.resource, child(self.path, "Messages", checked_sid(sid, "IM")), self.listed)
+        return _by_sid(Message.resource, self, sid)
 
     @edge(
         "ParticipantConnection | None",
@@ -332,7 +349,7 @@ class Conversation(Node):
         _LOOK_UP,
     )
     def participant(self, sid: Sid) -> Item:
-        return Item(Participant.resource, child(self.path, "Participants", checked_sid(sid, "MB")), self.listed)
+        return _by_sid(Participant.resource, self, sid)
 
     @edge(
         "Participant | None",
@@ -342,16 +359,17 @@ class Conversation(Node):
     def participant_by_identity(
         self, identity: Annotated[str, strawberry.argument(description="The participant's chat identity.")]
     ) -> Item:
-        segment = name_segment(identity, "identity", "MB")
-        return Item(Participant.resource, child(self.path, "Participants", segment), self.listed, by_name=True)
+        return _by_name(Participant.resource, self, identity)
 
 
 @node(
     "A message in a conversation.",
     collection="Messages",
     prefix="IM",
+    letter="M",
     rows_key="messages",
     page_max=100,
+    lifetime="messages",
     sid_property="message_sid",
     parent=Conversation,
 )
@@ -445,15 +463,20 @@ class Message(Node):
         _LOOK_UP,
     )
     def receipt(self, sid: Sid) -> Item:
-        return Item(Receipt.resource, child(self.path, "Receipts", checked_sid(sid, "DY")), self.listed)
+        return _by_sid(Receipt.resource, self, sid)
 
 
 @node(
     "How far one message got on its way to one recipient outside chat: the latest status only, not its history.",
     collection="Receipts",
     prefix="DY",
+    letter="R",
     rows_key="delivery_receipts",
     page_max=50,
+    rows_max=50,
+    lifetime="receipts",
+    final_lifetime="final_receipts",
+    is_final=is_terminal,
     parent=Message,
 )
 class Receipt(Node):
@@ -526,8 +549,11 @@ class Receipt(Node):
     "Someone who takes part in a conversation, over chat or another channel.",
     collection="Participants",
     prefix="MB",
+    letter="P",
     rows_key="participants",
     page_max=100,
+    rows_max=1000,
+    lifetime="participants",
     name_property="identity",
     parent=Conversation,
 )
@@ -597,10 +623,18 @@ def _conversation_state(word: str | None) -> ConversationState | None:
     return next((state for state in ConversationState if state.value == word), ConversationState.UNKNOWN)
 
 
+_BELOW_CONVERSATION = f"/{Message.resource.collection}/"
+
+
+def _conversation_path(record: Node) -> str:
+    """Return the path of the conversation of a message or receipt."""
+    return record.path.partition(_BELOW_CONVERSATION)[0]
+
+
 def _participant(record: Receipt | Message) -> Item | Member | None:
     """The participant that a record names."""
     sid = record.row.participant_sid
-    return _named_participant(record.path.partition("/Messages/")[0], sid, record.listed) if sid is not None else None
+    return _named_participant(_conversation_path(record), sid, record.listed) if sid is not None else None
 
 
 @lru_cache(maxsize=1024)  # All the receipts of a thread name the same few.
@@ -612,6 +646,6 @@ def _named_participant(conversation_path: str, sid: str, listed: bool) -> Item |
 
 def _participant_of(conversation_path: str, sid: str, listed: bool) -> Item | Member:
     """A participant: out of its conversation's list when the record came in a list, else by itself."""
-    list_path = f"{conversation_path}/Participants"
+    list_path = Participant.resource.list_path(conversation_path)
     path = f"{list_path}/{sid}"
     return Member(Participant.resource, list_path, sid, path) if listed else Item(Participant.resource, path)

@@ -163,7 +163,7 @@ class Loaders:
 
     def members(self, list_path: str) -> str:
         """The key of the first page that `member` looks into."""
-        return f"{list_path}?PageSize={self._source.resource(list_path).page_max}"
+        return self._source.resource(list_path).largest_page(list_path)
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Read what is missing, all at once, and wait until each is known or known to fail."""

@@ -21,6 +21,7 @@ from gateway.source.memory import Entry, MemoryCache
 from gateway.source.trace import Trace
 from gateway.twilio.client import Attempt, AttemptListener, Client, Waiter
 from gateway.twilio.limiter import Limiter
+from gateway.twilio.paths import collection_of
 from gateway.twilio.resources import Resource
 from gateway.twilio.responses import Answer, read_item, read_page
 
@@ -123,6 +124,9 @@ class Source:
     def resource(self, list_path: str) -> Resource:
         """What the list at that path is a list of."""
         return self._resources[list_path.rpartition("/")[2]]
+
+    def _resource_of(self, key: str) -> Resource:
+        return self._resources[collection_of(key)]
 
     def knows(self, key: str, request: ReadOptions) -> bool:
         """Whether the key can be had without a call."""
@@ -252,7 +256,7 @@ class Source:
         if not isinstance(error, UpstreamError) or not self._client.limiter.breaker.is_open:
             return None
         entry = self._cache.get(key)
-        if entry is None or not is_final(key, entry.value):
+        if entry is None or not is_final(self._resource_of(key), entry.value):
             return None
         self.lookups["kept"] += 1
         return entry.value
@@ -270,7 +274,7 @@ class Source:
     def _lifetime(self, key: str, entry: Entry) -> Lifetime:
         lifetime: Lifetime | None = entry.lifetime
         if lifetime is None:
-            lifetime = entry.lifetime = self._lifetimes.of(key, entry.value)
+            lifetime = entry.lifetime = self._lifetimes.of(self._resource_of(key), entry.value)
         return lifetime
 
     def _count_hit(self, key: str, entry: Entry, request: ReadOptions) -> None:

@@ -13,10 +13,13 @@ import pytest
 from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
 from gateway.ask import landmark_variables
+from gateway.graph.types import RESOURCES
 from gateway.sandbox import Fault, Sandbox
 from gateway.source.lifetimes import Lifetimes, is_final
 from gateway.source.memory import Entry, MemoryCache
 from gateway.twilio.client import Client
+from gateway.twilio.paths import collection_of
+from gateway.twilio.resources import Resource
 
 THREAD = """query Q($serviceSid: ID!, $conversationSid: ID!) {
   service(sid: $serviceSid) { friendlyName conversation(sid: $conversationSid) { friendlyName
@@ -28,6 +31,11 @@ RECEIPTS = """query Q($serviceSid: ID!, $conversationSid: ID!, $messageSid: ID!)
     receipts { edges { node { sid status participantSid } } }
   } } }
 }"""
+
+
+def resource_of(key: str) -> Resource:
+    """The resource that a key leads to."""
+    return RESOURCES[collection_of(key)]
 
 
 class Asked:
@@ -74,7 +82,7 @@ async def test_what_is_good_is_not_asked_again(asked: Asked) -> None:
 
 async def test_receipts_at_their_last_status_are_kept_for_hours(asked: Asked) -> None:
     await asked(THREAD)
-    final = {key for key, entry in asked.cache._entries.items() if is_final(key, entry.value)}
+    final = {key for key, entry in asked.cache._entries.items() if is_final(resource_of(key), entry.value)}
     asked.age(3600)
     _, calls, _ = await asked(THREAD)
     lists = {key for key in asked.cache._entries if "/Receipts?" in key}
@@ -87,7 +95,7 @@ async def test_a_list_of_another_length_than_the_message_tells_is_read_again(ask
     key = next(
         key
         for key, entry in asked.cache._entries.items()
-        if "/Receipts?" in key and Lifetimes().of(key, entry.value).given(len(entry.value.rows)) > 2
+        if "/Receipts?" in key and Lifetimes().of(resource_of(key), entry.value).given(len(entry.value.rows)) > 2
     )
     asked.cache._entries[key].value.rows.pop()
     asked.age(10)
@@ -273,7 +281,11 @@ async def test_reading_again_in_the_background_blocks_nobody(asked: Asked) -> No
 
 async def test_while_twilio_is_away_receipts_that_cannot_change_are_shown_and_marked(asked: Asked) -> None:
     await asked(THREAD)
-    key = next(key for key, entry in asked.cache._entries.items() if is_final(key, entry.value) and entry.value.rows)
+    key = next(
+        key
+        for key, entry in asked.cache._entries.items()
+        if is_final(resource_of(key), entry.value) and entry.value.rows
+    )
     given = landmark_variables(RECEIPTS, asked.sandbox.landmarks) | {"messageSid": key.split("/")[5]}
     known = await asked.operations.run(Operation(RECEIPTS, variables=given))
     asked.age(3600)
