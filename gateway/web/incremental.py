@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from starlette.types import Send
 
-from gateway.execution.engine import IncrementalPayload, IncrementalResult, Pending
+from gateway.execution.deferred import IncrementalPayload, IncrementalResult, Pending
 from gateway.execution.outcome import Outcome
 from gateway.web.graphql_over_http import GRAPHQL, JSON, accepted
 from gateway.web.responses import answer_of, stream_headers
@@ -79,7 +79,7 @@ class Stream:
     async def deliver(self, part: Outcome | IncrementalPayload) -> None:
         """Write the answer, of which the rest is to come, or some of that rest."""
         if isinstance(part, IncrementalPayload):
-            await self._write(self._payload(part), is_last=part.is_last)
+            await self._write(self._payload(part), is_last=not part.has_next)
         else:
             await self._begin(part)
             await self._write({**answer_of(part), **self._announce(part.pending), "hasNext": True}, is_last=False)
@@ -99,21 +99,22 @@ class Stream:
     def _payload(self, frame: IncrementalPayload) -> dict[str, Any]:
         """A frame; what it has of extensions stands in its last part, where all clients look for it."""
         if not self._delivery.announces:
-            entries = [{**_place(part.at), "data": part.data, **_errors(part)} for part in frame.parts]
+            entries = [{**_place(part.pending), "data": part.data, **_errors(part)} for part in frame.incremental]
             if frame.extensions:
                 entries[-1]["extensions"] = frame.extensions
-            return {"incremental": entries, "hasNext": not frame.is_last}
-        payload = self._announce(frame.later)
-        whole = [part for part in frame.parts if part.data is not None]
-        entries = [{"id": self._ids[part.at], "data": part.data, **_errors(part)} for part in whole]
+            return {"incremental": entries, "hasNext": frame.has_next}
+        payload = self._announce(frame.pending)
+        whole = [part for part in frame.incremental if part.data is not None]
+        entries = [{"id": self._ids[part.pending], "data": part.data, **_errors(part)} for part in whole]
         if entries:
             payload["incremental"] = entries
         payload["completed"] = [
-            {"id": self._ids[part.at], **({} if part.data is not None else _errors(part))} for part in frame.parts
+            {"id": self._ids[part.pending], **({} if part.data is not None else _errors(part))}
+            for part in frame.incremental
         ]
         if frame.extensions:
             (entries[-1] if entries else payload)["extensions"] = frame.extensions
-        return {**payload, "hasNext": not frame.is_last}
+        return {**payload, "hasNext": frame.has_next}
 
     async def _begin(self, outcome: Outcome) -> None:
         self.has_begun = True

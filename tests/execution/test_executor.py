@@ -1,4 +1,4 @@
-"""From a document to an outcome: each way a request can fail has its code, and no failure says too much."""
+"""From a document to an outcome: each failure has its code, and none shows internal details."""
 
 from typing import Any
 
@@ -10,9 +10,11 @@ from gateway.accounts.operation import Operation
 from gateway.errors import BadUserInput, GatewayError
 from gateway.execution.executor import Executor
 
+from .conftest import bare_context
+
 
 class Secret(Exception):
-    """A bug whose message holds data."""
+    """An unexpected exception with data in its message."""
 
 
 @strawberry.type
@@ -61,7 +63,7 @@ def executor() -> Executor:
 async def test_a_request_that_cannot_be_executed(
     executor: Executor, document: str, variables: Any, name: str | None, code: str
 ) -> None:
-    outcome = await executor.run(Operation(document, variables=variables, name=name), None)
+    outcome = await executor.run(Operation(document, variables=variables, name=name), bare_context())
     assert not outcome.executed
     assert outcome.data is None
     assert {failure.error.code for failure in outcome.failures} == {code}
@@ -69,11 +71,11 @@ async def test_a_request_that_cannot_be_executed(
 
 async def test_the_operation_that_is_named_runs(executor: Executor) -> None:
     document = "query A { a: double(number: 1) } query B { b: double(number: 2) }"
-    assert (await executor.run(Operation(document, name="B"), None)).data == {"b": 4}
+    assert (await executor.run(Operation(document, name="B"), bare_context())).data == {"b": 4}
 
 
 async def test_our_own_errors_are_shown_as_they_are(executor: Executor) -> None:
-    outcome = await executor.run(Operation("{ x: refused double(number: 1) }"), None)
+    outcome = await executor.run(Operation("{ x: refused double(number: 1) }"), bare_context())
     (failure,) = outcome.failures
     assert outcome.data == {"x": None, "double": 2}
     assert failure.as_json() == {
@@ -87,7 +89,7 @@ async def test_our_own_errors_are_shown_as_they_are(executor: Executor) -> None:
 @pytest.mark.parametrize("field", ["broken", "huge"])
 async def test_bugs_are_masked_and_logged_without_their_words(executor: Executor, field: str) -> None:
     with capture_logs() as log:
-        outcome = await executor.run(Operation("{ %s }" % field), None)
+        outcome = await executor.run(Operation("{ %s }" % field), bare_context())
     (failure,) = outcome.failures
     assert failure.error.code == "INTERNAL_SERVER_ERROR"
     shown = str(failure.as_json()) + str(log)
@@ -97,12 +99,14 @@ async def test_bugs_are_masked_and_logged_without_their_words(executor: Executor
 
 
 async def test_an_argument_that_fails_while_executing_is_bad_input(executor: Executor) -> None:
-    outcome = await executor.run(Operation("query A($n: Int = 1) { double(number: $n) }", variables={"n": None}), None)
+    outcome = await executor.run(
+        Operation("query A($n: Int = 1) { double(number: $n) }", variables={"n": None}), bare_context()
+    )
     assert [failure.error.code for failure in outcome.failures] == ["BAD_USER_INPUT"]
 
 
 async def test_errors_are_few_however_many_there_are(executor: Executor) -> None:
-    outcome = await executor.run(Operation("{" + " nope" * 500 + "}"), None)
+    outcome = await executor.run(Operation("{" + " nope" * 500 + "}"), bare_context())
     assert 1 <= len(outcome.failures) <= 21
 
 
