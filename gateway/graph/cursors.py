@@ -55,7 +55,7 @@ class Cursor(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
         return 0 if self.index is not None else max(0, self.place - 1)
 
 
-def decode_cursor(text: str, list_key: str, filters: Sequence[tuple[str, str]], page_max: int) -> Cursor:
+def decode_cursor(text: str, list_key: str, parameters: Sequence[tuple[str, str]], page_max: int) -> Cursor:
     """Return the cursor that `text` encodes; raises `BadUserInput` for any other text, list, order or filter."""
     try:
         if len(text) > _LENGTH_MAX:
@@ -65,7 +65,7 @@ def decode_cursor(text: str, list_key: str, filters: Sequence[tuple[str, str]], 
             raise ValueError("not a cursor of this gateway")
         if cursor.list_digest != _digest(list_key):
             raise BadUserInput("`after` is a cursor of another list, or of this list with other arguments.")
-        if not all(_is_page_of(query, dict(filters), page_max) for query in (cursor.query, cursor.row_query)):
+        if not all(_is_page_of(query, dict(parameters), page_max) for query in (cursor.query, cursor.row_query)):
             raise ValueError("not a cursor of this gateway")
     except (ValueError, msgspec.DecodeError):
         raise BadUserInput("`after` is not a cursor. Pass the value of an `endCursor` or `cursor` field.") from None
@@ -76,7 +76,7 @@ def _digest(list_key: str) -> bytes:
     return blake2b(list_key.encode(), digest_size=8).digest()
 
 
-def _is_page_of(query: str, filters: dict[str, str], page_max: int) -> bool:
+def _is_page_of(query: str, parameters: dict[str, str], page_max: int) -> bool:
     """Whether the parameters are those of a page of this list: a client can forge a cursor."""
     if not query:
         return True
@@ -85,8 +85,8 @@ def _is_page_of(query: str, filters: dict[str, str], page_max: int) -> bool:
     given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))
     size = given.get("PageSize", "1")
     return (
-        given.keys() <= _PAGING | filters.keys()
-        and all(given[name] == filters[name] for name in given.keys() & filters.keys())
+        given.keys() <= _PAGING | parameters.keys()
+        and all(given[name] == parameters[name] for name in given.keys() & parameters.keys())
         and size.isdecimal()
         and 1 <= int(size) <= page_max
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, quote
 
 from gateway.errors import BadUserInput, NotFound, UpstreamRejected
@@ -22,15 +22,25 @@ from gateway.twilio.resources import Resource, Row
 if TYPE_CHECKING:
     from gateway.graph.context import OperationContext
 
-__all__ = ["ListRead", "OwnServices", "PagedList", "WholeList"]
+__all__ = ["ListRead", "OwnServices", "PagedList", "RowFilter", "WholeList"]
 
 _INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
+
+
+class RowFilter(NamedTuple):
+    """A choice among the rows of a list."""
+
+    predicate: Callable[[Row], bool]
+    key: str
+    """Identifies the choice in cursors."""
+    matches_nothing: bool = False
+    """Whether no row can match, so that nothing is read."""
 
 
 class ListRead:
     """What all reads of lists have in common."""
 
-    __slots__ = ("_filter_key", "_filters", "_matches_nothing", "after", "first", "path", "predicate", "resource")
+    __slots__ = ("after", "first", "parameters", "path", "resource", "row_filter")
 
     is_single = False
     is_shared = False
@@ -44,24 +54,20 @@ class ListRead:
         first: int | None,
         after: str | None,
         *,
-        filters: tuple[tuple[str, str], ...] = (),
-        predicate: Callable[[Row], bool] | None = None,
-        filter_key: str = "",
-        matches_nothing: bool = False,
+        parameters: tuple[tuple[str, str], ...] = (),
+        row_filter: RowFilter | None = None,
     ) -> None:
         """Read the list of `resource` below `parent_path`.
 
-        `filters` are parameters of Twilio's request. `predicate` chooses among the rows of its response; `filter_key`
-        names that choice in cursors. With `matches_nothing` the list is empty without a call.
+        `parameters` are sent to Twilio, which filters and orders by them. `row_filter` chooses among the rows it returns.
         """
         self.first = FIRST_DEFAULT if first is None else first
         if not 0 <= self.first <= FIRST_MAX:
             raise BadUserInput(f"`first` must be from 0 to {FIRST_MAX}.")
         self.resource = resource
         self.path = resource.list_path(parent_path)
-        self._filters, self.predicate, self._filter_key = filters, predicate, filter_key
-        self._matches_nothing = matches_nothing
-        self.after = decode_cursor(after, self.key, filters, resource.page_max) if isinstance(after, str) else None
+        self.parameters, self.row_filter = parameters, row_filter
+        self.after = decode_cursor(after, self.key, parameters, resource.page_max) if isinstance(after, str) else None
 
     @property
     def type_name(self) -> str:
@@ -71,12 +77,12 @@ class ListRead:
     @property
     def key(self) -> str:
         """Identifies the list and its filters; its cursors hold a digest of it."""
-        return f"{self.path}?{self._filters}{self._filter_key}"
+        return f"{self.path}?{self.parameters}{self.row_filter.key if self.row_filter is not None else ''}"
 
     @property
     def is_sparse(self) -> bool:
         """Whether rows are chosen, so that there may be none."""
-        return bool(self._filter_key)
+        return self.row_filter is not None and not self.row_filter.matches_nothing
 
     def reference(self) -> Slice | None:
         """Return None: a list has to be read."""
@@ -91,13 +97,17 @@ class ListRead:
         """Return the number of records in the slice."""
         return len(child.edges)
 
+    @property
+    def _matches_nothing(self) -> bool:
+        return self.row_filter is not None and self.row_filter.matches_nothing
+
     def _empty(self, context: OperationContext, reason: str) -> Slice:
         context.skip(self.path, reason)
         return Slice([], False, self.after is not None, total_count=0)
 
     def _slice(self, rows: list[Row]) -> Slice:
         """Return the slice of a list of which all rows are known."""
-        every, predicate = rows, self.predicate
+        every = rows
         if len({row.sid for row in every}) < len(every):  # Rows that moved to another page while the list was read.
             by_sid: dict[str, Row] = {}
             for row in every:
@@ -105,7 +115,8 @@ class ListRead:
             every = list(by_sid.values())
         passed = self.after.place_in(every) if self.after is not None else 0
         matching = list(enumerate(every, 1))
-        if predicate is not None:
+        if self.row_filter is not None:
+            predicate = self.row_filter.predicate
             matching = [each for each in matching if predicate(each[1])]
         following = [each for each in matching if each[0] > passed] if passed else matching
         make, path = self.resource.node, self.path
@@ -130,9 +141,7 @@ class WholeList(ListRead):
         first: int | None,
         after: str | None,
         *,
-        predicate: Callable[[Row], bool] | None = None,
-        filter_key: str = "",
-        matches_nothing: bool = False,
+        row_filter: RowFilter | None = None,
         known_empty: bool = False,
         total: int | None = None,
     ) -> None:
@@ -140,15 +149,7 @@ class WholeList(ListRead):
 
         With `known_empty` the parent's row shows that no row matches: nothing is read, except with `no-cache`.
         """
-        super().__init__(
-            resource,
-            parent_path,
-            first,
-            after,
-            predicate=predicate,
-            filter_key=filter_key,
-            matches_nothing=matches_nothing,
-        )
+        super().__init__(resource, parent_path, first, after, row_filter=row_filter)
         self._known_empty, self.expected_total = known_empty, total
 
     @property
@@ -164,14 +165,14 @@ class WholeList(ListRead):
 
     def reference(self) -> Slice | None:
         """Return the number of rows alone, if the parent's row has it and no filter is set."""
-        if self.expected_total is None or self._filter_key or self._matches_nothing:
+        if self.expected_total is None or self.row_filter is not None:
             return None
         return Slice([], False, False, total_count=self.expected_total)
 
     def placeholder(self, token: str) -> tuple[Slice, int]:
         """Return a slice with one record, and the most records that it can have."""
         found, size = super().placeholder(token)
-        return found, min(size, self.resource.page_max * self.resource.pages_max)
+        return found, min(size, self.resource.rows_max or size)
 
     def resolve(self, context: OperationContext) -> Slice:
         """Return the slice, once all pages are known."""
@@ -196,10 +197,8 @@ class PagedList(ListRead):
         first: int | None,
         after: str | None,
         *,
-        filters: tuple[tuple[str, str], ...] = (),
-        predicate: Callable[[Row], bool] | None = None,
-        filter_key: str = "",
-        matches_nothing: bool = False,
+        parameters: tuple[tuple[str, str], ...] = (),
+        row_filter: RowFilter | None = None,
         scan: int | None = None,
         shared: bool = False,
     ) -> None:
@@ -207,18 +206,9 @@ class PagedList(ListRead):
 
         A `shared` list is read in pages of the largest size, which other reads of the operation use too.
         """
-        super().__init__(
-            resource,
-            parent_path,
-            first,
-            after,
-            filters=filters,
-            predicate=predicate,
-            filter_key=filter_key,
-            matches_nothing=matches_nothing,
-        )
+        super().__init__(resource, parent_path, first, after, parameters=parameters, row_filter=row_filter)
         self.scan = scan
-        self._in_large_pages = shared or predicate is not None
+        self._in_large_pages = shared or row_filter is not None
         self.start = self._first_page()
         """The key of the page to start with."""
 
@@ -258,7 +248,7 @@ class PagedList(ListRead):
         """Whether a row with an index comes before the cursor; rows may have moved to other pages since."""
         if after.index is None or getattr(row, "index", None) is None:
             return False
-        if ("Order", "desc") in self._filters:
+        if ("Order", "desc") in self.parameters:
             return bool(row.index >= after.index)
         return bool(row.index <= after.index)
 
@@ -269,8 +259,8 @@ class PagedList(ListRead):
         largest = self.resource.page_max
         pages = -(-max(self.first, 1) // largest)
         size = largest if self._in_large_pages else -(-max(self.first, 1) // pages)
-        filters = "".join(f"{name}={quote(value, safe='')}&" for name, value in self._filters)
-        return f"{self.path}?{filters}PageSize={size}"
+        parameters = "".join(f"{name}={quote(value, safe='')}&" for name, value in self.parameters)
+        return f"{self.path}?{parameters}PageSize={size}"
 
 
 class OwnServices(ListRead):
@@ -281,7 +271,7 @@ class OwnServices(ListRead):
     def __init__(self, read: PagedList, services: frozenset[str]) -> None:
         """Take the place of `read`, the list of all services, for a caller that may read `services`, given by sid."""
         self.resource, self.path, self.first, self.after = read.resource, read.path, read.first, read.after
-        self._filters, self.predicate, self._filter_key, self._matches_nothing = (), None, "", False
+        self.parameters, self.row_filter = read.parameters, read.row_filter
         self._paths = [child(self.path, sid) for sid in sorted(services)]
 
     @property

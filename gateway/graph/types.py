@@ -1,5 +1,7 @@
 """The five types of record, with all facts about their resources: a property is one line, an edge says where it leads."""
 
+from collections.abc import Callable, Iterable
+from enum import Enum
 from functools import lru_cache
 from operator import attrgetter
 from typing import Annotated, Any
@@ -20,7 +22,7 @@ from gateway.graph.delivery import (
     receipt_status,
 )
 from gateway.graph.limits import FIRST_DEFAULT, SCAN_DEFAULT, SCAN_MAX
-from gateway.graph.lists import PagedList, WholeList
+from gateway.graph.lists import PagedList, RowFilter, WholeList
 from gateway.graph.node import Node, embedded, from_path, node, prop, sid_of
 from gateway.graph.reads import Item, Member
 from gateway.graph.scalars import DateTime, Url, in_utc, moment
@@ -119,13 +121,13 @@ class Service(Node):
         ] = strawberry.UNSET,
     ) -> PagedList:
         # Twilio filters by whole days, in UTC; the rest of the first and last day is left out here.
-        filters = []
+        parameters = []
         if created_from:
-            filters.append(("StartDate", f"{created_from[:10]}T00:00:00Z"))
+            parameters.append(("StartDate", f"{created_from[:10]}T00:00:00Z"))
         if created_to:
-            filters.append(("EndDate", f"{created_to[:10]}T23:59:59Z"))
+            parameters.append(("EndDate", f"{created_to[:10]}T23:59:59Z"))
         if state:
-            filters.append(("State", state.value))
+            parameters.append(("State", state.value))
         earliest, latest = (moment(text) if text else None for text in (created_from, created_to))
 
         def is_in_range(row: Any) -> bool:
@@ -138,9 +140,8 @@ class Service(Node):
             self.path,
             first,
             after,
-            filters=tuple(filters),
-            predicate=is_in_range if ranged else None,
-            filter_key=f"{created_from or ''}/{created_to or ''}" if ranged else "",
+            parameters=tuple(parameters),
+            row_filter=RowFilter(is_in_range, f"{created_from or ''}/{created_to or ''}") if ranged else None,
             scan=SCAN_MAX if ranged else None,
         )
 
@@ -234,24 +235,20 @@ class Conversation(Node):
             ),
         ] = SCAN_DEFAULT,
     ) -> PagedList:
-        wanted = set(delivery_status) if isinstance(delivery_status, list) else None
-
-        def is_wanted(row: Any) -> bool:
-            return wanted is None or message_delivery_status(row) in wanted
-
         scan = SCAN_DEFAULT if scan is None else scan
         if not 0 <= scan <= SCAN_MAX:
             raise BadUserInput(f"`scan` must be from 0 to {SCAN_MAX}.")
+        row_filter = (
+            _status_filter(delivery_status, message_delivery_status) if isinstance(delivery_status, list) else None
+        )
         return PagedList(
             Message.resource,
             self.path,
             first,
             after,
-            filters=(("Order", "desc"),) if order is MessageOrder.DESC else (),
-            predicate=is_wanted if wanted is not None else None,
-            filter_key=_filter_key(wanted),
-            scan=scan if wanted is not None else None,
-            matches_nothing=wanted is not None and not wanted,
+            parameters=(("Order", "desc"),) if order is MessageOrder.DESC else (),
+            row_filter=row_filter,
+            scan=scan if row_filter is not None else None,
         )
 
     @edge(
@@ -359,18 +356,12 @@ class Message(Node):
     ) -> WholeList:
         wanted = set(status) if isinstance(status, list) else None
         delivery = self.row.delivery if self.row is not None else None
-
-        def is_wanted(row: Any) -> bool:
-            return wanted is None or receipt_status(row) in wanted
-
         return WholeList(
             Receipt.resource,
             self.path,
             first,
             after,
-            predicate=is_wanted if wanted is not None else None,
-            filter_key=_filter_key(wanted),
-            matches_nothing=wanted is not None and not wanted,
+            row_filter=_status_filter(wanted, receipt_status) if wanted is not None else None,
             known_empty=self.row is not None
             and (has_no_receipts(self.row) or (wanted is not None and cannot_match(self.row, wanted))),
             total=delivery.total if delivery is not None else None,
@@ -513,8 +504,9 @@ ParticipantConnection = Connection[Participant]
 @embedded("One page of a message's receipts. Null, with an error at its path, when they could not be read.")
 class ReceiptConnection(Connection[Receipt]):
     total_count: int | None = from_path(
-        "The number of receipts with the requested statuses on all pages, at most 50. Without other fields, and for all "
-        "statuses, it is taken from the message and costs no upstream call.",
+        "The number of receipts with the requested statuses on all pages, at most "
+        f"{Receipt.resource.rows_max}. Without other fields, and for all statuses, it is taken from the message and costs no "
+        "upstream call.",
         attrgetter("total_count"),
     )
 
@@ -553,6 +545,8 @@ def _read_participant(conversation_path: str, sid: str, listed: bool) -> Item | 
     return Member(Participant.resource, list_path, sid, path) if listed else Item(Participant.resource, path)
 
 
-def _filter_key(wanted: set[DeliveryStatus] | set[MessageDeliveryStatus] | None) -> str:
-    """Return the key of a filter by status; empty without a filter."""
-    return ",".join(sorted(status.value for status in wanted)) if wanted is not None else ""
+def _status_filter(wanted: Iterable[Enum], status_of: Callable[[Any], Enum]) -> RowFilter:
+    """Return the filter that matches rows with one of the wanted statuses."""
+    statuses = set(wanted)
+    key = ",".join(sorted(status.value for status in statuses))
+    return RowFilter(lambda row: status_of(row) in statuses, key, matches_nothing=not statuses)

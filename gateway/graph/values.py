@@ -59,23 +59,25 @@ class Media:
 class DeliverySummary:
     total: int = prop("The number of receipts of the message: one for each recipient outside chat.")
     sent: DeliveryAmount = prop(
-        "How many messages were sent. Cumulative: delivered and read ones count too.",
+        "How many of the receipts are sent. Cumulative: delivered and read ones count too.",
         derive=lambda delivery: amount(delivery.sent),
         of={"sent": str | None},
     )
     delivered: DeliveryAmount = prop(
-        "How many were delivered. Cumulative: read ones count too.",
+        "How many are delivered. Cumulative: read ones count too.",
         derive=lambda delivery: amount(delivery.delivered),
         of={"delivered": str | None},
     )
     read: DeliveryAmount = prop(
-        "How many were read.", derive=lambda delivery: amount(delivery.read), of={"read": str | None}
+        "How many are read.", derive=lambda delivery: amount(delivery.read), of={"read": str | None}
     )
     failed: DeliveryAmount = prop(
-        "How many could not be sent.", derive=lambda delivery: amount(delivery.failed), of={"failed": str | None}
+        "How many are failed: the message could not be sent.",
+        derive=lambda delivery: amount(delivery.failed),
+        of={"failed": str | None},
     )
     undelivered: DeliveryAmount = prop(
-        "How many were sent but not delivered.",
+        "How many are undelivered: the message was sent, but not delivered.",
         derive=lambda delivery: amount(delivery.undelivered),
         of={"undelivered": str | None},
     )

@@ -76,7 +76,8 @@ class Walk:
     def _add(self, page: Page) -> bool:
         """Add the rows of the next page; return whether the slice is complete."""
         read, edges, seen = self._read, self._edges, self._seen
-        first, scan, after, predicate = read.first, read.scan, read.after, read.predicate
+        first, scan, after = read.first, read.scan, read.after
+        predicate = read.row_filter.predicate if read.row_filter is not None else None
         passed = self._cursor.place_in(page.rows) if self._cursor is not None else 0
         self._cursor = None
         for place, row in enumerate(page.rows[passed:], passed + 1):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.graph.connection import Slice
 from gateway.graph.context import OperationContext
 from gateway.graph.cursors import Cursor
-from gateway.graph.lists import PagedList
+from gateway.graph.lists import PagedList, RowFilter
 from gateway.graph.types import Message
 from gateway.sandbox import Fault, Sandbox
 from gateway.source.loaders import Loaders, Missing
@@ -253,8 +253,7 @@ def test_a_walk_looks_at_each_row_once_however_many_pages_there_are(count: int, 
         f"Services/IS{0:032x}/Conversations/CH{0:032x}",
         first=count,
         after=None,
-        predicate=is_even,
-        filter_key="even",
+        row_filter=RowFilter(is_even, "even"),
         scan=count,
     )
     context = OperationContext(cast(Loaders, pages))
