@@ -1,28 +1,28 @@
-"""Everything that can go wrong on purpose, as one tree; each leaf is one `extensions.code`.
+"""The errors that clients see, as one tree; each leaf has one `extensions.code`.
 
     GatewayError
-    ├── ParseFailed               GRAPHQL_PARSE_FAILED          the document is not GraphQL
-    ├── ValidationFailed          GRAPHQL_VALIDATION_FAILED     the document does not fit the schema
-    ├── OperationUnresolved       OPERATION_RESOLUTION_FAILURE  which operation to run is unclear
-    ├── BadUserInput              BAD_USER_INPUT                an argument or a variable is unusable
-    ├── BadRequest                BAD_REQUEST                   the HTTP request is no GraphQL request
-    ├── PersistedQueryNotFound    PERSISTED_QUERY_NOT_FOUND     no document is known by that hash or id
+    ├── ParseFailed               GRAPHQL_PARSE_FAILED          the document is not valid GraphQL syntax
+    ├── ValidationFailed          GRAPHQL_VALIDATION_FAILED     the document does not match the schema
+    ├── OperationUnresolved       OPERATION_RESOLUTION_FAILURE  no single operation can be chosen
+    ├── BadUserInput              BAD_USER_INPUT                an argument or a variable is not valid
+    ├── BadRequest                BAD_REQUEST                   the HTTP request is not a GraphQL request
+    ├── PersistedQueryNotFound    PERSISTED_QUERY_NOT_FOUND     no document has that hash or id
     ├── PersistedQueryUnsupported PERSISTED_QUERY_NOT_SUPPORTED a persisted query of another version
-    ├── Unauthenticated           UNAUTHENTICATED               the caller named no valid token
-    ├── Forbidden                 FORBIDDEN                     the caller may not ask this
-    ├── CostLimitExceeded         COST_LIMIT_EXCEEDED           the operation asks for too much
-    ├── NotFound                  NOT_FOUND                     Twilio has no such thing
-    ├── Overloaded                OVERLOADED                    too much is being asked at once
-    ├── InternalError             INTERNAL_SERVER_ERROR         a fault of ours: masked
+    ├── Unauthenticated           UNAUTHENTICATED               no valid token
+    ├── Forbidden                 FORBIDDEN                     the caller may not read this
+    ├── CostLimitExceeded         COST_LIMIT_EXCEEDED           the operation exceeds a limit
+    ├── NotFound                  NOT_FOUND                     Twilio answers 404
+    ├── Overloaded                OVERLOADED                    too many operations are in progress
+    ├── InternalError             INTERNAL_SERVER_ERROR         a bug of the gateway: masked
     └── UpstreamError
         ├── UpstreamRateLimited      UPSTREAM_RATE_LIMITED      429
-        ├── UpstreamTimeout          UPSTREAM_TIMEOUT           no answer in time
+        ├── UpstreamTimeout          UPSTREAM_TIMEOUT           no response in time
         ├── UpstreamUnavailable      UPSTREAM_UNAVAILABLE       5xx, or no connection
         ├── UpstreamRejected         UPSTREAM_REJECTED          any other 4xx: credentials, permissions, parameters
-        └── UpstreamInvalidResponse  UPSTREAM_INVALID_RESPONSE  an answer that is not what was asked for
+        └── UpstreamInvalidResponse  UPSTREAM_INVALID_RESPONSE  a response that is not what was requested
 
-A message is written for the API's reader. It never holds an upstream's body, a header, a credential, or a value of a
-record. An error that is not of this tree is a bug: it is masked as `InternalError` before anyone sees it.
+Messages are written for users of the API. They never hold an upstream body, a header, a credential, or a value of a record.
+An exception outside this tree is a bug: clients see `InternalError` instead.
 
 Example:
     async with gateway.open_account(settings) as account:
@@ -66,40 +66,40 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class UpstreamAnswer:
-    """What is worth knowing of a failed answer, as `extensions.upstream` shows it; `None` where it said nothing."""
+    """The details of a failed upstream response, shown as `extensions.upstream`; None for a detail that it lacks."""
 
     status: int | None = None
     """HTTP status."""
     code: int | None = None
     """Twilio's own error code (https://www.twilio.com/docs/api/errors)."""
     request_id: str | None = None
-    """`Twilio-Request-Id`, which Twilio's support asks for."""
+    """`Twilio-Request-Id`, for inquiries at Twilio's support."""
     retry_after: float | None = None
-    """Seconds that the answer asks to wait."""
+    """Seconds to wait, from `Retry-After`."""
 
 
 class GatewayError(Exception):
-    """A failure shown to the caller as it is: `message` in words, `code` for programs."""
+    """An error that is shown to the client: `message` for people, `code` for programs."""
 
     code: ClassVar[str]
     retryable: ClassVar[bool] = False
-    """Whether the same request may well succeed later."""
+    """Whether the same request can succeed later."""
     http_status: int = 200
-    """HTTP status when the whole request fails with it, before execution."""
+    """HTTP status when the request fails with it before execution."""
     retry_after: int | None = None
-    """Seconds after which to ask again, as `Retry-After` says them."""
+    """Seconds after which to retry, sent as `Retry-After`."""
 
     def __init__(
         self, message: str, *, upstream: UpstreamAnswer | None = None, details: dict[str, Any] | None = None
     ) -> None:
-        """Take the message, what Twilio answered, and what else `extensions` should hold."""
+        """Create an error with a message, the details of an upstream response, and further entries of `extensions`."""
         super().__init__(message)
         self.message = message
         self.upstream = upstream
         self.details = details or {}
 
     def extensions(self) -> dict[str, Any]:
-        """The error's `extensions`, as JSON values."""
+        """Return the error's `extensions` as JSON values."""
         shown: dict[str, Any] = {"code": self.code, "retryable": self.retryable, **self.details}
         if self.upstream is not None:
             shown["upstream"] = {
@@ -112,35 +112,35 @@ class GatewayError(Exception):
 
 
 class ParseFailed(GatewayError):
-    """The document is not GraphQL."""
+    """The document is not valid GraphQL syntax."""
 
     code = "GRAPHQL_PARSE_FAILED"
     http_status = 400
 
 
 class ValidationFailed(GatewayError):
-    """The document asks for what the schema does not have."""
+    """The document does not match the schema."""
 
     code = "GRAPHQL_VALIDATION_FAILED"
     http_status = 400
 
 
 class OperationUnresolved(GatewayError):
-    """No operation of the document is named so, or several are there and none was named."""
+    """The document has no operation with the requested name, or several operations and no name was given."""
 
     code = "OPERATION_RESOLUTION_FAILURE"
     http_status = 400
 
 
 class BadUserInput(GatewayError):
-    """An argument, a variable, an id or a cursor is unusable; nothing was called for it."""
+    """An argument, a variable, an id or a cursor is not valid. No upstream call was made for it."""
 
     code = "BAD_USER_INPUT"
     http_status = 400
 
 
 class BadRequest(GatewayError):
-    """The HTTP request does not carry a GraphQL request."""
+    """The HTTP request is not a well-formed GraphQL request."""
 
     code = "BAD_REQUEST"
 
@@ -150,7 +150,7 @@ class BadRequest(GatewayError):
 
 
 class PersistedQueryNotFound(GatewayError):
-    """No document is known by the hash or the id that was sent. Clients go by the message, and send the text."""
+    """No document has the hash or id that was sent. Clients recognize the message, and send the document itself."""
 
     code = "PERSISTED_QUERY_NOT_FOUND"
     http_status = 400
@@ -160,7 +160,7 @@ class PersistedQueryNotFound(GatewayError):
 
 
 class PersistedQueryUnsupported(GatewayError):
-    """Persisted queries of another version than the first. Clients go by the message, and send texts from then on."""
+    """The version of persisted queries is not supported. Clients recognize the message, and send documents from then on."""
 
     code = "PERSISTED_QUERY_NOT_SUPPORTED"
     http_status = 400
@@ -170,34 +170,34 @@ class PersistedQueryUnsupported(GatewayError):
 
 
 class Unauthenticated(GatewayError):
-    """The caller sent no token, or one that is not known."""
+    """The request has no token, or one that is not valid."""
 
     code = "UNAUTHENTICATED"
     http_status = 401
 
 
 class Forbidden(GatewayError):
-    """The caller may not ask this; whether it exists is not told."""
+    """The caller may not read this. The error is the same whether it exists or not."""
 
     code = "FORBIDDEN"
     http_status = 403
 
 
 class CostLimitExceeded(GatewayError):
-    """The operation could take more upstream calls than are allowed, or its answer would hold too many records."""
+    """The operation exceeds a limit on upstream calls, or on the records of one response."""
 
     code = "COST_LIMIT_EXCEEDED"
     http_status = 400
 
 
 class NotFound(GatewayError):
-    """Twilio has no such record or list."""
+    """The record or list does not exist at Twilio."""
 
     code = "NOT_FOUND"
 
 
 class Overloaded(GatewayError):
-    """The gateway has as much to do as it can take; nothing was begun."""
+    """Too many operations are in progress. This one was not started."""
 
     code = "OVERLOADED"
     retryable = True
@@ -206,45 +206,45 @@ class Overloaded(GatewayError):
 
 
 class InternalError(GatewayError):
-    """A fault of the gateway; what it was is in the log, under the request id."""
+    """A bug of the gateway. The details are in its log, under the request id."""
 
     code = "INTERNAL_SERVER_ERROR"
     http_status = 500
 
 
 class UpstreamError(GatewayError):
-    """Twilio could not be asked, or did not answer as it should."""
+    """A call to Twilio failed."""
 
 
 class UpstreamRateLimited(UpstreamError):
-    """Twilio answered 429 to every attempt: too many requests at once for this account."""
+    """Twilio answered 429 to every attempt: too many concurrent requests for the account."""
 
     code = "UPSTREAM_RATE_LIMITED"
     retryable = True
 
 
 class UpstreamTimeout(UpstreamError):
-    """Twilio did not answer within the time allowed."""
+    """Twilio did not respond in time."""
 
     code = "UPSTREAM_TIMEOUT"
     retryable = True
 
 
 class UpstreamUnavailable(UpstreamError):
-    """Twilio answered 5xx, or no connection to it could be made or kept."""
+    """Twilio answered 5xx, or the connection failed."""
 
     code = "UPSTREAM_UNAVAILABLE"
     retryable = True
 
 
 class UpstreamRejected(UpstreamError):
-    """Twilio refused the request: its credentials, their permissions, or a parameter."""
+    """Twilio rejected the request because of its credentials, permissions or parameters."""
 
     code = "UPSTREAM_REJECTED"
 
 
 class UpstreamInvalidResponse(UpstreamError):
-    """Twilio answered with something else than what was asked for, or nothing that can be read."""
+    """Twilio's response does not match the request, or cannot be decoded."""
 
     code = "UPSTREAM_INVALID_RESPONSE"
 
@@ -254,4 +254,4 @@ CODES: dict[str, type[GatewayError]] = {
     for kind in list(globals().values())
     if isinstance(kind, type) and issubclass(kind, GatewayError) and "code" in vars(kind)
 }
-"""Every code, with the failure it stands for: what the schema's `ErrorCode` and README's table are made of."""
+"""The errors by their codes: the values of the schema's `ErrorCode`."""

@@ -17,10 +17,10 @@ from gateway.accounts.limits import Limits
 from gateway.accounts.operation import Operation, OperationKey
 from gateway.callers.budgets import Budgets
 from gateway.errors import Overloaded
-from gateway.execution.engine import IncrementalPayload
+from gateway.execution.deferred import IncrementalPayload
 from gateway.execution.executor import Executor
 from gateway.execution.outcome import Outcome, Subsequent
-from gateway.graph.context import Context
+from gateway.graph.context import OperationContext
 from gateway.graph.schema import shared_executor
 from gateway.graph.types import RESOURCES
 from gateway.source.lifetimes import Lifetimes
@@ -148,15 +148,8 @@ class Account:
         deadline = asyncio.get_running_loop().time() + timeout
         options = ReadOptions(operation.caller, operation.no_cache, deadline, trace, operation.on_attempt)
         loaders = Loaders(self._source, options)
-        context = Context(
-            loaders,
-            operation.services,
-            limits.cost_max,
-            limits.cost_limit,
-            trace,
-            skips=self.skips,
-            runs=self.runs,
-            budgets=self._budgets,
+        context = OperationContext(
+            loaders, operation.services, limits, trace, skips=self.skips, runs=self.runs, budgets=self._budgets
         )
         loaders.open()
         outcome: Outcome | None = None
@@ -176,28 +169,28 @@ class Account:
         return outcome
 
     async def _payloads(
-        self, outcome: Outcome, payloads: Subsequent, operation: Operation, context: Context
+        self, outcome: Outcome, payloads: Subsequent, operation: Operation, context: OperationContext
     ) -> AsyncGenerator[IncrementalPayload, None]:
         """Yield the subsequent payloads. Their errors become the outcome's; the last payload has the outcome's extensions."""
         async with aclosing(payloads):
             async for payload in payloads:
-                outcome.failures += tuple(failure for part in payload.parts for failure in part.failures)
-                if payload.is_last:
+                outcome.failures += tuple(failure for result in payload.incremental for failure in result.failures)
+                if not payload.has_next:
                     self._conclude(outcome, operation, context)
                     payload.extensions = outcome.extensions
                 yield payload
 
-    def _close(self, operation: Operation, context: Context) -> None:
+    def _close(self, operation: Operation, context: OperationContext) -> None:
         """Cancel the reads in progress, and refund the reserved calls that were not made."""
         context.loaders.close()
         if self._budgets is not None:
             self._budgets.refund(operation.caller, context.reserved, context.loaders.calls, time.monotonic())
 
-    def _close_streamed(self, operation: Operation, context: Context) -> None:
+    def _close_streamed(self, operation: Operation, context: OperationContext) -> None:
         self._close(operation, context)
         self.in_progress -= 1
 
-    def _conclude(self, outcome: Outcome, operation: Operation, context: Context) -> None:
+    def _conclude(self, outcome: Outcome, operation: Operation, context: OperationContext) -> None:
         """Record the calls, the cost and the freshness of an executed operation in its outcome."""
         loaders = context.loaders
         outcome.calls, outcome.planned, outcome.max_age = loaders.calls, loaders.planned, loaders.max_age

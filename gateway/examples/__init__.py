@@ -1,1 +1,1 @@
-"""Operations to begin with, each in a file of its own: `receipts-gateway query NAME` runs one."""
+"""Example operations, one per file: `receipts-gateway query NAME` runs one."""

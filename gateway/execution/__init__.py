@@ -1,33 +1,34 @@
-"""How an operation is carried out. This room knows GraphQL and Strawberry, and nothing of Twilio.
+"""Execution of GraphQL operations. This room knows GraphQL and Strawberry, and nothing of Twilio.
 
-The schema is an ordinary Strawberry schema, and graphql-core could execute it field by field. But a graph over a REST API
-has only two kinds of field, and both can be stated instead of programmed (`fields`):
+The schema is an ordinary Strawberry schema, which graphql-core can execute field by field. A graph over a REST API needs only
+two kinds of field, and both are stated instead of programmed (`fields`):
 
-- a **property** is read off a record that is there: a function from a row to a value;
-- an **edge** says where to go on: a function from a record and the arguments to a `Read`, a plain value. It does no I/O.
+- a **property** is a function from a record's row to a value;
+- an **edge** is a function from a record and the arguments to a `Read` (`context`): a plain value that names the child, or
+  the list of children. It does no I/O.
 
-A record may be known by its path alone, before anything was read of it. So the same edge functions that run an operation
-also tell, before it runs, what it will read: from the sids in the query follow the paths, from the paths the reads.
+A record may be known by its path alone, before its row is fetched. So the functions that execute an operation also say, before
+it runs, what it will read: the sids in the query give the paths, and the paths give the keys of the reads.
 
-From these statements an operation takes four steps:
+An operation takes five steps, each in its module:
 
-1. `plan`: parsed, bounded (`bounds`), validated, and turned into steps for each type that a selection can meet; once for a
-   document, and once more for each outcome of its `@skip`, `@include` and `@defer`. All other variables stay parameters;
-   `inputs` coerces them, and the arguments they go into.
-2. `forecast`: the plan is walked with records of which only the path is known; a list's members stand in it as a star.
-   That gives the keys that are certain and leave in the first round trip, the worst case in upstream calls (`requested`), and
-   the dry run. What could cost too much is refused here.
-3. `engine`: the answer is filled breadth first. What the records of a level hold is written for all of them together; their
-   edges are asked, all parents at once, what they read; what is missing is fetched in one go; the children are the next
-   level. So batching does not depend on timing, a failed edge is null with an error at its path, and a record that stands at
-   many places is written once. What stands in a fragment with `@defer` is filled likewise, once the answer is there.
-4. `failures`: what of an error is shown is decided in one place.
+1. `executor` parses a document within `bounds`, validates it, chooses the operation, and coerces variables (`inputs`).
+2. `plan` turns the operation into `steps` for each object type that a selection can have. It is cached by the document and
+   the values of the variables in `@skip`, `@include` and `@defer` (`documents`); all other variables stay parameters.
+3. `estimate` walks the plan with records of which only the path is known. The result is the worst case in upstream calls
+   (`requested`, priced as `price` states), the dry run, and the keys to prefetch in the first round trip. An operation
+   that could exceed `cost_max` is rejected here.
+4. `fill` executes the plan breadth first (`SelectionExecutor`). The properties of a batch of records are written together.
+   Its edges return their reads for all records at once; the context resolves the children that are known, and fetches the
+   missing keys of a level concurrently. So batching does not depend on the timing of the event loop, a failed edge is null
+   with an error at its path, and a record that appears at many places is written once.
+5. `engine` runs one plan (`Run`): prefetch, fill, and afterwards the subsequent payloads of `@defer` (`deferred`). The result
+   is an `outcome`; `failures` decides what is shown of an error.
 
-What the engine cannot do faithfully, it does not do: introspection, null where the schema lets none be, and any resolver that
-is neither a property nor an edge go to graphql-core, over the same memory, so that nothing is read twice (`operation`).
-`tests/execution/test_differential.py` holds the two equal, on thousands of random operations, over failing upstreams too.
+What the engine cannot execute faithfully raises `NeedsReference`: a non-null field that is null, and any resolver that is
+neither a property nor an edge. graphql-core then executes the operation with the same context, so that nothing is fetched
+twice; it also executes the introspection fields at the root. `tests/execution/test_differential.py` holds both executors
+equal, with thousands of random operations, also over failing upstreams.
 
-The room asks its context for seven things: `reserve` (may so many calls be caused now), `look` (a read's child, or the key that
-is missing), `fetch` (keys, together), `admit` (may this caller read that), `affords` and `afford` (is it within the limit),
-`count` (records in the answer).
+All that the room asks of its surroundings is the Protocol `context.Context`.
 """

@@ -1,4 +1,4 @@
-"""How large a document may be, checked before it is validated: what a stranger sends must not cost more than it is worth."""
+"""Limits on the size of documents, checked before validation, so that no client can cause unbounded work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Bounds", "check_document", "parse_within"]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most that a document may hold. Fragments count where they are spread, so that they cannot multiply it."""
+    """The limits on a document. A fragment counts at each spread, so that fragments cannot multiply a document."""
 
     characters: int = 64 * 2**10
     tokens: int = 4000
@@ -33,13 +33,13 @@ class Bounds:
     aliases: int = 100
     directives: int = 100
     directives_each: int = 4
-    """At any one place, such as one field."""
+    """Directives at one place, such as one field."""
     overlap: int = 50_000
-    """The pairs of fields at one place in the answer, for which validation must show that they do not conflict."""
+    """Pairs of fields at the same places of the answer, which validation compares (overlapping fields can be merged)."""
 
 
 def parse_within(text: str, bounds: Bounds) -> DocumentNode:
-    """Parse a document within bounds; raises `ParseFailed`, `ValidationFailed`, or graphql-core's GraphQLSyntaxError."""
+    """Parse a document and check its size; raises `ParseFailed`, `ValidationFailed`, or graphql-core's GraphQLSyntaxError."""
     if len(text) > bounds.characters:
         raise ParseFailed(f"The document has more than {bounds.characters} characters.")
     try:
@@ -51,19 +51,19 @@ def parse_within(text: str, bounds: Bounds) -> DocumentNode:
 
 
 def check_document(document: DocumentNode, bounds: Bounds) -> None:
-    """Check every operation of a parsed document; raises `ValidationFailed`, which says what is too much of what."""
+    """Check the size of every operation of a parsed document; raises `ValidationFailed`, which names the limit."""
     fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
     for node in document.definitions:
         if isinstance(node, OperationDefinitionNode):
             count = _Count(bounds, fragments)
             count.count_directives(node.directives)
             count.add([node.selection_set.selections], 0)
-        elif isinstance(node, FragmentDefinitionNode):  # Validation looks at those too that no operation spreads.
+        elif isinstance(node, FragmentDefinitionNode):  # Validation visits unused fragments too.
             _Count(bounds, fragments).add([node.selection_set.selections], 1)
 
 
 class _Count:
-    """What one operation holds, counted level by level; stops at the first bound that is crossed."""
+    """Counts what one operation has, level by level; raises at the first limit exceeded."""
 
     def __init__(self, bounds: Bounds, fragments: dict[str, FragmentDefinitionNode]) -> None:
         self.bounds = bounds
@@ -71,7 +71,7 @@ class _Count:
         self.fields = self.aliases = self.directives = self.overlap = 0
 
     def add(self, selections: Iterable[Iterable[SelectionNode]], depth: int) -> None:
-        """Count the selections that stand at one place in the answer, and what is below them."""
+        """Count the selections at one place of the answer, and everything below them."""
         if depth > self.bounds.depth:
             raise _too("nested more deeply than", self.bounds.depth, "levels")
         places: dict[str, list[FieldNode]] = {}
@@ -104,7 +104,7 @@ class _Count:
             raise _too("nested more deeply than", self.bounds.depth, "levels of fragments")
         for selection in selections:
             self.count_directives(selection.directives)
-            self.fields += 1  # A spread counts too: a chain of them is work, though it may select nothing.
+            self.fields += 1  # A spread counts too: even a chain that selects nothing takes work.
             self._bound("fields", self.fields, "fields, those of fragments counted wherever they are spread")
             if isinstance(selection, FieldNode):
                 if selection.alias is not None:
@@ -117,7 +117,7 @@ class _Count:
                 fragment = self.fragments.get(name)
                 if name in within:
                     raise ValidationFailed(f"The fragment {name} contains itself.")
-                if fragment is not None:  # An unknown one is for validation to tell.
+                if fragment is not None:  # Validation reports an unknown fragment.
                     self._collect(fragment.selection_set.selections, places, within | {name}, depth + 1)
             else:
                 self._collect(selection.selection_set.selections, places, within, depth + 1)  # type: ignore[attr-defined]

@@ -1,8 +1,8 @@
-"""What an operation will read, told before it runs: what leaves in the first round trip, and what all of it can cost.
+"""What an operation reads, estimated before it runs: the keys of the first round trip, and the worst case in calls.
 
-The plan is walked with records of which only the path is known. A list's members stand in it as one, whose place in the
-path is a star, `*1`; how many there can be is remembered beside it. So what many records share, as their conversation's
-participants, has one key with one star, and is counted once for each conversation, not once for each record.
+The plan is walked with records of which only the path is known. All members of a list are represented by one, whose sid is a
+placeholder token such as `*1`; `lists` says how many members there can be. A key that several records share, such as their
+conversation's participants, holds the conversation's token only, so that it is priced once per conversation.
 """
 
 from __future__ import annotations
@@ -17,75 +17,76 @@ from typing import Any
 from graphql import GraphQLError
 
 from gateway.errors import GatewayError
-from gateway.execution.fields import Read
-from gateway.execution.plan import Arguments, EdgeStep, Leaf, Nested, Plan, Selection
+from gateway.execution.context import Context, Read
+from gateway.execution.plan import Plan
+from gateway.execution.steps import Arguments, EdgeStep, Leaf, Nested, Selection
 
 __all__ = ["Estimate", "EstimatedRead"]
 
-_STAR = re.compile(r"\*\d+")
+_TOKEN = re.compile(r"\*\d+")
 
 
 @dataclass(slots=True)
 class EstimatedRead:
-    """One edge's reads."""
+    """The reads of one edge that have the same key."""
 
     field: tuple[str, ...]
-    """The edge's place in the answer."""
+    """The edge's path in the answer, without list indices."""
     key: str
-    """The key that is read first, with stars for the members of lists."""
+    """The key that is fetched first, with tokens for the members of lists."""
     calls: int
-    """Upstream calls for one such key, at most."""
+    """Upstream calls for one such key, in the worst case."""
     times: int
-    """How many such keys there can be."""
+    """The number of such keys, in the worst case."""
     round_trip: int
-    """In which round trip it is read, at the earliest."""
-    is_ahead: bool
-    """Whether it is fetched before anything is known."""
+    """The earliest round trip in which it is fetched, from 1."""
+    is_prefetched: bool
+    """Whether it is fetched before the first level is executed."""
     is_deferred: bool = False
-    """Whether it is for a fragment with `@defer`, so that it is not read before the answer."""
+    """Whether it is fetched for a fragment with `@defer`, after the initial answer."""
 
 
 @dataclass(slots=True)
 class Estimate:
-    """The reads of one operation with given variables; `context` tells who asks and what is allowed."""
+    """The reads of one operation with given arguments; `context` supplies the caller's rights and the limits."""
 
     plan: Plan
-    context: Any
+    context: Context
     arguments: Arguments
     reads: list[EstimatedRead] = field(default_factory=list)
     lists: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
-    """The stars: each list's place in the answer, and how many members it can have."""
+    """For each token the path of its list in the answer, and how many members it can have."""
     refused: list[tuple[EdgeStep, Exception]] = field(default_factory=list)
-    """The edges that read nothing, because of their arguments or for want of rights."""
+    """Edges that read nothing because of their arguments or the caller's rights."""
 
-    _met: set[tuple[int, str]] = field(default_factory=set)
+    _visited: set[tuple[int, str]] = field(default_factory=set)
     _keys: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._walk(self.plan.root, None, (), _Far())
+        self._walk(self.plan.root, None, (), _Reach())
 
     @property
-    def ahead(self) -> dict[str, None]:
-        """The keys to fetch before anything else, in the order of the query."""
-        return dict.fromkeys(each.key for each in self.reads if each.is_ahead and not each.is_deferred)
+    def prefetch(self) -> dict[str, None]:
+        """The keys to fetch before the first level is executed, in the order of the query."""
+        return dict.fromkeys(each.key for each in self.reads if each.is_prefetched and not each.is_deferred)
 
     @property
-    def ahead_of_deferred(self) -> dict[str, None]:
-        """The keys to fetch once the answer is there, for what was deferred."""
-        return dict.fromkeys(each.key for each in self.reads if each.is_ahead and each.is_deferred)
+    def deferred_prefetch(self) -> dict[str, None]:
+        """The keys to fetch for deferred fragments, once the initial answer is complete."""
+        return dict.fromkeys(each.key for each in self.reads if each.is_prefetched and each.is_deferred)
 
     @property
     def requested(self) -> int:
-        """Upstream calls at most, retries aside: a key that several edges need counts once."""
+        """Upstream calls in the worst case, without retries; a key that several edges need counts once."""
         return sum(each.calls * each.times for each in self.priced())
 
     @property
     def round_trips(self) -> int:
-        """Round trips one after another, when each list takes one."""
+        """Sequential round trips, when each list takes one."""
         return max((each.round_trip for each in self.reads), default=0)
 
     def priced(self) -> list[EstimatedRead]:
-        """The reads without those that another one pays for."""
+        """Return one read for each key: the one that takes most calls."""
         dearest: dict[str, EstimatedRead] = {}
         for each in self.reads:
             if each.key not in dearest or dearest[each.key].calls < each.calls:
@@ -93,7 +94,7 @@ class Estimate:
         return list(dearest.values())
 
     def as_json(self) -> dict[str, Any]:
-        """The forecast as a dry run shows it, edge by edge in the order of the query."""
+        """Return the estimate as a dry run shows it, edge by edge in the order of the query."""
         return {
             "requested": self.requested,
             "roundTrips": self.round_trips,
@@ -103,14 +104,14 @@ class Estimate:
                     "upstream": self.context.redacted(each.key),
                     "calls": each.calls * each.times,
                     "roundTrip": each.round_trip,
-                    "isAhead": each.is_ahead and not each.is_deferred,
+                    "isAhead": each.is_prefetched and not each.is_deferred,
                 }
                 for each in self.reads
             ],
         }
 
     def refusal(self, limit: int) -> dict[str, Any]:
-        """Why it is too dear: what costs most, and one change that would fit."""
+        """Return the `extensions` of `COST_LIMIT_EXCEEDED`: the largest contributors, and one change that would fit."""
         priced = sorted(self.priced(), key=lambda each: -each.calls * each.times)
         contributors = [{"field": ".".join(each.field), "calls": each.calls * each.times} for each in priced[:3]]
         requested = sum(each.calls * each.times for each in priced)
@@ -122,22 +123,22 @@ class Estimate:
         }
 
     def _suggestion(self, limit: int, requested: int, priced: list[EstimatedRead]) -> str | None:
-        """The list that can stay longest when it alone is made shorter, and how long it may be."""
-        of_list: Counter[str] = Counter()
+        """Return the list that stays longest when it alone is shortened, such as `service.conversations(first: 8)`."""
+        calls_below: Counter[str] = Counter()
         for each in priced:
-            for star in _STAR.findall(each.key):
-                of_list[star] += each.calls * each.times
+            for token in _TOKEN.findall(each.key):
+                calls_below[token] += each.calls * each.times
         best: tuple[int, str] | None = None
-        for star, of_it in of_list.items():
-            place, size = self.lists[star]
-            others = requested - of_it
-            fits = (limit - others) * size // of_it if of_it and limit > others else 0
+        for token, calls in calls_below.items():
+            place, size = self.lists[token]
+            others = requested - calls
+            fits = (limit - others) * size // calls if calls and limit > others else 0
             if fits >= 1 and (best is None or fits > best[0]):
                 best = fits, f"{'.'.join(place)}(first: {fits})"
         return best[1] if best is not None else None
 
     def _walk(
-        self, selection: Selection, record: Any, place: tuple[str, ...], far: _Far, *, has_row: bool = False
+        self, selection: Selection, record: Any, place: tuple[str, ...], reach: _Reach, *, has_row: bool = False
     ) -> None:
         has_row = has_row or selection.needs_row
         for step in selection.steps:
@@ -145,93 +146,99 @@ class Estimate:
                 continue
             below = (*place, step.key)
             if isinstance(step, Nested):
-                self._walk_within(step, record, below, far)
+                self._walk_nested(step, record, below, reach)
                 continue
-            for read in self._reads(step, record, below):
-                # The record, once read, may tell where the edge leads, or that there is nothing to find.
-                hangs = step.edge.needs_row or (read.may_be_idle and has_row and not self.context.no_cache)
-                near = _Far(False, far.is_likely, far.done, far.is_deferred) if hangs else far
+            for read in self._edge_reads(step, record, below):
+                # The record's row, once fetched, may show where the edge leads, or that there is nothing to read.
+                depends_on_row = step.edge.needs_row or (read.may_be_skipped and has_row and not self.context.no_cache)
+                near = (
+                    _Reach(False, reach.is_likely, reach.available_after, reach.is_deferred)
+                    if depends_on_row
+                    else reach
+                )
                 self._estimate_read(step, read, below, near)
         for deferred in selection.deferred:
-            later = _Far(far.is_certain, far.is_likely, far.done, True)
+            later = _Reach(reach.is_certain, reach.is_likely, reach.available_after, True)
             self._walk(deferred.selection, record, place, later, has_row=has_row)
 
     @property
-    def _next_star(self) -> str:
+    def _next_token(self) -> str:
         return f"*{len(self.lists) + 1}"
 
-    def _walk_within(self, step: Nested, record: Any, place: tuple[str, ...], far: _Far) -> None:
+    def _walk_nested(self, step: Nested, record: Any, place: tuple[str, ...], reach: _Reach) -> None:
         try:
             value = step.read(record)
         except AttributeError:
-            return  # It stands on the row, which is not there yet.
-        for part in value if step.is_list else [value]:
-            self._walk(step.selection, part, place, far)
+            return  # The value is a part of the row, which is not known.
+        for each in value if step.is_list else [value]:
+            self._walk(step.selection, each, place, reach)
 
-    def _reads(self, step: EdgeStep, record: Any, place: tuple[str, ...]) -> Iterator[Read]:
+    def _edge_reads(self, step: EdgeStep, record: Any, place: tuple[str, ...]) -> Iterator[Read]:
+        """Yield the reads of an edge that the caller may make; the others are added to `refused`."""
         try:
             if step.edge.needs_row:
-                star = self._next_star
-                self.lists[star] = place, 1
-                reads = step.edge.unread(record, star)
+                token = self._next_token
+                self.lists[token] = place, 1
+                reads = step.edge.estimate(record, token)
             else:
                 reads = step.function(record, **self.arguments.of(step))
         except (GatewayError, GraphQLError) as error:
-            self.refused.append((step, error))  # It is told when its turn comes, and costs nothing.
+            self.refused.append((step, error))  # The engine reports it when it executes the edge.
             return
         for read in reads if isinstance(reads, list) else [reads]:
             if isinstance(read, Exception):
                 self.refused.append((step, read))
             elif read is not None:
                 try:
-                    self.context.admit(read)
+                    authorized = self.context.authorize(read)
                 except GatewayError as error:
                     self.refused.append((step, error))
                 else:
-                    yield read
+                    yield authorized
 
-    def _estimate_read(self, step: EdgeStep, read: Read, place: tuple[str, ...], far: _Far) -> None:
-        met = id(step), read.path
-        if met in self._met or len(self._keys) > self.context.cost_max:
-            return  # The same record again; or so many that the operation is refused whatever else it reads.
-        self._met.add(met)
-        below = step.selections.of(read.type_name)
-        key, done = read.first_key(self.context), far.done
-        is_read = key is not None and (self.context.no_cache or below.needs_row or read.reference() is None)
+    def _estimate_read(self, step: EdgeStep, read: Read, place: tuple[str, ...], reach: _Reach) -> None:
+        visit = id(step), read.path
+        if visit in self._visited or len(self._keys) > self.context.limits.cost_max:
+            return  # The same record again, or an operation that is rejected whatever else it reads.
+        self._visited.add(visit)
+        no_cache = self.context.no_cache
+        below = step.selections[read.type_name]
+        key, available_after = read.first_key(no_cache=no_cache), reach.available_after
+        is_read = key is not None and (no_cache or below.needs_row or read.reference() is None)
         is_read_later = not is_read and below.needs_row_later
         if key is not None and (is_read or is_read_later):
-            stars = _STAR.findall(key) if "*" in key else ()
-            # Below a list there is no telling whether there is anything: only what all its members share is worth it.
-            is_ahead = not stars and (far.is_certain or (read.is_shared and done > 0 and far.is_likely))
-            is_deferred = far.is_deferred or is_read_later
-            trip = 1 if is_ahead and not is_deferred else done + 1
-            times = prod(self.lists[star][1] for star in stars)
+            tokens = _TOKEN.findall(key) if "*" in key else ()
+            # Below a list nothing is certain: a prefetch pays off only for what all members of the list share.
+            is_prefetched = not tokens and (
+                reach.is_certain or (read.is_shared and available_after > 0 and reach.is_likely)
+            )
+            is_deferred = reach.is_deferred or is_read_later
+            round_trip = 1 if is_prefetched and not is_deferred else available_after + 1
+            times = prod(self.lists[token][1] for token in tokens)
             self._keys.add(key)
-            calls = read.calls_at_most(self.context)
-            self.reads.append(EstimatedRead(place, key, calls, times, trip, is_ahead, is_deferred))
-            done = max(done, trip)
-        if not below.leads_on:
+            self.reads.append(EstimatedRead(place, key, read.calls_max, times, round_trip, is_prefetched, is_deferred))
+            available_after = max(available_after, round_trip)
+        if not below.has_edges:
             return
-        star = self._next_star
-        child, size = read.outlook(star)
+        token = self._next_token
+        child, size = read.placeholder(token)
         if child is None or size == 0:
             return
-        is_list = size is not None
         if size is not None:
-            self.lists[star] = place, size
-        is_certain, is_likely = far.is_certain and not is_list, far.is_likely and not read.is_sparse
-        self._walk(below, child, place, _Far(is_certain, is_likely, done, far.is_deferred))
+            self.lists[token] = place, size
+        is_certain, is_likely = reach.is_certain and size is None, reach.is_likely and not read.is_sparse
+        self._walk(below, child, place, _Reach(is_certain, is_likely, available_after, reach.is_deferred))
 
 
 @dataclass(slots=True)
-class _Far:
-    """How far away a record is: what is known of it, and after how many round trips."""
+class _Reach:
+    """How a record is reached: how certain it is to exist, and when it is known."""
 
     is_certain: bool = True
     """Whether its path follows from the query alone."""
     is_likely: bool = True
-    """Whether nearly always there is one."""
-    done: int = 0
-    """The round trip that brings it."""
+    """Whether there nearly always is one."""
+    available_after: int = 0
+    """The round trip after which it is known; 0 when the query names it."""
     is_deferred: bool = False
-    """Whether it stands in a fragment with `@defer`."""
+    """Whether it is inside a fragment with `@defer`."""

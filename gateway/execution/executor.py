@@ -1,4 +1,4 @@
-"""From a document's text to the answer's data and errors: parsed, validated, chosen, planned, run."""
+"""Executes requests: parse, validate, choose the operation, coerce variables, plan, and run (GraphQL specification, 6)."""
 
 from __future__ import annotations
 
@@ -35,36 +35,68 @@ from gateway.errors import (
     ValidationFailed,
 )
 from gateway.execution.bounds import Bounds, parse_within
+from gateway.execution.context import Context
+from gateway.execution.documents import condition_variables, only_introspection, without_defer
 from gateway.execution.engine import Run
 from gateway.execution.estimate import Estimate
 from gateway.execution.failures import Failure, failure_of
 from gateway.execution.inputs import variable_reader
 from gateway.execution.outcome import Outcome, Subsequent
-from gateway.execution.plan import NeedsReference, Plan, condition_variables, only_introspection, without_defer
+from gateway.execution.plan import Plan
+from gateway.execution.steps import NeedsReference
 
-__all__ = ["Executor", "Request"]
+__all__ = ["ExecutionRequest", "Executor"]
 
 _CACHED_CHARACTERS = 2**19  # A parsed document takes about 80 bytes of memory for each character of its text.
 _ERRORS_MAX = 20
 _CACHED_WEIGHT = 40_000  # In steps of plans, of about a kilobyte each, and as much of their documents.
 
 
+class ExecutionRequest(Protocol):
+    """What the executor reads of an operation that is to be executed."""
+
+    @property
+    def document(self) -> str:
+        """The document's text."""
+
+    @property
+    def variables(self) -> dict[str, Any] | None:
+        """The variables, as JSON values."""
+
+    @property
+    def name(self) -> str | None:
+        """The name of the operation to execute (`operationName`)."""
+
+    @property
+    def reference(self) -> bool:
+        """Whether graphql-core executes it: the reference that the engine is compared with."""
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing is read, and `extensions.plan` holds the estimate."""
+
+    @property
+    def defer(self) -> bool:
+        """Whether fragments with `@defer` are left to `Outcome.subsequent`; otherwise `@defer` has no effect."""
+
+
 @dataclass(slots=True)
-class _Operation:
-    """An operation of a valid document."""
+class _ValidOperation:
+    """An operation of a valid document, and what is cached for it."""
 
     key: tuple[str, str | None]
-    """Its document's text, and the name it was asked for by."""
+    """The document's text and the requested operation name."""
     document: DocumentNode
     node: OperationDefinitionNode
     fragments: dict[str, FragmentDefinitionNode]
     conditions: dict[str, bool | None]
+    """See `condition_variables`."""
     characters: int
     read_variables: Callable[[dict[str, Any]], VariableValues | list[GraphQLError]]
     fingerprint: str
     introspection: DocumentNode | None = None
-    """The document with what it asks about the schema, and nothing else."""
-    whole: DocumentNode | None = None
+    """The document with its introspection fields only."""
+    undeferred: DocumentNode | None = None
     """The document without `@defer`."""
 
     @property
@@ -72,35 +104,32 @@ class _Operation:
         return self.node.name.value if self.node.name is not None else None
 
     def outcome(self, data: dict[str, Any] | None, failures: tuple[Failure, ...] = (), **more: Any) -> Outcome:
-        """What came of carrying it out."""
         return Outcome(data, failures, operation=self.name, document=self.fingerprint, **more)
 
 
 class Executor:
-    """Carries out operations on one schema. A document that was valid once is not parsed, validated and planned again."""
+    """Executes operations on one schema. Valid documents and their plans are cached."""
 
     def __init__(self, schema: Schema, bounds: Bounds | None = None, *, introspection: bool = True) -> None:
-        """Take the schema, how large documents may be, and whether the schema may be asked for, or guessed at."""
+        """Create an executor; documents larger than `bounds` are rejected.
+
+        Without `introspection` the schema can neither be queried nor guessed from the suggestions in error messages.
+        """
         self._schema = schema._schema
         self._converter = schema.schema_converter
         self._bounds = bounds or Bounds()
         self._rules = specified_rules if introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
         self._hide_suggestions = not introspection
-        self._operations: LRUCache[tuple[str, str | None], _Operation] = LRUCache(
+        self._operations: LRUCache[tuple[str, str | None], _ValidOperation] = LRUCache(
             _CACHED_CHARACTERS, getsizeof=lambda operation: operation.characters
         )
         self._plans: LRUCache[tuple[tuple[str, str | None], bool, tuple[Any, ...]], tuple[Plan, int]] = LRUCache(
             _CACHED_WEIGHT, getsizeof=itemgetter(1)
         )
-        """Plans and what they weigh, by the operation and the values of the variables that its conditions depend on."""
+        """Plans and their weights, by operation, `may_defer`, and the values of the condition variables."""
 
-    async def run(self, request: Request, context: Any) -> Outcome:
-        """Execute an operation. Every failure is in the outcome; nothing is raised for one.
-
-        With `request.reference`, graphql-core executes it: the reference that the engine is compared with. With
-        `request.dry_run` nothing is read; `extensions.plan` holds what would be read. With `request.defer`, what stands in
-        fragments with `@defer` is left to the outcome's `subsequent`; else `@defer` has no effect.
-        """
+    async def run(self, request: ExecutionRequest, context: Context) -> Outcome:
+        """Execute an operation. Its failures are in the outcome; raises what `context.reserve` raises."""
         text, variables = request.document, request.variables or {}
         try:
             operation = self._operation(text, request.name)
@@ -113,8 +142,8 @@ class Executor:
             return await self._reference(operation, context, variables)
         run = Run(plan, context, values)
         requested = run.estimate.requested
-        if requested > context.cost_max:
-            return self._too_dear(operation, run.estimate, context.cost_max)
+        if requested > context.limits.cost_max:
+            return self._rejected(operation, run.estimate, context.limits.cost_max)
         if request.dry_run:
             return operation.outcome(None, requested=requested, extensions={"plan": run.estimate.as_json()})
         context.reserve(requested)
@@ -122,25 +151,25 @@ class Executor:
         if not request.reference:
             try:
                 data, failures = await run.answer()
-            except NeedsReference as unplannable:
-                reason = str(unplannable)
-                context.start_again()
+            except NeedsReference as needs_reference:
+                reason = str(needs_reference)
+                context.reset_counts()
             else:
                 context.runs["engine"] += 1
-                if plan.asks_for_schema:
+                if plan.has_introspection:
                     context.runs["introspection"] += 1
                     about_schema, more = self._introspect(operation, variables)
                     data, failures = data | about_schema, failures + more
                 outcome = operation.outcome(data, failures, requested=requested)
-                if run.deferred:
-                    outcome.pending = run.deferred
-                    outcome.subsequent = Subsequent(run.rest())
+                outcome.pending = run.pending
+                if outcome.pending:
+                    outcome.subsequent = Subsequent(run.subsequent())
                 return outcome
         context.runs[reason] += 1
         return replace(await self._reference(operation, context, variables), requested=requested)
 
     def check(self, text: str) -> tuple[Failure, ...]:
-        """What keeps the operations of a document from being carried out, whatever their variables; nothing for most."""
+        """Return why the operations of a document can never be executed, whatever their variables; empty if they can."""
         try:
             document = self._document(text)
         except _Invalid as invalid:
@@ -150,9 +179,9 @@ class Executor:
         return ()
 
     def _introspect(
-        self, operation: _Operation, variables: dict[str, Any]
+        self, operation: _ValidOperation, variables: dict[str, Any]
     ) -> tuple[dict[str, Any], tuple[Failure, ...]]:
-        """What the operation asks about the schema, and nothing else of it: no record is read, or written, for it."""
+        """Execute the introspection fields of an operation, and nothing else of it."""
         if operation.introspection is None:
             operation.introspection = only_introspection(self._schema, without_defer(operation.document))
         result = experimental_execute_incrementally(
@@ -161,7 +190,7 @@ class Executor:
         assert isinstance(result, ExecutionResult)
         return result.data or {}, tuple(failure_of(error) for error in result.errors or ())
 
-    def _too_dear(self, operation: _Operation, estimate: Estimate, limit: int) -> Outcome:
+    def _rejected(self, operation: _ValidOperation, estimate: Estimate, limit: int) -> Outcome:
         details = estimate.refusal(limit)
         hint = f" What would fit: {details['suggestion']}." if details["suggestion"] else ""
         error = CostLimitExceeded(
@@ -170,12 +199,12 @@ class Executor:
         )
         return operation.outcome(None, (Failure(error),), executed=False, requested=details["requested"])
 
-    async def _reference(self, operation: _Operation, context: Any, variables: dict[str, Any]) -> Outcome:
-        if operation.whole is None:
-            operation.whole = without_defer(operation.document)
+    async def _reference(self, operation: _ValidOperation, context: Context, variables: dict[str, Any]) -> Outcome:
+        if operation.undeferred is None:
+            operation.undeferred = without_defer(operation.document)
         result = experimental_execute_incrementally(
             self._schema,
-            operation.whole,
+            operation.undeferred,
             context_value=context,
             variable_values=variables,
             operation_name=operation.name,
@@ -183,10 +212,10 @@ class Executor:
         )
         if isawaitable(result):
             result = await result
-        assert isinstance(result, ExecutionResult)  # A schema with `@defer` is executed so; nothing is deferred here.
+        assert isinstance(result, ExecutionResult)  # graphql-core demands this executor for a schema with `@defer`.
         return operation.outcome(result.data, tuple(failure_of(error) for error in result.errors or ()))
 
-    def _operation(self, text: str, name: str | None) -> _Operation:
+    def _operation(self, text: str, name: str | None) -> _ValidOperation:
         operation = self._operations.get((text, name))
         if operation is None:
             operation = self._read(text, name)
@@ -195,7 +224,7 @@ class Executor:
         return operation
 
     def _document(self, text: str) -> DocumentNode:
-        """A valid document."""
+        """Parse and validate a document; raises `_Invalid`."""
         try:
             document = parse_within(text, self._bounds)
         except GraphQLSyntaxError as error:
@@ -209,7 +238,7 @@ class Executor:
             raise _Invalid(_failures(errors, ValidationFailed))
         return document
 
-    def _read(self, text: str, name: str | None) -> _Operation:
+    def _read(self, text: str, name: str | None) -> _ValidOperation:
         document = self._document(text)
         node = get_operation_ast(document, name)
         if node is None:
@@ -223,16 +252,18 @@ class Executor:
             hide_suggestions=self._hide_suggestions,
         )
         fingerprint = _fingerprint(text)
-        return _Operation((text, name), document, node, fragments, conditions, len(text), read_variables, fingerprint)
+        return _ValidOperation(
+            (text, name), document, node, fragments, conditions, len(text), read_variables, fingerprint
+        )
 
-    def _coerce(self, operation: _Operation, variables: dict[str, Any]) -> VariableValues:
+    def _coerce(self, operation: _ValidOperation, variables: dict[str, Any]) -> VariableValues:
         values = operation.read_variables(variables)
         if isinstance(values, list):
             raise _Invalid(_failures(values, BadUserInput))
         return values
 
-    def _plan(self, operation: _Operation, values: VariableValues, defer: bool) -> Plan | str:
-        """The plan for these values of the operation's conditions, or why there is none."""
+    def _plan(self, operation: _ValidOperation, values: VariableValues, defer: bool) -> Plan | str:
+        """Return the plan for these values of the condition variables, or the reason of `NeedsReference`."""
         conditions = {name: values.coerced.get(name, absent) for name, absent in operation.conditions.items()}
         for name, value in conditions.items():
             if not isinstance(value, bool):
@@ -241,12 +272,12 @@ class Executor:
                 )
                 raise _Invalid((Failure(error),))
         key = operation.key, defer, tuple(conditions.values())
-        kept = self._plans.get(key)
-        if kept is not None:
-            return kept[0]
+        cached = self._plans.get(key)
+        if cached is not None:
+            return cached[0]
         try:
             plan = Plan(self._schema, self._converter, operation.node, operation.fragments, conditions, may_defer=defer)
-            if defer and plan.asks_for_schema:  # Which graphql-core answers, all at once.
+            if defer and plan.has_introspection:  # graphql-core executes it, in one payload.
                 plan = Plan(self._schema, self._converter, operation.node, operation.fragments, conditions)
         except NeedsReference as reason:
             return str(reason)
@@ -256,36 +287,8 @@ class Executor:
         return plan
 
 
-class Request(Protocol):
-    """What the executor reads of an operation."""
-
-    @property
-    def document(self) -> str:
-        """The document's text."""
-
-    @property
-    def variables(self) -> dict[str, Any] | None:
-        """The variables, as JSON values."""
-
-    @property
-    def name(self) -> str | None:
-        """The name of the operation to execute."""
-
-    @property
-    def reference(self) -> bool:
-        """Whether graphql-core executes it."""
-
-    @property
-    def dry_run(self) -> bool:
-        """Whether nothing is read."""
-
-    @property
-    def defer(self) -> bool:
-        """Whether what stands in `@defer` may come later."""
-
-
 class _Invalid(Exception):
-    """A document that cannot be executed, with all that is wrong with it."""
+    """A request that cannot be executed, with its failures."""
 
     def __init__(self, failures: tuple[Failure, ...]) -> None:
         super().__init__()
@@ -309,4 +312,4 @@ def _unresolved(document: DocumentNode, name: str | None) -> OperationUnresolved
         return OperationUnresolved("The document has no operation, only fragments.")
     if name is None:
         return OperationUnresolved("The document has several operations: say which in `operationName`.")
-    return OperationUnresolved("No operation of the document has the name that `operationName` gives.")
+    return OperationUnresolved("No operation of the document has the name in `operationName`.")

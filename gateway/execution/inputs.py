@@ -1,7 +1,7 @@
-"""Variables and arguments, coerced: graphql-core's rules, with nothing done anew that can be done once.
+"""Coercion of variables and arguments, by graphql-core's rules, with a fast path for common cases.
 
-A variable of a built-in scalar type whose value is plainly of that type is what it is; an argument that depends on no
-variable has one value. All else, and above all what is wrong, goes through graphql-core, so that its errors are graphql-core's.
+A variable of a built-in scalar type whose value has the corresponding Python type is used as it is; arguments without variables
+are coerced once. Everything else goes through graphql-core, so that errors are always graphql-core's.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _INT = range(-(2**31), 2**31)
 
 
 def declared_variables(document: str) -> dict[str, bool]:
-    """The variables that a document's operations declare, and whether each must be given."""
+    """Return the variables that a document's operations declare, and whether each is required."""
     try:
         definitions = parse(document, no_location=True).definitions
     except (GraphQLError, RecursionError):
-        return {}  # What is wrong with it is told when it is run.
+        return {}  # The error is reported when the document is executed.
     return {
         variable.variable.name.value: isinstance(variable.type, NonNullTypeNode) and variable.default_value is None
         for definition in definitions
@@ -50,7 +50,7 @@ def declared_variables(document: str) -> dict[str, bool]:
 
 
 def undeclared(document: str, names: Collection[str]) -> list[str]:
-    """Those of the names that are no variable of a document, sorted; none of one that cannot be parsed."""
+    """Return the names that no operation of a document declares, sorted; none if the document cannot be parsed."""
     try:
         parse(document, no_location=True)
     except (GraphQLError, RecursionError):
@@ -65,9 +65,9 @@ def variable_reader(
     max_errors: int,
     hide_suggestions: bool,
 ) -> Callable[[dict[str, Any]], VariableValues | list[GraphQLError]]:
-    """A function from the variables that come with a request to their values, or to all that is wrong with them."""
+    """Return a function that coerces the variables of a request: to their values, or to a list of errors."""
     plain = [_plain_variable(schema, definition) for definition in definitions]
-    known = [each for each in plain if each is not None]
+    signatures = [each for each in plain if each is not None]
 
     def read_all(given: dict[str, Any]) -> VariableValues | list[GraphQLError]:
         return get_variable_values(schema, definitions, given, max_errors, hide_suggestions)
@@ -75,7 +75,7 @@ def variable_reader(
     def read(given: dict[str, Any]) -> VariableValues | list[GraphQLError]:
         sources: dict[str, VariableValueSource] = {}
         values: dict[str, Any] = {}
-        for signature, kind in known:
+        for signature, kind in signatures:
             name = signature.name
             value = given.get(name)
             if type(value) is not kind or (kind is int and value not in _INT):
@@ -84,15 +84,15 @@ def variable_reader(
             values[name] = value
         return VariableValues(sources, values)
 
-    return read if len(known) == len(plain) else read_all
+    return read if len(signatures) == len(plain) else read_all
 
 
 def argument_reader(
     field: GraphQLField, node: FieldNode, arguments: list[StrawberryArgument], converter: Any
 ) -> Callable[[VariableValues], dict[str, Any]]:
-    """A function from the variables' values to the arguments of a field's function; it raises GraphQLError.
+    """Return a function that coerces the arguments of a field's function from variable values; it raises GraphQLError.
 
-    Its answers may be one and the same dictionary: they are to be read only.
+    It may return the same dictionary each time, which must not be modified.
     """
 
     def coerce(field: GraphQLField, node: FieldNode, variables: VariableValues | None) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def argument_reader(
     try:
         constant = coerce(rest, FieldNode(name=node.name, arguments=constant_nodes), None)
     except GraphQLError:
-        return read_all  # To be told each time, at its place.
+        return read_all  # The error is reported at each execution, with its location.
     if not direct:
         return lambda variables: constant
 
@@ -134,7 +134,7 @@ def argument_reader(
 def _plain_variable(
     schema: GraphQLSchema, definition: VariableDefinitionNode
 ) -> tuple[GraphQLVariableSignature, type[Any]] | None:
-    """A variable's signature and the Python type whose values need nothing done; None for a type that has none."""
+    """Return a variable's signature, and the Python type whose values are used as they are; None if there is no such type."""
     signature = get_variable_signature(schema, definition)
     if isinstance(signature, GraphQLError):
         return None

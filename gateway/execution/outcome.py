@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.execution.engine import IncrementalPayload, Pending
+from gateway.execution.deferred import IncrementalPayload, Pending
 from gateway.execution.failures import Failure
 
 __all__ = ["Outcome", "Subsequent"]
@@ -21,7 +21,7 @@ class Subsequent:
     def __init__(
         self, payloads: AsyncGenerator[IncrementalPayload, None], on_close: Callable[[], None] | None = None
     ) -> None:
-        """Take the payloads, and what to call once, after the last of them or on `aclose`."""
+        """Deliver `payloads`; `on_close` is called once, after the last of them or on `aclose`."""
         self._payloads = payloads
         self._on_close = on_close
 

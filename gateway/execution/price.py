@@ -1,4 +1,4 @@
-"""What an edge costs upstream, stated once: the directive `@upstream` and the sentence in the description come from it."""
+"""The price of an edge in upstream calls, stated once: for the directive `@upstream` and for the description."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -9,19 +9,21 @@ from strawberry.schema_directive import Location
 __all__ = ["Price", "Unit", "Upstream"]
 
 
-@strawberry.enum(name="UpstreamUnit", description="What a price in upstream calls is for.")
+@strawberry.enum(name="UpstreamUnit", description="What one price in upstream calls applies to.")
 class Unit(Enum):
-    OPERATION = strawberry.enum_value("operation", description="For each time the field stands in an operation.")
-    PARENT = strawberry.enum_value("parent", description="For each record that the field is asked of.")
+    OPERATION = strawberry.enum_value("operation", description="Each occurrence of the field in an operation.")
+    PARENT = strawberry.enum_value("parent", description="Each record on which the field is selected.")
     PAGE = strawberry.enum_value(
-        "page", description="For each page that is read, of each record the field is asked of."
+        "page", description="Each page that is read, for each record on which the field is selected."
     )
-    ITEM = strawberry.enum_value("item", description="For each different record that the field leads to.")
-    CONVERSATION = strawberry.enum_value("conversation", description="For each conversation, however many records ask.")
+    ITEM = strawberry.enum_value("item", description="Each distinct record that the field leads to.")
+    CONVERSATION = strawberry.enum_value(
+        "conversation", description="Each conversation, however many of its records have the field selected."
+    )
 
 
 @strawberry.schema_directive(
-    locations=[Location.FIELD_DEFINITION], name="upstream", description="What a field costs in upstream calls."
+    locations=[Location.FIELD_DEFINITION], name="upstream", description="The price of a field in upstream calls."
 )
 class Upstream:
     calls: int = strawberry.directive_field(name="calls", default=1)
@@ -32,14 +34,14 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """One upstream call per unit; with pages, per page of so many; none when it is `skipped`."""
+    """One upstream call per unit, or per page of `page_size` records; none when `skipped` applies."""
 
     per: Unit
     page_size: int | None = None
     skipped: str | None = None
 
     def directive(self) -> Upstream:
-        """The price for programs that read the SDL."""
+        """Return the price as the directive `@upstream`."""
         return Upstream(
             per=self.per,
             page_size=self.page_size if self.page_size is not None else strawberry.UNSET,
@@ -47,12 +49,12 @@ class Price:
         )
 
     def sentence(self) -> str:
-        """The price for people."""
+        """Return the price as a sentence for descriptions."""
         what = {
             Unit.OPERATION: "one upstream call",
             Unit.PARENT: "one upstream call",
-            Unit.PAGE: f"one upstream call per {self.page_size}",
-            Unit.ITEM: "one upstream call for each",
-            Unit.CONVERSATION: f"one upstream call per {self.page_size} in a conversation, for all that ask",
+            Unit.PAGE: f"one upstream call per {self.page_size} records",
+            Unit.ITEM: "one upstream call per distinct record",
+            Unit.CONVERSATION: f"one upstream call per {self.page_size} participants of a conversation, for all its records",
         }[self.per]
         return f"Costs {what}{f'; none when {self.skipped}' if self.skipped else ''}."

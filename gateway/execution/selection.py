@@ -1,4 +1,4 @@
-"""What a selection asks of a record, seen before the record is read."""
+"""Which fields a selection has, for fields that graphql-core executes."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -23,9 +23,9 @@ __all__ = ["applies", "selects"]
 
 
 def selects(info: GraphQLResolveInfo[Any], type_name: str, wanted: Callable[[GraphQLField], bool]) -> bool:
-    """Whether the selection below the field of `info` holds a field of the object type `type_name` that is `wanted`.
+    """Return whether the selection below the field of `info` has a field of the object type `type_name` that is `wanted`.
 
-    Fragments are followed where they apply to that type; what `@skip` and `@include` leave out is left out.
+    Fragments that apply to the type are followed; `@skip` and `@include` are observed.
     """
     of_type = info.schema.type_map[type_name]
     assert isinstance(of_type, GraphQLObjectType)
@@ -35,7 +35,7 @@ def selects(info: GraphQLResolveInfo[Any], type_name: str, wanted: Callable[[Gra
             if not _is_included(info, selection):
                 continue
             if isinstance(selection, FieldNode):
-                field = of_type.fields.get(selection.name.value)  # None for __typename, which asks for nothing.
+                field = of_type.fields.get(selection.name.value)  # None for __typename.
                 if field is not None and wanted(field):
                     return True
             elif isinstance(selection, InlineFragmentNode):
@@ -56,7 +56,7 @@ def selects(info: GraphQLResolveInfo[Any], type_name: str, wanted: Callable[[Gra
 
 
 def applies(schema: GraphQLSchema, condition: str, of_type: GraphQLObjectType) -> bool:
-    """Whether a fragment on the type named `condition` applies to an object type."""
+    """Return whether a fragment on the type named `condition` applies to an object type."""
     named: GraphQLNamedType = schema.type_map[condition]
     return named is of_type or (is_abstract_type(named) and schema.is_sub_type(named, of_type))
 

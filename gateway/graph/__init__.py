@@ -1,1 +1,1 @@
-"""The graph: five kinds of record, the edges between them, and the schema they make."""
+"""The graph: five types of record, the edges between them, and the schema."""

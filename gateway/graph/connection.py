@@ -1,49 +1,53 @@
-"""Connections, in Relay's form: a window on a list, forward only (https://relay.dev/graphql/connections.htm)."""
+"""Connections: slices of a list, forward only (https://relay.dev/graphql/connections.htm)."""
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gateway.graph.cursors import Cursor
 from gateway.graph.node import embedded, prop
 
-__all__ = ["Connection", "Edge", "PageInfo", "Spot", "Window"]
+if TYPE_CHECKING:
+    from gateway.graph.lists import ListRead
+
+__all__ = ["Connection", "Edge", "EdgeSource", "PageInfo", "Slice"]
 
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Spot:
-    """A node where it stands in its list: the source of an edge."""
+class EdgeSource:
+    """The source of an `Edge`: a node, and its place in a list."""
 
     node: Any
-    listing: Any
-    """What it was read by; its `key` tells the list from others."""
+    read: "ListRead"
+    """The read of the list."""
     query: str
+    """The parameters of the page to read after this node; empty for a list that is read whole."""
     place: int
-    own: str = ""
-    """The parameters of its own page, when `query` is those of the next one."""
+    """How many rows of that page come up to and including this node."""
+    row_query: str = ""
+    """The parameters of the node's own page, when `query` has those of the next one."""
 
     @property
     def cursor(self) -> str:
-        """The cursor behind this node; made only when it is asked for."""
+        """The cursor after this node; computed on use, since most queries do not select it."""
         row = self.node.row
-        return Cursor.make(
-            self.listing.key, self.query, row.sid, self.place, getattr(row, "index", None), self.own
-        ).encode()
+        index = getattr(row, "index", None)
+        return Cursor.make(self.read.key, self.query, row.sid, self.place, index, self.row_query).encode()
 
 
 @dataclass(slots=True)
-class Window:
-    """What a connection shows of its list: the source of a connection and of its page info."""
+class Slice:
+    """The source of a `Connection` and of its `PageInfo`: the part of a list that one page shows."""
 
-    edges: list[Spot]
+    edges: list[EdgeSource]
     has_next_page: bool
     has_previous_page: bool
-    end: Spot | None = None
-    """The last place that was looked at, where that is not the last edge."""
+    end: EdgeSource | None = None
+    """The last row that was looked at, if it is not the last edge."""
     total_count: int | None = None
     first_index: int | None = None
-    """The `index` of the first row that was looked at, where rows have one."""
+    """The `index` of the first row that was looked at, if rows have one."""
 
     @property
     def start_cursor(self) -> str | None:
@@ -52,29 +56,29 @@ class Window:
 
     @property
     def end_cursor(self) -> str | None:
-        """The cursor to go on from."""
+        """The cursor of the last row that was looked at."""
         end = self.end or (self.edges[-1] if self.edges else None)
         return end.cursor if end is not None else None
 
 
-@embedded("Where a connection stands in its list.")
+@embedded("The position of a page in its list (Relay's `PageInfo`).")
 class PageInfo:
-    has_next_page: bool = prop("Whether there is more behind this page: pass `endCursor` as `after` to get it.")
-    has_previous_page: bool = prop("Whether `after` was given. Lists are read forward only.")
-    start_cursor: str | None = prop("The cursor of the first edge; null when there is none.")
-    end_cursor: str | None = prop("The cursor to go on from, as `after`; null when nothing was read.")
+    has_next_page: bool = prop("Whether there are items after this page. To get them, pass `endCursor` as `after`.")
+    has_previous_page: bool = prop("Whether `after` was given. Lists are paginated forward only.")
+    start_cursor: str | None = prop("The cursor of the first edge; null when there are no edges.")
+    end_cursor: str | None = prop("The cursor to continue with: pass it as `after`. Null when no items were read.")
 
 
-@embedded("One record in a list, and its place there.")
+@embedded("One record of a list, and its cursor.")
 class Edge(Generic[T]):
-    cursor: str = prop("This record's place: pass it as `after` to go on behind it. Opaque.")
+    cursor: str = prop("An opaque cursor. Pass it as `after` to get the items after this record.")
     node: T = prop("The record.")
 
 
 @embedded(
-    "One page of a list. Null, with an error at its path, when the list could not be read; a list that holds nothing "
-    "is an empty page."
+    "One page of a list. Null, with an error at its path, when the list could not be read. An empty list is a page without "
+    "edges."
 )
 class Connection(Generic[T]):
-    edges: list[Edge[T]] = prop("The records of this page, in the list's order.")
-    page_info: PageInfo = prop("Where this page stands in the list.", derive=lambda window: window, of={})
+    edges: list[Edge[T]] = prop("The records of this page, in the order of the list.")
+    page_info: PageInfo = prop("The position of this page in the list.", derive=lambda page: page, of={})

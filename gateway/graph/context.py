@@ -1,144 +1,158 @@
-"""What one operation carries with it from field to field: its memory, and its caller's rights."""
+"""The context of one operation: its records, its caller's rights, and its limits."""
+
+from __future__ import annotations
 
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from gateway.callers.budgets import Budgets
 from gateway.errors import CostLimitExceeded, Forbidden
-from gateway.execution.fields import Read
+from gateway.execution.context import MissingKey, OperationLimits, Read
+from gateway.graph.lists import OwnServices, PagedList, WholeList
+from gateway.graph.reads import Item, Member
+from gateway.graph.walk import Walk
 from gateway.source.loaders import Loaders, Missing
 from gateway.source.trace import Trace
 from gateway.twilio.paths import redacted, sids_of
 
-__all__ = ["Context"]
+__all__ = ["OperationContext"]
 
 
-_RECORDS_MAX = 20_000
+_GraphRead = Item | Member | PagedList | WholeList | OwnServices
 
 
 @dataclass(slots=True)
-class Context:
-    """One operation's context: its memory, which is where its reads go."""
+class OperationContext:
+    """The context of one operation (see `gateway.execution.context.Context`)."""
 
     loaders: Loaders
     services: frozenset[str] | None = None
-    """The sids of the services that the caller may read; None for all."""
-    cost_max: int = 5000
-    """Upstream calls that one operation may ask for, in the worst case."""
-    cost_limit: int = 500
-    """Upstream calls that one operation may make."""
+    """The sids of the services that the caller may read; None means all."""
+    limits: OperationLimits = field(default_factory=OperationLimits)
     trace: Trace | None = None
-    asked: frozenset[str] = frozenset()
-    """The keys of the reads so far."""
     skips: Counter[str] = field(default_factory=Counter)
-    """How often something was not read, by the reason."""
+    """Reads that were not needed, by reason."""
     runs: Counter[str] = field(default_factory=Counter)
     """Operations executed by the engine, and by graphql-core, by reason."""
     budgets: Budgets | None = None
-    """What each caller may cause."""
+    """The callers' budgets."""
+    charged: frozenset[str] = frozenset()
+    """The keys that count towards `cost_limit`."""
     reserved: int = 0
-    """Calls that were taken from the caller's budget beforehand."""
+    """Upstream calls reserved in the caller's budget."""
     records: int = 0
-    """Records in the answer so far. What was read once can be shown many times, at no call."""
+    """Records in the answer so far; one that appears at several places counts at each."""
+    walks: dict[PagedList, Walk] = field(default_factory=dict)
+    """Walks over lists that wait for a page."""
+    no_cache: bool = field(init=False)
+    """Whether every record is read from Twilio (`Cache-Control: no-cache`, RFC 9111, 5.2.1.4)."""
+
+    def __post_init__(self) -> None:
+        self.no_cache = self.loaders.no_cache
 
     def reserve(self, calls: int) -> None:
-        """Let an operation begin that could take so many calls; raises `CostLimitExceeded` when its caller has too few left."""
+        """Reserve upstream calls in the caller's budget; raises `CostLimitExceeded` when it has too few left."""
         if self.budgets is not None:
             self.reserved = self.budgets.reserve(self.loaders.options.caller, calls, time.monotonic())
 
-    def admit(self, read: Read) -> None:
-        """Let a read pass, or raise `Forbidden`: the same for a service that exists and for one that does not."""
-        if self.services is not None:
-            sids = sids_of(read.path)
-            if sids and sids[0] not in self.services:
-                raise Forbidden("This caller may not read that service.")
+    def authorize(self, read: Read) -> Read:
+        """Return the read that the caller may make in place of `read`.
 
-    def skip(self, path: str, reason: str) -> None:
-        """Note that something was not read."""
-        self.skips[reason] += 1
-        if self.trace is not None:
-            self.trace.skipped[path] = reason
-
-    def redacted(self, key: str) -> str:
-        """A key as people are shown it."""
-        return redacted(key)
-
-    def affords(self, keys: Iterable[str]) -> bool:
-        """Whether reading these too is within the limit; if so, they are counted."""
-        asked = self.asked.union(key for key in keys if not self.loaders.is_cached(key))
-        if len(asked) > self.cost_limit:
-            return False
-        self.asked = asked
-        return True
-
-    def afford(self, keys: Collection[str]) -> None:
-        """Let these be read together; raises `CostLimitExceeded` when they are beyond the limit."""
-        if not self.affords(keys):
-            raise CostLimitExceeded(
-                f"The operation has made {len(self.asked)} upstream calls and needs {len(keys)} more at once; "
-                f"{self.cost_limit} are allowed. Ask for less at a time."
-            )
-
-    def start_again(self) -> None:
-        """Forget what was counted: the answer is made anew, from what is known by now."""
-        self.records = 0
-
-    def look(self, read: Read, wants_row: bool) -> tuple[object | None] | str:
-        """What the read leads to, in a tuple, or the key that is missing for it; raises what is to be shown as its error.
-
-        Where no more than ids and sids are wanted, a reference will do.
+        That is `read` itself, except for the list of all services. Raises `Forbidden` for another service, whether it exists
+        or not.
         """
-        self.admit(read)
-        if not wants_row and not self.no_cache:
-            reference = read.reference()
+        if self.services is None:
+            return read
+        sids = sids_of(read.path)
+        if not sids:
+            return OwnServices(cast(PagedList, read), self.services)
+        if sids[0] not in self.services:
+            raise Forbidden("This caller may not read that service.")
+        return read
+
+    def look_up(self, read: Read, needs_row: bool) -> object | MissingKey | None:
+        """Return the child of a read, None when it does not exist, or the key to fetch first; raises the field's error."""
+        authorized = cast(_GraphRead, self.authorize(read))  # Edges of this graph return no other reads.
+        if not needs_row and not self.no_cache:
+            reference = authorized.reference()
             if reference is not None:
                 self.skip(read.path, "nothing beyond ids, sids and what is known is selected")
-                return (reference,)
-        key = read.first_key(self)
+                return reference
+        key = authorized.first_key(no_cache=self.no_cache)
         if self.trace is not None:
             self.trace.looked[key or read.path] = None
-        if key is not None and self.loaders.is_missing(key):
-            return key
+        if key is not None:
+            if authorized.expected_total is not None:
+                self.loaders.expect(key, authorized.expected_total)
+            if self.loaders.is_missing(key):
+                return MissingKey(key)
         try:
-            return (read.resolve(self),)
+            return authorized.resolve(self)
         except Missing as missing:
-            return missing.key
+            return MissingKey(missing.key)
 
     async def fetch(self, keys: Iterable[str]) -> None:
-        """Fetch what is missing, together."""
+        """Fetch keys concurrently, and wait for all of them."""
         await self.loaders.fetch(keys)
 
-    def settle(self, read: Read, wants_row: bool) -> Any:
-        """What the read leads to: at once when all is known, else an awaitable of it. Raises as `look` does."""
-        found = self.look(read, wants_row)
-        return self._fetch(read, found) if isinstance(found, str) else self._counted(read, found[0])
+    def load(self, read: Read, needs_row: bool) -> Any:
+        """Return the child of a read, or an awaitable of it; raises as `look_up` does."""
+        found = self.look_up(read, needs_row)
+        return self._fetch_and_resolve(read, found) if isinstance(found, MissingKey) else self._counted(read, found)
 
-    async def _fetch(self, read: Read, key: str) -> Any:
-        while True:
-            self.afford([key])
-            await self.loaders.fetch([key])
-            try:
-                return self._counted(read, read.resolve(self))
-            except Missing as missing:
-                key = missing.key
+    async def _fetch_and_resolve(self, read: Read, missing: MissingKey) -> Any:
+        found: object | None = missing
+        while isinstance(found, MissingKey):
+            self.charge([found])
+            await self.loaders.fetch([found])
+            found = self.look_up(read, True)
+        return self._counted(read, found)
 
     def _counted(self, read: Read, child: Any) -> Any:
         if child is not None:
             self.count(read.size_of(child))
         return child
 
-    def count(self, records: int) -> None:
-        """Count more records of the answer; raises `CostLimitExceeded` when the answer would grow too large."""
-        if self.records + records > _RECORDS_MAX:
+    def skip(self, path: str, reason: str) -> None:
+        """Record that a read was not needed."""
+        self.skips[reason] += 1
+        if self.trace is not None:
+            self.trace.skipped[path] = reason
+
+    def try_charge(self, keys: Iterable[str]) -> bool:
+        """Charge the operation for fetching keys if that stays within `cost_limit`; return whether it does.
+
+        A key that is cached costs nothing, and a key is charged once.
+        """
+        charged = self.charged.union(key for key in keys if not self.loaders.is_cached(key))
+        if len(charged) > self.limits.cost_limit:
+            return False
+        self.charged = charged
+        return True
+
+    def charge(self, keys: Collection[str]) -> None:
+        """Charge the operation for fetching keys; raises `CostLimitExceeded` beyond `cost_limit`."""
+        if not self.try_charge(keys):
             raise CostLimitExceeded(
-                f"The answer would hold more than {_RECORDS_MAX} records: ask for smaller pages or fewer levels."
+                f"The operation has made {len(self.charged)} upstream calls and needs {len(keys)} more at once; "
+                f"{self.limits.cost_limit} are allowed. Ask for less at a time."
+            )
+
+    def count(self, records: int) -> None:
+        """Count records of the answer; raises `CostLimitExceeded` beyond `records_max`."""
+        if self.records + records > self.limits.records_max:
+            raise CostLimitExceeded(
+                f"The answer would hold more than {self.limits.records_max} records: ask for smaller pages or fewer levels."
             )
         self.records += records
 
-    @property
-    def no_cache(self) -> bool:
-        """Whether nothing may be answered from what is merely known (`Cache-Control: no-cache`)."""
-        return self.loaders.no_cache
+    def reset_counts(self) -> None:
+        """Reset the count of records, before the operation is executed from the start."""
+        self.records = 0
+
+    def redacted(self, key: str) -> str:
+        """Return a key without names and tokens."""
+        return redacted(key)

@@ -1,7 +1,7 @@
-"""Cursors: where in a list a row stands, and how to go on behind it.
+"""Cursors: the position after one row of a list.
 
-A cursor holds the parameters of the page that goes on (its token among them), the row's sid, and its place; and a digest
-of the list and its filters, so that it is refused anywhere else. It is opaque to callers and checked when it comes back.
+A cursor holds the parameters of the page to read next (with its page token), the row's sid and place, and a digest of the
+list and its filters, so that it is rejected for any other list. It is opaque to clients, and validated on use.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -22,53 +22,53 @@ _PAGING = {"PageSize", "Page", "PageToken"}
 
 
 class Cursor(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """A place in a list, behind one row."""
+    """The position after one row of a list."""
 
     version: int
     list_digest: bytes
     query: str
-    """The parameters of the page to read first; "" for a list that is read whole."""
+    """The parameters of the page to read next; "" for a list that is read whole."""
     sid: str
     """The row's sid."""
     place: int
-    """How many rows of that page are behind us; 0 when the page is the one after the row's."""
+    """How many rows of that page come up to and including the row; 0 when it is the page after the row's own."""
     index: int | None = None
-    """The row's `index`, where rows have one: it orders them even when the row is gone."""
-    own: str = ""
-    """The parameters of the row's own page, when that is another."""
+    """The row's `index`, if rows have one: it gives the position even after the row is deleted."""
+    row_query: str = ""
+    """The parameters of the row's own page, if that is another."""
 
     @classmethod
-    def make(cls, list_key: str, query: str, sid: str, place: int, index: int | None, own: str = "") -> "Cursor":
-        """The cursor behind a row of the list `list_key` (its path and filters)."""
-        return cls(_VERSION, _digest(list_key), query, sid, place, index, own)
+    def make(cls, list_key: str, query: str, sid: str, place: int, index: int | None, row_query: str = "") -> "Cursor":
+        """Return the cursor after a row of the list `list_key` (its path and filters)."""
+        return cls(_VERSION, _digest(list_key), query, sid, place, index, row_query)
 
     def encode(self) -> str:
-        """The text that callers see."""
+        """Return the text that clients see: base64url (RFC 4648, 5) of MessagePack."""
         return urlsafe_b64encode(msgspec.msgpack.encode(self)).rstrip(b"=").decode()
 
     def place_in(self, rows: Sequence[Row]) -> int:
-        """How many of the page's rows to pass over: up to the row itself, or as far as it stood when it is gone."""
+        """Return how many of the page's rows to skip: up to the row, or up to its former place if it was deleted."""
         for position, row in enumerate(rows):
             if row.sid == self.sid:
                 return position + 1
-        # The row has gone, so those behind it moved up by one. Rows that have an index are told apart by it instead.
+        # The row was deleted, so the rows after it moved up by one. Rows with an index are compared by it instead.
         return 0 if self.index is not None else max(0, self.place - 1)
 
 
-def decode_cursor(text: str, list_key: str, filters: Sequence[tuple[str, str]], page_max: int) -> Cursor:
-    """The cursor that `text` is; raises `BadUserInput` when it is none, or one of another list, order or filter."""
+def decode_cursor(text: str, list_key: str, parameters: Sequence[tuple[str, str]], page_max: int) -> Cursor:
+    """Return the cursor that `text` encodes; raises `BadUserInput` for any other text, list, order or filter."""
     try:
         if len(text) > _LENGTH_MAX:
             raise ValueError("too long")
         cursor = msgspec.msgpack.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=Cursor)
         if cursor.version != _VERSION or cursor.encode() != text:
-            raise ValueError("not ours")
+            raise ValueError("not a cursor of this gateway")
         if cursor.list_digest != _digest(list_key):
             raise BadUserInput("`after` is a cursor of another list, or of this list with other arguments.")
-        if not all(_goes_on(query, dict(filters), page_max) for query in (cursor.query, cursor.own)):
-            raise ValueError("not ours")
+        if not all(_is_page_of(query, dict(parameters), page_max) for query in (cursor.query, cursor.row_query)):
+            raise ValueError("not a cursor of this gateway")
     except (ValueError, msgspec.DecodeError):
-        raise BadUserInput("`after` is not a cursor. Pass on what `endCursor` or `cursor` gave.") from None
+        raise BadUserInput("`after` is not a cursor. Pass the value of an `endCursor` or `cursor` field.") from None
     return cursor
 
 
@@ -76,8 +76,8 @@ def _digest(list_key: str) -> bytes:
     return blake2b(list_key.encode(), digest_size=8).digest()
 
 
-def _goes_on(query: str, filters: dict[str, str], page_max: int) -> bool:
-    """Whether a page's parameters are such as this list's own next pages have; a cursor may have been made by anyone."""
+def _is_page_of(query: str, parameters: dict[str, str], page_max: int) -> bool:
+    """Whether the parameters are those of a page of this list: a client can forge a cursor."""
     if not query:
         return True
     if not query.isascii() or not query.isprintable() or {" ", "#", "?"} & set(query):
@@ -85,8 +85,8 @@ def _goes_on(query: str, filters: dict[str, str], page_max: int) -> bool:
     given = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=True))
     size = given.get("PageSize", "1")
     return (
-        given.keys() <= _PAGING | filters.keys()
-        and all(given[name] == filters[name] for name in given.keys() & filters.keys())
+        given.keys() <= _PAGING | parameters.keys()
+        and all(given[name] == parameters[name] for name in given.keys() & parameters.keys())
         and size.isdecimal()
         and 1 <= int(size) <= page_max
     )

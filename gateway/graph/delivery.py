@@ -1,11 +1,11 @@
-"""The words of delivery: what Twilio's words mean in the graph, for one receipt and for a message as a whole."""
+"""Delivery statuses: how Twilio's values map to the graph, for one receipt and for a whole message."""
 
 from enum import Enum
 from typing import Any
 
 import strawberry
 
-from gateway.graph.node import word
+from gateway.graph.node import enum_value
 
 __all__ = [
     "DeliveryAmount",
@@ -19,35 +19,35 @@ __all__ = [
 ]
 
 
-@strawberry.enum(description="How far a message got on its way to one recipient.")
+@strawberry.enum(description="The delivery status of a message for one recipient.")
 class DeliveryStatus(Enum):
-    PENDING = word("pending", "Still inside Twilio: not yet handed to the carrier or the channel.")
-    SENT = word("sent", "Handed to the carrier or the channel.")
-    DELIVERED = word("delivered", "Arrived at the recipient's device.")
-    READ = word("read", "Opened by the recipient. Only channels such as WhatsApp report it.")
-    FAILED = word("failed", "Could not be sent; `errorCode` says why.")
-    UNDELIVERED = word("undelivered", "Sent, but not delivered; `errorCode` says why.")
-    UNKNOWN = word("unknown", "A word that this schema does not know; it is in `rawStatus`.")
+    PENDING = enum_value("pending", "Not yet handed over to the carrier or channel.")
+    SENT = enum_value("sent", "Handed over to the carrier or channel.")
+    DELIVERED = enum_value("delivered", "Delivered to the recipient's device.")
+    READ = enum_value("read", "Read by the recipient. Only channels such as WhatsApp report this.")
+    FAILED = enum_value("failed", "Could not be sent. `errorCode` has the reason.")
+    UNDELIVERED = enum_value("undelivered", "Sent, but not delivered. `errorCode` has the reason.")
+    UNKNOWN = enum_value("unknown", "A status that this schema version does not know. `rawStatus` has the value.")
 
 
-@strawberry.enum(description="How many of a message's receipts reached a status.")
+@strawberry.enum(description="How many of a message's receipts have reached a status.")
 class DeliveryAmount(Enum):
-    NONE = word("none", "Not one.")
-    SOME = word("some", "At least one, but not all.")
-    ALL = word("all", "Every one.")
-    UNKNOWN = word("unknown", "Twilio gave no word, or one that this schema does not know.")
+    NONE = enum_value("none", "None of them.")
+    SOME = enum_value("some", "At least one, but not all of them.")
+    ALL = enum_value("all", "All of them.")
+    UNKNOWN = enum_value("unknown", "A value that Twilio left out, or that this schema version does not know.")
 
 
-@strawberry.enum(description="How far a message got on its way to all its recipients, in one word.")
+@strawberry.enum(description="The delivery status of a message over all its recipients.")
 class MessageDeliveryStatus(Enum):
-    UNTRACKED = word("untracked", "It has no receipts, as when all its recipients are chat users.")
-    PENDING = word("pending", "Under way: no other word holds for all recipients yet.")
-    SENT = word("sent", "Sent to all recipients.")
-    DELIVERED = word("delivered", "Delivered to all recipients.")
-    READ = word("read", "Read by all recipients.")
-    PARTLY_FAILED = word("partly_failed", "Failed or undelivered for some recipients.")
-    FAILED = word("failed", "Failed or undelivered for all recipients.")
-    UNKNOWN = word("unknown", "Twilio's summary does not say whether any delivery failed.")
+    UNTRACKED = enum_value("untracked", "The message has no receipts: all its recipients are chat users.")
+    PENDING = enum_value("pending", "In progress: no other status applies to all recipients yet.")
+    SENT = enum_value("sent", "Sent to all recipients.")
+    DELIVERED = enum_value("delivered", "Delivered to all recipients.")
+    READ = enum_value("read", "Read by all recipients.")
+    PARTLY_FAILED = enum_value("partly_failed", "Failed or undelivered for some of the recipients.")
+    FAILED = enum_value("failed", "Failed or undelivered for all recipients.")
+    UNKNOWN = enum_value("unknown", "Twilio's summary does not show whether a delivery failed.")
 
 
 _STATUSES: dict[str | None, DeliveryStatus] = {
@@ -59,30 +59,30 @@ _STATUSES: dict[str | None, DeliveryStatus] = {
     "undelivered": DeliveryStatus.UNDELIVERED,
 }
 _AMOUNTS = {"none": DeliveryAmount.NONE, "some": DeliveryAmount.SOME, "all": DeliveryAmount.ALL}
-_WORDS = {status: word for word, status in _STATUSES.items() if word is not None}
+_SUMMARY_PROPERTIES = {status: value for value, status in _STATUSES.items() if value is not None}
 
 
 def receipt_status(row: Any) -> DeliveryStatus:
-    """The status of a receipt's row. Twilio's null means that the message is still inside Twilio."""
+    """Return the status of a receipt's row. Twilio's null means that the message has not left Twilio."""
     return _STATUSES.get(row.status, DeliveryStatus.UNKNOWN)
 
 
-def amount(word: str | None) -> DeliveryAmount:
-    """The amount that a word of a message's delivery summary names."""
-    return _AMOUNTS.get(word or "", DeliveryAmount.UNKNOWN)
+def amount(value: str | None) -> DeliveryAmount:
+    """Return the amount for a value of a message's delivery summary."""
+    return _AMOUNTS.get(value or "", DeliveryAmount.UNKNOWN)
 
 
 def message_delivery_status(row: Any) -> MessageDeliveryStatus:
-    """A message's status in one word, from its delivery summary; the first rule that applies."""
+    """Return a message's status, derived from its delivery summary; the first rule that applies."""
     delivery = row.delivery
     if delivery is None or delivery.total == 0:
         return MessageDeliveryStatus.UNTRACKED
-    bad = (amount(delivery.failed), amount(delivery.undelivered))
-    if DeliveryAmount.UNKNOWN in bad:
+    failures = (amount(delivery.failed), amount(delivery.undelivered))
+    if DeliveryAmount.UNKNOWN in failures:
         return MessageDeliveryStatus.UNKNOWN
-    if DeliveryAmount.ALL in bad:
+    if DeliveryAmount.ALL in failures:
         return MessageDeliveryStatus.FAILED
-    if DeliveryAmount.SOME in bad:
+    if DeliveryAmount.SOME in failures:
         return MessageDeliveryStatus.PARTLY_FAILED
     for reached, status in (
         (delivery.read, MessageDeliveryStatus.READ),
@@ -95,10 +95,13 @@ def message_delivery_status(row: Any) -> MessageDeliveryStatus:
 
 
 def has_no_receipts(message: Any) -> bool:
-    """Whether a message's row says that it has no receipts, so that asking for them is idle."""
+    """Whether a message's row shows that it has no receipts."""
     return message.delivery is None or message.delivery.total == 0
 
 
 def cannot_match(message: Any, wanted: set[DeliveryStatus]) -> bool:
-    """Whether a message's summary says `none` for every wanted status. It says nothing of PENDING and UNKNOWN."""
-    return all(status in _WORDS and getattr(message.delivery, _WORDS[status]) == "none" for status in wanted)
+    """Whether a message's summary has `none` for every wanted status. It has no value for PENDING and UNKNOWN."""
+    return all(
+        status in _SUMMARY_PROPERTIES and getattr(message.delivery, _SUMMARY_PROPERTIES[status]) == "none"
+        for status in wanted
+    )

@@ -1,7 +1,7 @@
-"""What the delivery error codes mean, in a few words each.
+"""Titles of delivery error codes.
 
-The codes are Twilio's Messaging codes (https://www.twilio.com/docs/api/errors); the words are the gateway's. A code that
-is not here has no title, and its documentation page all the same.
+The codes are Twilio's (https://www.twilio.com/docs/api/errors); the titles are the gateway's own. A code that is not in the
+table has no title, but a documentation page.
 """
 
 __all__ = ["TITLES", "documentation_url"]
@@ -48,5 +48,5 @@ TITLES = {
 
 
 def documentation_url(code: int) -> str:
-    """The page of Twilio's error dictionary about `code`."""
+    """Return the URL of the page about `code` in Twilio's error dictionary."""
     return f"https://www.twilio.com/docs/errors/{code}"

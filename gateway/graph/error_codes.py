@@ -1,4 +1,4 @@
-"""The codes of `gateway.errors` as an enum of the graph, so that code generated from the schema has them."""
+"""The error codes of `gateway.errors` as an enum of the schema, for code generators."""
 
 from enum import Enum
 from inspect import getdoc
@@ -7,20 +7,20 @@ from typing import cast
 import strawberry
 
 from gateway.errors import CODES, GatewayError
-from gateway.graph.node import word
+from gateway.graph.node import enum_value
 
 __all__ = ["ErrorCode"]
 
 
 def _sentence(kind: type[GatewayError]) -> str:
-    """What is said of a failure: the first paragraph of its docstring."""
+    """Return the first paragraph of an error's docstring."""
     return " ".join((getdoc(kind) or "").partition("\n\n")[0].split())
 
 
-_words = {code: word(code, _sentence(kind)) for code, kind in CODES.items()}
+_VALUES = {code: enum_value(code, _sentence(kind)) for code, kind in CODES.items()}
 
 ErrorCode = strawberry.enum(
-    cast(type[Enum], Enum("ErrorCode", _words)),
-    description="What went wrong, as `errors[].extensions.code` of an answer says it. No field has this type: it is here for "
-    "code that is generated from the schema. Codes may be added; none is given another meaning.",
+    cast(type[Enum], Enum("ErrorCode", _VALUES)),
+    description="The values of `errors[].extensions.code` in responses. No field has this type: it is for code generators. "
+    "Codes may be added; the meaning of a code does not change.",
 )

@@ -1,4 +1,4 @@
-"""Node ids: opaque, permanent, and enough to find the record again, since a receipt's sid alone cannot be fetched.
+"""Node ids: opaque and permanent. An id holds the whole path of a record: a receipt cannot be fetched by its sid alone.
 
 An id is base64url of: a version, the type's letter, and the sids of the record's path. Version 1 packs each sid's 32
 lower-case hex digits into 16 bytes; version 2 keeps the digits as they are, for a sid that holds capitals.
@@ -20,19 +20,19 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def encode_id(resource: Resource, path: str) -> str:
-    """The id of the record at `path`."""
+    """Return the id of the record at `path`."""
     list_path, _, sid = path.rpartition("/")
-    own, head = sid[2:], _head(resource.type_name[0], list_path)
+    own, head = sid[2:], _head(resource.letter, list_path)
     if head is not None and own == own.lower():
         packed = b2a_base64(head[1] + unhexlify(own), newline=False)
         return head[0] + packed.translate(_URL_SAFE, b"=\n").decode()
     digits = "".join(each[2:] for each in sids_of(path))
-    return _to_text(bytes([_VERBATIM]) + resource.type_name[0].encode() + digits.encode())
+    return _to_text(bytes([_VERBATIM]) + resource.letter.encode() + digits.encode())
 
 
 @lru_cache(maxsize=4096)
 def _head(letter: str, list_path: str) -> tuple[str, bytes] | None:
-    """How the packed ids of all records in a list begin, and the bytes over; None when a sid above cannot be packed."""
+    """Return the common start of the packed ids of a list's records, and the remaining bytes; None if they cannot be packed."""
     digits = "".join(sid[2:] for sid in sids_of(list_path))
     if digits.lower() != digits:
         return None
@@ -42,8 +42,8 @@ def _head(letter: str, list_path: str) -> tuple[str, bytes] | None:
 
 
 def decode_id(resources: Iterable[Resource], node_id: str) -> tuple[Resource, str]:
-    """The resource and the path of the record that an id names; raises `BadUserInput` for anything that is no id."""
-    letters = {resource.type_name[0]: resource for resource in resources}
+    """Return the resource and the path of the record with this id; raises `BadUserInput` for any other text."""
+    letters = {resource.letter: resource for resource in resources}
     try:
         data = urlsafe_b64decode(node_id + "=" * (-len(node_id) % 4))
         resource = letters[chr(data[1])]
@@ -52,12 +52,10 @@ def decode_id(resources: Iterable[Resource], node_id: str) -> tuple[Resource, st
         path = ""
         for level, owner in enumerate(lineage):
             path = child(path, owner.collection, checked_sid(owner.prefix + digits[level * 32 :][:32], owner.prefix))
-        if encode_id(resource, path) != node_id:  # One record has one id: no other spelling, nothing behind it.
+        if encode_id(resource, path) != node_id:  # A record has exactly one id.
             raise ValueError("not canonical")
     except (BadUserInput, ValueError, KeyError, IndexError):
-        raise BadUserInput(
-            "This is not an id of this graph. Ids are opaque: pass on what an `id` field gave."
-        ) from None
+        raise BadUserInput("This is not an id of this API. Ids are opaque: pass the value of an `id` field.") from None
     return resource, path
 
 

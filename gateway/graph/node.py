@@ -1,6 +1,6 @@
-"""How a type of the graph is stated: properties in one line each, and from them what is read off the wire.
+"""How types of the graph are declared: a property is one line, from which also the decoder of Twilio's rows is made.
 
-A record of the graph is an instance of its own type: a path, and the row behind it once that has been read.
+A record is an instance of its type: a path, and its row once that has been read.
 """
 
 import types
@@ -13,13 +13,13 @@ import strawberry
 from graphql import GraphQLAbstractType, GraphQLResolveInfo
 from typing_extensions import dataclass_transform
 
-from gateway.execution.fields import Property
+from gateway.execution.fields import PropertyField
 from gateway.graph.ids import encode_id
 from gateway.graph.scalars import DateTime, Url, in_utc
 from gateway.twilio.paths import sids_of
 from gateway.twilio.resources import Int32, Resource, Row, row_type
 
-__all__ = ["Node", "embedded", "from_path", "node", "prop", "sid_of", "word"]
+__all__ = ["Node", "embedded", "enum_value", "from_path", "node", "prop", "sid_of"]
 
 C = TypeVar("C", bound=type)
 
@@ -39,49 +39,48 @@ def prop(
     *,
     derive: Callable[[Any], object] | None = None,
     of: Mapping[str, Any] | None = None,
-    wire: Any = None,
 ) -> Any:
-    """A property read from the record's row; see `Property` for what the arguments mean."""
-    return Property(description, derive=derive, of=of, wire=wire)
+    """Declare a property that is read from the record's row (see `PropertyField`)."""
+    return PropertyField(description, derive=derive, of=of)
 
 
 def from_path(description: str, derive: Callable[[Any], object]) -> Any:
-    """A property that the record's path tells, so that nothing is looked up for it."""
-    return Property(description, derive=derive, needs_row=False)
+    """Declare a property that is derived from the record itself, so that its row is not read for it."""
+    return PropertyField(description, derive=derive, needs_row=False)
 
 
 def sid_of(level: int, description: str) -> Any:
-    """The sid at that level of the record's path: 0 the service's, 1 the conversation's, …, -1 the record's own."""
+    """Declare the sid at a level of the record's path: 0 the service's, 1 the conversation's, …, -1 the record's own."""
     if level == -1:
         return from_path(description, lambda record: record.path.rpartition("/")[2])
     return from_path(description, lambda record: sids_of(record.path)[level])
 
 
-def word(value: str, description: str) -> Any:
-    """A value of an enum: Twilio's word for it, and a sentence for the API's reader."""
+def enum_value(value: str, description: str) -> Any:
+    """Declare a value of an enum: Twilio's value for it, and its description."""
     return strawberry.enum_value(value, description=description)
 
 
-@strawberry.interface(description="A record that can be fetched again by its id.")
+@strawberry.interface(description="A record with a globally unique id, by which it can be fetched again.")
 class Node:
-    """A record: where it is, and what was read of it."""
+    """A record: its path, and its row once that has been read."""
 
     resource: ClassVar[Resource]
     path: strawberry.Private[str]
     """Its path below `/v1/`."""
     row: strawberry.Private[Row] = None
-    """What Twilio said of it; None while only its path is known."""
+    """The record as Twilio returned it; None while only its path is known."""
     listed: strawberry.Private[bool] = False
-    """Whether it was reached through a list, so that others like it are at hand."""
+    """Whether it was reached through a list: its participant is then read with the conversation's participants."""
 
     id: strawberry.ID = from_path(
-        "Names this record in the whole graph: pass it to `node`. Opaque and permanent; costs nothing to ask for.",
+        "The globally unique id of this record: pass it to `node`. Opaque and permanent. Selecting it costs no upstream call.",
         lambda record: encode_id(record.resource, record.path),
     )
 
     @staticmethod
     def resolve_type(record: "Node", info: GraphQLResolveInfo[Any], abstract: GraphQLAbstractType) -> str:
-        """The name of the record's type."""
+        """Return the name of the record's type."""
         return record.resource.type_name
 
 
@@ -91,13 +90,19 @@ def node(
     *,
     collection: str,
     prefix: str,
+    letter: str,
     rows_key: str,
     page_max: int,
+    lifetime: str,
+    parent: Any,
+    rows_max: int | None = None,
+    list_lifetime: str | None = None,
+    final_lifetime: str | None = None,
+    is_final: Callable[[Row], bool] | None = None,
     sid_property: str = "",
     name_property: str | None = None,
-    parent: Any = None,
 ) -> Callable[[C], C]:
-    """Make a class of properties and edges a type of node, and state the resource behind it (see `Resource`)."""
+    """Make a class of properties and edges a type of node, with all facts about its resource (see `Resource`)."""
 
     def decorate(cls: C) -> C:
         properties = _bind(cls, on_row=True)
@@ -106,8 +111,14 @@ def node(
             type_name=cls.__name__,
             collection=collection,
             prefix=prefix,
+            letter=letter,
             rows_key=rows_key,
             page_max=page_max,
+            rows_max=rows_max,
+            lifetime=lifetime,
+            list_lifetime=list_lifetime or lifetime,
+            final_lifetime=final_lifetime,
+            is_final=is_final,
             sid_property=sid_property,
             name_property=name_property,
             parent=parent.resource if parent is not None else None,
@@ -120,7 +131,7 @@ def node(
 
 
 def embedded(description: str) -> Callable[[C], C]:
-    """Make a class of properties a type that lives within others: its source is the value itself."""
+    """Make a class of properties an object type inside records: its source is the value itself."""
 
     def decorate(cls: C) -> C:
         properties = _bind(cls, on_row=False)
@@ -132,16 +143,16 @@ def embedded(description: str) -> Callable[[C], C]:
 
 
 def _bind(cls: type, *, on_row: bool) -> dict[str, Any]:
-    """Tell each property of the class where its value is read, and give the upstream properties they use, with types."""
+    """Bind each property of a class to its value; return the upstream properties that they use, with their types."""
     wanted: dict[str, Any] = {}
     for name, annotation in get_annotations(cls).items():
         field = cls.__dict__.get(name)
-        if not isinstance(field, Property) or not field.needs_row:
+        if not isinstance(field, PropertyField) or not field.needs_row:
             continue
         if field.of is not None:
             wanted |= field.of
         elif field.derive is None:
-            wanted[name] = field.wire if field.wire is not None else annotation
+            wanted[name] = annotation
         value: Callable[[Any], object]
         if field.derive is not None:
             value = field.derive
@@ -151,7 +162,7 @@ def _bind(cls: type, *, on_row: bool) -> dict[str, Any]:
             value = attrgetter(name)
         if on_row:
             field.read_row = value
-        field.read = _off_the_row(value) if on_row else value
+        field.read = _from_row(value) if on_row else value
     return wanted
 
 
@@ -160,7 +171,7 @@ def _time_of(name: str) -> Callable[[Any], object]:
     return lambda row: in_utc(given(row))
 
 
-def _off_the_row(value: Callable[[Any], object]) -> Callable[[Any], object]:
+def _from_row(value: Callable[[Any], object]) -> Callable[[Any], object]:
     return lambda record: value(record.row)
 
 
@@ -169,7 +180,7 @@ def _wire_types(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _wire_type(annotation: Any) -> Any:
-    """The type in which an upstream property of this GraphQL type is read; one that says so itself is taken as it is."""
+    """Return the Python type that decodes an upstream property of this GraphQL type."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return Union[tuple(_wire_type(part) for part in arguments)]  # noqa: UP007 - made of values

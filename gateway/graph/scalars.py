@@ -1,4 +1,4 @@
-"""The two scalars of the graph beyond GraphQL's own: times and addresses, both passed through as text."""
+"""The two custom scalars of the schema: times and URLs. Both are passed through as text."""
 
 import re
 from datetime import UTC, datetime
@@ -20,32 +20,32 @@ _TIMESTAMP = re.compile(
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
     r"(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
 )
-"""A date and time in RFC 3339."""
+"""A date and time (RFC 3339)."""
 
 
 def in_utc(text: str | None) -> str | None:
-    """A timestamp as the graph shows it: Twilio's own text where it ends in `Z`, else the same moment in UTC.
+    """Return a timestamp in UTC: Twilio's own text if it ends in `Z`, otherwise the same moment.
 
-    Raises `UpstreamInvalidResponse` for a text that is no date and time.
+    Raises `UpstreamInvalidResponse` for a text that is not a date and time.
     """
     if text is None:
         return None
     if not _TIMESTAMP.fullmatch(text):
-        raise UpstreamInvalidResponse("Twilio gave something that is not a date and time.")
+        raise UpstreamInvalidResponse("Twilio returned a value that is not a date and time.")
     if text[-1] == "Z":
         return text
     try:
         return moment(text).astimezone(UTC).isoformat().replace("+00:00", "Z")
     except OverflowError:
-        raise UpstreamInvalidResponse("Twilio gave a date that is not in the calendar.") from None
+        raise UpstreamInvalidResponse("Twilio returned a date that does not exist.") from None
 
 
 def moment(text: str) -> datetime:
-    """The moment that a timestamp of Twilio's names, to be compared with others; raises `UpstreamInvalidResponse`."""
+    """Return a timestamp of Twilio's as a datetime, to be compared; raises `UpstreamInvalidResponse`."""
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise UpstreamInvalidResponse("Twilio gave a date that is not in the calendar.") from None
+        raise UpstreamInvalidResponse("Twilio returned a date that does not exist.") from None
 
 
 def _parse_time(value: object) -> str:
@@ -59,25 +59,25 @@ def _parse_time(value: object) -> str:
     raise BadUserInput("Expected a date and time with its offset, such as 2026-01-31T00:00:00Z.")
 
 
-def _parse_address(value: object) -> str:
+def _parse_url(value: object) -> str:
     if not isinstance(value, str):
-        raise BadUserInput("Expected an address.")
+        raise BadUserInput("Expected a URL.")
     return value
 
 
 SCALARS: dict[object, ScalarDefinition] = {
     DateTime: strawberry.scalar(
         name="DateTime",
-        description="A date and time in UTC, such as `2026-01-31T12:00:00Z`. Answers always end in `Z`.",
+        description="A date and time in UTC, such as `2026-01-31T12:00:00Z`. In responses it always ends in `Z`.",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
         serialize=str,
         parse_value=_parse_time,
     ),
     Url: strawberry.scalar(
         name="URL",
-        description="An absolute address.",
+        description="An absolute URL.",
         specified_by_url="https://url.spec.whatwg.org/",
         serialize=str,
-        parse_value=_parse_address,
+        parse_value=_parse_url,
     ),
 }

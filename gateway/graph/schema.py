@@ -1,4 +1,4 @@
-"""The schema: an ordinary Strawberry schema, and its text."""
+"""The schema, and its text in SDL."""
 
 from dataclasses import replace
 from functools import cache
@@ -32,18 +32,19 @@ _DEFER = GraphQLDirective(
     "defer",
     [DirectiveLocation.FRAGMENT_SPREAD, DirectiveLocation.INLINE_FRAGMENT],
     {
-        "if": GraphQLArgument(GraphQLNonNull(GraphQLBoolean), True, "False has it come with the rest."),
+        "if": GraphQLArgument(GraphQLNonNull(GraphQLBoolean), True, "With false the fragment is not deferred."),
         "label": GraphQLArgument(
-            GraphQLString, description="A name that comes back with the part; another one for each fragment."
+            GraphQLString, description="A label that comes back with the result; unique in the document."
         ),
     },
-    description="Sends what the fragment selects behind the answer, for all records that it stands on together. Clients say "
-    "in `Accept` that they take parts: `multipart/mixed`, or `text/event-stream` before JSON. Others get it with the rest.",
+    description="Deliver the fields of a fragment after the initial response, for all records with that fragment together. "
+    "Clients ask for incremental delivery in `Accept`: `multipart/mixed`, or `text/event-stream` preferred to JSON. For other "
+    "clients the directive has no effect.",
 )
 
 
 def make_schema() -> strawberry.Schema:
-    """The gateway's schema. It has `@defer`, and not the `@stream` that Strawberry would add with it."""
+    """Create the gateway's schema. It has `@defer`, without the `@stream` that Strawberry adds together with it."""
     schema = strawberry.Schema(
         query=Query,
         types=[*(resource.node for resource in RESOURCES.values()), ErrorCode],
@@ -60,12 +61,12 @@ def shared_executor(*, introspection: bool = True) -> Executor:
 
 
 def print_schema() -> str:
-    """The schema in SDL, sorted by name throughout: what `schema.graphql` holds."""
+    """Return the schema in SDL, sorted by name: the text of `schema.graphql`."""
     return print_ast(visit(parse(make_schema().as_str(), no_location=True), _Sorted())) + "\n"
 
 
 class _Sorted(Visitor):
-    """Sorts what has no order of its own, so that a change of the text is a change of the schema."""
+    """Sorts definitions, fields, arguments and values by name, so that their order in the code does not matter."""
 
     def leave(self, node: Node, *_: Any) -> Node | None:
         parts: dict[str, Any] = {}

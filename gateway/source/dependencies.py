@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from gateway.source.lifetimes import Lifetimes
-from gateway.source.memory import MemoryCache
+from gateway.source.lifetimes import Lifetime
+from gateway.source.memory import Entry, MemoryCache
 
 __all__ = ["AnswerDependencies", "Dependency"]
 
@@ -17,10 +17,12 @@ Dependency = tuple[str, int, int | None]
 class AnswerDependencies:
     """The entries an answer was made from, by key and version. It holds none of their values, so that they can be freed."""
 
-    def __init__(self, cache: MemoryCache, lifetimes: Lifetimes, parts: Sequence[Dependency]) -> None:
-        """Depend on `parts` of `cache`."""
+    def __init__(
+        self, cache: MemoryCache, lifetime_of: Callable[[str, Entry], Lifetime], parts: Sequence[Dependency]
+    ) -> None:
+        """Depend on `parts` of `cache`; `lifetime_of` returns the lifetime of an entry."""
         self._cache = cache
-        self._lifetimes = lifetimes
+        self._lifetime_of = lifetime_of
         self._parts = parts
         self._expires_at = 0.0
         self._checked_at_change = -1
@@ -44,5 +46,5 @@ class AnswerDependencies:
             entry = self._cache.get(key)  # Marked as used, so that the records of an answer in demand are not evicted.
             if entry is None or entry.version != version:
                 return 0.0
-            earliest = min(earliest, entry.read_at + self._lifetimes.lifetime_of(key, entry).seconds_for(total))
+            earliest = min(earliest, entry.read_at + self._lifetime_of(key, entry).seconds_for(total))
         return earliest

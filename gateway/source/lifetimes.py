@@ -9,21 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.source.memory import Entry
-from gateway.twilio.paths import collection_of
+from gateway.twilio.resources import Resource
 from gateway.twilio.responses import Page
-from gateway.twilio.statuses import is_terminal
 
 __all__ = ["Lifetime", "Lifetimes", "is_final"]
 
+_SERVED_STALE = frozenset({"services", "conversations", "participants"})
+"""The settings for values that change rarely, and may be served stale for as long again while they are read anew."""
 
-def is_final(target: str, value: Any) -> bool:
-    """Whether the value is a receipt with a final status, or a list of such receipts without a further page."""
-    if collection_of(target) != "Receipts":
+
+def is_final(resource: Resource, value: Any) -> bool:
+    """Whether the value no longer changes: a final record, or a list of final records without a further page."""
+    if resource.is_final is None:
         return False
     if isinstance(value, Page):
-        return value.next is None and all(is_terminal(row) for row in value.rows)
-    return is_terminal(value)
+        return value.next is None and all(map(resource.is_final, value.rows))
+    return resource.is_final(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +59,16 @@ class Lifetimes:
     final_receipts: float = 21_600.0
     """Receipts with a final status."""
 
-    def of(self, target: str, value: Any) -> Lifetime:
-        """Return the lifetime of the value read at `target`; it looks at every row."""
-        kind, is_list = collection_of(target), isinstance(value, Page)
-        if kind == "Receipts":
-            if not is_final(target, value):
-                return Lifetime(self.receipts)
-            if is_list:
-                return Lifetime(self.receipts, immutable_seconds=self.final_receipts, complete_rows=len(value.rows))
-            return Lifetime(self.final_receipts)
-        if kind == "Services":
-            return Lifetime(self.services, self.services)
-        if kind == "Participants":
-            return Lifetime(self.participants, self.participants)
-        if kind == "Conversations" and not is_list:
-            return Lifetime(self.conversations, self.conversations)
-        return Lifetime(self.messages)
-
-    def lifetime_of(self, key: str, entry: Entry) -> Lifetime:
-        """Return the lifetime of an entry's value, computed once."""
-        lifetime: Lifetime | None = entry.lifetime
-        if lifetime is None:
-            lifetime = entry.lifetime = self.of(key, entry.value)
-        return lifetime
+    def of(self, resource: Resource, value: Any) -> Lifetime:
+        """Return the lifetime of a record or page of a resource, by the settings that the resource names."""
+        is_list = isinstance(value, Page)
+        setting = resource.list_lifetime if is_list else resource.lifetime
+        seconds: float = getattr(self, setting)
+        if resource.final_lifetime is not None and is_final(resource, value):
+            final: float = getattr(self, resource.final_lifetime)
+            return (
+                Lifetime(seconds, immutable_seconds=final, complete_rows=len(value.rows))
+                if is_list
+                else Lifetime(final)
+            )
+        return Lifetime(seconds, seconds if setting in _SERVED_STALE else 0.0)

@@ -56,8 +56,8 @@ class Loaders:
         self._pages: dict[str, Page | GatewayError] = {}
         self._pages_of: dict[str, list[Page]] = {}
         """The pages of a list, by its path."""
-        self._walks: dict[str, _Walk] = {}
-        """Walks over lists, by the key of the page that they start from; those of `member` by the path of the list."""
+        self._lists: dict[str, _ReadPages] = {}
+        """Lists as far as they have been read, by the key of their first page; those of `member` by the path of the list."""
         self._cached: set[str] = set()
         """Keys whose values came from the cache."""
         self._waiters: list[Waiter] = []
@@ -135,27 +135,23 @@ class Loaders:
         """Whether `key` is a page that has not been read: what `page` would find out, without an exception."""
         return "?" in key and key not in self._pages
 
-    def pages(self, target: str, *, most: int, rows: float = 0) -> Iterator[Page]:
+    def pages(self, target: str, *, most: int) -> Iterator[Page]:
         """Yield the pages of a list from `target` on; raises as `page` does.
 
-        With `rows`, nothing is yielded before the pages hold so many rows, or the whole list: a caller that needs them all
-        does not look at the same rows each time that a page is missing. A list with more than `most` pages, or that leads
-        back to one of its pages, raises `UpstreamInvalidResponse`.
+        A list with more than `most` pages, or that leads back to one of its pages, raises `UpstreamInvalidResponse`.
         """
         page = self.page(target)
         if page.next is None:  # Most lists: there is nothing to remember.
             yield page
             return
-        walk = self._walks.get(target)
-        if walk is None:
-            walk = self._walks[target] = _Walk(target)
-        while walk.rows < rows and walk.next is not None:
-            self._extend(walk, most)
+        read = self._lists.get(target)
+        if read is None:
+            read = self._lists[target] = _ReadPages(target)
         number = 0
-        while number < len(walk.pages) or walk.next is not None:
-            if number == len(walk.pages):
-                self._extend(walk, most)
-            yield walk.pages[number]
+        while number < len(read.pages) or read.next is not None:
+            if number == len(read.pages):
+                self._extend(read, most)
+            yield read.pages[number]
             number += 1
 
     def member(self, list_path: str, sid: str) -> Row | None:
@@ -164,23 +160,19 @@ class Loaders:
         The list is read in pages of the largest size, no further than the row; all members of the list share those pages.
         Cached pages without the row are out of date if it is new: they are read again, once, before it counts as absent.
         """
-        walk = self._walks.get(list_path)
-        if walk is None:
-            walk = self._walks[list_path] = _Walk(self.members_key(list_path))
-        row = walk.find(sid)
-        while row is None and walk.next is not None:
-            self._extend(walk, _MEMBER_PAGES_MAX)
-            row = walk.find(sid)
+        read = self._lists.get(list_path)
+        if read is None:
+            read = self._lists[list_path] = _ReadPages(self._source.resource(list_path).largest_page(list_path))
+        row = read.find(sid)
+        while row is None and read.next is not None:
+            self._extend(read, _MEMBER_PAGES_MAX)
+            row = read.find(sid)
         if row is None:
-            cached = [page.target for page in walk.pages if page.target in self._cached]
+            cached = [page.target for page in read.pages if page.target in self._cached]
             if cached:
                 self._revalidate(cached)
                 raise Missing(cached[0])
         return row
-
-    def members_key(self, list_path: str) -> str:
-        """Return the key of the first page that `member` reads."""
-        return f"{list_path}?PageSize={self._source.resource(list_path).page_max}"
 
     def is_cached(self, key: str) -> bool:
         """Whether reading the key takes no upstream call."""
@@ -220,16 +212,15 @@ class Loaders:
         since = 0.0 if key in self._cached else self._began  # A cached value whose entry is gone has an unknown age.
         return self._source.max_age(key, value, self.options, since)
 
-    def _extend(self, walk: _Walk, most: int) -> None:
-        assert walk.next is not None
-        if len(walk.pages) >= most or walk.next in walk.seen:
-            path = redacted(walk.next.partition("?")[0])
+    def _extend(self, read: _ReadPages, most: int) -> None:
+        assert read.next is not None
+        if len(read.pages) >= most or read.next in read.seen:
+            path = redacted(read.next.partition("?")[0])
             raise UpstreamInvalidResponse(f"Twilio's pages of {path} do not end.")
-        page = self.page(walk.next)
-        walk.pages.append(page)
-        walk.seen.add(walk.next)
-        walk.rows += len(page.rows)
-        walk.next = page.next
+        page = self.page(read.next)
+        read.pages.append(page)
+        read.seen.add(read.next)
+        read.next = page.next
 
     def _keep(self, key: str, value: Any) -> None:
         """Remember the value that was read, or the error."""
@@ -249,7 +240,7 @@ class Loaders:
 
     def _revalidate(self, targets: list[str]) -> None:
         """Forget cached pages, so that they are read again from Twilio."""
-        self._walks.clear()
+        self._lists.clear()
         for target in targets:
             self._cached.discard(target)
             self.options.revalidate.add(target)
@@ -299,17 +290,15 @@ class Loaders:
             waiter.expire()
 
 
-class _Walk:
+class _ReadPages:
     """The pages of one list from one page on, as far as they have been read."""
 
-    __slots__ = ("_by_sid", "_indexed", "next", "pages", "rows", "seen")
+    __slots__ = ("_by_sid", "_indexed", "next", "pages", "seen")
 
     def __init__(self, target: str) -> None:
         self.pages: list[Page] = []
         self.seen: set[str] = set()
         """The keys of the pages."""
-        self.rows = 0
-        """The number of rows in the pages."""
         self.next: str | None = target
         """The key of the next page; None when the pages are the whole list."""
         self._by_sid: dict[str, Row] = {}

@@ -14,7 +14,7 @@ from typing import Any
 from gateway.errors import GatewayError, UpstreamError
 from gateway.source.dependencies import AnswerDependencies, Dependency
 from gateway.source.in_flight import InFlightReads, Waiter
-from gateway.source.lifetimes import Lifetimes, is_final
+from gateway.source.lifetimes import Lifetime, Lifetimes, is_final
 from gateway.source.memory import Entry, MemoryCache
 from gateway.source.options import ReadOptions
 from gateway.source.remote import RemoteCache, RemoteReads
@@ -94,7 +94,7 @@ class Source:
     def _count_hit(self, key: str, entry: Entry, options: ReadOptions) -> None:
         """Count a cached value that is served, and revalidate it if it is stale."""
         self._cache.touch(key)
-        is_stale = _age(entry) >= self._lifetimes.lifetime_of(key, entry).seconds_for(options.expected_totals.get(key))
+        is_stale = _age(entry) >= self._lifetime_of(key, entry).seconds_for(options.expected_totals.get(key))
         self.lookups["stale" if is_stale else "hit"] += 1
         if is_stale and key not in self._in_flight:
             deadline = asyncio.get_running_loop().time() + _REVALIDATE_SECONDS
@@ -112,7 +112,7 @@ class Source:
         entry = Entry(value, time.time(), _size(body))
         self._cache.put(key, entry)
         if self._remote is not None:
-            lifetime = self._lifetimes.lifetime_of(key, entry)
+            lifetime = self._lifetime_of(key, entry)
             longest = max(lifetime.seconds, lifetime.immutable_seconds)  # Another process may know the total.
             self._remote.put(key, entry.read_at, body, longest + lifetime.stale_seconds)
 
@@ -133,7 +133,7 @@ class Source:
         entry = self._cache.peek(key)
         if entry is None:
             return None
-        lifetime = self._lifetimes.lifetime_of(key, entry)
+        lifetime = self._lifetime_of(key, entry)
         limit = lifetime.seconds_for(options.expected_totals.get(key)) + lifetime.stale_seconds
         return entry if _age(entry) < limit else None
 
@@ -145,7 +145,7 @@ class Source:
         if not isinstance(error, UpstreamError) or not self._client.limiter.breaker.is_open:
             return None
         entry = self._cache.get(key)
-        if entry is None or not is_final(key, entry.value):
+        if entry is None or not is_final(self._resources[collection_of(key)], entry.value):
             return None
         self.lookups["kept"] += 1
         return entry.value
@@ -160,7 +160,7 @@ class Source:
         entry = self._cache.peek(key)
         if entry is None or entry.value is not value:
             entry = Entry(value, since, 0)
-        lifetime = self._lifetimes.lifetime_of(key, entry)
+        lifetime = self._lifetime_of(key, entry)
         return max(0.0, entry.read_at + lifetime.seconds_for(options.expected_totals.get(key)) - time.time())
 
     def dependencies(self, values: Mapping[str, Any], options: ReadOptions) -> AnswerDependencies | None:
@@ -171,7 +171,14 @@ class Source:
             if entry is None or entry.value is not value:
                 return None
             parts.append((key, entry.version, options.expected_totals.get(key)))
-        return AnswerDependencies(self._cache, self._lifetimes, parts)
+        return AnswerDependencies(self._cache, self._lifetime_of, parts)
+
+    def _lifetime_of(self, key: str, entry: Entry) -> Lifetime:
+        """Return the lifetime of an entry's value, computed once: it may look at every row."""
+        lifetime: Lifetime | None = entry.lifetime
+        if lifetime is None:
+            lifetime = entry.lifetime = self._lifetimes.of(self._resources[collection_of(key)], entry.value)
+        return lifetime
 
 
 def _size(body: bytes) -> int:

@@ -55,11 +55,23 @@ class Resource:
     collection: str
     """The path segment of its list, such as `Receipts`."""
     prefix: str
-    """The two letters that its sids begin with."""
+    """The two letters its sids begin with."""
+    letter: str
+    """The letter that stands for it in node ids; permanent, and unique among all resources."""
     rows_key: str
     """The key of its rows in a page, such as `delivery_receipts`."""
     page_max: int
-    """The largest page size that Twilio allows."""
+    """The most rows in one page (`PageSize`)."""
+    rows_max: int | None
+    """The most rows that its list can have; None without a bound."""
+    lifetime: str
+    """The setting of `Lifetimes` that says how long a record is fresh."""
+    list_lifetime: str
+    """The same for its lists."""
+    final_lifetime: str | None
+    """The same for records that no longer change, if there are any."""
+    is_final: Callable[[Row], bool] | None
+    """Whether a record no longer changes."""
     sid_property: str
     """The property of rows below it that holds its sid, such as `message_sid`."""
     name_property: str | None
@@ -70,6 +82,13 @@ class Resource:
     """The properties that are decoded from a row, with their types."""
     node: type[Any] = field(repr=False)
     """Its type in the graph, created as `node(path=…, row=…, listed=…)`."""
+
+    @property
+    def pages_max(self) -> int:
+        """The number of pages of the largest size that a whole list can take; raises ValueError without a bound."""
+        if self.rows_max is None:
+            raise ValueError(f"The number of {self.collection} in a list has no bound.")
+        return -(-self.rows_max // self.page_max)
 
     @cached_property
     def ancestors(self) -> tuple[Resource, ...]:
@@ -106,6 +125,10 @@ class Resource:
     def list_path(self, parent_path: str) -> str:
         """Return the path of its list below the record at `parent_path`."""
         return child(parent_path, self.collection)
+
+    def largest_page(self, list_path: str) -> str:
+        """Return the key of the first page of the list at `list_path`, in the largest page size."""
+        return f"{list_path}?PageSize={self.page_max}"
 
 
 def _takes_none(kind: Any) -> bool:

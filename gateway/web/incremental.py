@@ -19,7 +19,7 @@ import orjson
 from starlette.types import Send
 
 from gateway.callers.callers import Caller
-from gateway.execution.engine import IncrementalPayload, IncrementalResult, Pending
+from gateway.execution.deferred import IncrementalPayload, IncrementalResult, Pending
 from gateway.execution.failures import mask
 from gateway.execution.outcome import Outcome
 from gateway.log import REQUEST_ID
@@ -125,7 +125,7 @@ class IncrementalReply(Reply):
             has_next = True
             while has_next:
                 payload = await self._request.connection.until_closed(anext(payloads))
-                has_next = not payload.is_last
+                has_next = payload.has_next
                 await send_body(self._encoder.subsequent(payload), more_body=has_next)
 
 
@@ -147,7 +147,7 @@ class _Encoder:
     def subsequent(self, payload: IncrementalPayload) -> bytes:
         """Return a subsequent payload."""
         as_json = self._by_id(payload) if self._delivery.announces else self._by_path(payload)
-        return self._frame({**as_json, "hasNext": not payload.is_last}, is_last=payload.is_last)
+        return self._frame({**as_json, "hasNext": payload.has_next}, is_last=not payload.has_next)
 
     def _announce(self, pending: list[Pending]) -> dict[str, Any]:
         if not pending or not self._delivery.announces:
@@ -158,20 +158,20 @@ class _Encoder:
 
     def _by_path(self, payload: IncrementalPayload) -> dict[str, Any]:
         """Return the results with their paths; the last one has the extensions, where all clients look for them."""
-        results = [{**_place(result.at), "data": result.data, **_errors(result)} for result in payload.parts]
+        results = [{**_place(result.pending), "data": result.data, **_errors(result)} for result in payload.incremental]
         if payload.extensions:
             results[-1]["extensions"] = payload.extensions
         return {"incremental": results}
 
     def _by_id(self, payload: IncrementalPayload) -> dict[str, Any]:
-        as_json = self._announce(payload.later)
-        with_data = [result for result in payload.parts if result.data is not None]
-        results = [{"id": self._ids[result.at], "data": result.data, **_errors(result)} for result in with_data]
+        as_json = self._announce(payload.pending)
+        with_data = [result for result in payload.incremental if result.data is not None]
+        results = [{"id": self._ids[result.pending], "data": result.data, **_errors(result)} for result in with_data]
         if results:
             as_json["incremental"] = results
         as_json["completed"] = [
-            {"id": self._ids[result.at], **({} if result.data is not None else _errors(result))}
-            for result in payload.parts
+            {"id": self._ids[result.pending], **({} if result.data is not None else _errors(result))}
+            for result in payload.incremental
         ]
         if payload.extensions:
             (results[-1] if results else as_json)["extensions"] = payload.extensions

@@ -1,6 +1,4 @@
-"""Documents that are too large in some way are refused before anything is done with them; ordinary ones are not."""
-
-from typing import cast
+"""Limits on documents: one that exceeds any of them is rejected before validation; ordinary ones pass."""
 
 import pytest
 from graphql import get_introspection_query, parse
@@ -9,12 +7,9 @@ from gateway.accounts.operation import Operation
 from gateway.errors import ValidationFailed
 from gateway.execution.bounds import Bounds, check_document
 from gateway.execution.executor import Executor
-from gateway.graph.context import Context
-from gateway.graph.schema import make_schema
-from gateway.source.loaders import Loaders
 
-CONTEXT = Context(cast(Loaders, None))
-"""The context of operations that read nothing."""
+from .conftest import SCHEMA, bare_context
+
 SMALL = Bounds(depth=3, fields=10, root_fields=4, aliases=2, directives=2, directives_each=2, overlap=6)
 CHAIN = " ".join(f"fragment F{i} on Q {{ ...F{i + 1} ...F{i + 1} }}" for i in range(30)) + " fragment F30 on Q { a }"
 
@@ -83,29 +78,29 @@ def test_fragments_cannot_multiply_a_document() -> None:
     ],
 )
 async def test_an_executor_has_bounds(document: str, words: str) -> None:
-    outcome = await Executor(make_schema()).run(Operation(document), CONTEXT)
+    outcome = await Executor(SCHEMA).run(Operation(document), bare_context())
     assert not outcome.executed
     assert words in outcome.failures[0].error.message
 
 
 async def test_the_introspection_query_passes() -> None:
     document = get_introspection_query(specified_by_url=True, schema_description=True, input_value_deprecation=True)
-    outcome = await Executor(make_schema()).run(Operation(document), CONTEXT)
+    outcome = await Executor(SCHEMA).run(Operation(document), bare_context())
     assert not outcome.failures
     assert outcome.data is not None
 
 
 async def test_the_schema_can_be_kept_to_oneself() -> None:
-    executor = Executor(make_schema(), introspection=False)
+    executor = Executor(SCHEMA, introspection=False)
     for document in (
         "{ __schema { types { name } } }",
         '{ __type(name: "Query") { name } }',
         "{ servics { edges { cursor } } }",
     ):
-        outcome = await executor.run(Operation(document), CONTEXT)
+        outcome = await executor.run(Operation(document), bare_context())
         assert not outcome.executed
         assert "services" not in outcome.failures[0].error.message
-    assert (await executor.run(Operation("{ __typename }"), CONTEXT)).data == {"__typename": "Query"}
+    assert (await executor.run(Operation("{ __typename }"), bare_context())).data == {"__typename": "Query"}
 
 
 MESSAGES = '{ service(sid: "IS1") { conversation(sid: "CH1") { messages(%s) { edges { cursor } } } } }'
@@ -131,8 +126,8 @@ ORDERED = "query Q($order: MessageOrder) " + MESSAGES % "order: $order"
 )
 async def test_who_may_not_see_the_schema_is_not_helped_to_guess_it(document: str, variables: dict[str, str]) -> None:
     for introspection in (True, False):
-        executor = Executor(make_schema(), introspection=introspection)
-        outcome = await executor.run(Operation(document, variables=variables), CONTEXT)
+        executor = Executor(SCHEMA, introspection=introspection)
+        outcome = await executor.run(Operation(document, variables=variables), bare_context())
         assert not outcome.executed
         suggestions = [failure for failure in outcome.failures if "Did you mean" in failure.error.message]
         assert bool(suggestions) is introspection
@@ -140,5 +135,5 @@ async def test_who_may_not_see_the_schema_is_not_helped_to_guess_it(document: st
 
 async def test_introspection_does_not_go_in_circles() -> None:
     document = "{ __schema { types { fields { type { fields { type { fields { type { fields { name } } } } } } } } } }"
-    outcome = await Executor(make_schema()).run(Operation(document), CONTEXT)
+    outcome = await Executor(SCHEMA).run(Operation(document), bare_context())
     assert not outcome.executed

@@ -1,4 +1,4 @@
-"""The engine against graphql-core: random operations, over sound and over failing upstreams, must come out the same."""
+"""The engine against graphql-core: random operations, over working and failing upstreams, must have equal results."""
 
 from __future__ import annotations
 
@@ -25,45 +25,34 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from gateway.accounts.operation import Operation
-from gateway.execution.engine import IncrementalResult, Pending
+from gateway.execution.deferred import IncrementalResult, Pending
 from gateway.execution.executor import Executor
 from gateway.execution.outcome import Outcome
-from gateway.graph.context import Context
 from gateway.graph.ids import encode_id
-from gateway.graph.schema import make_schema
 from gateway.graph.types import RESOURCES
-from gateway.sandbox import Switches
-from gateway.sandbox.api import Api
-from gateway.sandbox.world import World
-from gateway.source.loaders import Loaders
-from gateway.source.options import ReadOptions
-from gateway.source.source import Source
 from gateway.twilio.responses import Response
 
-from ..conftest import Answers, client_over
+from ..conftest import Answers
+from .conftest import MARKS, context_over, sandbox_answer
+from .conftest import SCHEMA as STRAWBERRY
 
 T = TypeVar("T")
-WORLD = World(1, "small", None)
-API = Api(WORLD)
-MARKS = WORLD.landmarks()
-STRAWBERRY = make_schema()
 SCHEMA = STRAWBERRY._schema
 EXECUTOR = Executor(STRAWBERRY)
-RUNS: Counter[str] = Counter()
 
 ALLOWED = {"engine", "introspection", "null where none may be"}
-"""Why graphql-core may have to run an operation."""
+"""The reasons for which graphql-core may execute an operation."""
 
 
 @dataclass
 class Upstream(Answers):
-    """Twilio without a wire: answers from the sandbox's data, wrong for some targets when it is not sound."""
+    """Twilio without a network: responses from the sandbox's data, with faults for some targets."""
 
     trouble: int = 0
-    """Of 8 targets, how many fail; the target decides how, so that both executors meet the same."""
+    """How many of 8 targets fail. The fault depends on the target alone, so that both executors see the same."""
     calls: list[str] = field(default_factory=list)
     together: int = 0
-    """How many calls left before the first answer was back."""
+    """The number of calls made before the first response."""
 
     async def answer(self, target: str) -> Response:
         self.calls.append(target)
@@ -72,9 +61,7 @@ class Upstream(Answers):
         chance = sha256(target.encode()).digest()
         if chance[0] % 8 < self.trouble:
             return FAULTS[chance[1] % len(FAULTS)]
-        path, _, query = target.partition("?")
-        answer = API.answer("GET", f"/v1/{path}", query, "http://twilio.test", Switches(), b"")
-        return Response(answer.status, {"twilio-request-id": "RQ" + "0" * 32}, answer.body)
+        return sandbox_answer(target)
 
 
 FAULTS = [
@@ -89,53 +76,47 @@ FAULTS = [
 
 def run(
     document: str, variables: dict[str, Any], *, engine: bool, trouble: int, no_cache: bool
-) -> tuple[Outcome, Upstream]:
+) -> tuple[Outcome, Upstream, Counter[str]]:
     upstream = Upstream(trouble)
 
-    async def once() -> Outcome:
-        async with (
-            client_over(upstream) as client,
-            Loaders(Source(client, RESOURCES), ReadOptions(no_cache=no_cache)) as loaders,
-        ):
-            return await EXECUTOR.run(
-                Operation(document, variables=variables, reference=not engine), Context(loaders, runs=RUNS)
-            )
+    async def once() -> tuple[Outcome, Counter[str]]:
+        async with context_over(upstream, no_cache=no_cache) as context:
+            operation = Operation(document, variables=variables, reference=not engine)
+            return await EXECUTOR.run(operation, context), context.runs
 
-    return asyncio.run(once()), upstream
+    outcome, runs = asyncio.run(once())
+    return outcome, upstream, runs
 
 
 @dataclass
-class Frames:
-    """What came of an operation in parts."""
+class Payloads:
+    """The initial result of an operation, and all subsequent ones."""
 
-    first: Outcome
-    announced: list[Pending]
-    parts: list[IncrementalResult] = field(default_factory=list)
+    initial: Outcome
+    pending: list[Pending]
+    incremental: list[IncrementalResult] = field(default_factory=list)
 
 
-def run_in_parts(document: str, variables: dict[str, Any], trouble: int, no_cache: bool) -> tuple[Frames, Upstream]:
+def run_in_parts(document: str, variables: dict[str, Any], trouble: int, no_cache: bool) -> tuple[Payloads, Upstream]:
     upstream = Upstream(trouble)
 
-    async def once() -> Frames:
-        async with (
-            client_over(upstream) as client,
-            Loaders(Source(client, RESOURCES), ReadOptions(no_cache=no_cache)) as loaders,
-        ):
-            first = await EXECUTOR.run(Operation(document, variables=variables, defer=True), Context(loaders))
-            first.data = deepcopy(first.data)  # What stands at many places is one; it is about to be written into.
-            frames = Frames(first, list(first.pending))
-            if first.subsequent is not None:
-                async for frame in first.subsequent:
-                    frames.parts += frame.parts
-                    frames.announced += frame.later
-                    assert frame.is_last is (len(frames.parts) == len(frames.announced))
-            return frames
+    async def once() -> Payloads:
+        async with context_over(upstream, no_cache=no_cache) as context:
+            initial = await EXECUTOR.run(Operation(document, variables=variables, defer=True), context)
+            initial.data = deepcopy(initial.data)  # One object can stand at several places; results are merged into it.
+            payloads = Payloads(initial, list(initial.pending))
+            if initial.subsequent is not None:
+                async for payload in initial.subsequent:
+                    payloads.incremental += payload.incremental
+                    payloads.pending += payload.pending
+                    assert payload.has_next is (len(payloads.incremental) < len(payloads.pending))
+            return payloads
 
     return asyncio.run(once()), upstream
 
 
 def merge(into: Any, more: Any) -> None:
-    """What a client does with a part."""
+    """Merge a result into an answer, as clients do."""
     for key, value in more.items() if isinstance(more, dict) else enumerate(more):
         if isinstance(value, dict | list) and (into[key] if isinstance(into, list) else into.get(key)) is not None:
             merge(into[key], value)
@@ -189,7 +170,7 @@ VALUES: dict[str, list[Any]] = {
 
 @dataclass
 class Writer:
-    """Writes one operation, drawing from hypothesis what it holds."""
+    """Writes one random operation; hypothesis makes the choices."""
 
     draw: Any
     variables: dict[str, tuple[str, Any]] = field(default_factory=dict)
@@ -207,7 +188,7 @@ class Writer:
         return self.selection(SCHEMA.type_map["Query"], 4)
 
     def in_the_thread(self) -> str:
-        """Below a conversation that is there, where most of the graph is."""
+        """A selection below a conversation that exists, where most of the graph is."""
         kind, names = self.pick(
             [("Conversation", []), ("Message", ["message_sid"]), ("Message", ["chat_only_message_sid"])]
         )
@@ -319,7 +300,7 @@ def operations(draw: Any) -> tuple[str, dict[str, Any]]:
 
 
 def seen(outcome: Outcome) -> tuple[Any, Any]:
-    """What must be equal: the answer's text, so with its order, and its errors, in whatever order."""
+    """What must be equal: the data as text, including its order, and the errors in any order."""
     errors = Counter(
         json.dumps([entry["message"], entry.get("path"), entry["extensions"], entry.get("locations")], sort_keys=True)
         for entry in (failure.as_json() for failure in outcome.failures)
@@ -333,14 +314,13 @@ def seen(outcome: Outcome) -> tuple[Any, Any]:
 def test_the_engine_answers_as_graphql_core_does(
     operation: tuple[str, dict[str, Any]], trouble: int, no_cache: bool
 ) -> None:
-    """Takes half a minute: two thousand operations are what it is worth."""
+    """Takes half a minute, for two thousand operations."""
     document, variables = operation
-    RUNS.clear()
-    engine, upstream = run(document, variables, engine=True, trouble=trouble, no_cache=no_cache)
-    assert set(RUNS) <= ALLOWED
-    for reason in RUNS:
+    engine, upstream, runs = run(document, variables, engine=True, trouble=trouble, no_cache=no_cache)
+    assert set(runs) <= ALLOWED
+    for reason in runs:
         event(f"run by {reason}")
-    reference, expected = run(document, variables, engine=False, trouble=trouble, no_cache=no_cache)
+    reference, expected, _ = run(document, variables, engine=False, trouble=trouble, no_cache=no_cache)
     assert seen(engine) == seen(reference)
     assert len(upstream.calls) == len(set(upstream.calls)), "a path was read twice"
     # Beyond what graphql-core reads is only what left in the first round trip, for the query's own sids: a record that a
@@ -356,33 +336,33 @@ def test_the_engine_answers_as_graphql_core_does(
 def test_the_parts_of_an_answer_make_the_whole(
     operation: tuple[str, dict[str, Any]], trouble: int, no_cache: bool
 ) -> None:
-    """Takes a quarter of a minute, like the other."""
+    """Takes a quarter of a minute, for six hundred operations."""
     document, variables = operation
-    frames, upstream = run_in_parts(document, variables, trouble, no_cache)
-    whole, _ = run(document, variables, engine=True, trouble=trouble, no_cache=no_cache)
-    parts = frames.parts
-    assert Counter((part.at.path, part.at.label) for part in parts) == Counter(
-        (later.path, later.label) for later in frames.announced
-    ), "each place that was announced gets its part, once"
+    payloads, upstream = run_in_parts(document, variables, trouble, no_cache)
+    whole, _, _ = run(document, variables, engine=True, trouble=trouble, no_cache=no_cache)
+    parts = payloads.incremental
+    assert Counter((part.pending.path, part.pending.label) for part in parts) == Counter(
+        (place.path, place.label) for place in payloads.pending
+    ), "each pending place gets its result, once"
     assert len(upstream.calls) == len(set(upstream.calls)), "a path was read twice"
-    assert upstream.calls == [] or frames.first.requested >= len(upstream.calls), "the estimate is below the actual"
+    assert upstream.calls == [] or payloads.initial.requested >= len(upstream.calls), "the estimate is below the actual"
     if any(part.data is None for part in parts):
         # Here the whole may be another: a record that proves not to be there is null in it, and all that is in it.
         assert all(part.failures for part in parts if part.data is None)
         event("a part came to nothing")
         return
-    failures = (*frames.first.failures, *(failure for part in parts for failure in part.failures))
+    failures = (*payloads.initial.failures, *(failure for part in parts for failure in part.failures))
     listener, expected = (set(seen(Outcome(None, each))[1]) for each in (failures, whole.failures))
     if trouble and listener != expected:
         # A record that cannot be read by itself may be in a page that has come meanwhile.
         event("other failures")
         return
     assert listener == expected
-    for part in sorted(parts, key=lambda part: len(part.at.path)):
-        place = frames.first.data
-        for step in part.at.path:
+    for part in sorted(parts, key=lambda part: len(part.pending.path)):
+        place = payloads.initial.data
+        for step in part.pending.path:
             assert place is not None
             place = place[step]  # type: ignore[index]
         merge(place, part.data)
     event(f"{min(len(parts), 5)} parts")
-    assert frames.first.data == whole.data
+    assert payloads.initial.data == whole.data

@@ -1,6 +1,5 @@
-"""What the engine promises beyond equal answers: round trips, what leaves together, what falls back and why."""
+"""The engine beyond equal results: round trips, prefetch, and what graphql-core executes instead."""
 
-import asyncio
 from collections import Counter
 from typing import Any
 
@@ -9,70 +8,15 @@ import pytest
 from gateway.accounts.operation import Operation
 from gateway.execution.executor import Executor
 from gateway.execution.outcome import Outcome
-from gateway.graph.context import Context
-from gateway.graph.schema import make_schema
-from gateway.graph.types import RESOURCES
-from gateway.sandbox import Switches
-from gateway.sandbox.api import Api
-from gateway.sandbox.world import World
-from gateway.source.loaders import Loaders
-from gateway.source.options import ReadOptions
-from gateway.source.source import Source
-from gateway.twilio.responses import Response
 
-from ..conftest import Answers, client_over
-
-WORLD = World(1, "small", None)
-API = Api(WORLD)
-MARKS = WORLD.landmarks()
-SCHEMA = make_schema()
-SERVICE = f"Services/{MARKS['service_sid']}"
-THREAD = f"{SERVICE}/Conversations/{MARKS['conversation_sid']}"
-MESSAGE = f"{THREAD}/Messages/{MARKS['message_sid']}"
-
-
-class Rounds(Answers):
-    """Twilio a round trip away: all that is asked before an answer is back belongs to one round."""
-
-    def __init__(self) -> None:
-        self.rounds: list[list[str]] = []
-        self._gate: asyncio.Future[None] | None = None
-
-    async def answer(self, target: str) -> Response:
-        if self._gate is None or self._gate.done():
-            self.rounds.append([])
-            self._gate = asyncio.get_running_loop().create_future()
-            self._open_after(50, self._gate)
-        self.rounds[-1].append(target)
-        await self._gate
-        path, _, query = target.partition("?")
-        answer = API.answer("GET", f"/v1/{path}", query, "http://twilio.test", Switches(), b"")
-        return Response(answer.status, {}, answer.body)
-
-    def _open_after(self, turns: int, limiter: asyncio.Future[None]) -> None:
-        """Open the gate once the event loop has gone round often enough for all who would ask to have asked."""
-        if turns:
-            asyncio.get_running_loop().call_soon(self._open_after, turns - 1, limiter)
-        elif not limiter.done():
-            limiter.set_result(None)
+from .conftest import MARKS, MESSAGE, SCHEMA, SERVICE, THREAD, Rounds, context_over, message, thread
 
 
 async def run(query: str, *, no_cache: bool = False, **variables: Any) -> tuple[Outcome, list[list[str]], Counter[str]]:
-    runs, upstream = Counter[str](), Rounds()
-    async with (
-        client_over(upstream) as client,
-        Loaders(Source(client, RESOURCES), ReadOptions(no_cache=no_cache)) as loaders,
-    ):
-        outcome = await Executor(SCHEMA).run(Operation(query, variables=variables), Context(loaders, runs=runs))
-    return outcome, upstream.rounds, runs
-
-
-def thread(selection: str, sid: str = MARKS["conversation_sid"]) -> str:
-    return '{ service(sid: "%s") { conversation(sid: "%s") { %s } } }' % (MARKS["service_sid"], sid, selection)
-
-
-def message(selection: str) -> str:
-    return thread('message(sid: "%s") { %s }' % (MARKS["message_sid"], selection))
+    upstream = Rounds()
+    async with context_over(upstream, no_cache=no_cache) as context:
+        outcome = await Executor(SCHEMA).run(Operation(query, variables=variables), context)
+    return outcome, upstream.rounds, context.runs
 
 
 WITH_PARTICIPANT = "{ edges { node { participant { channel } } } }"
@@ -120,7 +64,7 @@ async def test_what_is_certain_leaves_together(query: str, rounds: list[list[str
 
 
 async def test_a_record_that_an_earlier_level_brings_is_not_read_by_itself() -> None:
-    """The receipt is known as early as the conversation, and its participant is on a page that the conversation leads to."""
+    """The receipt is known as early as the conversation, whose list of participants includes the receipt's."""
     sid = MARKS["unique_name_conversation_sid"]
     found, _, _ = await run(thread("messages { edges { node { sid receipts { edges { node { sid } } } } } }", sid))
     assert found.data is not None
@@ -154,27 +98,27 @@ async def test_no_cache_reads_all_at_once() -> None:
 
 async def test_conditions_of_another_operation_are_nothing_to_this_one() -> None:
     query = "query A { __typename } query B($yes: Boolean!) { ...F } fragment F on Query { __typename @skip(if: $yes) }"
-    async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
-        outcome = await Executor(SCHEMA).run(Operation(query, name="A"), Context(loaders))
+    async with context_over() as context:
+        outcome = await Executor(SCHEMA).run(Operation(query, name="A"), context)
     assert (outcome.data, outcome.failures) == ({"__typename": "Query"}, ())
 
 
 async def test_conditions_are_not_remembered_from_one_run_to_the_next() -> None:
-    executor, runs = Executor(SCHEMA), Counter[str]()
+    executor = Executor(SCHEMA)
     query = "query Q($yes: Boolean!) { a: __typename @include(if: $yes) b: __typename @skip(if: $yes) }"
     for value, key in ((True, "a"), (False, "b"), (True, "a")):
-        async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
-            outcome = await executor.run(Operation(query, variables={"yes": value}), Context(loaders, runs=runs))
+        async with context_over() as context:
+            outcome = await executor.run(Operation(query, variables={"yes": value}), context)
         assert outcome.data == {key: "Query"}
-    assert runs == {"engine": 3}
+        assert context.runs == {"engine": 1}
 
 
 async def test_arguments_are_not_remembered_from_one_run_to_the_next() -> None:
     executor = Executor(SCHEMA)
     query = "query Q($n: Int = 2) { services(first: $n) { edges { node { sid } } } }"
     for variables, count in (({"n": 1}, 1), ({}, 2), ({"n": None}, 4), ({"n": 3}, 3)):
-        async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
-            outcome = await executor.run(Operation(query, variables=variables), Context(loaders))
+        async with context_over() as context:
+            outcome = await executor.run(Operation(query, variables=variables), context)
         assert outcome.data is not None
         assert len(outcome.data["services"]["edges"]) == count
 
@@ -188,8 +132,8 @@ async def test_arguments_are_not_remembered_from_one_run_to_the_next() -> None:
     ],
 )
 async def test_what_is_not_for_the_engine_is_counted_by_its_reason(query: str, runs: dict[str, int]) -> None:
-    _, _, got = await run(query)
-    assert got == runs
+    _, _, counted = await run(query)
+    assert counted == runs
 
 
 async def test_what_is_asked_about_the_schema_stands_beside_the_rest() -> None:
@@ -252,16 +196,14 @@ async def test_plans_are_kept_by_what_they_weigh() -> None:
     below = "... on Message { conversation { service { sid } participants { edges { node { channel } } } } }"
     document = "query Q(%s) { %s } fragment M on Node { %s }" % (", ".join(flags), nodes, below * 20)
     for values in range(64):
-        async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
+        async with context_over() as context:
             given = {f"v{number}": bool(values >> number & 1) for number in range(6)}
-            outcome = await executor.run(Operation(document, variables=given), Context(loaders))
+            outcome = await executor.run(Operation(document, variables=given), context)
         assert outcome.executed
     assert len(executor._plans) == 64  # They are light: all of them fit.
     padded = "query P { __typename } #" + "x" * 60_000
     for number in range(30):
-        async with client_over(Rounds()) as client, Loaders(Source(client, RESOURCES)) as loaders:
-            assert (await executor.run(Operation(f"{padded}{number}"), Context(loaders))).data == {
-                "__typename": "Query"
-            }
+        async with context_over() as context:
+            assert (await executor.run(Operation(f"{padded}{number}"), context)).data == {"__typename": "Query"}
     assert {text[:7] for (text, _), _, _ in executor._plans} == {"query P"}
-    assert len(executor._plans) == 10  # Their documents weigh a tenth of what there is room for, each.
+    assert len(executor._plans) == 10  # Each of their documents weighs a tenth of the cache.

@@ -1,4 +1,4 @@
-"""What an operation costs: told before it runs, never less than it takes, and bounded twice."""
+"""The cost of operations: estimated before they run, never below the actual calls, and limited twice."""
 
 from typing import Any
 
@@ -239,7 +239,7 @@ async def test_refusing_takes_no_more_work_however_many_lists_there_are(client: 
 
 
 async def test_what_costs_nothing_hides_nothing_that_costs(client: Client, sandbox: Sandbox) -> None:
-    """Keys below lists without members are not counted, so that they cannot end the forecast before the dear part."""
+    """Keys below lists without members do not count towards the limit at which the estimate stops."""
     node_ids = [
         encode_id(RESOURCES["Conversations"], f"Services/IS{'0' * 32}/Conversations/CH{number:032x}")
         for number in range(9)

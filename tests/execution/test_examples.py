@@ -1,4 +1,4 @@
-"""The calls of every example, as paths: a change that makes one dearer is seen here."""
+"""The upstream calls of every example, as paths."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Golden answers, one for each rule of null, errors and arguments: no diff of schemas sees a meaning change.
+"""Golden answers, one for each rule of null, errors and arguments: a schema diff does not show a change of meaning.
 
 A rule is a document, `NAME.graphql`, whose first comment states it, and `NAME.json`: what is `given` beside the seeded
 sandbox, the upstream `calls` and the `answer`, without its messages, which are for people.
@@ -24,18 +24,18 @@ from gateway.twilio.client import Client
 HERE = Path(__file__).parent
 RULES = sorted(path.stem for path in HERE.glob("*.graphql"))
 UPDATE = "RECEIPTS_GATEWAY_UPDATE_GOLDENS"
-MENDING = f"Meanings are contract. If this one is to change all the same: {UPDATE}=1 pytest tests/golden"
+HINT = f"Answers are a contract. To accept a deliberate change: {UPDATE}=1 pytest tests/golden"
 
 
 class Given(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """What holds beside the seeded sandbox when a document is run."""
+    """What differs from the seeded sandbox and the default request."""
 
     variables: dict[str, Any] = {}
     switches: dict[str, str] = {}
     faults: list[dict[str, Any]] = []
-    """As the sandbox's control route takes them."""
+    """In the form of the sandbox's control route."""
     limits: dict[str, int] = {}
-    """Those of `Limits`."""
+    """Arguments of `Limits`."""
     no_cache: bool = False
     """`Cache-Control: no-cache`."""
     seconds: float | None = None
@@ -45,16 +45,16 @@ class Given(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Golden(msgspec.Struct, forbid_unknown_fields=True):
-    """What is given, and what comes of it."""
+    """What is given, and the result."""
 
     given: Given = msgspec.field(default_factory=Given)
     calls: list[str] = []
-    """Sorted: what is asked at one time arrives in any order."""
+    """Sorted, since concurrent calls arrive in any order."""
     answer: dict[str, Any] = {}
 
 
 def rule_of(document: str) -> str:
-    """The sentence that a document begins with."""
+    """The rule in the first comment of a document."""
     lines = re.match(r"(?:# .*\n)*", document)
     assert lines is not None
     return " ".join(line.removeprefix("# ") for line in lines[0].splitlines())
@@ -92,8 +92,8 @@ async def test_a_rule_holds(rule: str, sandbox: Sandbox, client: Client) -> None
         text = json.dumps(msgspec.to_builtins(got), indent=2, ensure_ascii=False)
         file.write_text(text + "\n", encoding="utf-8")
         golden = got
-    assert got.answer == golden.answer, f"{rule_of(document)}\n{MENDING}"
-    assert got.calls == golden.calls, f"{rule_of(document)}\n{MENDING}"
+    assert got.answer == golden.answer, f"{rule_of(document)}\n{HINT}"
+    assert got.calls == golden.calls, f"{rule_of(document)}\n{HINT}"
 
 
 def test_every_rule_is_stated_and_every_file_is_a_rule_s() -> None:

@@ -1,4 +1,4 @@
-"""What the graph answers, and what it costs: the reference query, null and not found, arguments, skips, participants."""
+"""Answers and their upstream calls: the reference query, null and not found, arguments, skips, participants."""
 
 import asyncio
 from typing import Any

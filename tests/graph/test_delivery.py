@@ -1,4 +1,4 @@
-"""The words of delivery: tables."""
+"""Delivery statuses, as tables."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Paging: exactly what was asked for, in the fewest calls, over whatever pages Twilio gives; forward only."""
+"""Pagination: exactly the requested records, in the fewest calls, whatever pages Twilio serves; forward only."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.graph.connection import Window
-from gateway.graph.context import Context
+from gateway.graph.connection import Slice
+from gateway.graph.context import OperationContext
 from gateway.graph.cursors import Cursor
-from gateway.graph.reads import Listing
+from gateway.graph.lists import PagedList, RowFilter
 from gateway.graph.types import Message
 from gateway.sandbox import Fault, Sandbox
-from gateway.source.loaders import Loaders
+from gateway.source.loaders import Loaders, Missing
 from gateway.twilio.responses import Page
 
 from ..conftest import Answer, Ask
@@ -54,7 +54,7 @@ def indices(data: Any) -> list[int]:
 
 
 def sizes(paths: list[str]) -> list[str]:
-    """The page sizes asked for."""
+    """The requested page sizes."""
     return [path.partition("PageSize=")[2].partition("&")[0] for path in paths]
 
 
@@ -193,7 +193,7 @@ async def remove_message(sandbox: Sandbox, http: aiohttp.ClientSession, sid: str
 
 
 async def write_message(sandbox: Sandbox, http: aiohttp.ClientSession, body: str) -> None:
-    """A new message at the end of the landmark conversation, the way Twilio takes it."""
+    """Create a message at the end of the landmark conversation, through Twilio's API."""
     marks = sandbox.landmarks
     url = f"{sandbox.url}/v1/Services/{marks['service_sid']}/Conversations/{marks['conversation_sid']}/Messages"
     headers = {"Authorization": aiohttp.encode_basic_auth(sandbox.account_sid, sandbox.auth_token)}
@@ -209,10 +209,11 @@ class Row:
 
 @dataclass
 class Pages:
-    """A list in memory, served in pages of at most `served` rows, whatever size is asked for."""
+    """A list in memory, served in pages of at most `served` rows, whatever size is requested."""
 
     rows: list[Row]
     served: int
+    no_cache = False
 
     def pages(self, target: str, *, most: int) -> Iterator[Page]:
         path, _, query = target.partition("?")
@@ -229,25 +230,65 @@ class Pages:
             target = following
 
 
-def read(listing: Listing, pages: Pages) -> Window:
-    return listing.resolve(Context(cast(Loaders, pages)))
+def read(listing: PagedList, pages: Pages) -> Slice:
+    return listing.resolve(OperationContext(cast(Loaders, pages)))
 
 
 @given(first=st.integers(0, 60), served=st.integers(1, 30), skip=st.integers(0, 25))
 @settings(max_examples=100, deadline=None)
 def test_any_first_over_any_page_size_gives_exactly_that(first: int, served: int, skip: int) -> None:
-    """Whatever page size Twilio serves instead of the one asked for, the window is the slice it should be."""
+    """Whatever page size Twilio serves instead of the one asked for, the slice is the same."""
     rows = [Row(f"IM{number:032x}", number) for number in range(40)]
     list_path = f"Services/IS{0:032x}/Conversations/CH{0:032x}"
     loaders = Pages(rows, served)
     after = None
     if skip:
-        spots = read(Listing(Message.resource, list_path, skip, None), loaders)
+        spots = read(PagedList(Message.resource, list_path, skip, None), loaders)
         after = spots.end_cursor
-    got = read(Listing(Message.resource, list_path, first, after), loaders)
+    got = read(PagedList(Message.resource, list_path, first, after), loaders)
     start = min(skip, len(rows))
     assert [edge.node.row.index for edge in got.edges] == list(range(start, min(start + first, len(rows))))
     assert got.has_next_page == (start + first < len(rows))
+
+
+class Arriving(Pages):
+    """The same list; one more page has been read after each `Missing`."""
+
+    arrived = 0
+
+    def pages(self, target: str, *, most: int) -> Iterator[Page]:
+        for number, page in enumerate(super().pages(target, most=most)):
+            if number == self.arrived:
+                self.arrived += 1
+                raise Missing(page.target)
+            yield page
+
+
+@pytest.mark.parametrize(("count", "served"), [(40, 4), (400, 4)])
+def test_a_walk_looks_at_each_row_once_however_many_pages_there_are(count: int, served: int) -> None:
+    pages = Arriving([Row(f"IM{number:032x}", number) for number in range(count)], served)
+    looked: list[int] = []
+
+    def is_even(row: Any) -> bool:
+        looked.append(row.index)
+        return bool(row.index % 2 == 0)
+
+    listing = PagedList(
+        Message.resource,
+        f"Services/IS{0:032x}/Conversations/CH{0:032x}",
+        first=count,
+        after=None,
+        row_filter=RowFilter(is_even, "even"),
+        scan=count,
+    )
+    context = OperationContext(cast(Loaders, pages))
+    for _ in range(count // served):
+        with pytest.raises(Missing):
+            listing.resolve(context)
+    found = listing.resolve(context)
+    assert [edge.node.row.index for edge in found.edges] == list(range(0, count, 2))
+    assert looked == list(range(count))
+    assert context.walks == {}
 
 
 async def test_a_list_that_leads_in_a_circle_is_an_error(ask: Ask, sandbox: Sandbox) -> None:

@@ -1,4 +1,4 @@
-"""Times and addresses: text in, text out, always in UTC."""
+"""Times and URLs: text in, text out, times always in UTC."""
 
 import pytest
 

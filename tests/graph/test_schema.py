@@ -1,4 +1,4 @@
-"""The schema as a contract: its text is in the repository, everything is described, the shape keeps the rules."""
+"""The schema as a contract: its text is in the repository, everything has a description, and types follow the rules."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ from graphql import (
 
 from gateway import errors
 from gateway.errors import GatewayError
-from gateway.execution.fields import Edge, Property
+from gateway.execution.fields import EdgeField, PropertyField
 from gateway.execution.price import Upstream
 from gateway.graph.schema import make_schema, print_schema
 from gateway.graph.types import RESOURCES
@@ -27,7 +27,7 @@ OWN = {name: kind for name, kind in SCHEMA.type_map.items() if not name.startswi
 
 def test_schema_graphql_is_what_the_code_prints() -> None:
     text = (ROOT / "schema.graphql").read_text(encoding="utf-8")
-    assert text == print_schema(), "Mend it with: receipts-gateway schema > schema.graphql"
+    assert text == print_schema(), "Update it with: receipts-gateway schema > schema.graphql"
 
 
 def test_error_codes_are_those_of_the_error_tree() -> None:
@@ -74,10 +74,10 @@ def test_what_costs_a_call_is_nullable() -> None:
             continue
         for field_name, field in kind.fields.items():
             definition = field.extensions["strawberry-definition"]
-            assert isinstance(definition, Edge | Property), f"{name}.{field_name} is neither"
-            if isinstance(definition, Edge) and field_name != "nodes":
+            assert isinstance(definition, EdgeField | PropertyField), f"{name}.{field_name} is neither"
+            if isinstance(definition, EdgeField) and field_name != "nodes":
                 assert is_nullable_type(field.type), f"{name}.{field_name} erases its siblings when it fails"
-            if isinstance(definition, Edge):
+            if isinstance(definition, EdgeField):
                 (price,) = definition.directives
                 assert isinstance(price, Upstream), f"{name}.{field_name} has no price"
                 assert "call" in (field.description or ""), f"{name}.{field_name} does not say what it costs"
@@ -90,7 +90,7 @@ def test_prices_name_the_pages_that_are_read() -> None:
             continue
         for name, field in kind.fields.items():
             definition = field.extensions["strawberry-definition"]
-            if isinstance(definition, Edge) and str(field.type) in largest:
+            if isinstance(definition, EdgeField) and str(field.type) in largest:
                 (price,) = definition.directives
                 assert isinstance(price, Upstream)
                 assert price.page_size == largest[str(field.type)], f"{kind.name}.{name}"

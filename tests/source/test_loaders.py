@@ -138,13 +138,13 @@ class CountingLoaders(Loaders):
         return super().page(target)
 
 
-async def walked(loaders: Loaders, target: str, rows: float = 0, most: int = 100) -> list[int]:
+async def walked(loaders: Loaders, target: str, most: int = 100) -> list[int]:
     """How many pages each look at a list has yielded, until the whole list is there."""
     yielded: list[int] = []
     while True:
         yielded.append(0)
         try:
-            for _ in loaders.pages(target, most=most, rows=rows):
+            for _ in loaders.pages(target, most=most):
                 yielded[-1] += 1
         except Missing as missing:
             key = missing.key
@@ -166,19 +166,6 @@ async def test_a_look_goes_on_where_the_last_one_stopped(sandbox: Sandbox, clien
         for _ in range(50):
             assert await get(loaders, "member", crowd, "MB" + "0" * 32) is None
         assert (pages, loaders.looked_up) == (4, 0)
-
-
-@pytest.mark.parametrize(
-    ("rows", "yielded"), [(0, [0, 1, 2]), (5, [0, 1, 2]), (6, [0, 0, 2]), (float("inf"), [0, 0, 0])]
-)
-async def test_pages_may_be_withheld_until_there_are_enough_rows(
-    sandbox: Sandbox, client: Client, service: str, rows: float, yielded: list[int]
-) -> None:
-    crowd = f"{service}/Conversations/{sandbox.landmarks['crowded_conversation_sid']}/Participants"
-    async with Loaders(Source(client, RESOURCES)) as loaders:
-        looks = await walked(loaders, f"{crowd}?PageSize=5", rows)
-    assert looks[:3] == yielded
-    assert looks[-1] == len(looks) - 1 == len(sandbox.calls)
 
 
 @pytest.mark.parametrize("fault", [Fault("next_page", url="endless"), Fault()], ids=["endless", "long"])

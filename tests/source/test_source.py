@@ -13,12 +13,20 @@ import pytest
 from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
 from gateway.demo import landmark_variables
+from gateway.graph.types import RESOURCES
 from gateway.sandbox import Fault, Sandbox
 from gateway.source.lifetimes import Lifetimes, is_final
 from gateway.source.memory import Entry, MemoryCache
 from gateway.twilio.client import Client
+from gateway.twilio.paths import collection_of
+from gateway.twilio.resources import Resource
 
 from .conftest import RECEIPTS, THREAD
+
+
+def resource_of(key: str) -> Resource:
+    """The resource that a key leads to."""
+    return RESOURCES[collection_of(key)]
 
 
 class Asked:
@@ -65,7 +73,7 @@ async def test_what_is_fresh_is_not_read_again(asked: Asked) -> None:
 
 async def test_final_receipts_are_cached_for_hours(asked: Asked) -> None:
     await asked(THREAD)
-    final = {key for key, entry in asked.cache._entries.items() if is_final(key, entry.value)}
+    final = {key for key, entry in asked.cache._entries.items() if is_final(resource_of(key), entry.value)}
     asked.age(3600)
     _, calls, _ = await asked(THREAD)
     lists = {key for key in asked.cache._entries if "/Receipts?" in key}
@@ -264,7 +272,11 @@ async def test_revalidation_blocks_no_reader(asked: Asked) -> None:
 
 async def test_during_an_outage_final_receipts_are_served_and_marked_as_stale(asked: Asked) -> None:
     await asked(THREAD)
-    key = next(key for key, entry in asked.cache._entries.items() if is_final(key, entry.value) and entry.value.rows)
+    key = next(
+        key
+        for key, entry in asked.cache._entries.items()
+        if is_final(resource_of(key), entry.value) and entry.value.rows
+    )
     given = landmark_variables(RECEIPTS, asked.sandbox.landmarks) | {"messageSid": key.split("/")[5]}
     known = await asked.operations.run(Operation(RECEIPTS, variables=given))
     asked.age(3600)

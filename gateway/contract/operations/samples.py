@@ -26,7 +26,7 @@ from graphql import (
 
 from gateway.contract.operations.references import variables_in
 from gateway.graph.ids import encode_id
-from gateway.graph.reads import FIRST_MAX, SCAN_MAX
+from gateway.graph.limits import FIRST_MAX, SCAN_MAX
 from gateway.graph.types import RESOURCES
 from gateway.twilio.paths import child
 from gateway.twilio.resources import Resource

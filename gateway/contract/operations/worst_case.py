@@ -30,10 +30,13 @@ from strawberry import Schema
 
 from gateway.contract.operations.references import variables_in
 from gateway.contract.operations.samples import Sample, samples_for, without_samples
+from gateway.execution.context import OperationLimits
+from gateway.execution.documents import condition_variables, without_defer
 from gateway.execution.estimate import Estimate
 from gateway.execution.inputs import variable_reader
-from gateway.execution.plan import Arguments, EdgeStep, NeedsReference, Plan, condition_variables, without_defer
-from gateway.graph.context import Context
+from gateway.execution.plan import Plan
+from gateway.execution.steps import Arguments, EdgeStep, NeedsReference
+from gateway.graph.context import OperationContext
 from gateway.graph.types import RESOURCES
 from gateway.source.loaders import Loaders
 from gateway.source.source import Source
@@ -166,7 +169,8 @@ def _estimate(
         plan = Plan(schema._schema, schema.schema_converter, operation, fragments, conditions)
     except NeedsReference as reason:
         return [GraphQLError(f"What it costs cannot be told ({reason}).", operation)]
-    context = Context(Loaders(Source(cast(Client, None), RESOURCES)), cost_max=_UNLIMITED)  # It is not read from.
+    limits = OperationLimits(cost_max=_UNLIMITED)
+    context = OperationContext(Loaders(Source(cast(Client, None), RESOURCES)), limits=limits)  # Nothing is read.
     return Estimate(plan, context, Arguments(values))
 
 

@@ -124,11 +124,11 @@ def test_deferring_costs_as_much(declared: str) -> None:
         ('{ service(sid: "CH1") { url } }', {},
          ["3: service: Expected a sid of the form IS followed by 32 hexadecimal digits."]),
         ('{ nodes(ids: ["x"]) { id } }', {},
-         ["3: nodes: This is not an id of this graph. Ids are opaque: pass on what an `id` field gave."]),
+         ["3: nodes: This is not an id of this API. Ids are opaque: pass the value of an `id` field."]),
         ("query Q($n: Int!) { services(first: $n) { edges { cursor } } }", {"n": "many"},
          ["9: Variable '$n' has invalid value: Int cannot represent non-integer value: 'many'"]),
         ("query Q($x: ID!) { service(sid: $x) { url } node(id: $x) { id } }", {},
-         ["45: node: This is not an id of this graph. Ids are opaque: pass on what an `id` field gave. What was made up for "
+         ["45: node: This is not an id of this API. Ids are opaque: pass the value of an `id` field. What was made up for "
           "$x does not fit: give it a value, --var x=…"]),
         # Whatever a condition's outcome: both are to be right.
         ("query Q($x: Boolean!) { services @skip(if: $x) { edges { cursor } } "

@@ -309,11 +309,11 @@ def changed() -> None:
     for old, new in (
         ("first: Int = 50", "first: Int = 20"),
         ("pageSize: 100, per: PAGE", "pageSize: 50, per: PAGE"),
-        ('"""Its name, for people."""', '"""What people call it."""'),
+        ('"""The name of the conversation, for display."""', '"""What people call it."""'),
     ):
         head = head.replace(old, new, 1)
     receipt = receipt.replace(
-        '"""The sid of its message: `IM…`."""\n  messageSid: ID!', '"""When."""\n  sentAt: DateTime', 1
+        '"""The sid of the message: `IM…`."""\n  messageSid: ID!', '"""When."""\n  sentAt: DateTime', 1
     )
     Path("schema.graphql").write_text(f"{head}type Receipt implements Node {{{receipt}")
 

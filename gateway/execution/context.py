@@ -1,0 +1,126 @@
+"""What the engine asks: `Context`, of the operation that it executes, and `Read`, of the values that edges return."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+__all__ = ["Context", "MissingKey", "OperationLimits", "Read"]
+
+
+@dataclass(frozen=True, slots=True)
+class OperationLimits:
+    """The limits on one operation, each under its one name."""
+
+    cost_max: int = 5000
+    """Upstream calls in the worst case (`requested`); an operation that could take more is rejected before it runs."""
+    cost_limit: int = 500
+    """Upstream calls made for one operation; reads beyond it are not made, and their fields are null with an error."""
+    records_max: int = 20_000
+    """Records in one answer; a record counts at each place where it appears."""
+    errors_max: int = 1000
+    """Entries in `errors`; one more says that others were left out."""
+
+
+class MissingKey(str):
+    """The key of an upstream read that must be fetched before a child can be resolved."""
+
+    __slots__ = ()
+
+
+class Read(Protocol):
+    """What an edge returns: a plain value that names its child, or its list of children. Creating one does no I/O."""
+
+    @property
+    def type_name(self) -> str:
+        """The GraphQL type of the child."""
+
+    @property
+    def path(self) -> str:
+        """The upstream path of the child, or of the list of children."""
+
+    @property
+    def is_single(self) -> bool:
+        """Whether the child is one record, equal for every read of this path."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether many records need what is fetched for it, so that it is worth a prefetch."""
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether it often finds nothing, as a filtered list does."""
+
+    @property
+    def may_be_skipped(self) -> bool:
+        """Whether the parent's row can show that there is nothing to read."""
+
+    @property
+    def calls_max(self) -> int:
+        """Upstream calls that it takes in the worst case."""
+
+    def first_key(self, *, no_cache: bool) -> str | None:
+        """Return the key that is fetched first; None when nothing is fetched."""
+
+    def reference(self) -> object | None:
+        """Return the child as far as its path shows it; None when it must be fetched in any case."""
+
+    def placeholder(self, token: str) -> tuple[object | None, int | None]:
+        """Return the child as an estimate sees it, and how many records a list of them holds at most.
+
+        The child of a single read comes with None. A list comes with one member, whose sid is `token`.
+        """
+
+    def size_of(self, child: Any) -> int:
+        """Return how many records the child adds to the answer."""
+
+
+class Context(Protocol):
+    """What the engine asks of the operation that it executes: its limits, its caller's rights, and its records."""
+
+    @property
+    def limits(self) -> OperationLimits:
+        """The operation's limits."""
+
+    @property
+    def no_cache(self) -> bool:
+        """Whether every record is read from upstream (`Cache-Control: no-cache`)."""
+
+    @property
+    def runs(self) -> Counter[str]:
+        """Operations by what executed them: `engine`, or graphql-core by the reason. The executor counts here."""
+
+    def reserve(self, calls: int) -> None:
+        """Reserve upstream calls in the caller's budget; raises `CostLimitExceeded` when it has too few left."""
+
+    def authorize(self, read: Read) -> Read:
+        """Return the read that the caller may make in place of `read`, mostly the same; raises `Forbidden`."""
+
+    def look_up(self, read: Read, needs_row: bool) -> object | MissingKey | None:
+        """Return the child of a read, None when it does not exist, or the key to fetch before it can be resolved.
+
+        Without `needs_row` a reference will do. Raises the error of the edge's field.
+        """
+
+    async def fetch(self, keys: Iterable[str]) -> None:
+        """Fetch keys concurrently, and wait for all of them."""
+
+    def load(self, read: Read, needs_row: bool) -> Any:
+        """Return the child of a read, or an awaitable of it; raises as `look_up` does."""
+
+    def try_charge(self, keys: Iterable[str]) -> bool:
+        """Charge the operation for fetching keys if that stays within `cost_limit`; return whether it does."""
+
+    def charge(self, keys: Collection[str]) -> None:
+        """Charge the operation for fetching keys; raises `CostLimitExceeded` beyond `cost_limit`."""
+
+    def count(self, records: int) -> None:
+        """Count records of the answer; raises `CostLimitExceeded` beyond `records_max`."""
+
+    def reset_counts(self) -> None:
+        """Reset the count of records, before graphql-core executes the operation from the start."""
+
+    def redacted(self, key: str) -> str:
+        """Return a key without names and tokens, to be shown."""

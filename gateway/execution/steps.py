@@ -1,0 +1,122 @@
+"""The steps of a plan: how the fields of one object type are written, in the order of the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import FieldNode, GraphQLError
+from graphql.execution.values import VariableValues
+
+from gateway.execution.fields import EdgeField
+
+__all__ = ["Arguments", "Deferred", "EdgeStep", "Leaf", "NeedsReference", "Nested", "Selection", "Step"]
+
+
+class NeedsReference(Exception):
+    """The engine cannot execute an operation, and graphql-core must; the text is the reason that is counted."""
+
+
+@dataclass(slots=True)
+class Leaf:
+    """A field with a scalar or enum value."""
+
+    key: str
+    nodes: list[FieldNode]
+    read: Callable[[Any], Any]
+    reads_row: bool
+    """Whether `read` takes the record's row instead of the record."""
+    plain: type[Any]
+    """Values of exactly this type are written as they are."""
+    write: Callable[[Any], Any]
+    """Serializes any other value."""
+    is_nullable: bool
+
+
+@dataclass(slots=True)
+class Nested:
+    """A field whose value is an object, or a list of objects, inside the record."""
+
+    key: str
+    nodes: list[FieldNode]
+    read: Callable[[Any], Any]
+    is_list: bool
+    is_nullable: bool
+    selection: Selection
+
+
+@dataclass(slots=True)
+class EdgeStep:
+    """A field that leads to other records, through a read."""
+
+    key: str
+    nodes: list[FieldNode]
+    edge: EdgeField
+    function: Callable[..., Any]
+    """The edge's function, from a record and the arguments to a read, a list of reads, or None."""
+    arguments: Callable[[VariableValues], dict[str, Any]]
+    """Coerces the arguments for the function; raises GraphQLError for a variable whose value does not fit."""
+    is_list: bool
+    """Whether the function returns a list of reads."""
+    selections: dict[str, Selection]
+    """The selection for each object type that a child can have."""
+
+
+Step = Leaf | Nested | EdgeStep
+
+
+class Arguments:
+    """The arguments of a plan's edges in one run, coerced on first use."""
+
+    def __init__(self, variables: VariableValues) -> None:
+        self._variables = variables
+        self._coerced: dict[int, dict[str, Any] | GraphQLError] = {}
+
+    def of(self, step: EdgeStep) -> dict[str, Any]:
+        """Return the arguments for the edge's function, which must not be modified; raises GraphQLError."""
+        coerced = self._coerced.get(id(step))
+        if coerced is None:
+            try:
+                coerced = step.arguments(self._variables)
+            except GraphQLError as error:
+                coerced = error
+            self._coerced[id(step)] = coerced
+        if isinstance(coerced, GraphQLError):
+            raise coerced.with_traceback(None)
+        return coerced
+
+
+@dataclass(slots=True)
+class Selection:
+    """The fields selected of one object type."""
+
+    type_name: str
+    blank: dict[str, Any] = field(default_factory=dict)
+    """The object before it is filled: all response keys in order, with null, or the type's name for `__typename`."""
+    steps: list[Step] = field(default_factory=list)
+    needs_row: bool = False
+    """Whether the row of a record must be read for it."""
+    has_edges: bool = False
+    """Whether it has edges, here or inside nested objects and deferred fragments."""
+    deferred: list[Deferred] = field(default_factory=list)
+    """The fragments with `@defer`."""
+
+    @property
+    def needs_row_later(self) -> bool:
+        """Whether the row of a record must be read for a deferred fragment."""
+        return bool(self.deferred) and any(
+            each.selection.needs_row or each.selection.needs_row_later for each in self.deferred
+        )
+
+
+@dataclass(slots=True)
+class Deferred:
+    """The fields that a fragment with `@defer` selects of one object type.
+
+    Its result holds all of them, also those that the initial answer has: clients that store fragments expect them complete.
+    """
+
+    label: str | None
+    nodes: list[FieldNode]
+    selection: Selection

@@ -1,0 +1,10 @@
+"""The limits on arguments of the graph. The schema's descriptions and the error messages are made from them."""
+
+__all__ = ["FIRST_DEFAULT", "FIRST_MAX", "IDS_MAX", "SCAN_DEFAULT", "SCAN_MAX"]
+
+FIRST_DEFAULT, FIRST_MAX = 50, 1000
+"""Records in one page of a connection (`first`)."""
+SCAN_DEFAULT, SCAN_MAX = 500, 1000
+"""Rows that a filter looks at for one page (`scan`)."""
+IDS_MAX = 100
+"""Ids in one `nodes` field (`ids`)."""

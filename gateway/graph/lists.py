@@ -1,0 +1,292 @@
+"""The three reads of lists: a list read page by page, a list read whole, and the services that a caller may read.
+
+Each is a plain value; creating one does no I/O, and raises `BadUserInput` for a `first` or `after` that is not valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qs, quote
+
+from gateway.errors import BadUserInput, NotFound, UpstreamRejected
+from gateway.graph.connection import EdgeSource, Slice
+from gateway.graph.cursors import Cursor, decode_cursor
+from gateway.graph.limits import FIRST_DEFAULT, FIRST_MAX
+from gateway.graph.walk import SPARE_PAGES, Walk
+from gateway.source.loaders import Missing
+from gateway.twilio.paths import child
+from gateway.twilio.resources import Resource, Row
+
+if TYPE_CHECKING:
+    from gateway.graph.context import OperationContext
+
+__all__ = ["ListRead", "OwnServices", "PagedList", "RowFilter", "WholeList"]
+
+_INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
+
+
+class RowFilter(NamedTuple):
+    """A choice among the rows of a list."""
+
+    predicate: Callable[[Row], bool]
+    key: str
+    """Identifies the choice in cursors."""
+    matches_nothing: bool = False
+    """Whether no row can match, so that nothing is read."""
+
+
+class ListRead:
+    """What all reads of lists have in common."""
+
+    __slots__ = ("after", "first", "parameters", "path", "resource", "row_filter")
+
+    is_single = False
+    is_shared = False
+    may_be_skipped = False
+    expected_total: int | None = None
+
+    def __init__(
+        self,
+        resource: Resource,
+        parent_path: str,
+        first: int | None,
+        after: str | None,
+        *,
+        parameters: tuple[tuple[str, str], ...] = (),
+        row_filter: RowFilter | None = None,
+    ) -> None:
+        """Read the list of `resource` below `parent_path`.
+
+        `parameters` are sent to Twilio, which filters and orders by them. `row_filter` chooses among the rows it returns.
+        """
+        self.first = FIRST_DEFAULT if first is None else first
+        if not 0 <= self.first <= FIRST_MAX:
+            raise BadUserInput(f"`first` must be from 0 to {FIRST_MAX}.")
+        self.resource = resource
+        self.path = resource.list_path(parent_path)
+        self.parameters, self.row_filter = parameters, row_filter
+        self.after = decode_cursor(after, self.key, parameters, resource.page_max) if isinstance(after, str) else None
+
+    @property
+    def type_name(self) -> str:
+        """The type of the connection."""
+        return f"{self.resource.type_name}Connection"
+
+    @property
+    def key(self) -> str:
+        """Identifies the list and its filters; its cursors hold a digest of it."""
+        return f"{self.path}?{self.parameters}{self.row_filter.key if self.row_filter is not None else ''}"
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether rows are chosen, so that there may be none."""
+        return self.row_filter is not None and not self.row_filter.matches_nothing
+
+    def reference(self) -> Slice | None:
+        """Return None: a list has to be read."""
+        return None
+
+    def placeholder(self, token: str) -> tuple[Slice, int]:
+        """Return a slice with one record, whose sid is `token`, and the most records that the slice can have."""
+        node = self.resource.node(path=child(self.path, token), listed=True)
+        return Slice([EdgeSource(node, self, "", 0)], False, False), self.first
+
+    def size_of(self, child: Slice) -> int:
+        """Return the number of records in the slice."""
+        return len(child.edges)
+
+    @property
+    def _matches_nothing(self) -> bool:
+        return self.row_filter is not None and self.row_filter.matches_nothing
+
+    def _empty(self, context: OperationContext, reason: str) -> Slice:
+        context.skip(self.path, reason)
+        return Slice([], False, self.after is not None, total_count=0)
+
+    def _slice(self, rows: list[Row]) -> Slice:
+        """Return the slice of a list of which all rows are known."""
+        every = rows
+        if len({row.sid for row in every}) < len(every):  # Rows that moved to another page while the list was read.
+            by_sid: dict[str, Row] = {}
+            for row in every:
+                by_sid.setdefault(row.sid, row)
+            every = list(by_sid.values())
+        passed = self.after.place_in(every) if self.after is not None else 0
+        matching = list(enumerate(every, 1))
+        if self.row_filter is not None:
+            predicate = self.row_filter.predicate
+            matching = [each for each in matching if predicate(each[1])]
+        following = [each for each in matching if each[0] > passed] if passed else matching
+        make, path = self.resource.node, self.path
+        edges = [
+            EdgeSource(make(path=f"{path}/{row.sid}", row=row, listed=True), self, "", place)
+            for place, row in following[: self.first]
+        ]
+        return Slice(edges, len(following) > len(edges), self.after is not None, total_count=len(matching))
+
+
+class WholeList(ListRead):
+    """A list that is read to its end, so that its rows can be counted: the receipts of a message."""
+
+    __slots__ = ("_known_empty", "expected_total")
+
+    may_be_skipped = True
+
+    def __init__(
+        self,
+        resource: Resource,
+        parent_path: str,
+        first: int | None,
+        after: str | None,
+        *,
+        row_filter: RowFilter | None = None,
+        known_empty: bool = False,
+        total: int | None = None,
+    ) -> None:
+        """Read a whole list (see `ListRead`); `total` is its number of rows according to the parent's row.
+
+        With `known_empty` the parent's row shows that no row matches: nothing is read, except with `no-cache`.
+        """
+        super().__init__(resource, parent_path, first, after, row_filter=row_filter)
+        self._known_empty, self.expected_total = known_empty, total
+
+    @property
+    def calls_max(self) -> int:
+        """The pages of the largest list that there can be."""
+        return self.resource.pages_max
+
+    def first_key(self, *, no_cache: bool) -> str | None:
+        """Return the first page, unless nothing is read."""
+        if self._matches_nothing or (self._known_empty and not no_cache):
+            return None
+        return self.resource.largest_page(self.path)
+
+    def reference(self) -> Slice | None:
+        """Return the number of rows alone, if the parent's row has it and no filter is set."""
+        if self.expected_total is None or self.row_filter is not None:
+            return None
+        return Slice([], False, False, total_count=self.expected_total)
+
+    def placeholder(self, token: str) -> tuple[Slice, int]:
+        """Return a slice with one record, and the most records that it can have."""
+        found, size = super().placeholder(token)
+        return found, min(size, self.resource.rows_max or size)
+
+    def resolve(self, context: OperationContext) -> Slice:
+        """Return the slice, once all pages are known."""
+        if self._known_empty and not context.no_cache:
+            return self._empty(context, "the message tells that there is nothing to find")
+        if self._matches_nothing:
+            return self._empty(context, "nothing matches")
+        start, most = self.resource.largest_page(self.path), self.resource.page_max + SPARE_PAGES
+        pages = list(context.loaders.pages(start, most=most))
+        return self._slice([row for page in pages for row in page.rows])
+
+
+class PagedList(ListRead):
+    """A list that is read page by page, until `first` rows are found or `scan` rows were looked at."""
+
+    __slots__ = ("_in_large_pages", "scan", "start")
+
+    def __init__(
+        self,
+        resource: Resource,
+        parent_path: str,
+        first: int | None,
+        after: str | None,
+        *,
+        parameters: tuple[tuple[str, str], ...] = (),
+        row_filter: RowFilter | None = None,
+        scan: int | None = None,
+        shared: bool = False,
+    ) -> None:
+        """Read pages of a list (see `ListRead`), at most `scan` rows of it.
+
+        A `shared` list is read in pages of the largest size, which other reads of the operation use too.
+        """
+        super().__init__(resource, parent_path, first, after, parameters=parameters, row_filter=row_filter)
+        self.scan = scan
+        self._in_large_pages = shared or row_filter is not None
+        self.start = self._first_page()
+        """The key of the page to start with."""
+
+    @property
+    def calls_max(self) -> int:
+        """The pages that `first`, or the rows to look at, can fill."""
+        size = int(parse_qs(self.start.partition("?")[2]).get("PageSize", [str(self.resource.page_max)])[0])
+        pages = -(-max(self.first if self.scan is None else self.scan, 1) // size)
+        # A cursor may point into a page; and after deletions the page before it is read again, and those after that.
+        return pages if self.after is None else 2 * pages + 2
+
+    def first_key(self, *, no_cache: bool) -> str | None:
+        """Return the page to start with, unless nothing can match."""
+        return None if self._matches_nothing else self.start
+
+    def placeholder(self, token: str) -> tuple[Slice, int]:
+        """Return a slice with one record, and the most records that it can have."""
+        found, size = super().placeholder(token)
+        return found, size if self.scan is None else min(size, self.scan)
+
+    def resolve(self, context: OperationContext) -> Slice:
+        """Return the slice, once enough pages are known. An unfinished walk is kept in the context."""
+        if self._matches_nothing:
+            return self._empty(context, "nothing matches")
+        walk = context.walks.pop(self, None) or Walk(self)
+        try:
+            return walk.slice(context.loaders)
+        except Missing:
+            context.walks[self] = walk
+            raise
+        except UpstreamRejected as error:
+            if self.after is not None and error.upstream and error.upstream.code == _INVALID_PAGE_TOKEN:
+                raise BadUserInput("`after` is no longer valid: start again without it.") from None
+            raise
+
+    def precedes(self, row: Row, after: Cursor) -> bool:
+        """Whether a row with an index comes before the cursor; rows may have moved to other pages since."""
+        if after.index is None or getattr(row, "index", None) is None:
+            return False
+        if ("Order", "desc") in self.parameters:
+            return bool(row.index >= after.index)
+        return bool(row.index <= after.index)
+
+    def _first_page(self) -> str:
+        """Return the cursor's page, or the first page of the list, no larger than needed."""
+        if self.after is not None and self.after.query:
+            return f"{self.path}?{self.after.query}"
+        largest = self.resource.page_max
+        pages = -(-max(self.first, 1) // largest)
+        size = largest if self._in_large_pages else -(-max(self.first, 1) // pages)
+        parameters = "".join(f"{name}={quote(value, safe='')}&" for name, value in self.parameters)
+        return f"{self.path}?{parameters}PageSize={size}"
+
+
+class OwnServices(ListRead):
+    """The services that a caller may read, one by one: the account's list would show the others too."""
+
+    __slots__ = ("_paths",)
+
+    def __init__(self, read: PagedList, services: frozenset[str]) -> None:
+        """Take the place of `read`, the list of all services, for a caller that may read `services`, given by sid."""
+        self.resource, self.path, self.first, self.after = read.resource, read.path, read.first, read.after
+        self.parameters, self.row_filter = read.parameters, read.row_filter
+        self._paths = [child(self.path, sid) for sid in sorted(services)]
+
+    @property
+    def calls_max(self) -> int:
+        """One for each service."""
+        return len(self._paths)
+
+    def first_key(self, *, no_cache: bool) -> str | None:
+        """Return the first service's path; None when the caller may read none."""
+        return next(iter(self._paths), None)
+
+    def resolve(self, context: OperationContext) -> Slice:
+        """Return the slice, once all services are known."""
+        rows: list[Row] = []
+        for path in self._paths:
+            with suppress(NotFound):
+                rows.append(context.loaders.item(path))
+        return self._slice(rows)

@@ -1,0 +1,110 @@
+"""Types inside records: enums, and objects without an id."""
+
+from enum import Enum
+
+import strawberry
+
+from gateway.graph.delivery import DeliveryAmount, amount
+from gateway.graph.delivery_errors import TITLES, documentation_url
+from gateway.graph.node import embedded, enum_value, prop
+from gateway.graph.scalars import Url
+
+__all__ = [
+    "ConversationState",
+    "ConversationStateFilter",
+    "DeliveryError",
+    "DeliverySummary",
+    "Media",
+    "MessageOrder",
+    "MessagingBinding",
+    "conversation_state",
+]
+
+_ACTIVE = "Open: messages can be sent."
+_INACTIVE = "Open, but without activity for the time that its timer sets."
+_CLOSED = "Closed: it can be read, but no messages can be sent."
+
+
+@strawberry.enum(description="The state of a conversation.")
+class ConversationState(Enum):
+    INITIALIZING = enum_value("initializing", "Being created.")
+    ACTIVE = enum_value("active", _ACTIVE)
+    INACTIVE = enum_value("inactive", _INACTIVE)
+    CLOSED = enum_value("closed", _CLOSED)
+    UNKNOWN = enum_value("unknown", "A state that this schema version does not know.")
+
+
+@strawberry.enum(description="The states by which conversations can be filtered.")
+class ConversationStateFilter(Enum):
+    ACTIVE = enum_value("active", _ACTIVE)
+    INACTIVE = enum_value("inactive", _INACTIVE)
+    CLOSED = enum_value("closed", _CLOSED)
+
+
+@strawberry.enum(description="The order of messages in a conversation.")
+class MessageOrder(Enum):
+    ASC = enum_value("asc", "Oldest first.")
+    DESC = enum_value("desc", "Newest first.")
+
+
+@embedded("A file sent with a message. Its content is served by Twilio's Media Content Service, not by this API.")
+class Media:
+    sid: strawberry.ID = prop("The sid of the file: `ME…`.")
+    content_type: str | None = prop("The MIME type, such as `image/png`.")
+    filename: str | None = prop("The file name, if the sender set one.")
+    size: int | None = prop("The size in bytes.")
+
+
+@embedded("Summary of a message's receipts. It is a part of the message, so selecting it costs no upstream call.")
+class DeliverySummary:
+    total: int = prop("The number of receipts of the message: one for each recipient outside chat.")
+    sent: DeliveryAmount = prop(
+        "How many of the receipts are sent. Cumulative: delivered and read ones count too.",
+        derive=lambda delivery: amount(delivery.sent),
+        of={"sent": str | None},
+    )
+    delivered: DeliveryAmount = prop(
+        "How many are delivered. Cumulative: read ones count too.",
+        derive=lambda delivery: amount(delivery.delivered),
+        of={"delivered": str | None},
+    )
+    read: DeliveryAmount = prop(
+        "How many are read.", derive=lambda delivery: amount(delivery.read), of={"read": str | None}
+    )
+    failed: DeliveryAmount = prop(
+        "How many are failed: the message could not be sent.",
+        derive=lambda delivery: amount(delivery.failed),
+        of={"failed": str | None},
+    )
+    undelivered: DeliveryAmount = prop(
+        "How many are undelivered: the message was sent, but not delivered.",
+        derive=lambda delivery: amount(delivery.undelivered),
+        of={"undelivered": str | None},
+    )
+
+
+@embedded("Why a message did not reach a recipient.")
+class DeliveryError:
+    code: int = prop("Twilio's error code, such as 30003.", derive=lambda code: code, of={})
+    title: str | None = prop(
+        "The meaning in a few words; null for a code that this schema version does not know.", derive=TITLES.get, of={}
+    )
+    documentation_url: Url = prop(
+        "The page of Twilio's error dictionary, with possible causes and solutions.", derive=documentation_url, of={}
+    )
+
+
+@embedded("How a participant outside chat is reached.")
+class MessagingBinding:
+    type: str | None = prop("The channel, such as `sms` or `whatsapp`.")
+    address: str | None = prop("The participant's own address, such as a phone number.")
+    proxy_address: str | None = prop("The Twilio address that the participant writes to.")
+    projected_address: str | None = prop("The Twilio address that represents a chat user in a group text.")
+
+
+_STATES = {state.value: state for state in ConversationState if state is not ConversationState.UNKNOWN}
+
+
+def conversation_state(value: str | None) -> ConversationState | None:
+    """Return the state for Twilio's value; `UNKNOWN` for a value that is not in the enum."""
+    return _STATES.get(value, ConversationState.UNKNOWN) if value is not None else None
