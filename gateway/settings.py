@@ -440,7 +440,7 @@ SETTINGS = (
     Setting(
         "GATEWAY_TTL_FINAL_RECEIPTS",
         "21600",
-        "Seconds for which a receipt is fresh that cannot change any more.",
+        "Seconds for which a receipt is fresh that can no longer change.",
         _lifetime,
     ),
     Setting(
@@ -491,7 +491,7 @@ def _value(setting: Setting, environ: Mapping[str, str], problems: list[str]) ->
         if path:
             source = f"{setting.env}_FILE"
             if text:
-                raise ValueError(f"is set besides {setting.env}; set one of them.")
+                raise ValueError(f"is set in addition to {setting.env}; set one of them.")
             text = Path(path).read_text(encoding="utf-8").strip()
         if text:
             return setting.parse(setting.value_aliases.get(text, text))
@@ -532,14 +532,14 @@ def _jwt(values: Mapping[str, Any], problems: list[str]) -> JwtSettings | None:
     if not url and not key:
         return None
     if url and key:
-        problems.append("GATEWAY_JWT_KEY: is set besides GATEWAY_JWKS_URL; set one of them.")
+        problems.append("GATEWAY_JWT_KEY: is set in addition to GATEWAY_JWKS_URL; set one of them.")
     if not issuer or not audience:
         problems.append("GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE are required to verify JWTs.")
     shared = [name for name in algorithms or () if name.startswith("HS")]
     if shared and (url or len(shared) < len(algorithms) or len(key or "") < 32):
         problems.append(
-            "GATEWAY_JWT_ALGORITHMS: HS algorithms stand alone, with a GATEWAY_JWT_KEY of at least 32 characters; beside "
-            "others, a public key would be accepted as their secret."
+            "GATEWAY_JWT_ALGORITHMS: HS algorithms need a GATEWAY_JWT_KEY of at least 32 characters, and cannot be combined "
+            "with others, whose public key would be accepted as the secret."
         )
     if find_spec("jwt") is None or find_spec("cryptography") is None:
         problems.append("JWTs need an extra: pip install 'receipts-gateway[jwt]'.")

@@ -12,7 +12,7 @@ __all__ = ["docs"]
 def docs(topic: str | None) -> None:
     """Print a topic of the documentation as Markdown; without TOPIC, list the topics.
 
-    A link of the documentation, such as "errors.md#codes", is accepted as TOPIC too.
+    A link in the documentation, such as "errors.md#codes", is accepted as TOPIC too.
     """
     from gateway.docs import read_topics
 

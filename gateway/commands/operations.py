@@ -1,4 +1,4 @@
-"""`receipts-gateway operations`: a client's operations, checked and priced without running them."""
+"""`receipts-gateway operations`: checks a client's operations and computes their costs, without running them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["operations"]
 
 _WORST_CASE = """
     A variable that --var does not set has its default; one that may be null is left out; `after` is null, as for the first
-    page of a list. What else is required is assumed: `first` and `scan` are 1000, the most that the schema accepts; sids and
-    names are of different records; an id is of the kind of record that costs most, and a list of ids has one. Conditions of
-    @include and @skip are tried both ways. What was assumed is reported where it makes a difference.
+    page of a list. Every other variable gets a value: `first` and `scan` are 1000, the most that the schema accepts; sids
+    and names are of different records; an id is of the kind of record that costs most, and a list of ids has one. Conditions
+    of @include and @skip are tried both ways. A value that affects the cost is reported.
 """
 
 
@@ -29,7 +29,7 @@ def _with_worst_case(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def operations() -> None:
-    """Check and price operations without running them."""
+    """Check operations, or compute their costs, without running them."""
 
 
 @operations.command()

@@ -17,13 +17,13 @@ __all__ = ["query"]
 @click.argument("source", metavar="FILE|NAME")
 @VARIABLES
 @click.option("--operation", help="Name of the operation to run, if the document has several.")
-@click.option("--url", help="Send the operation to the gateway at this address, in place of one over the sandbox.")
+@click.option("--url", help="Send the operation to the gateway at this address, instead of one over the sandbox.")
 @TOKEN
 def query(source: str, variables: dict[str, Any], operation: str | None, url: str | None, token: str | None) -> None:
     """Run one operation and print its answer.
 
     FILE is a GraphQL document, "-" for standard input; NAME is an example of this package. Over the sandbox, variables such
-    as $serviceSid and $conversationSid have values already.
+    as $serviceSid and $conversationSid have default values.
     """
     import asyncio
 
@@ -75,7 +75,7 @@ async def _query_url(
     except aiohttp.InvalidURL:
         fail(f"--url: {url} is not an address.")
     except ValueError:
-        fail(f"{url} answered with something that is not JSON: is it a GraphQL endpoint?")
+        fail(f"{url} did not answer with JSON: is it a GraphQL endpoint?")
     except (aiohttp.ClientError, OSError):
         fail(f"{url} cannot be reached. Is the gateway running?")
     if not isinstance(answer, dict):

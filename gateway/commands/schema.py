@@ -1,4 +1,4 @@
-"""`receipts-gateway schema`: the schema, and what changed between two."""
+"""`receipts-gateway schema`: prints the schema, or the changes between two."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["schema"]
 @click.group(invoke_without_command=True)
 @click.pass_context
 def schema(context: click.Context) -> None:
-    """Print the schema (SDL); with `check`, print what changed between two schemas."""
+    """Print the schema (SDL); with `check`, print the changes between two schemas."""
     if context.invoked_subcommand is None:
         from gateway.graph.schema import print_schema
 
@@ -50,7 +50,7 @@ def check(
     fail_on: str,
     output: str,
 ) -> None:
-    """Print what changed from the schema OLD to NEW, by default this package's: what breaks clients, and what may.
+    """Print the changes from the schema OLD to NEW (by default this package's): those that break clients, and those that may.
 
     OLD and NEW are each a file (SDL, or the result of introspection as JSON; "-" for standard input), the URL of a gateway, or
     git:REV or git:REV:PATH for a file at a revision (by default schema.graphql, at the repository's top).

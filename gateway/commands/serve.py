@@ -20,7 +20,7 @@ __all__ = ["serve"]
 @click.option(
     "--insecure-no-auth",
     is_flag=True,
-    help="Serve other machines although no callers' tokens are set: anyone may read everything.",
+    help="Serve other machines without callers' tokens: anyone may read everything.",
 )
 @click.option(
     "--workers",
@@ -42,8 +42,8 @@ def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
     settings, documents = load_or_fail()
     if not settings.requires_token and not is_loopback(host) and not insecure_no_auth:
         fail(
-            f"{host} is open to others, and no callers' tokens are set: set GATEWAY_TOKENS, or serve on 127.0.0.1. "
-            "If anyone may read everything, say so with --insecure-no-auth."
+            f"Other machines can reach {host}, and no callers' tokens are set: set GATEWAY_TOKENS, or serve on 127.0.0.1. "
+            "To let anyone read everything, use --insecure-no-auth."
         )
     configure_log(settings.log_level)
     try:

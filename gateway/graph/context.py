@@ -44,7 +44,7 @@ class OperationContext:
     reserved: int = 0
     """Upstream calls reserved in the caller's budget."""
     records: int = 0
-    """Records in the answer so far; one that appears at several places counts at each."""
+    """Records in the answer so far; one at several places counts once for each."""
     walks: dict[PagedList, Walk] = field(default_factory=dict)
     """Walks over lists that wait for a page."""
     no_cache: bool = field(init=False)
@@ -79,7 +79,7 @@ class OperationContext:
         if not needs_row and not self.no_cache:
             reference = authorized.reference()
             if reference is not None:
-                self.skip(read.path, "nothing beyond ids, sids and what is known is selected")
+                self.skip(read.path, "only ids, sids and properties of a known row are selected")
                 return reference
         key = authorized.first_key(no_cache=self.no_cache)
         if self.trace is not None:

@@ -21,8 +21,8 @@ __all__ = [
 
 @strawberry.enum(description="The delivery status of a message for one recipient.")
 class DeliveryStatus(Enum):
-    PENDING = enum_value("pending", "Not yet handed over to the carrier or channel.")
-    SENT = enum_value("sent", "Handed over to the carrier or channel.")
+    PENDING = enum_value("pending", "Not yet passed to the carrier or channel.")
+    SENT = enum_value("sent", "Passed to the carrier or channel.")
     DELIVERED = enum_value("delivered", "Delivered to the recipient's device.")
     READ = enum_value("read", "Read by the recipient. Only channels such as WhatsApp report this.")
     FAILED = enum_value("failed", "Could not be sent. `errorCode` has the reason.")

@@ -128,7 +128,7 @@ class ListRead:
 
 
 class WholeList(ListRead):
-    """A list that is read to its end, so that its rows can be counted: the receipts of a message."""
+    """A list of which all pages are read, so that its rows can be counted: the receipts of a message."""
 
     __slots__ = ("_known_empty", "expected_total")
 
@@ -177,7 +177,7 @@ class WholeList(ListRead):
     def resolve(self, context: OperationContext) -> Slice:
         """Return the slice, once all pages are known."""
         if self._known_empty and not context.no_cache:
-            return self._empty(context, "the message tells that there is nothing to find")
+            return self._empty(context, "the message's `delivery` shows that no receipt matches")
         if self._matches_nothing:
             return self._empty(context, "nothing matches")
         start, most = self.resource.largest_page(self.path), self.resource.page_max + SPARE_PAGES
@@ -269,7 +269,7 @@ class OwnServices(ListRead):
     __slots__ = ("_paths",)
 
     def __init__(self, read: PagedList, services: frozenset[str]) -> None:
-        """Take the place of `read`, the list of all services, for a caller that may read `services`, given by sid."""
+        """Replace `read`, the list of all services, for a caller that may read only `services`, given by sid."""
         self.resource, self.path, self.first, self.after = read.resource, read.path, read.first, read.after
         self.parameters, self.row_filter = read.parameters, read.row_filter
         self._paths = [child(self.path, sid) for sid in sorted(services)]

@@ -75,7 +75,7 @@ def _by_name(resource: Resource, parent: Node, name: str) -> Item:
 
 
 def _estimated_participant(record: Node, token: str) -> Item | Member:
-    """Return the read of the participant of a message or receipt of which only the path is known."""
+    """Return the read of the participant of a message or receipt without a row, for an estimate."""
     return _read_participant(_conversation_path(record), token, record.listed)
 
 

@@ -1,4 +1,4 @@
-"""What a fault does to a response before it is sent: other bytes, another status, another page. No sockets here."""
+"""The faults that change a response before it is sent: other bytes, another status, another page. No sockets here."""
 
 import re
 from collections.abc import Callable

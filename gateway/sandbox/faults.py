@@ -1,4 +1,4 @@
-"""Faults, and which calls they hit. What a fault does to a response and to the connection is in corruption and transport."""
+"""Faults, and which calls they hit. The modules `corruption` and `transport` apply them to responses and connections."""
 
 import random
 import re
@@ -62,7 +62,7 @@ class Fault:
         kind: What the caller gets, such as `status`, `hang` or `bad_json`; by default the true response, delayed.
         latency: Seconds before the response, or a range to draw from, for any kind.
         times: How many calls to hit; None for all.
-        after: How many matching calls to pass over first.
+        after: How many matching calls to skip first.
         probability: The probability of a hit, from 0 to 1, drawn from the seed.
         status: The HTTP status, from 200 to 599.
         code: Twilio's error code; by default the usual one for the status.

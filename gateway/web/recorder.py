@@ -26,7 +26,7 @@ class Recorder:
     def __init__(self, metrics: Metrics | None, telemetry: Telemetry | None) -> None:
         self._metrics = metrics
         self._telemetry = telemetry
-        self._logger = structlog.get_logger("gateway").bind()  # Bound once: that takes longer than to write the line.
+        self._logger = structlog.get_logger("gateway").bind()  # Bound once: binding takes longer than writing a line.
 
     def begin(self, request: HttpRequest) -> None:
         """Begin the span of a request."""

@@ -27,7 +27,7 @@ def decode_headers(headers: Headers) -> dict[str, str]:
 
 
 def _new_id() -> str:
-    return random.randbytes(16).hex()  # It tells requests apart and is no secret.
+    return random.randbytes(16).hex()  # Unique, but not secret.
 
 
 class HttpRequest(msgspec.Struct):

@@ -24,7 +24,7 @@ class RequestHeader:
     proves_preflight: bool = False
     """Whether a cross-site GET that has it has passed a preflight: only pages send it, and it is not safelisted.
 
-    False for those that a browser or a proxy adds by itself.
+    False for those that browsers or proxies add.
     """
     bypasses_cache: bool = False
     """Whether an operation that has it is executed, even if its answer is cached."""
@@ -92,6 +92,6 @@ REQUEST_HEADERS = (
 VARY = ", ".join(header.name for header in REQUEST_HEADERS if header.varies)
 """The value of `Vary`."""
 ALLOWED_BY_CORS = tuple(header.name for header in REQUEST_HEADERS if header.allowed_by_cors)
-"""The value of `Access-Control-Allow-Headers`, without what is always allowed."""
+"""The value of `Access-Control-Allow-Headers`, without those that are always allowed."""
 PREFLIGHT_PROOF = frozenset(header.name.lower() for header in REQUEST_HEADERS if header.proves_preflight)
 """The names, in lower case, of headers that a cross-site request has only after a preflight."""

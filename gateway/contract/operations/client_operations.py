@@ -141,9 +141,7 @@ class _UniqueDefinitions:
         if first is node:
             self.all.append(node)
         elif node.name is not None and print_ast(node) != print_ast(first):
-            message = (
-                f"There is another {self.kind} {node.name.value} at {location_of(first)}: give each a name of its own."
-            )
+            message = f"There is another {self.kind} {node.name.value} at {location_of(first)}: give each its own name."
             self.problems.append(Problem(location_of(node), message))
 
 
@@ -152,7 +150,7 @@ def _definitions(document: ClientDocument) -> Iterator[DefinitionNode]:
     unknown = _unknown_substitution(document)
     if unknown is not None:
         raise GraphQLError(
-            "What ${…} stands for here cannot be known: only whole fragments can be put in, outside of all braces. "
+            "The content of ${…} is unknown here: only whole fragments can be inserted, outside of all braces. "
             "Use a variable, or a fragment and its name.",
             source=source,
             positions=[unknown],
@@ -163,7 +161,7 @@ def _definitions(document: ClientDocument) -> Iterator[DefinitionNode]:
 
 
 def _unknown_substitution(document: ClientDocument) -> int | None:
-    """Return the offset of the first `${…}` in a position where no definition may stand."""
+    """Return the offset of the first `${…}` in a position where no definition is allowed."""
     depth, may_define = 0, True
     waiting = list(reversed(document.substitutions))
     for token in _TOKEN.finditer(document.text) if waiting else ():
@@ -195,7 +193,7 @@ def _refetch_queries(
         try:
             query = refetch_query(fragment, declared.get(name, {}))
         except GraphQLError as error:
-            message = f"No query can be made of its @refetchable and @argumentDefinitions: {error.message}"
+            message = f"No query can be generated from its @refetchable and @argumentDefinitions: {error.message}"
             problems.append(Problem(location_of(fragment), message))
         else:
             if query is not None:

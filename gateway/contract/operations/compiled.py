@@ -1,8 +1,8 @@
 """What a client sends for an operation: fragments joined, and the client's own directives applied and removed.
 
 Apollo, urql and gql.tada remove their own directives, and fields that they resolve themselves. Relay's compiler also gives
-fragments arguments, by writing one fragment for each set of them. The result is what the server executes, so it is what is
-checked and costed.
+fragments arguments, by writing one fragment for each set of them. The server executes the result, so checks and costs are
+of that.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class _Compiler:
     """Definitions of the variables whose values Relay provides."""
 
     _names: dict[tuple[str, ...], str | None] = field(default_factory=dict)
-    """A fragment's compiled name, by its own name and arguments; None when nothing of it remains."""
+    """A fragment's compiled name, by its own name and arguments; None if it becomes empty."""
 
     def selections(self, selections: Iterable[SelectionNode], scope: _Scope) -> tuple[SelectionNode, ...]:
         """Return the selections that the client sends."""
@@ -138,7 +138,7 @@ class _Compiler:
         )
 
     def fragment(self, fragment: FragmentDefinitionNode, given: Iterable[ArgumentNode], scope: _Scope) -> str | None:
-        """Compile a fragment with these arguments, once; return its compiled name, or None when nothing of it remains."""
+        """Compile a fragment with these arguments, once; return its compiled name, or None if it becomes empty."""
         passed = {each.name.value: self._value(each.value, scope) for each in given}
         values: dict[str, ValueNode | None] = {}
         for each in fragment_arguments(fragment):

@@ -32,7 +32,7 @@ class ClientDocument:
     column: int = 1
     """Where the text begins in the file, from 1."""
     substitutions: tuple[int, ...] = ()
-    """Offsets in the text of what was `${…}` in JavaScript; the text is blank there."""
+    """Offsets in the text of each `${…}` in JavaScript; the text is blank there."""
     mappings: tuple[tuple[int, int, int], ...] = ()
     """An offset in the text with its line and column in the file, after each escape sequence."""
 

@@ -27,7 +27,7 @@ def find_files(patterns: Sequence[str], suffixes: frozenset[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in patterns:
         if not pattern:
-            raise CheckError("An empty pattern names no file.")
+            raise CheckError("An empty pattern is not a file.")
         matches = [path for each in _expanded(pattern) for path in _matches(each, suffixes)]
         if not matches and (_MAGIC.search(pattern) or _BRACES.search(pattern)):
             raise CheckError(_no_files(pattern, suffixes))

@@ -45,7 +45,7 @@ from gateway.twilio.client import Client
 __all__ = ["EdgeCost", "OperationCost", "operation_cost"]
 
 _CONDITIONS_MAX = 6
-"""How many conditions are evaluated both ways; with more, what they include and what they skip is costed together."""
+"""The maximum number of conditions that are evaluated both ways. With more, all fields are costed together."""
 _COMBINATIONS_MAX = 640
 _ERRORS_MAX = 20
 _UNLIMITED = 10**12
@@ -168,7 +168,7 @@ def _estimate(
     try:
         plan = Plan(schema._schema, schema.schema_converter, operation, fragments, conditions)
     except NeedsReference as reason:
-        return [GraphQLError(f"What it costs cannot be told ({reason}).", operation)]
+        return [GraphQLError(f"Its cost cannot be computed ({reason}).", operation)]
     limits = OperationLimits(cost_max=_UNLIMITED)
     context = OperationContext(Loaders(Source(cast(Client, None), RESOURCES)), limits=limits)  # Nothing is read.
     return Estimate(plan, context, Arguments(values))
@@ -178,7 +178,7 @@ def _located(step: EdgeStep, error: Exception, chosen: Mapping[str, Sample]) -> 
     """Return an edge's error at its field, with a hint if a sample may have caused it."""
     node = step.nodes[0]
     name = min(variables_in(node.arguments or ()) & chosen.keys(), default=None)
-    hint = f" What was made up for ${name} does not fit: give it a value, --var {name}=…" if name else ""
+    hint = f" The sample for ${name} is not valid here: give it a value, --var {name}=…" if name else ""
     return GraphQLError(f"{node.name.value}: {error}{hint}", node)
 
 

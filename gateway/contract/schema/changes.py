@@ -2,7 +2,7 @@
 
 Kinds and criticalities are those of graphql-core's `find_schema_changes`, and a test compares the two. That function is not
 used here, since it returns sentences without coordinates, and only the first of several changes to one argument. Changes that
-it ignores have kinds of their own: deprecations, root types, `@specifiedBy`, `@oneOf`, `@upstream`, and inputs that become
+it ignores have additional kinds: deprecations, root types, `@specifiedBy`, `@oneOf`, `@upstream`, and inputs that become
 required by losing their default.
 """
 
@@ -216,9 +216,9 @@ def _directives(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
             yield safe("DIRECTIVE_REPEATABLE_ADDED", coordinate, "may be repeated now.")
         locations, locations_now = ({location.name for location in directive.locations} for directive in (was, now))
         for location in locations - locations_now:
-            yield breaking("DIRECTIVE_LOCATION_REMOVED", coordinate, f"may no longer stand on {location}.")
+            yield breaking("DIRECTIVE_LOCATION_REMOVED", coordinate, f"is no longer allowed on {location}.")
         for location in locations_now - locations:
-            yield safe("DIRECTIVE_LOCATION_ADDED", coordinate, f"may stand on {location} now.")
+            yield safe("DIRECTIVE_LOCATION_ADDED", coordinate, f"is allowed on {location} now.")
         yield from deprecation_changes(coordinate, was, now)
         yield from description_changes(coordinate, was, now)
 
@@ -234,8 +234,8 @@ def _price(coordinate: str, old: GraphQLField, new: GraphQLField) -> Iterator[Ch
     text = f"{now or 'it is free'}; it was {was or 'free'}."
     match compare_prices(was, now, is_list=is_list):
         case "dearer":
-            yield dangerous("UPSTREAM_DEARER", coordinate, f"got dearer: {text}")
+            yield dangerous("UPSTREAM_DEARER", coordinate, f"costs more: {text}")
         case "cheaper":
-            yield safe("UPSTREAM_CHEAPER", coordinate, f"got cheaper: {text}")
+            yield safe("UPSTREAM_CHEAPER", coordinate, f"costs less: {text}")
         case "reworded":
-            yield safe("UPSTREAM_REWORDED", coordinate, f"costs the same, said otherwise: {text}")
+            yield safe("UPSTREAM_REWORDED", coordinate, f"costs the same, in other words: {text}")

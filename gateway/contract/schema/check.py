@@ -54,7 +54,7 @@ class SchemaReport:
     fail_on: Criticality | None
     """The least criticality that makes the check fail; None when no change does."""
     only_used: bool
-    """Whether changes that affect no operation are to be ignored."""
+    """Whether changes that affect no operation are ignored."""
     failing: list[Change]
     """The changes that make the check fail."""
     fails: bool

@@ -51,8 +51,8 @@ def introspect(url: str, token: str | None) -> dict[str, Any]:
             return data
         refusal = _first_message(answer)
     raise CheckError(
-        f"{redacted_url(url)} does not tell its schema: {refusal} Is introspection off there (GATEWAY_INTROSPECTION=0)? "
-        "Then compare with the file or the revision that it was made from."
+        f"{redacted_url(url)} does not return its schema: {refusal} Is introspection off there (GATEWAY_INTROSPECTION=0)? "
+        "Then compare with the file or the revision of its schema."
     )
 
 
@@ -95,20 +95,20 @@ def _post(url: str, token: str | None, query: str) -> dict[str, Any]:
         with error:
             if error.code in {401, 403}:
                 raise CheckError(
-                    f"{name} refuses the caller ({error.code}): give its token with --token or RECEIPTS_GATEWAY_TOKEN."
+                    f"{name} rejects the caller ({error.code}): give its token with --token or RECEIPTS_GATEWAY_TOKEN."
                 ) from None
             if error.code in {301, 302, 303, 307, 308}:
-                raise CheckError(f"{name} is elsewhere ({error.code}): give the address that it leads to.") from None
+                raise CheckError(f"{name} redirects ({error.code}): give the address that it redirects to.") from None
             if error.code in {404, 405}:
                 raise CheckError(
-                    f"{name} is no GraphQL endpoint ({error.code}). A gateway's address ends in /graphql."
+                    f"{name} is not a GraphQL endpoint ({error.code}). A gateway's address ends in /graphql."
                 ) from None
             body = error.read(_MAX_BYTES + 1)  # GraphQL errors may have any status.
     except (OSError, HTTPException):
         raise CheckError(f"{name} cannot be reached. Is the gateway running?") from None
     except ValueError:
         raise CheckError(
-            f"{name} cannot be asked: the address or the token has characters that cannot be sent."
+            f"{name} cannot be requested: the address or the token has characters that cannot be sent."
         ) from None
     if len(body) > _MAX_BYTES:
         raise CheckError(f"{name} answers with more than {_MAX_BYTES} bytes: is it a GraphQL endpoint?")
@@ -117,7 +117,7 @@ def _post(url: str, token: str | None, query: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise CheckError(f"{name} answers with something that is no GraphQL answer: is it a GraphQL endpoint?")
+        raise CheckError(f"{name} does not answer with a GraphQL response: is it a GraphQL endpoint?")
     return answer
 
 
@@ -127,4 +127,4 @@ def _first_message(answer: dict[str, Any]) -> str:
             words = " ".join("".join(each if each.isprintable() else " " for each in message).split())
             return f"“{words[:200]}”."
         case _:
-            return "there is no `__schema` in the answer."
+            return "there is no `__schema` in the response."

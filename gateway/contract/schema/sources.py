@@ -56,7 +56,7 @@ def read_source(where: str | None, token: str | None) -> SchemaSource:
 
         return _from_text("this package's schema", print_schema())
     if not where:
-        raise CheckError("An empty name names no schema: is a variable not set?")
+        raise CheckError("The name of a schema is empty: is a variable not set?")
     if where.lower().startswith(("http://", "https://")):
         return _from_url(where, token)
     if where == "-":
@@ -67,7 +67,7 @@ def read_source(where: str | None, token: str | None) -> SchemaSource:
         content = Path(where).read_bytes()
     except FileNotFoundError:
         raise CheckError(
-            f"{where} is not there. A schema is a file, https://… of a gateway, or git:REV such as git:HEAD~1."
+            f"{where} does not exist. A schema is a file, https://… of a gateway, or git:REV such as git:HEAD~1."
         ) from None
     except (OSError, ValueError) as error:
         raise CheckError(f"{where} cannot be read ({getattr(error, 'strerror', error)}).") from None
@@ -90,7 +90,7 @@ def _in_git(where: str) -> bytes:
     commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if commit.returncode == 1:
         raise CheckError(
-            f"{revision} is no revision of this repository. A shallow clone, as CI makes, has the last one only: fetch "
+            f"{revision} is not a revision of this repository. A shallow clone, as CI makes, has only the last one: fetch "
             "more of them (git fetch --deepen=1; fetch-depth: 2 for actions/checkout)."
         )
     if commit.returncode != 0:
@@ -107,7 +107,7 @@ def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     except FileNotFoundError:
         raise CheckError("git is not installed here, so that no revision can be read.") from None
     except ValueError as error:
-        raise CheckError(f"git cannot be asked for that ({error}).") from None
+        raise CheckError(f"git cannot run with these arguments ({error}).") from None
 
 
 def _first_line(output: bytes) -> str:
@@ -133,7 +133,7 @@ def _from_text(name: str, text: str) -> SchemaSource:
     except RecursionError:
         raise CheckError(f"{name} is nested too deeply to be a schema.") from None
     except ValueError:
-        raise CheckError(f"{name} is neither SDL nor JSON: a schema is wanted, not an operation.") from None
+        raise CheckError(f"{name} is neither SDL nor JSON: a schema is expected, not an operation.") from None
     return _from_introspection(name, result)
 
 
@@ -145,7 +145,7 @@ def _from_introspection(name: str, result: dict[str, Any]) -> SchemaSource:
     try:
         return SchemaSource(name, build_client_schema(introspection, assume_valid=True), not_compared(introspection))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError, GraphQLError):
-        raise CheckError(f"{name} is JSON, and not the result of an introspection query, or not all of it.") from None
+        raise CheckError(f"{name} is JSON, but not the complete result of an introspection query.") from None
 
 
 def _from_sdl(name: str, text: str) -> GraphQLSchema:
@@ -155,7 +155,7 @@ def _from_sdl(name: str, text: str) -> GraphQLSchema:
         raise CheckError(_located(name, error)) from None
     for definition in document.definitions:
         if isinstance(definition, ExecutableDefinitionNode):
-            wrong = GraphQLError("This is an operation or a fragment; a schema is wanted.", definition)
+            wrong = GraphQLError("This is an operation or a fragment; a schema is expected.", definition)
             raise CheckError(_located(name, wrong))
     declared = {directive.name for directive in specified_directives} | {
         definition.name.value for definition in document.definitions if isinstance(definition, DirectiveDefinitionNode)

@@ -213,7 +213,7 @@ def test_clients_of_all_kinds_are_read(files: dict[str, str], lines: list[str]) 
         ({"a.graphql": "fragment F on Service { " + "... { " * 27 + "sid" + " }" * 28},
          ["a.graphql:1:1: The document is nested more deeply than 25 levels of fragments."]),
         ({"a.ts": "gql`query A { services { ${fields} } }`"},
-         ["a.ts:1:26: What ${…} stands for here cannot be known: only whole fragments can be put in, outside of all braces. "
+         ["a.ts:1:26: The content of ${…} is unknown here: only whole fragments can be inserted, outside of all braces. "
           "Use a variable, or a fragment and its name."]),
         ({"b.ts": "gql`query A { services { `", "a.graphql": "query A {"},
          ["a.graphql:1:10: Syntax Error: Expected Name, found <EOF>.", "b.ts:1:26: Syntax Error: Expected Name, found <EOF>."]),
@@ -238,10 +238,10 @@ def test_what_is_wrong_is_told_at_its_place(files: dict[str, str], problems: lis
         (["a.graphql", "--var", "frist=5"], "--var frist: no operation has a variable $frist."),
         (["a.graphql", "--update"], "--snapshot FILE"),
         (["a.graphql", "--snapshot", "."], "cannot be read (Is a directory)"),
-        (["a.graphql", "--snapshot", "a.graphql"], "a.graphql: it is not a snapshot of prices"),
+        (["a.graphql", "--snapshot", "a.graphql"], "a.graphql: it is not a snapshot of costs"),
         (["a.graphql", "--snapshot", "missing/prices.json"], "cannot be written (No such file or directory)"),
-        (["a.graphql", "--schema", "missing.graphql"], "missing.graphql is not there"),
-        (["a.graphql", "--schema", "a.graphql"], "This is an operation or a fragment; a schema is wanted."),
+        (["a.graphql", "--schema", "missing.graphql"], "missing.graphql does not exist"),
+        (["a.graphql", "--schema", "a.graphql"], "This is an operation or a fragment; a schema is expected."),
         (["a.graphql", "--schema", "bin"], "bin is not UTF-8 text (byte 0)"),
         (["a.graphql", "--schema", "broken.graphql"], "broken.graphql:1:6: Syntax Error"),
         (["a.graphql", "--schema", "empty.graphql"], "empty.graphql: Query root type must be provided."),
@@ -314,7 +314,7 @@ def test_an_operation_that_could_take_too_much_fails() -> None:
     result = check("src", "--max-calls", "20")
     assert result.exit_code == 1
     assert result.stderr == (
-        "src/Panel.tsx:2:3: ReceiptsPanel could take 51 upstream calls, and 20 are allowed. The dearest part is "
+        "src/Panel.tsx:2:3: ReceiptsPanel could take 51 upstream calls, and 20 are allowed. The largest part is "
         "Query.service.conversation.messages.receipts with 50; Query.service.conversation.messages(first: 19) would fit.\n"
     )
     # What is suggested fits, and one more does not.
@@ -322,7 +322,7 @@ def test_an_operation_that_could_take_too_much_fails() -> None:
     assert check("src", "--max-calls", "20").exit_code == 0
     panel(20)
     assert check("src", "--max-calls", "20").exit_code == 1
-    assert "no one list made shorter would fit" in check("src", "--max-calls", "0").stderr
+    assert "shortening a single list is not enough" in check("src", "--max-calls", "0").stderr
     # A variable that is given counts.
     assert check("src", "--max-calls", "20", "--var", "first=5").exit_code == 0
 
@@ -352,8 +352,8 @@ def test_a_snapshot_is_written_held_to_and_written_anew() -> None:
     assert dearer.stdout.splitlines()[-5:] == [
         "New is new: 1 call",
         "Other is gone: 1 call",
-        "prices.json has no prices of operations without a name, of which there are 1.",
-        "prices.json has other prices: if these are meant, write them with --update.",
+        "prices.json has no costs of operations without a name; there are 1.",
+        "prices.json has other costs: if the new ones are intended, write them with --update.",
         "3 operations, 1 problem",
     ]
     assert snapshot.read_bytes() == content
@@ -404,7 +404,7 @@ def test_another_schema_is_checked_against() -> None:
     write({"src/Later.ts": "gql`query Later { later }`"})
     result = check("src", "--schema", "served.graphql")
     assert (result.exit_code, result.stderr) == (
-        1, "src/Later.ts:1:19: This release, which tells the price, does not take it: Cannot query field 'later' on type "
+        1, "src/Later.ts:1:19: This release, which computes the cost, rejects it: Cannot query field 'later' on type "
         "'Query'.\n")  # fmt: skip
 
 

@@ -142,13 +142,13 @@ def test_what_relay_fetches_again_is_an_operation(text: str, query: str) -> None
         (["query A { ...F }", "\n fragment F on Q { ...G @client ...H }"],
          ["b:2:33: No document that could be read has the fragment H."]),
         (["query A { a }", "{ b }\nquery A { b }"],
-         ["b:2:1: There is another operation A at a:1:1: give each a name of its own."]),
+         ["b:2:1: There is another operation A at a:1:1: give each its own name."]),
         (["fragment F on Q { a }", "fragment F on P { a }"],
-         ["b:1:1: There is another fragment F at a:1:1: give each a name of its own."]),
+         ["b:1:1: There is another fragment F at a:1:1: give each its own name."]),
         (['query R { a } fragment F on T @refetchable(queryName: "R") { f }'],
-         ["a:1:31: There is another operation R at a:1:1: give each a name of its own."]),
+         ["a:1:31: There is another operation R at a:1:1: give each its own name."]),
         (['fragment F on T @refetchable(queryName: "R S") { f }'],
-         ["a:1:1: No query can be made of its @refetchable and @argumentDefinitions: Syntax Error: "
+         ["a:1:1: No query can be generated from its @refetchable and @argumentDefinitions: Syntax Error: "
           "Expected '{', found Name 'S'."]),
         (["{ a }", "{ b", "}"], ["b:1:4: Syntax Error: Expected Name, found <EOF>.",
                                  "c:1:1: Syntax Error: Unexpected '}'."]),

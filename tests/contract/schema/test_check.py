@@ -49,7 +49,7 @@ Breaking:
   Thread.position was removed, and had not been deprecated.
     src/panel.tsx:2 Panel
   Thread.topic was String! and is String now.
-    It touches no operation.
+    It affects no operation.
 
 Dangerous:
   Thread.size(unit:) has the default WORDS now; it was LINES.
@@ -156,10 +156,10 @@ def test_what_cannot_be_checked_is_told_apart_and_counts() -> None:
         "src/panel.tsx:1:63",
     ]
     assert "1 operation checked, of which 0 no longer fit." in apart
-    assert "Changes that touch none count as well, since not all operations could be checked." in apart
+    assert "Changes that affect none count as well, since not all operations could be checked." in apart
     Path("empty.ts").write_text("export {}")
     result = both("--operations", "empty.ts", "--only-used")
-    assert "Changes that touch none count as well, since there are no operations." in result.output
+    assert "Changes that affect none count as well, since there are no operations." in result.output
     assert result.exit_code == 1
 
 
@@ -208,7 +208,7 @@ def test_what_github_reads() -> None:
     ]
     lines = both(*CLIENT, "--format", "github").output.splitlines()
     assert lines[0].startswith("::error file=src/panel.tsx,line=2,col=3,title=Breaking%3A Thread.position::")
-    assert lines[1].endswith("String now. It touches no operation.")
+    assert lines[1].endswith("String now. It affects no operation.")
     assert lines[4] == (
         "::error file=src/parts.graphql,line=2,col=3,title=Does not fit the new schema::"
         "Cannot query field 'position' on type 'Thread'."
@@ -230,8 +230,8 @@ def test_texts_of_schemas_stay_on_their_line() -> None:
     ("arguments", "words"),
     [
         ((), "Missing argument 'OLD'"),
-        (("no.graphql", "new.graphql"), "no.graphql is not there."),
-        (("old.graphql", "no.graphql"), "no.graphql is not there."),
+        (("no.graphql", "new.graphql"), "no.graphql does not exist."),
+        (("old.graphql", "no.graphql"), "no.graphql does not exist."),
         (("old.graphql", "src/size.graphql"), "neither SDL nor JSON"),
         (("old.graphql", "src/parts.graphql"), "src/parts.graphql:1:1: This is an operation or a fragment"),
         (("git:HEAD~1",), "not a git repository"),

@@ -75,11 +75,11 @@ def test_sdl_is_read(text: str) -> None:
          "s.graphql:2:13: Cannot extend type 'B' because it is not defined."),
         ("type Query { a: Int }\ntype A @deprecated { b: Int }",
          "s.graphql:2:8: Directive '@deprecated' may not be used on object."),
-        ("query Q { a }", "s.graphql:1:1: This is an operation or a fragment; a schema is wanted."),
-        ("{ a }", "s.graphql is neither SDL nor JSON: a schema is wanted, not an operation."),
-        ("{}", "s.graphql is JSON, and not the result of an introspection query, or not all of it."),
-        ('{"data": null, "errors": []}', "s.graphql is JSON, and not the result of an introspection query, or not all of it."),
-        ('{"__schema": {"types": [{}]}}', "s.graphql is JSON, and not the result of an introspection query, or not all of it."),
+        ("query Q { a }", "s.graphql:1:1: This is an operation or a fragment; a schema is expected."),
+        ("{ a }", "s.graphql is neither SDL nor JSON: a schema is expected, not an operation."),
+        ("{}", "s.graphql is JSON, but not the complete result of an introspection query."),
+        ('{"data": null, "errors": []}', "s.graphql is JSON, but not the complete result of an introspection query."),
+        ('{"__schema": {"types": [{}]}}', "s.graphql is JSON, but not the complete result of an introspection query."),
         ("<html>", "s.graphql:1:1: Syntax Error: Unexpected character: '<'."),
         (b"\xff\xfe", "s.graphql is not UTF-8 text (byte 0)."),
         ("type Query { a: %sInt%s }" % ("[" * 5000, "]" * 5000),
@@ -101,10 +101,10 @@ def test_many_errors_are_not_all_told() -> None:
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ("no.graphql", "no.graphql is not there. A schema is a file, https://… of a gateway, or git:REV"),
+        ("no.graphql", "no.graphql does not exist. A schema is a file, https://… of a gateway, or git:REV"),
         (".", ". cannot be read (Is a directory)."),
         ("a\0b", "cannot be read"),
-        ("", "An empty name names no schema"),
+        ("", "The name of a schema is empty"),
         ("HTTP://127.0.0.1:1/graphql", "cannot be reached"),
         ("git:HEAD", "git says: fatal: not a git repository"),
         ("git:", "git: names no revision."),
@@ -134,14 +134,14 @@ async def test_a_gateway_may_want_a_token_and_hide_its_schema(sandbox: Sandbox) 
     async with serving(create_app(settings)) as url:
         where = f"{url}/graphql"
         message = await asyncio.to_thread(refusal, where)
-        assert message == f"{where} refuses the caller (401): give its token with --token or RECEIPTS_GATEWAY_TOKEN."
+        assert message == f"{where} rejects the caller (401): give its token with --token or RECEIPTS_GATEWAY_TOKEN."
         message = await asyncio.to_thread(refusal, where, "ann-has-a-long-token")
-        assert message.startswith(f"{where} does not tell its schema: “GraphQL introspection has been disabled")
+        assert message.startswith(f"{where} does not return its schema: “GraphQL introspection has been disabled")
         assert "GATEWAY_INTROSPECTION" in message
         message = await asyncio.to_thread(refusal, f"{url}/nowhere", "ann-has-a-long-token")
-        assert message == f"{url}/nowhere is no GraphQL endpoint (404). A gateway's address ends in /graphql."
+        assert message == f"{url}/nowhere is not a GraphQL endpoint (404). A gateway's address ends in /graphql."
         message = await asyncio.to_thread(refusal, where, "line\nbreak")
-        assert "cannot be asked" in message
+        assert "cannot be requested" in message
         assert "break" not in message
 
 
@@ -192,11 +192,11 @@ async def test_what_is_no_gateway_is_said_in_words() -> None:
 
     async with serving(app(endpoint)) as url:
         for kind, words in {
-            "page": "is no GraphQL answer: is it a GraphQL endpoint?",
-            "list": "is no GraphQL answer",
-            "data": "does not tell its schema: there is no `__schema` in the answer.",
-            "part": "is JSON, and not the result of an introspection query",
-            "redirect": "is elsewhere (307): give the address that it leads to.",
+            "page": "does not answer with a GraphQL response: is it a GraphQL endpoint?",
+            "list": "does not answer with a GraphQL response",
+            "data": "does not return its schema: there is no `__schema` in the response.",
+            "part": "is JSON, but not the complete result of an introspection query",
+            "redirect": "redirects (307): give the address that it redirects to.",
         }.items():
             authorizations.clear()
             message = await asyncio.to_thread(refusal, f"{url}/graphql?as={kind}", "token-of-mine")
@@ -252,8 +252,8 @@ def test_a_revision_is_read(git: Callable[..., str], monkeypatch: pytest.MonkeyP
             assert list(source.schema.query_type.fields) == [field]
             assert source.name == where
     for where, words in {
-        "git:HEAD~2": "HEAD~2 is no revision of this repository. A shallow clone",
-        "git:nope": "nope is no revision",
+        "git:HEAD~2": "HEAD~2 is not a revision of this repository. A shallow clone",
+        "git:nope": "nope is not a revision",
         "git:HEAD:nope": "HEAD has no file nope. Name another with git:HEAD:PATH, from the top.",
         "git:HEAD:api dir": "HEAD has no file api dir.",
     }.items():
