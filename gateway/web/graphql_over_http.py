@@ -18,11 +18,14 @@ import msgspec
 
 from gateway.errors import BadRequest
 from gateway.web.json_text import check_json
+from gateway.web.request_headers import list_elements
 
 __all__ = [
     "BODY_MAX",
+    "EVENTS",
     "GRAPHQL",
     "JSON",
+    "MULTIPART",
     "Accepted",
     "GraphQLRequest",
     "accepted",
@@ -36,6 +39,8 @@ __all__ = [
 
 GRAPHQL = "application/graphql-response+json"
 JSON = "application/json"
+MULTIPART = "multipart/mixed"
+EVENTS = "text/event-stream"
 BODY_MAX = 256 * 2**10
 
 _PARAMETERS = {"query", "documentId", "variables", "operationName", "extensions"}
@@ -81,7 +86,7 @@ def check_post_head(content_type: str | None, content_encoding: str | None) -> N
     media_type, parameters = _media_type(content_type or "")
     if media_type != JSON or parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
         raise BadRequest("Send the request as JSON in UTF-8, with `Content-Type: application/json`.", status=415)
-    if (content_encoding or "identity").lower() != "identity":
+    if any(coding.lower() != "identity" for coding in list_elements(content_encoding or "")):
         raise BadRequest("Send the request uncompressed: `Content-Encoding` is not supported.", status=415)
 
 
@@ -115,7 +120,7 @@ def response_type(accept: str | None) -> str:
 
     The weight of a named type takes precedence over a wildcard's (RFC 9110, 12.5.1).
     """
-    if accept is None or not accept.strip():
+    if not list_elements(accept or ""):
         return JSON
     types = accepted(accept)
     wildcard = types.get("application/*", types.get("*/*", Accepted(0.0, -len(types))))
@@ -142,7 +147,7 @@ def accepted(accept: str | None) -> dict[str, Accepted]:
     Those with another charset than UTF-8 are left out. Of a type that is named twice, the first counts.
     """
     types: dict[str, Accepted] = {}
-    for position, entry in enumerate((accept or "").split(",")):
+    for position, entry in enumerate(list_elements(accept or "")):
         media_type, parameters = _media_type(entry)
         weight = parameters.get("q", "1")
         if _WEIGHT.fullmatch(weight) and parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8", "*"}:
@@ -151,10 +156,19 @@ def accepted(accept: str | None) -> dict[str, Accepted]:
     return types
 
 
+@lru_cache(maxsize=64)
 def prefers_html(accept: str | None) -> bool:
-    """Return whether an `Accept` header asks for an HTML page, as browsers do."""
-    entries = (_media_type(entry) for entry in (accept or "").split(","))
-    return any(media_type == "text/html" and parameters.get("q", "1").strip("0.") for media_type, parameters in entries)
+    """Return whether an `Accept` header names HTML, and prefers it to everything that the endpoint responds with.
+
+    Browsers do. Of two types with the same weight, the one named first is preferred.
+    """
+    types = accepted(accept)
+    html = types.get("text/html")
+    if html is None or not html.weight:
+        return False
+    wildcard = types.get("application/*", types.get("*/*"))
+    others = [types.get(JSON, wildcard), types.get(GRAPHQL, wildcard), types.get(MULTIPART), types.get(EVENTS)]
+    return all(other is None or html > other for other in others)
 
 
 def _media_type(text: str) -> tuple[str, Mapping[str, str]]:

@@ -51,6 +51,9 @@ def posted(content_type: str | None, encoding: str | None, body: bytes) -> Graph
         ("application/graphql-response+json;q=0.5, */*", JSON),
         ("*/*;q=0.5, application/graphql-response+json;q=0.4", JSON),
         ("application/json;q=nonsense, application/graphql-response+json;q=0.1", GRAPHQL),
+        (" , application/graphql-response+json,", GRAPHQL),
+        (",", JSON),
+        ('text/html;a="b, application/graphql-response+json", application/json', JSON),
     ],
 )
 def test_the_media_type_of_the_answer(accept: str | None, chosen: str) -> None:
@@ -117,12 +120,34 @@ def test_nothing_acceptable_is_refused(accept: str) -> None:
     assert caught.value.http_status == 406
 
 
-def test_a_browser_asks_for_a_page() -> None:
-    assert prefers_html("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
-    assert not prefers_html("application/json")
-    assert not prefers_html("*/*")
-    assert not prefers_html(None)
-    assert not prefers_html("application/json, text/html;q=0.0")
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", True),
+        ("text/html", True),
+        ("text/html, */*", True),
+        ("text/html, application/json", True),
+        ("text/html;q=0.9, application/json;q=0.8, */*;q=0.1", True),
+        ("application/json;q=0, text/html;q=0.1", True),
+        (None, False),
+        ("", False),
+        ("*/*", False),
+        ("text/*", False),
+        ("application/json", False),
+        ("application/json, text/html", False),
+        ("application/json, text/html;q=0.0", False),
+        ("application/json, text/html;q=0.1", False),
+        ("application/graphql-response+json, application/json;q=0.9, text/html;q=0.5, */*;q=0.1", False),
+        ("application/graphql-response+json, text/html;q=0.9", False),
+        ("*/*, text/html;q=0.9", False),
+        ("application/*, text/html;q=0.9", False),
+        ("multipart/mixed, text/html;q=0.9", False),
+        ("text/event-stream, text/html;q=0.9", False),
+    ],
+)
+def test_the_page_is_for_those_who_prefer_it(accept: str | None, wanted: bool) -> None:
+    assert prefers_html(accept) is wanted
 
 
 @pytest.mark.parametrize(
@@ -142,7 +167,8 @@ def test_a_browser_asks_for_a_page() -> None:
 )
 def test_a_post_is_read(body: Any, wanted: GraphQLRequest) -> None:
     for content_type in ("application/json", "application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"'):
-        assert posted(content_type, None, json.dumps(body).encode()) == wanted
+        for encoding in (None, "", "identity", "identity, Identity"):
+            assert posted(content_type, encoding, json.dumps(body).encode()) == wanted
 
 
 @pytest.mark.parametrize(
