@@ -39,8 +39,7 @@ from gateway.web.graphiql import Graphiql
 from gateway.web.health import live, ready
 from gateway.web.manifests import read_manifests
 from gateway.web.metrics import Metrics, MetricsPage
-from gateway.web.request import HttpRequest
-from gateway.web.request_headers import ALLOWED_BY_CORS
+from gateway.web.request import HttpRequest, combine_headers
 from gateway.web.responses import Reply, error_response, respond
 
 if TYPE_CHECKING:
@@ -275,6 +274,8 @@ class _Application(Starlette):
         if started is not None:
             await respond(started, send)
         else:
+            if scope["type"] == "http":
+                scope = {**scope, "headers": combine_headers(scope["headers"])}
             await super().__call__(scope, receive, send)
 
 
@@ -296,7 +297,9 @@ def _cors(origins: Origins) -> dict[str, Any]:
     return {
         "allow_origin_regex": origins.pattern,
         "allow_methods": ["GET", "POST"],
-        "allow_headers": ALLOWED_BY_CORS,
+        "allow_headers": [
+            "*"
+        ],  # Those that a preflight names. Without cookies, a page has no right that it does not bring along.
         "expose_headers": ["ETag", "Gateway-Budget", "Gateway-Cost", "X-Request-Id", "Retry-After"],
         "max_age": 600,
     }

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Awaitable
 from functools import lru_cache
 
+from gateway.web.request_headers import list_elements
 from gateway.web.responses import Reply
 
 __all__ = ["accepts_gzip", "compress"]
@@ -49,7 +50,7 @@ def _replace_body(reply: Reply, body: bytes) -> None:
 @lru_cache(maxsize=64)
 def accepts_gzip(accept_encoding: str | None) -> bool:
     """Return whether a client accepts gzip, and prefers no other encoding to it; without the header it gets none."""
-    matches = (_CODING.fullmatch(entry.strip()) for entry in (accept_encoding or "").lower().split(","))
+    matches = (_CODING.fullmatch(entry) for entry in list_elements((accept_encoding or "").lower()))
     weights = {match[1]: float(match[2] or 1) for match in matches if match is not None}
     gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
     return gzip > 0 and gzip >= weights.get("identity", 0.0)

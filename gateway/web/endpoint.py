@@ -6,6 +6,7 @@ It reads requests and writes replies itself: a framework's classes would take ha
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Container, Generator
 from typing import TYPE_CHECKING, Any
@@ -200,10 +201,14 @@ def _timeout(text: str | None) -> float | None:
 
 
 def _redirect_to_graphiql(request: HttpRequest) -> Reply:
-    """Redirect a browser to the page, with the query that its URL has."""
+    """Redirect a browser to the page, with the operation that its URL has."""
     try:
-        query = read_get(request.query_string).query
+        asked = read_get(request.query_string)
     except BadRequest:
-        query = None
-    url = "graphiql" if query is None else f"graphiql?{urlencode({'q': query}, quote_via=quote)}"
-    return redirect(url, request.id)
+        asked = GraphQLRequest()
+    if asked.query is None:
+        return redirect("graphiql", request.id)
+    variables = json.dumps(asked.variables) if asked.variables else None
+    operation = {"q": asked.query, "variables": variables, "operationName": asked.operation_name}
+    given = {name: value for name, value in operation.items() if value is not None}
+    return redirect(f"graphiql?{urlencode(given, quote_via=quote)}", request.id)

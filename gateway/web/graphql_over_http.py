@@ -8,6 +8,7 @@ Follows https://graphql.github.io/graphql-over-http/draft/ and, where that leave
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,14 +16,18 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.errors import BadRequest
 from gateway.web.json_text import check_json
+from gateway.web.request_headers import list_elements
 
 __all__ = [
     "BODY_MAX",
+    "EVENTS",
     "GRAPHQL",
     "JSON",
+    "MULTIPART",
     "Accepted",
     "GraphQLRequest",
     "accepted",
@@ -36,6 +41,8 @@ __all__ = [
 
 GRAPHQL = "application/graphql-response+json"
 JSON = "application/json"
+MULTIPART = "multipart/mixed"
+EVENTS = "text/event-stream"
 BODY_MAX = 256 * 2**10
 
 _PARAMETERS = {"query", "documentId", "variables", "operationName", "extensions"}
@@ -45,7 +52,7 @@ _WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 class GraphQLRequest(msgspec.Struct, frozen=True):
     """The parameters of a request (https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters).
 
-    It has its document, or the document's hash or id: see `gateway.web.documents`.
+    It has its document, or the document's hash or id: see `gateway.web.documents`. An empty operation name is read as none.
     """
 
     query: str | None = None
@@ -63,9 +70,10 @@ def read_post(body: bytes) -> GraphQLRequest:
     """Decode the request in the body of a POST, whose head has been checked; raises `BadRequest`."""
     if len(body) > BODY_MAX:
         raise too_large()
+    body = body.removeprefix(BOM_UTF8)  # It may be ignored (RFC 8259, 8.1).
     check_json(body)
     try:
-        return _request_decoder.decode(body)
+        request = _request_decoder.decode(body)
     except msgspec.ValidationError:
         raise BadRequest(
             "Expected an object with `query` or `documentId` (strings), and where needed `variables` (an object), "
@@ -73,6 +81,7 @@ def read_post(body: bytes) -> GraphQLRequest:
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest("The request's body is not JSON.") from None
+    return replace(request, operation_name=None) if request.operation_name == "" else request
 
 
 @lru_cache(maxsize=64)  # Clients send few different ones; exceptions are not cached.
@@ -81,7 +90,7 @@ def check_post_head(content_type: str | None, content_encoding: str | None) -> N
     media_type, parameters = _media_type(content_type or "")
     if media_type != JSON or parameters.get("charset", "utf-8").lower() not in {"utf-8", "utf8"}:
         raise BadRequest("Send the request as JSON in UTF-8, with `Content-Type: application/json`.", status=415)
-    if (content_encoding or "identity").lower() != "identity":
+    if any(coding.lower() != "identity" for coding in list_elements(content_encoding or "")):
         raise BadRequest("Send the request uncompressed: `Content-Encoding` is not supported.", status=415)
 
 
@@ -115,7 +124,7 @@ def response_type(accept: str | None) -> str:
 
     The weight of a named type takes precedence over a wildcard's (RFC 9110, 12.5.1).
     """
-    if accept is None or not accept.strip():
+    if not list_elements(accept or ""):
         return JSON
     types = accepted(accept)
     wildcard = types.get("application/*", types.get("*/*", Accepted(0.0, -len(types))))
@@ -142,7 +151,7 @@ def accepted(accept: str | None) -> dict[str, Accepted]:
     Those with another charset than UTF-8 are left out. Of a type that is named twice, the first counts.
     """
     types: dict[str, Accepted] = {}
-    for position, entry in enumerate((accept or "").split(",")):
+    for position, entry in enumerate(list_elements(accept or "")):
         media_type, parameters = _media_type(entry)
         weight = parameters.get("q", "1")
         if _WEIGHT.fullmatch(weight) and parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8", "*"}:
@@ -151,10 +160,19 @@ def accepted(accept: str | None) -> dict[str, Accepted]:
     return types
 
 
+@lru_cache(maxsize=64)
 def prefers_html(accept: str | None) -> bool:
-    """Return whether an `Accept` header asks for an HTML page, as browsers do."""
-    entries = (_media_type(entry) for entry in (accept or "").split(","))
-    return any(media_type == "text/html" and parameters.get("q", "1").strip("0.") for media_type, parameters in entries)
+    """Return whether an `Accept` header names HTML, and prefers it to everything that the endpoint responds with.
+
+    Browsers do. Of two types with the same weight, the one named first is preferred.
+    """
+    types = accepted(accept)
+    html = types.get("text/html")
+    if html is None or not html.weight:
+        return False
+    wildcard = types.get("application/*", types.get("*/*"))
+    others = [types.get(JSON, wildcard), types.get(GRAPHQL, wildcard), types.get(MULTIPART), types.get(EVENTS)]
+    return all(other is None or html > other for other in others)
 
 
 def _media_type(text: str) -> tuple[str, Mapping[str, str]]:
@@ -168,7 +186,7 @@ def _object(values: Mapping[str, str], name: str) -> dict[str, Any] | None:
     if not text:
         return None
     try:
-        content = text.encode()
+        content = text.encode().removeprefix(BOM_UTF8)
         check_json(content)
         return _object_decoder.decode(content)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

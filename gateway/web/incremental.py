@@ -24,14 +24,12 @@ from gateway.execution.failures import mask
 from gateway.execution.outcome import Outcome
 from gateway.log import REQUEST_ID
 from gateway.web.connection import ClientDisconnected, ReplyAborted
-from gateway.web.graphql_over_http import GRAPHQL, JSON, accepted
+from gateway.web.graphql_over_http import EVENTS, GRAPHQL, JSON, MULTIPART, accepted
 from gateway.web.recorder import Recorder
 from gateway.web.request import Headers, HttpRequest
 from gateway.web.responses import FIXED_HEADERS, Reply, encode_headers, response_map
 
 __all__ = ["Delivery", "IncrementalReply", "delivery_for"]
-
-_MULTIPART, _EVENTS = "multipart/mixed", "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +45,9 @@ class Delivery:
     @property
     def content_type(self) -> str:
         """The response's `Content-Type`."""
-        if self.media_type == _EVENTS:
-            return f"{_EVENTS}; charset=utf-8"
-        return f'{_MULTIPART}; boundary="-"; {"incrementalSpec=v0.2" if self.announces else "deferSpec=20220824"}'
+        if self.media_type == EVENTS:
+            return f"{EVENTS}; charset=utf-8"
+        return f'{MULTIPART}; boundary="-"; {"incrementalSpec=v0.2" if self.announces else "deferSpec=20220824"}'
 
 
 @lru_cache(maxsize=64)
@@ -60,13 +58,13 @@ def delivery_for(accept: str | None) -> Delivery | None:
     and expect JSON; of two types with the same weight, the one named first is preferred.
     """
     types = {name: media for name, media in accepted(accept).items() if media.weight}
-    parts, events = types.get(_MULTIPART), types.get(_EVENTS)
+    parts, events = types.get(MULTIPART), types.get(EVENTS)
     json = max((types[name] for name in (JSON, GRAPHQL) if name in types), default=None)
     if events is not None and all(other is None or events > other for other in (json, parts)):
-        return Delivery(_EVENTS, events.announces, is_for_all=True)
+        return Delivery(EVENTS, events.announces, is_for_all=True)
     if parts is not None:
         return Delivery(
-            _MULTIPART, parts.announces, is_for_all=not types.keys() & {JSON, GRAPHQL, "application/*", "*/*"}
+            MULTIPART, parts.announces, is_for_all=not types.keys() & {JSON, GRAPHQL, "application/*", "*/*"}
         )
     return None
 
@@ -135,7 +133,7 @@ class _Encoder:
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
         self._ids: dict[Pending, str] = {}
-        self.prologue = b"---" if delivery.media_type == _MULTIPART else b""
+        self.prologue = b"---" if delivery.media_type == MULTIPART else b""
 
     def initial(self, outcome: Outcome) -> bytes:
         """Return the initial payload, or the whole response where nothing is deferred."""
@@ -179,7 +177,7 @@ class _Encoder:
 
     def _frame(self, payload: dict[str, Any], *, is_last: bool) -> bytes:
         body = orjson.dumps(payload)
-        if self._delivery.media_type == _EVENTS:
+        if self._delivery.media_type == EVENTS:
             return b"event: next\ndata: %s\n\n%s" % (body, b"event: complete\ndata:\n\n" if is_last else b"")
         # A part is complete for a reader once it has seen the delimiter after it.
         return b"\r\nContent-Type: %s; charset=utf-8\r\n\r\n%s\r\n---%s" % (

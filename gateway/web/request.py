@@ -15,15 +15,27 @@ from gateway.web.graphql_over_http import BODY_MAX, too_large
 if TYPE_CHECKING:
     from gateway.web.telemetry import Recording
 
-__all__ = ["Headers", "HttpRequest", "decode_headers"]
+__all__ = ["Headers", "HttpRequest", "combine_headers", "decode_headers"]
 
 Headers = list[tuple[bytes, bytes]]
 """Header names, in lower case, and values, as in ASGI."""
 
 
 def decode_headers(headers: Headers) -> dict[str, str]:
-    """Return the values by names in lower case. Of a header that comes twice, the first value counts."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(headers)}
+    """Return the values by names in lower case; those of a repeated header are joined (see `combine_headers`)."""
+    values = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+    return values if len(values) == len(headers) else decode_headers(combine_headers(headers))
+
+
+def combine_headers(headers: Headers) -> Headers:
+    """Join the values of a repeated header with commas, in their order (RFC 9110, 5.3).
+
+    A header that is not a list has no valid value then: a request with two tokens has none.
+    """
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        values.setdefault(name, []).append(value)
+    return [(name, b", ".join(lines)) for name, lines in values.items()]
 
 
 def _new_id() -> str:

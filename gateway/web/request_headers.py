@@ -1,10 +1,14 @@
-"""The request headers that an answer depends on, in one table: CORS, the check of cross-site GETs and `Vary` derive from it."""
+"""The request headers that an answer depends on, in one table: the check of cross-site GETs and `Vary` derive from it.
+
+Also how the value of a header that is a list is split.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-__all__ = ["ALLOWED_BY_CORS", "PREFLIGHT_PROOF", "REQUEST_HEADERS", "VARY", "RequestHeader"]
+__all__ = ["PREFLIGHT_PROOF", "REQUEST_HEADERS", "VARY", "RequestHeader", "list_elements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +23,6 @@ class RequestHeader:
 
     False also for those that decide only whether there is an answer to be cached.
     """
-    allowed_by_cors: bool = False
-    """Whether pages of `GATEWAY_CORS_ORIGINS` may send it, beyond those that every page may (CORS-safelisted)."""
     proves_preflight: bool = False
     """Whether a cross-site GET that has it has passed a preflight: only pages send it, and it is not safelisted.
 
@@ -40,47 +42,39 @@ REQUEST_HEADERS = (
     RequestHeader(
         "Apollo-Require-Preflight",
         "Any value: lets another site's page send a GET, since the browser asks first.",
-        allowed_by_cors=True,
         proves_preflight=True,
     ),
     RequestHeader(
         "Authorization",
         "`Bearer` and the caller's token.",
         varies=True,
-        allowed_by_cors=True,
         proves_preflight=True,
     ),
     RequestHeader(
         "Cache-Control",
         "`no-cache`: read everything from Twilio, and skip nothing.",
-        allowed_by_cors=True,
         bypasses_cache=True,
     ),
-    RequestHeader("Content-Type", "`application/json`, for a POST.", allowed_by_cors=True),
+    RequestHeader("Content-Type", "`application/json`, for a POST."),
     RequestHeader(
         "GraphQL-Require-Preflight",
         "The same as `Apollo-Require-Preflight`.",
-        allowed_by_cors=True,
         proves_preflight=True,
     ),
-    RequestHeader(
-        "If-None-Match", "An `ETag`: the answer to a GET is 304 if it is still the same.", allowed_by_cors=True
-    ),
+    RequestHeader("If-None-Match", "An `ETag`: the answer to a GET is 304 if it is still the same."),
     RequestHeader("Origin", "The site of the page that sends the request; browsers add it.", varies=True),
     RequestHeader(
         "X-Gateway-Dry-Run",
         "`1`: read nothing; `extensions.plan` has what would be read, and its cost.",
         varies=True,
-        allowed_by_cors=True,
         proves_preflight=True,
         bypasses_cache=True,
     ),
-    RequestHeader("X-Gateway-Timeout", "Seconds for this operation, at most `GATEWAY_DEADLINE`.", allowed_by_cors=True),
+    RequestHeader("X-Gateway-Timeout", "Seconds for this operation, at most `GATEWAY_DEADLINE`."),
     RequestHeader(
         "X-Gateway-Trace",
         "`1`: `extensions` have the cost, and every upstream call.",
         varies=True,
-        allowed_by_cors=True,
         proves_preflight=True,
         bypasses_cache=True,
     ),
@@ -91,7 +85,15 @@ REQUEST_HEADERS = (
 
 VARY = ", ".join(header.name for header in REQUEST_HEADERS if header.varies)
 """The value of `Vary`."""
-ALLOWED_BY_CORS = tuple(header.name for header in REQUEST_HEADERS if header.allowed_by_cors)
-"""The value of `Access-Control-Allow-Headers`, without those that are always allowed."""
 PREFLIGHT_PROOF = frozenset(header.name.lower() for header in REQUEST_HEADERS if header.proves_preflight)
 """The names, in lower case, of headers that a cross-site request has only after a preflight."""
+
+_ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.?)*+(?:"|$))++', re.DOTALL)
+
+
+def list_elements(value: str) -> list[str]:
+    """Return the elements of a list-valued header, without the empty ones (RFC 9110, 5.6.1).
+
+    A comma in a quoted string separates nothing.
+    """
+    return [element for text in _ELEMENT.findall(value) if (element := text.strip())]

@@ -75,10 +75,25 @@ async def test_only_pages_of_allowed_origins_may_read(http: aiohttp.ClientSessio
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "content-type,authorization",
     }
+    sent_by_clients = [
+        "apollographql-client-name,apollographql-client-version,content-type",
+        "baggage,content-type,sentry-trace",
+        "content-type,traceparent,tracestate",
+        "x-apollo-operation-id,x-apollo-operation-name",
+        "x-requested-with",
+        "x-request-id",
+    ]
     async with serving(app) as url:
         async with http.options(f"{url}/graphql", headers=asks) as response:
             assert response.status == 200
             assert response.headers["Access-Control-Allow-Origin"] == "https://app.test"
+        for names in sent_by_clients:
+            preflight = asks | {"Access-Control-Request-Headers": names}
+            async with http.options(f"{url}/graphql", headers=preflight) as response:
+                assert (response.status, response.headers["Access-Control-Allow-Headers"]) == (200, names)
+        in_lines = [*asks.items(), ("Access-Control-Request-Headers", "x-request-id")]
+        async with http.options(f"{url}/graphql", headers=in_lines) as response:
+            assert response.headers["Access-Control-Allow-Headers"] == "content-type,authorization, x-request-id"
         async with http.options(f"{url}/graphql", headers=asks | {"Origin": "https://evil.test"}) as response:
             assert response.status == 400
             assert "Access-Control-Allow-Origin" not in response.headers
@@ -134,7 +149,13 @@ async def test_a_get_over_http(http: aiohttp.ClientSession, base_url: str) -> No
 
 
 async def test_a_browser_is_redirected_to_graphiql(http: aiohttp.ClientSession, base_url: str) -> None:
-    for address, led_to in (("/graphql", "graphiql"), (QUERY, "graphiql?q=%7B__typename%7D")):
+    whole = "variables=%7B%22x%22%3A%20%22%5Cu00fc%22%7D&operationName=A"
+    for address, led_to in (
+        ("/graphql", "graphiql"),
+        (QUERY, "graphiql?q=%7B__typename%7D"),
+        (f"{QUERY}&{whole}&extensions=%7B%7D", f"graphiql?q=%7B__typename%7D&{whole}"),
+        (f"{QUERY}&variables=nonsense", "graphiql"),
+    ):
         async with http.get(base_url + address, headers={"Accept": "text/html,*/*"}, allow_redirects=False) as response:
             assert (response.status, response.headers["Location"]) == (303, led_to)
     async with http.get(f"{base_url}/graphql", headers={"Accept": "text/html"}) as response:

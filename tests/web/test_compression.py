@@ -39,6 +39,7 @@ SHORT = "query Q($serviceSid: ID!) { service(sid: $serviceSid) { friendlyName } 
         ("gzip;q=0.001", True),
         ("gzip; q=0.5, identity", False),
         ("gzip, identity;q=0.5", True),
+        (", gzip ,", True),
         ("identity;q=0", False),
         ("gzip;q=nonsense", False),
         ("gzipped", False),

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import pytest
@@ -279,6 +279,22 @@ async def test_an_operation_that_is_too_dear_is_told_how_it_would_fit(browser: B
         await expect(plan).to_contain_text("40 calls at most")
         await visit.write(".graphiql-query-editor", "{ nothing }")
         await expect(plan).to_contain_text("Cannot query field 'nothing' on type 'Query'.")
+
+
+async def test_a_link_to_the_endpoint_opens_its_operation(browser: Browser, sandbox: Sandbox) -> None:
+    document = "query None { __typename } query Named($sid: ID!) { service(sid: $sid) { friendlyName } }"
+    link = {
+        "query": document,
+        "variables": json.dumps({"sid": sandbox.landmarks["service_sid"]}),
+        "operationName": "Named",
+    }
+    async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
+        await visit.open(f"{base}/graphql?{urlencode(link, quote_via=quote)}")
+        await expect(visit.page.locator("[aria-label='Variables']")).to_contain_text(sandbox.landmarks["service_sid"])
+        await expect(visit.page.get_by_test_id("status")).to_contain_text("Plan 1 call at most")
+        await visit.page.locator("[aria-label='Variables'] .monaco-editor").first.click()
+        await visit.page.keyboard.press("Control+Enter")
+        await expect(visit.page.locator(".result-window")).to_contain_text("friendlyName")
 
 
 async def test_errors_are_told_in_words(browser: Browser, sandbox: Sandbox) -> None:

@@ -1,6 +1,7 @@
 """GraphQL over HTTP: tables of requests, and of the media types of their responses."""
 
 import json
+from codecs import BOM_UTF8
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -51,6 +52,9 @@ def posted(content_type: str | None, encoding: str | None, body: bytes) -> Graph
         ("application/graphql-response+json;q=0.5, */*", JSON),
         ("*/*;q=0.5, application/graphql-response+json;q=0.4", JSON),
         ("application/json;q=nonsense, application/graphql-response+json;q=0.1", GRAPHQL),
+        (" , application/graphql-response+json,", GRAPHQL),
+        (",", JSON),
+        ('text/html;a="b, application/graphql-response+json", application/json', JSON),
     ],
 )
 def test_the_media_type_of_the_answer(accept: str | None, chosen: str) -> None:
@@ -117,12 +121,34 @@ def test_nothing_acceptable_is_refused(accept: str) -> None:
     assert caught.value.http_status == 406
 
 
-def test_a_browser_asks_for_a_page() -> None:
-    assert prefers_html("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
-    assert not prefers_html("application/json")
-    assert not prefers_html("*/*")
-    assert not prefers_html(None)
-    assert not prefers_html("application/json, text/html;q=0.0")
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", True),
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8", True),
+        ("text/html", True),
+        ("text/html, */*", True),
+        ("text/html, application/json", True),
+        ("text/html;q=0.9, application/json;q=0.8, */*;q=0.1", True),
+        ("application/json;q=0, text/html;q=0.1", True),
+        (None, False),
+        ("", False),
+        ("*/*", False),
+        ("text/*", False),
+        ("application/json", False),
+        ("application/json, text/html", False),
+        ("application/json, text/html;q=0.0", False),
+        ("application/json, text/html;q=0.1", False),
+        ("application/graphql-response+json, application/json;q=0.9, text/html;q=0.5, */*;q=0.1", False),
+        ("application/graphql-response+json, text/html;q=0.9", False),
+        ("*/*, text/html;q=0.9", False),
+        ("application/*, text/html;q=0.9", False),
+        ("multipart/mixed, text/html;q=0.9", False),
+        ("text/event-stream, text/html;q=0.9", False),
+    ],
+)
+def test_the_page_is_for_those_who_prefer_it(accept: str | None, wanted: bool) -> None:
+    assert prefers_html(accept) is wanted
 
 
 @pytest.mark.parametrize(
@@ -135,6 +161,7 @@ def test_a_browser_asks_for_a_page() -> None:
             GraphQLRequest("{a}", {"x": [1, None, "ü"]}, "A", {"e": {}}),
         ),
         ({"query": "{a}", "variables": None, "operationName": None, "extensions": None}, GraphQLRequest("{a}")),
+        ({"query": "{a}", "operationName": ""}, GraphQLRequest("{a}")),
         ({"query": "{a}", "id": "of some client"}, GraphQLRequest("{a}")),
         ({"documentId": "sha256:ab", "variables": {}}, GraphQLRequest(variables={}, document_id="sha256:ab")),
         ({}, GraphQLRequest()),
@@ -142,7 +169,9 @@ def test_a_browser_asks_for_a_page() -> None:
 )
 def test_a_post_is_read(body: Any, wanted: GraphQLRequest) -> None:
     for content_type in ("application/json", "application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"'):
-        assert posted(content_type, None, json.dumps(body).encode()) == wanted
+        for encoding in (None, "", "identity", "identity, Identity"):
+            for start in (b"", BOM_UTF8):
+                assert posted(content_type, encoding, start + json.dumps(body).encode()) == wanted
 
 
 @pytest.mark.parametrize(
@@ -171,6 +200,7 @@ def test_a_get_is_read() -> None:
     assert read_get(address.encode()) == GraphQLRequest("query A($x: Int) {a}", {"x": 1}, "A")
     assert read_get(b"query=%7Ba%7D&variables=&operationName=&extensions=null") == GraphQLRequest("{a}")
     assert read_get(b"query=%7Ba%7D%C3%BC") == GraphQLRequest("{a}ü")
+    assert read_get(b"query={a}&variables=%EF%BB%BF{}") == GraphQLRequest("{a}", {})
     assert read_get(b"documentId=sha256:ab") == GraphQLRequest(document_id="sha256:ab")
     assert read_get(b"") == GraphQLRequest()
 

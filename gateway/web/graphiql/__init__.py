@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from gateway.execution.inputs import declared_variables
 from gateway.web.browsers import SECURITY_HEADERS
+from gateway.web.compression import accepts_gzip
 from gateway.web.graphiql.docs import DocPages
 
 __all__ = ["BUNDLE", "Graphiql", "opening_tabs"]
@@ -77,7 +78,7 @@ class Graphiql:
         if path is None:
             raise HTTPException(404)
         content, headers = await to_thread.run_sync(path.read_bytes), _ASSET_HEADERS
-        if "gzip" in request.headers.get("accept-encoding", ""):
+        if accepts_gzip(request.headers.get("accept-encoding")):
             headers = {**headers, "Content-Encoding": "gzip"}
         else:
             content = await to_thread.run_sync(gzip.decompress, content)

@@ -3,7 +3,9 @@
 import "./workers";
 import { explorerPlugin } from "@graphiql/plugin-explorer";
 import { HISTORY_PLUGIN } from "@graphiql/plugin-history";
+import { useGraphiQLActions } from "@graphiql/react";
 import { GraphiQL } from "graphiql";
+import { useEffect } from "react";
 import { createRoot } from "react-dom/client";
 import "graphiql/graphiql.css";
 import "@graphiql/react/style.css";
@@ -41,13 +43,24 @@ function PlanIcon() {
   );
 }
 
-/** What is open at first: a query that the address names, or the examples, the first of them shown. */
+const ADDRESS = new URLSearchParams(window.location.search);
+
+/** What is open at first: an operation that the address has, or the examples, the first of them shown. */
 function opening() {
-  const named = new URLSearchParams(window.location.search).get("q");
-  const tabs = named === null ? FACTS.tabs : [{ query: named, variables: "" }, ...FACTS.tabs];
+  const named = ADDRESS.get("q");
+  const tabs = named === null ? FACTS.tabs : [{ query: named, variables: ADDRESS.get("variables") ?? "" }, ...FACTS.tabs];
   const [first] = tabs;
   const isNew = named !== null || !hasTabs();
   return { defaultTabs: tabs.length ? tabs : undefined, ...(isNew && first ? { initialQuery: first.query, initialVariables: first.variables } : {}) };
+}
+
+/** Selects an operation of the document that is open at first, where it has several. */
+function SelectedOperation({ name }: { name: string | null }) {
+  const { setOperationName } = useGraphiQLActions();
+  useEffect(() => {
+    if (name) setOperationName(name);
+  }, [name, setOperationName]);
+  return null;
 }
 
 const headers = sessionHeaders();
@@ -72,6 +85,7 @@ createRoot(document.getElementById("root") as HTMLElement).render(
     </GraphiQL.Logo>
     <GraphiQL.Footer>
       <StatusLine />
+      <SelectedOperation name={ADDRESS.get("operationName")} />
     </GraphiQL.Footer>
   </GraphiQL>,
 );
