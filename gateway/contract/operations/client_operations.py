@@ -16,6 +16,7 @@ from graphql import (
     Node,
     OperationDefinitionNode,
     Source,
+    SourceLocation,
     VariableDefinitionNode,
     parse,
     print_ast,
@@ -125,6 +126,10 @@ class _DocumentSource(Source):
 
     def location(self, offset: int) -> FileLocation:
         return FileLocation(self.document.path, *self.document.line_and_column(offset))
+
+    def get_location(self, position: int) -> SourceLocation:
+        """Find a line without reading the text up to it, as graphql-core would for each error."""
+        return SourceLocation(*self.document.line_and_column(position))
 
 
 @dataclass(slots=True)
