@@ -19,6 +19,7 @@ _WITH_JSX = frozenset({".tsx", ".jsx", ".js", ".mjs", ".cjs"})
 _WITHOUT_JSX = frozenset({".ts", ".mts", ".cts"})
 
 _LINE_BREAK = re.compile(r"\r\n|[\n\r]")
+_RELAY_TAG = re.compile(r"\bgraphql\s*`\Z")
 _IS_BLANK = re.compile(r"(?:[\s,\ufeff]++|#[^\n\r]*+)*+")
 
 
@@ -35,6 +36,8 @@ class ClientDocument:
     """Offsets in the text of each `${…}` in JavaScript; the text is blank there."""
     mappings: tuple[tuple[int, int, int], ...] = ()
     """An offset in the text with its line and column in the file, after each escape sequence."""
+    is_relay: bool = False
+    """Whether it is a template literal tagged `graphql`, the only ones that Relay's compiler reads."""
     _line_starts: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
     """Offsets in the text where lines begin; found at the first use."""
 
@@ -88,4 +91,5 @@ def _documents(path: Path, source: str) -> Iterator[ClientDocument]:
         if literal.substitutions or not _IS_BLANK.fullmatch(literal.text):
             (_, start), *others = literal.mappings
             mappings = tuple((offset, *line_and_column(position)) for offset, position in others)
-            yield ClientDocument(path, literal.text, *line_and_column(start), literal.substitutions, mappings)
+            is_relay = _RELAY_TAG.search(source, max(0, start - 200), start) is not None
+            yield ClientDocument(path, literal.text, *line_and_column(start), literal.substitutions, mappings, is_relay)
