@@ -101,7 +101,7 @@ def test_many_errors_are_not_all_told() -> None:
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ("no.graphql", "no.graphql does not exist. A schema is a file, https://… of a gateway, or git:REV"),
+        ("no.graphql", "no.graphql does not exist. A schema is a file, the address of a gateway"),
         (".", ". cannot be read (Is a directory)."),
         ("a\0b", "cannot be read"),
         ("", "The name of a schema is empty"),
