@@ -86,8 +86,22 @@ def _explain(error: GatewayError, settings: Settings) -> str:
         return (
             "Twilio accepts these credentials, but they may not read Conversations (403): check the key's permissions."
         )
-    if isinstance(error, UpstreamTimeout):
-        return f"{settings.upstream_url} does not answer: check the network, the proxy and the firewall."
     if isinstance(error, UpstreamError) and status is None:
-        return f"{settings.upstream_url} cannot be reached: check the network, the proxy and the firewall."
+        what = "does not answer" if isinstance(error, UpstreamTimeout) else "cannot be reached"
+        cure = _unused_proxy(settings) or "check the network, the proxy and the firewall."
+        return f"{settings.upstream_url} {what}: {cure}"
     return error.message
+
+
+def _unused_proxy(settings: Settings) -> str | None:
+    """Return how to use the proxy that the environment names, if the transport does not."""
+    from gateway.twilio.aiohttp_transport import proxy_for
+    from gateway.twilio.transport import Origin
+
+    origin = Origin(settings.upstream_url, settings.credentials)
+    if settings.transport == "aiohttp" or proxy_for(origin) is None:
+        return None
+    return (
+        f"GATEWAY_TRANSPORT={settings.transport} does not use the proxy in {'HTTPS' if origin.is_secure else 'HTTP'}_PROXY. "
+        "Set GATEWAY_TRANSPORT=aiohttp."
+    )

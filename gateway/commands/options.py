@@ -22,7 +22,9 @@ __all__ = [
     "SEED",
     "TOKEN",
     "VARIABLES",
+    "VARIABLE_TEXTS",
     "CommandWithSettings",
+    "decode_variable",
     "fail",
     "load_or_fail",
     "port_option",
@@ -39,17 +41,26 @@ def fail(*lines: str) -> NoReturn:
     raise click.exceptions.Exit(2)
 
 
-def _parse_variables(context: click.Context, option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
+def _split_variables(context: click.Context, option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
     variables = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals or not name.isidentifier():
             fail(f"--var takes NAME=VALUE, such as --var first=10; got {pair!r}.")
-        try:
-            variables[name] = json.loads(text)
-        except (ValueError, RecursionError):
-            variables[name] = text
+        variables[name] = text
     return variables
+
+
+def _decode_variables(context: click.Context, option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
+    return {name: decode_variable(text) for name, text in _split_variables(context, option, pairs).items()}
+
+
+def decode_variable(text: str) -> Any:
+    """Return the value of a variable: decoded JSON, or else the text itself."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 HOST: _Option = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -69,8 +80,17 @@ VARIABLES: _Option = click.option(
     "variables",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_parse_variables,
+    callback=_decode_variables,
     help="Set a variable; VALUE is JSON, or else a string. May be repeated.",
+)
+
+VARIABLE_TEXTS: _Option = click.option(
+    "--var",
+    "texts",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=_split_variables,
+    help="Set a variable; VALUE is JSON, or else a string. A number is a string where the variable is one. May be repeated.",
 )
 
 FORMAT: _Option = click.option(
@@ -105,10 +125,17 @@ class CommandWithSettings(click.Command):
 def load_or_fail() -> tuple[Settings, Mapping[str, str]]:
     """Return the settings in the environment and the trusted documents that they name, by id.
 
-    Fails with a line for each problem. A variable that is probably a misspelt setting is reported.
+    Fails with a line for each problem. A variable that is probably a misspelt setting is reported, as are those that name a
+    region to Twilio's own libraries (https://www.twilio.com/docs/global-infrastructure/using-the-twilio-rest-api-in-a-non-us-region).
     """
     from gateway.app import load_settings
     from gateway.settings import SettingsError, misspelt
+
+    edge, region = os.environ.get("TWILIO_EDGE"), os.environ.get("TWILIO_REGION")
+    if (edge or region) and not os.environ.get("GATEWAY_UPSTREAM_URL"):
+        names = " and ".join(name for name in ("TWILIO_REGION", "TWILIO_EDGE") if os.environ.get(name))
+        host = ".".join(filter(None, ("conversations", edge, region or "us1", "twilio.com")))
+        click.echo(f"No effect: {names}. Set GATEWAY_UPSTREAM_URL=https://{host} instead.", err=True)
 
     for name, likely in misspelt(os.environ):
         click.echo(f"{name} is not a setting, and has no effect. Did you mean {likely}?", err=True)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.commands.options import TOKEN, VARIABLES, fail, read_document
+from gateway.commands.options import TOKEN, VARIABLE_TEXTS, decode_variable, fail, read_document
+
+if TYPE_CHECKING:
+    from graphql import OperationDefinitionNode, TypeNode
 
 __all__ = ["query"]
 
 
 @click.command()
 @click.argument("source", metavar="FILE|NAME")
-@VARIABLES
+@VARIABLE_TEXTS
 @click.option("--operation", help="Name of the operation to run, if the document has several.")
 @click.option("--url", help="Send the operation to the gateway at this address, in place of one over the sandbox.")
 @TOKEN
-def query(source: str, variables: dict[str, Any], operation: str | None, url: str | None, token: str | None) -> None:
+def query(source: str, texts: dict[str, str], operation: str | None, url: str | None, token: str | None) -> None:
     """Run one operation and print its answer.
 
     FILE is a GraphQL document, "-" for standard input; NAME is an example of this package. Over the sandbox, variables such
@@ -29,9 +32,14 @@ def query(source: str, variables: dict[str, Any], operation: str | None, url: st
 
     from gateway.execution.inputs import undeclared
 
+    if url is not None and not url.lower().startswith(("http://", "https://")):
+        fail(f"--url: {url} is not an address: it must start with http:// or https://.")
     document = read_document(source)
-    if unknown := undeclared(document, variables):
+    if unknown := undeclared(document, texts):
         fail(f"--var: the document declares no variable {', '.join(f'${name}' for name in unknown)}.")
+    definitions = _operations(document)
+    _check_operation(definitions, operation)
+    variables = _values(definitions, texts)
     answer = asyncio.run(
         _query_url(url, document, variables, operation, token)
         if url is not None
@@ -40,6 +48,45 @@ def query(source: str, variables: dict[str, Any], operation: str | None, url: st
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     if answer.get("errors"):
         sys.exit(1)
+
+
+def _operations(document: str) -> list[OperationDefinitionNode]:
+    """Return the operations of a document; none if it cannot be parsed, which its execution reports."""
+    from graphql import GraphQLError, OperationDefinitionNode, parse
+
+    try:
+        definitions = parse(document, no_location=True).definitions
+    except (GraphQLError, RecursionError):
+        return []
+    return [node for node in definitions if isinstance(node, OperationDefinitionNode)]
+
+
+def _check_operation(definitions: list[OperationDefinitionNode], operation: str | None) -> None:
+    """Fail if the document has several operations and none is chosen, or if it does not have the chosen one."""
+    names = [node.name.value for node in definitions if node.name is not None]
+    if operation is None and len(definitions) > 1:
+        fail(f"The document has several operations. Choose one with --operation: {', '.join(names)}.")
+    if operation is not None and definitions and operation not in names:
+        fail(
+            f"--operation: the document has no operation {operation}. It has {', '.join(names) or 'one without a name'}."
+        )
+
+
+def _values(definitions: list[OperationDefinitionNode], texts: dict[str, str]) -> dict[str, Any]:
+    """Return the variables' values, by their declared types: what is no value of a string type is its text."""
+    types = {each.variable.name.value: each.type for node in definitions for each in node.variable_definitions or ()}
+    return {name: _value(text, types.get(name)) for name, text in texts.items()}
+
+
+def _value(text: str, declared: TypeNode | None) -> Any:
+    from graphql import ListTypeNode, NamedTypeNode, NonNullTypeNode
+
+    value, may_be_null = decode_variable(text), not isinstance(declared, NonNullTypeNode)
+    while isinstance(declared, NonNullTypeNode | ListTypeNode):
+        declared = declared.type
+    is_text = isinstance(declared, NamedTypeNode) and declared.name.value not in {"Boolean", "Float", "Int"}
+    is_none_of_it = isinstance(value, bool | int | float) or (value is None and not may_be_null)
+    return text if is_text and is_none_of_it else value
 
 
 async def _query_sandbox(document: str, variables: dict[str, Any], operation_name: str | None) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from gateway.execution.context import Context
 from gateway.execution.documents import condition_variables, only_introspection, without_defer
 from gateway.execution.engine import Run
 from gateway.execution.estimate import Estimate
-from gateway.execution.failures import Failure, failure_of
+from gateway.execution.failures import Failure, as_graphql, failure_of
 from gateway.execution.inputs import variable_reader
 from gateway.execution.outcome import Outcome, Subsequent
 from gateway.execution.plan import Plan
@@ -301,7 +301,7 @@ def _fingerprint(text: str) -> str:
 
 def _failures(errors: list[GraphQLError], kind: type[GatewayError]) -> tuple[Failure, ...]:
     return tuple(
-        Failure(kind(error.message), locations=tuple((at.line, at.column) for at in error.locations or ()))
+        Failure(kind(as_graphql(error.message)), locations=tuple((at.line, at.column) for at in error.locations or ()))
         for error in errors
     )
 

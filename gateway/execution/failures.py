@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from graphql import FieldNode, GraphQLError, located_error
 
 from gateway.errors import BadUserInput, CostLimitExceeded, GatewayError, InternalError
 
-__all__ = ["Failure", "FieldErrors", "ResponsePath", "failure_from", "failure_of", "mask", "walk"]
+__all__ = ["Failure", "FieldErrors", "ResponsePath", "as_graphql", "failure_from", "failure_of", "mask", "walk"]
 
 _logger = structlog.get_logger("gateway")
+
+_QUOTED_OR_PYTHON = re.compile(r"""'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|\b(?:None|True|False)\b""")
+_LITERALS = {"None": "null", "True": "true", "False": "false"}
 
 ResponsePath = tuple[str | int, ...]
 """A response path: field names and list indices."""
@@ -64,8 +68,13 @@ def _shown(error: GraphQLError) -> GatewayError:
     # graphql-core's own errors while executing are about arguments, or about values that do not fit the schema; the
     # latter are bugs of the gateway, and their messages hold the value.
     if isinstance(original, GraphQLError) and original.message.startswith(("Argument ", "Variable ")):
-        return BadUserInput(original.message)
+        return BadUserInput(as_graphql(original.message))
     return mask(original or error)
+
+
+def as_graphql(message: str) -> str:
+    """Return a message of graphql-core with its Python values as GraphQL writes them; strings in it stay as they are."""
+    return _QUOTED_OR_PYTHON.sub(lambda match: _LITERALS.get(match[0], match[0]), message)
 
 
 def mask(error: BaseException) -> InternalError:

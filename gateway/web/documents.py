@@ -58,6 +58,8 @@ class Documents:
         """
         text, digest = asked.query, _digest(asked)
         document_id = digest if asked.document_id is None else asked.document_id
+        if text == "" and document_id is not None:
+            text = None  # As some clients write that they send no text.
         trusted = self._trusted.get(document_id) if document_id is not None else None
         if text is None:
             if document_id is None:

@@ -8,6 +8,7 @@ Follows https://graphql.github.io/graphql-over-http/draft/ and, where that leave
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.errors import BadRequest
 from gateway.web.json_text import check_json
@@ -50,7 +52,7 @@ _WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 class GraphQLRequest(msgspec.Struct, frozen=True):
     """The parameters of a request (https://graphql.github.io/graphql-over-http/draft/#sec-Request-Parameters).
 
-    It has its document, or the document's hash or id: see `gateway.web.documents`.
+    It has its document, or the document's hash or id: see `gateway.web.documents`. An empty operation name is read as none.
     """
 
     query: str | None = None
@@ -68,9 +70,10 @@ def read_post(body: bytes) -> GraphQLRequest:
     """Decode the request in the body of a POST, whose head has been checked; raises `BadRequest`."""
     if len(body) > BODY_MAX:
         raise too_large()
+    body = body.removeprefix(BOM_UTF8)  # It may be ignored (RFC 8259, 8.1).
     check_json(body)
     try:
-        return _request_decoder.decode(body)
+        request = _request_decoder.decode(body)
     except msgspec.ValidationError:
         raise BadRequest(
             "Expected an object with `query` or `documentId` (strings), and where needed `variables` (an object), "
@@ -78,6 +81,7 @@ def read_post(body: bytes) -> GraphQLRequest:
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest("The request's body is not JSON.") from None
+    return replace(request, operation_name=None) if request.operation_name == "" else request
 
 
 @lru_cache(maxsize=64)  # Clients send few different ones; exceptions are not cached.
@@ -182,7 +186,7 @@ def _object(values: Mapping[str, str], name: str) -> dict[str, Any] | None:
     if not text:
         return None
     try:
-        content = text.encode()
+        content = text.encode().removeprefix(BOM_UTF8)
         check_json(content)
         return _object_decoder.decode(content)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

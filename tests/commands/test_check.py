@@ -4,6 +4,8 @@ import asyncio
 import json
 from pathlib import Path
 
+import pytest
+
 from gateway.sandbox import Fault, Sandbox
 
 from .conftest import ACCOUNT, environ_for, run
@@ -35,6 +37,20 @@ async def test_the_report_says_what_is_wrong(sandbox: Sandbox) -> None:
     assert "Traceback" not in report
 
 
+async def test_a_proxy_that_the_transport_does_not_use_is_named(sandbox: Sandbox) -> None:
+    proxies = {"HTTPS_PROXY": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1"}
+    status, report = await check(sandbox, GATEWAY_UPSTREAM_URL="http://127.0.0.1:1", **proxies, NO_PROXY="")
+    assert (status, report) == (
+        1,
+        "http://127.0.0.1:1 cannot be reached: GATEWAY_TRANSPORT=httptools does not use the proxy in HTTP_PROXY. "
+        "Set GATEWAY_TRANSPORT=aiohttp.\n",
+    )
+    for others in ({"GATEWAY_TRANSPORT": "aiohttp"}, {"NO_PROXY": "127.0.0.1"}):
+        environ = {"GATEWAY_UPSTREAM_URL": "http://127.0.0.1:1", **proxies, **others}
+        _, report = await check(sandbox, **environ)
+        assert report == "http://127.0.0.1:1 cannot be reached: check the network, the proxy and the firewall.\n"
+
+
 async def test_settings_and_documents_are_checked_too(sandbox: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "persisted-documents.json"
     file.write_text(json.dumps({"a1": "query Old { servcies { id } }"}))
@@ -46,6 +62,29 @@ async def test_settings_and_documents_are_checked_too(sandbox: Sandbox, tmp_path
     assert "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN" in result.stderr
     assert "Traceback" not in result.stderr
     assert run("check", **ACCOUNT, GATEWAY_DEADLINE="never").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"TWILIO_REGION": "ie1"}, "TWILIO_REGION. Set GATEWAY_UPSTREAM_URL=https://conversations.ie1.twilio.com"),
+        (
+            {"TWILIO_EDGE": "sydney"},
+            "TWILIO_EDGE. Set GATEWAY_UPSTREAM_URL=https://conversations.sydney.us1.twilio.com",
+        ),
+        (
+            {"TWILIO_REGION": "ie1", "TWILIO_EDGE": "dublin"},
+            "TWILIO_REGION and TWILIO_EDGE. Set GATEWAY_UPSTREAM_URL=https://conversations.dublin.ie1.twilio.com",
+        ),
+        ({"TWILIO_REGION": ""}, None),
+        ({"TWILIO_REGION": "ie1", "GATEWAY_UPSTREAM_URL": "https://conversations.ie1.twilio.com"}, None),
+    ],
+)
+def test_a_region_that_has_no_effect_is_reported(environ: dict[str, str], said: str | None) -> None:
+    lines = run("check", **environ).stderr.splitlines()
+    assert [line for line in lines if line.startswith("No effect: ")] == (
+        [f"No effect: {said} instead."] if said else []
+    )
 
 
 def test_a_misspelt_setting_is_reported() -> None:

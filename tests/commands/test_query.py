@@ -3,8 +3,11 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 
 from gateway.cli import main
@@ -22,6 +25,11 @@ from .conftest import run
         (("thread", "--var", "frist=3"), "no variable $frist"),
         (("thread", "--url", "http://127.0.0.1:1/graphql"), "cannot be reached"),
         (("thread", "--url", "nonsense"), "not an address"),
+        (("thread", "--url", "http://"), "not an address"),
+        (("thread", "--url", "localhost:8000/graphql"), "must start with http:// or https://"),
+        (("thread", "--url", "//localhost:8000/graphql"), "must start with http:// or https://"),
+        (("thread", "--url", "ftp://localhost/graphql"), "must start with http:// or https://"),
+        (("thread", "--operation", "Other"), "--operation: the document has no operation Other. It has Thread."),
     ],
 )
 def test_wrong_use_is_reported_in_words(arguments: tuple[str, ...], words: str) -> None:
@@ -53,6 +61,54 @@ def test_a_document_and_its_variables_from_the_command_line(tmp_path: Path) -> N
     result = CliRunner().invoke(main, ["query", "-"], input="{ nope }")
     assert result.exit_code == 1
     assert "data" not in json.loads(result.output)
+
+
+def test_an_operation_is_chosen_among_several() -> None:
+    document = "query A { a: __typename } query B { b: __typename }"
+    result = CliRunner().invoke(main, ["query", "-"], input=document)
+    assert (result.exit_code, result.output) == (
+        2,
+        "The document has several operations. Choose one with --operation: A, B.\n",
+    )
+    result = CliRunner().invoke(main, ["query", "-", "--operation", "B"], input=document)
+    assert json.loads(result.output) == {"data": {"b": "Query"}}
+    result = CliRunner().invoke(main, ["query", "-", "--operation", "B"], input="{ __typename }")
+    assert result.output == "--operation: the document has no operation B. It has one without a name.\n"
+
+
+@pytest.mark.parametrize(
+    ("declared", "text", "value"),
+    [
+        ("String!", "15551234567", "15551234567"),
+        ("String!", "007", "007"),
+        ("String!", "1.50", "1.50"),
+        ("String!", "true", "true"),
+        ("String!", "null", "null"),
+        ("String!", '"15551234567"', "15551234567"),
+        ("String!", "hello", "hello"),
+        ("String", "null", None),
+        ("ID!", "1e5", "1e5"),
+        ("DateTime", "2026", "2026"),
+        ("[ID!]!", "1", "1"),
+        ("[ID!]!", '["1", "2"]', ["1", "2"]),
+        ("Int", "5", 5),
+        ("Int!", "null", None),
+        ("Float", "5", 5),
+        ("Boolean!", "true", True),
+        ("[Int!]", "5", 5),
+    ],
+)
+async def test_a_value_has_the_type_of_its_variable(declared: str, text: str, value: Any) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response({"data": (await request.json())["variables"]})
+
+    server = TestServer(web.Application())
+    server.app.router.add_post("/graphql", answer)
+    async with server:
+        document = f"query Q($x: {declared}) {{ a(x: $x) }}"
+        arguments = ["query", "-", "--url", str(server.make_url("/graphql")), "--var", f"x={text}"]
+        result = await asyncio.to_thread(CliRunner().invoke, main, arguments, input=document)
+    assert json.loads(result.output) == {"data": {"x": value}}
 
 
 async def test_a_query_can_go_to_a_running_gateway(base_url: str, sandbox: Sandbox) -> None:

@@ -52,6 +52,7 @@ def test_a_remembered_document_is_found_by_its_hash(name: dict[str, Any]) -> Non
         assert documents.find(GraphQLRequest(TEXT, **name)) == (TEXT, digest_of(TEXT))
     documents.remember(digest_of(TEXT), TEXT)
     assert documents.find(GraphQLRequest(**name)) == (TEXT, None)
+    assert documents.find(GraphQLRequest("", **name)) == (TEXT, None)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,8 @@ def test_a_remembered_document_is_found_by_its_hash(name: dict[str, Any]) -> Non
         (GraphQLRequest(document_id=digest_of(TEXT)), PersistedQueryNotFound),
         (GraphQLRequest(document_id="sha256:"), PersistedQueryNotFound),
         (GraphQLRequest(document_id=""), PersistedQueryNotFound),
+        (GraphQLRequest("", extensions=automatic("nope")), PersistedQueryNotFound),
+        (GraphQLRequest("", document_id=digest_of(OTHER)), PersistedQueryNotFound),
     ],
 )
 def test_a_request_without_text_and_hash(asked: GraphQLRequest, error: type[GatewayError]) -> None:

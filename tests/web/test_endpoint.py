@@ -38,6 +38,32 @@ async def test_a_query_is_answered(http: aiohttp.ClientSession, base_url: str, s
     assert headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.parametrize(
+    ("document", "value", "message"),
+    [
+        (
+            "query Q($x: ID!) { service(sid: $x) { sid } }",
+            None,
+            "Expected value of non-null type 'ID!' not to be null.",
+        ),
+        ("query Q($x: ID!) { service(sid: $x) { sid } }", True, "ID cannot represent value: true"),
+        ("query Q($x: ID!) { service(sid: $x) { sid } }", [None, "None"], "ID cannot represent value: [null, 'None']"),
+        (
+            "query Q($x: Int) { services(first: $x) { edges { cursor } } }",
+            False,
+            "Int cannot represent non-integer value: false",
+        ),
+    ],
+)
+async def test_values_in_messages_are_written_as_graphql(
+    http: aiohttp.ClientSession, base_url: str, document: str, value: Any, message: str
+) -> None:
+    _, answer, _ = await post(http, base_url, json={"query": document, "variables": {"x": value}})
+    (error,) = answer["errors"]
+    assert message in error["message"]
+    assert "None." not in error["message"]
+
+
 async def test_no_cache_reads_from_twilio(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
     body = {"query": "query Q($sid: ID!) { service(sid: $sid) { sid } }", "variables": {"sid": "IS" + "0" * 32}}
     assert (await post(http, base_url, json=body))[1] == {"data": {"service": {"sid": "IS" + "0" * 32}}}

@@ -1,6 +1,7 @@
 """GraphQL over HTTP: tables of requests, and of the media types of their responses."""
 
 import json
+from codecs import BOM_UTF8
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -160,6 +161,7 @@ def test_the_page_is_for_those_who_prefer_it(accept: str | None, wanted: bool) -
             GraphQLRequest("{a}", {"x": [1, None, "ü"]}, "A", {"e": {}}),
         ),
         ({"query": "{a}", "variables": None, "operationName": None, "extensions": None}, GraphQLRequest("{a}")),
+        ({"query": "{a}", "operationName": ""}, GraphQLRequest("{a}")),
         ({"query": "{a}", "id": "of some client"}, GraphQLRequest("{a}")),
         ({"documentId": "sha256:ab", "variables": {}}, GraphQLRequest(variables={}, document_id="sha256:ab")),
         ({}, GraphQLRequest()),
@@ -168,7 +170,8 @@ def test_the_page_is_for_those_who_prefer_it(accept: str | None, wanted: bool) -
 def test_a_post_is_read(body: Any, wanted: GraphQLRequest) -> None:
     for content_type in ("application/json", "application/json; charset=utf-8", 'Application/JSON;charset="UTF-8"'):
         for encoding in (None, "", "identity", "identity, Identity"):
-            assert posted(content_type, encoding, json.dumps(body).encode()) == wanted
+            for start in (b"", BOM_UTF8):
+                assert posted(content_type, encoding, start + json.dumps(body).encode()) == wanted
 
 
 @pytest.mark.parametrize(
@@ -197,6 +200,7 @@ def test_a_get_is_read() -> None:
     assert read_get(address.encode()) == GraphQLRequest("query A($x: Int) {a}", {"x": 1}, "A")
     assert read_get(b"query=%7Ba%7D&variables=&operationName=&extensions=null") == GraphQLRequest("{a}")
     assert read_get(b"query=%7Ba%7D%C3%BC") == GraphQLRequest("{a}ü")
+    assert read_get(b"query={a}&variables=%EF%BB%BF{}") == GraphQLRequest("{a}", {})
     assert read_get(b"documentId=sha256:ab") == GraphQLRequest(document_id="sha256:ab")
     assert read_get(b"") == GraphQLRequest()
 

@@ -102,6 +102,7 @@ def test_many_errors_are_not_all_told() -> None:
     ("where", "words"),
     [
         ("no.graphql", "no.graphql is not there. A schema is a file, https://… of a gateway, or git:REV"),
+        ("localhost:8000/graphql", "localhost:8000/graphql is not there. If it is an address, write http://"),
         (".", ". cannot be read (Is a directory)."),
         ("a\0b", "cannot be read"),
         ("", "An empty name names no schema"),
