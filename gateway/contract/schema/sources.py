@@ -6,6 +6,7 @@ Imports no server; the HTTP client is imported only for a URL.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ __all__ = ["SchemaSource", "read_source"]
 
 _GIT_PATH = "schema.graphql"
 _ERRORS_SHOWN = 10
+_ADDRESS = re.compile(r"(//)?([\w.-]+|\[[\da-fA-F:]+\])(:\d+(/.*)?|.*/graphql)", re.DOTALL)
+"""What may be a URL without its scheme."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,10 @@ def read_source(where: str | None, token: str | None) -> SchemaSource:
     try:
         content = Path(where).read_bytes()
     except FileNotFoundError:
+        if _ADDRESS.fullmatch(where):
+            raise CheckError(
+                f"{where} does not exist. If it is an address, write http:// or https:// before it."
+            ) from None
         raise CheckError(
             f"{where} does not exist. A schema is a file, the address of a gateway with http:// or https://, or git:REV "
             "such as git:HEAD~1."

@@ -102,6 +102,7 @@ def test_many_errors_are_not_all_told() -> None:
     ("where", "words"),
     [
         ("no.graphql", "no.graphql does not exist. A schema is a file, the address of a gateway"),
+        ("localhost:8000/graphql", "localhost:8000/graphql does not exist. If it is an address, write http://"),
         (".", ". cannot be read (Is a directory)."),
         ("a\0b", "cannot be read"),
         ("", "The name of a schema is empty"),
