@@ -30,6 +30,7 @@ from gateway.twilio.transport import timed_out
 
 __all__ = ["Loaders", "Missing"]
 
+_EMPTY_PAGES_MAX = 5  # In a row: a list ends with an empty page at most.
 _MEMBER_PAGES_MAX = 40  # A conversation has at most 1,000 participants; 100 fill a page, unless Twilio gives fewer.
 
 
@@ -218,6 +219,8 @@ class Loaders:
         if len(read.pages) >= most or read.next in read.seen:
             path = redacted(read.next.partition("?")[0])
             raise UpstreamInvalidResponse(f"Twilio's pages of {path} do not end.")
+        if len(read.pages) >= _EMPTY_PAGES_MAX and not any(page.rows for page in read.pages[-_EMPTY_PAGES_MAX:]):
+            raise UpstreamInvalidResponse(f"Twilio's pages of {redacted(read.next.partition('?')[0])} hold no rows.")
         page = self.page(read.next)
         read.pages.append(page)
         read.seen.add(read.next)
