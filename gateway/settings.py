@@ -160,8 +160,8 @@ class Settings:
     """Operations in progress at the same time; one more is rejected."""
     caller_budget: int = 0
     """Upstream calls a minute for each caller; 0 means no limit."""
-    upstream_concurrency: int = 64
-    """Upstream calls in flight at the same time."""
+    upstream_concurrency: int | None = None
+    """Upstream calls in flight at the same time, at most; None for as many as Twilio accepts, up to 512."""
     transport: str = "httptools"
     """The library that upstream calls are made with: `httptools` or `aiohttp`."""
     cache_url: str = field(default="memory://", repr=False)
@@ -452,8 +452,9 @@ SETTINGS = (
     Setting("GATEWAY_UPSTREAM_TIMEOUT", "5", "Seconds for one upstream call.", _seconds),
     Setting(
         "GATEWAY_UPSTREAM_CONCURRENCY",
-        "64",
-        "Upstream calls in flight at the same time, at most; fewer after Twilio answers 429.",
+        "",
+        "Upstream calls in flight at the same time, at most; fewer after Twilio answers 429. By default, as many as Twilio "
+        "accepts, between 64 and 512.",
         _count,
     ),
     Setting(

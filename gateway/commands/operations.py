@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +114,9 @@ def check(
 
     if update and snapshot is None:
         fail("--update writes a snapshot: name its file with --snapshot FILE.")
+    gc.set_threshold(
+        100_000
+    )  # Syntax trees stay until the report is printed: looking for garbage among them is in vain.
     try:
         report = check_operations(
             patterns,

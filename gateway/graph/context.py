@@ -85,8 +85,8 @@ class OperationContext:
         if self.trace is not None:
             self.trace.looked[key or read.path] = None
         if key is not None:
-            if authorized.expected_total is not None:
-                self.loaders.expect(key, authorized.expected_total)
+            if authorized.expected_summary is not None:
+                self.loaders.expect(key, authorized.expected_summary)
             if self.loaders.is_missing(key):
                 return MissingKey(key)
         try:

@@ -6,6 +6,7 @@ from typing import Any
 import strawberry
 
 from gateway.graph.node import enum_value
+from gateway.twilio.statuses import ReceiptSummary
 
 __all__ = [
     "DeliveryAmount",
@@ -16,6 +17,7 @@ __all__ = [
     "has_no_receipts",
     "message_delivery_status",
     "receipt_status",
+    "receipt_summary",
 ]
 
 
@@ -23,7 +25,9 @@ __all__ = [
 class DeliveryStatus(Enum):
     PENDING = enum_value("pending", "Not yet passed to the carrier or channel.")
     SENT = enum_value("sent", "Passed to the carrier or channel.")
-    DELIVERED = enum_value("delivered", "Delivered to the recipient's device.")
+    DELIVERED = enum_value(
+        "delivered", "Delivered to the recipient's device. On channels that report it, it may become `READ`."
+    )
     READ = enum_value("read", "Read by the recipient. Only channels such as WhatsApp report this.")
     FAILED = enum_value("failed", "Could not be sent. `errorCode` has the reason.")
     UNDELIVERED = enum_value("undelivered", "Sent, but not delivered. `errorCode` has the reason.")
@@ -92,6 +96,15 @@ def message_delivery_status(row: Any) -> MessageDeliveryStatus:
         if amount(reached) is DeliveryAmount.ALL:
             return status
     return MessageDeliveryStatus.PENDING
+
+
+def receipt_summary(message: Any) -> ReceiptSummary | None:
+    """Return the delivery summary of a message's row; None when it has none."""
+    delivery = message.delivery
+    if delivery is None:
+        return None
+    amounts = (delivery.sent, delivery.delivered, delivery.read, delivery.failed, delivery.undelivered)
+    return ReceiptSummary(delivery.total, *amounts)
 
 
 def has_no_receipts(message: Any) -> bool:

@@ -18,6 +18,7 @@ from gateway.graph.walk import SPARE_PAGES, Walk
 from gateway.source.loaders import Missing
 from gateway.twilio.paths import child
 from gateway.twilio.resources import Resource, Row
+from gateway.twilio.statuses import ReceiptSummary
 
 if TYPE_CHECKING:
     from gateway.graph.context import OperationContext
@@ -45,7 +46,7 @@ class ListRead:
     is_single = False
     is_shared = False
     may_be_skipped = False
-    expected_total: int | None = None
+    expected_summary: ReceiptSummary | None = None
 
     def __init__(
         self,
@@ -130,7 +131,7 @@ class ListRead:
 class WholeList(ListRead):
     """A list of which all pages are read, so that its rows can be counted: the receipts of a message."""
 
-    __slots__ = ("_known_empty", "expected_total")
+    __slots__ = ("_known_empty", "expected_summary")
 
     may_be_skipped = True
 
@@ -143,14 +144,14 @@ class WholeList(ListRead):
         *,
         row_filter: RowFilter | None = None,
         known_empty: bool = False,
-        total: int | None = None,
+        summary: ReceiptSummary | None = None,
     ) -> None:
-        """Read a whole list (see `ListRead`); `total` is its number of rows according to the parent's row.
+        """Read a whole list (see `ListRead`); `summary` is the summary of its rows in the parent's row.
 
         With `known_empty` the parent's row shows that no row matches: nothing is read, except with `no-cache`.
         """
         super().__init__(resource, parent_path, first, after, row_filter=row_filter)
-        self._known_empty, self.expected_total = known_empty, total
+        self._known_empty, self.expected_summary = known_empty, summary
 
     @property
     def calls_max(self) -> int:
@@ -165,9 +166,9 @@ class WholeList(ListRead):
 
     def reference(self) -> Slice | None:
         """Return the number of rows alone, if the parent's row has it and no filter is set."""
-        if self.expected_total is None or self.row_filter is not None:
+        if self.expected_summary is None or self.row_filter is not None:
             return None
-        return Slice([], False, False, total_count=self.expected_total)
+        return Slice([], False, False, total_count=self.expected_summary.total)
 
     def placeholder(self, token: str) -> tuple[Slice, int]:
         """Return a slice with one record, and the most records that it can have."""

@@ -20,6 +20,7 @@ from gateway.graph.delivery import (
     has_no_receipts,
     message_delivery_status,
     receipt_status,
+    receipt_summary,
 )
 from gateway.graph.limits import FIRST_DEFAULT, SCAN_DEFAULT, SCAN_MAX
 from gateway.graph.lists import PagedList, RowFilter, WholeList
@@ -355,7 +356,6 @@ class Message(Node):
         ] = strawberry.UNSET,
     ) -> WholeList:
         wanted = set(status) if isinstance(status, list) else None
-        delivery = self.row.delivery if self.row is not None else None
         return WholeList(
             Receipt.resource,
             self.path,
@@ -364,7 +364,7 @@ class Message(Node):
             row_filter=_status_filter(wanted, receipt_status) if wanted is not None else None,
             known_empty=self.row is not None
             and (has_no_receipts(self.row) or (wanted is not None and cannot_match(self.row, wanted))),
-            total=delivery.total if delivery is not None else None,
+            summary=receipt_summary(self.row) if self.row is not None else None,
         )
 
     @edge(
@@ -406,7 +406,7 @@ class Receipt(Node):
         of={"status": str | None},
     )
     is_final: bool = prop(
-        "Whether the status is final: read, failed or undelivered, or delivered by SMS or MMS.",
+        "Whether the status is final: read, failed or undelivered. `DELIVERED` may become `READ`.",
         derive=is_terminal,
         of={},
     )

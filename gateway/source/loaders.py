@@ -25,6 +25,7 @@ from gateway.source.waiting import wait_shielded
 from gateway.twilio.paths import redacted
 from gateway.twilio.resources import Row
 from gateway.twilio.responses import Page
+from gateway.twilio.statuses import ReceiptSummary
 from gateway.twilio.transport import timed_out
 
 __all__ = ["Loaders", "Missing"]
@@ -180,9 +181,9 @@ class Loaders:
 
     # Reading
 
-    def expect(self, key: str, total: int) -> None:
-        """Say how many rows the list at the page key `key` has: a cached list of that many final receipts is immutable."""
-        self.options.expected_totals[key] = total
+    def expect(self, key: str, summary: ReceiptSummary) -> None:
+        """Set the delivery summary of the message whose receipts have the page key `key`: a cached list is checked by it."""
+        self.options.expected_summaries[key] = summary
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Read the keys that are missing, all at once, and wait until each has a value or an error."""

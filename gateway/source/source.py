@@ -94,7 +94,7 @@ class Source:
     def _count_hit(self, key: str, entry: Entry, options: ReadOptions) -> None:
         """Count a cached value that is served, and revalidate it if it is stale."""
         self._cache.touch(key)
-        is_stale = _age(entry) >= self._lifetime_of(key, entry).seconds_for(options.expected_totals.get(key))
+        is_stale = _age(entry) >= self._lifetime_of(key, entry).seconds_for(options.expected_summaries.get(key))
         self.lookups["stale" if is_stale else "hit"] += 1
         if is_stale and key not in self._in_flight:
             deadline = asyncio.get_running_loop().time() + _REVALIDATE_SECONDS
@@ -113,7 +113,7 @@ class Source:
         self._cache.put(key, entry)
         if self._remote is not None:
             lifetime = self._lifetime_of(key, entry)
-            longest = max(lifetime.seconds, lifetime.immutable_seconds)  # Another process may know the total.
+            longest = max(lifetime.seconds, lifetime.unchanged_seconds)  # Another process checks it by its own summary.
             self._remote.put(key, entry.read_at, body, longest + lifetime.stale_seconds)
 
     def _store_remote(self, key: str, read_at: float, body: bytes) -> None:
@@ -134,7 +134,7 @@ class Source:
         if entry is None:
             return None
         lifetime = self._lifetime_of(key, entry)
-        limit = lifetime.seconds_for(options.expected_totals.get(key)) + lifetime.stale_seconds
+        limit = lifetime.seconds_for(options.expected_summaries.get(key)) + lifetime.stale_seconds
         return entry if _age(entry) < limit else None
 
     def stale_if_error(self, key: str, error: GatewayError) -> Any | None:
@@ -161,7 +161,7 @@ class Source:
         if entry is None or entry.value is not value:
             entry = Entry(value, since, 0)
         lifetime = self._lifetime_of(key, entry)
-        return max(0.0, entry.read_at + lifetime.seconds_for(options.expected_totals.get(key)) - time.time())
+        return max(0.0, entry.read_at + lifetime.seconds_for(options.expected_summaries.get(key)) - time.time())
 
     def dependencies(self, values: Mapping[str, Any], options: ReadOptions) -> AnswerDependencies | None:
         """Return the dependencies on cached values, by key; None when one of them is no longer what is cached."""
@@ -170,7 +170,7 @@ class Source:
             entry = self._cache.peek(key)
             if entry is None or entry.value is not value:
                 return None
-            parts.append((key, entry.version, options.expected_totals.get(key)))
+            parts.append((key, entry.version, options.expected_summaries.get(key)))
         return AnswerDependencies(self._cache, self._lifetime_of, parts)
 
     def _lifetime_of(self, key: str, entry: Entry) -> Lifetime:

@@ -73,10 +73,10 @@ class Client:
         origin: Origin,
         *,
         transport: Callable[[Origin], Transport] = HttptoolsTransport,
-        concurrency: int = 64,
+        concurrency: int | None = None,
         retries: RetryPolicy | None = None,
     ) -> None:
-        """Create a client for `origin` that has at most `concurrency` requests in flight."""
+        """Create a client for `origin` that has at most `concurrency` requests in flight; by default, as `Limiter` learns."""
         self.limiter = Limiter(concurrency)
         self.attempts: Counter[tuple[str, str]] = Counter()
         """Requests by the collection they read from, and their status, or `none`."""

@@ -1,7 +1,6 @@
 """The loaders: nothing is read twice, keys fail one by one, and a waiter that is cancelled harms no other."""
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from gateway.source.options import ReadOptions
 from gateway.source.source import Source
 from gateway.twilio.client import Client
 from gateway.twilio.responses import Page
-from gateway.twilio.statuses import is_terminal
 
 
 async def get(loaders: Loaders, what: str, *arguments: str) -> Any:
@@ -178,26 +176,6 @@ async def test_a_list_with_too_many_pages_is_an_error(
         with pytest.raises(UpstreamInvalidResponse, match="do not end"):
             await walked(loaders, f"{crowd}?PageSize=5", most=7)
     assert len(sandbox.calls) == 7
-
-
-async def test_an_expected_total_makes_a_list_of_final_receipts_immutable(
-    sandbox: Sandbox, client: Client, service: str
-) -> None:
-    marks = sandbox.landmarks
-    message = f"{service}/Conversations/{marks['conversation_sid']}/Messages/{marks['receipt_message_sid']}"
-    key = f"{message}/Receipts?PageSize=50"
-    cache = MemoryCache(2**20)
-    source = Source(client, RESOURCES, cache)
-    async with Loaders(source) as loaders:
-        page = await get(loaders, "page", key)
-    page.rows[:] = [row for row in page.rows if is_terminal(row)]
-    cache.put(key, Entry(page, time.time() - 600, 1000))
-    async with Loaders(source) as loaders:
-        assert not loaders.is_cached(key)
-        loaders.expect(key, len(page.rows) + 1)
-        assert not loaders.is_cached(key)
-        loaders.expect(key, len(page.rows))
-        assert loaders.is_cached(key)
 
 
 async def test_nothing_is_asked_after_the_deadline(sandbox: Sandbox, client: Client, service: str) -> None:

@@ -83,8 +83,8 @@ def check_documents(
     documents: Sequence[ClientDocument], variables: Mapping[str, Any], served: GraphQLSchema | None = None
 ) -> OperationsReport:
     """Check the operations in documents, without limits; raises `CheckError` for a variable that no operation defines."""
-    gathered = gather_operations(documents)
     schema = make_schema()
+    gathered = gather_operations(documents, served or schema._schema)
     costs: list[tuple[ClientOperation, OperationCost]] = []
     problems = set(gathered.problems)
     unknown = set(variables)

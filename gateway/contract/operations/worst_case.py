@@ -8,7 +8,7 @@ of the type that costs most, a list of one id. Conditions of `@include` and `@sk
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
@@ -128,7 +128,7 @@ def operation_cost(
     refused: dict[tuple[int, str], GraphQLError] = {}
     for chosen in _combinations(samples):
         values = {name: sample.value for name, sample in chosen.items()}
-        estimate = _estimate(schema, operation, fragments, {**values, **variables})
+        estimate = _estimate(schema, operation, fragments, {**values, **variables}, conditions)
         if not isinstance(estimate, Estimate):
             return estimate
         refused |= {(id(step.nodes[0]), str(error)): _located(step, error, chosen) for step, error in estimate.refused}
@@ -156,6 +156,7 @@ def _estimate(
     operation: OperationDefinitionNode,
     fragments: Mapping[str, FragmentDefinitionNode],
     variables: Mapping[str, Any],
+    conditions: Iterable[str],
 ) -> Estimate | list[GraphQLError]:
     definitions = operation.variable_definitions or ()
     declared = {definition.variable.name.value for definition in definitions}
@@ -164,9 +165,9 @@ def _estimate(
     )
     if isinstance(values, list):
         return values
-    conditions = {name: values.coerced.get(name) for name in condition_variables(operation, fragments)}
+    outcomes = {name: values.coerced.get(name) for name in conditions}
     try:
-        plan = Plan(schema._schema, schema.schema_converter, operation, fragments, conditions)
+        plan = Plan(schema._schema, schema.schema_converter, operation, fragments, outcomes)
     except NeedsReference as reason:
         return [GraphQLError(f"Its cost cannot be computed ({reason}).", operation)]
     limits = OperationLimits(cost_max=_UNLIMITED)

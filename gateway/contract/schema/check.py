@@ -94,7 +94,7 @@ def check_schemas(
 
 
 def _impact(old: SchemaSource, new: SchemaSource, changes: list[Change], documents: Sequence[ClientDocument]) -> Impact:
-    gathered = gather_operations(documents)
+    gathered = gather_operations(documents, old.schema)
     checked: list[ClientOperation] = []
     broken: list[tuple[ClientOperation, list[Problem]]] = []
     unchecked = set(gathered.problems)

@@ -67,8 +67,8 @@ def read_source(where: str | None, token: str | None) -> SchemaSource:
         content = Path(where).read_bytes()
     except FileNotFoundError:
         raise CheckError(
-            f"{where} does not exist. A schema is a file, the address of a gateway with http:// or https://, or git:REV such "
-            "as git:HEAD~1."
+            f"{where} does not exist. A schema is a file, the address of a gateway with http:// or https://, or git:REV "
+            "such as git:HEAD~1."
         ) from None
     except (OSError, ValueError) as error:
         raise CheckError(f"{where} cannot be read ({getattr(error, 'strerror', error)}).") from None

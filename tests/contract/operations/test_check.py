@@ -12,8 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
+from gateway.contract.operations.check import check_operations
 from gateway.graph.schema import print_schema
 
+from ...conftest import Steps
 from ...docs.blocks import blocks, rows, section
 
 
@@ -492,3 +494,17 @@ def test_the_documented_example_is_true() -> None:
     write({"src/ReceiptsPanel.tsx": source.replace("id text", "id body").replace("= 10", "= 50")})
     assert answer()[0] == 1
     assert answer("--format", "text")[1].count(dearer.strip()) == 1
+
+
+def test_twice_as_many_operations_in_one_file_take_twice_the_work() -> None:
+    work = []
+    for count in (6, 12):
+        comments = "  # what it is for\n" * 100
+        queries = (f"query Q{each} {{\n{comments}  services {{ nope{each} }}\n}}\n" for each in range(count))
+        write({"src/a.graphql": "".join(queries)})
+        with Steps() as steps:
+            report = check_operations(["src"], {})
+        assert len(report.problems) == report.operations == count
+        assert report.problems[-1].location.line == 103 * count - 1
+        work.append(steps.count)
+    assert work[1] < 2.3 * work[0]

@@ -3,15 +3,18 @@
 from pathlib import Path
 
 import pytest
-from graphql import parse, print_ast
+from graphql import build_schema, parse, print_ast
 
 from gateway.contract.operations.client_operations import ClientOperations, gather_operations
 from gateway.contract.operations.documents import ClientDocument
 
+SCHEMA = build_schema("type Query { node(id: ID!): T } type T { f(g: [Int!]!, h: Int): Int }")
+
 
 def gather(*texts: str) -> ClientOperations:
     """What is in these documents, of files a, b and so on."""
-    return gather_operations([ClientDocument(Path(name), text) for name, text in zip("abcdef", texts, strict=False)])
+    documents = [ClientDocument(Path(name), text) for name, text in zip("abcdef", texts, strict=False)]
+    return gather_operations(documents, SCHEMA)
 
 
 def sent(*texts: str) -> list[str]:
@@ -85,7 +88,8 @@ def test_operations_have_the_fragments_they_need(texts: list[str], joined: list[
         ("query A($n: Int) { ...F } fragment F on Q { f(n: $n) }", "query A($n: Int) { ...F } fragment F on Q { f(n: $n) }"),
         ("query A { ...F } fragment F on Q "
          "@argumentDefinitions(on: {type: \"Boolean!\", provider: \"./On.relayprovider\"}) { f @include(if: $on) }",
-         "query A($F_on: Boolean!) { ...F } fragment F on Q { f @include(if: $F_on) }"),
+         "query A($__relay_internal__pv__Onrelayprovider: Boolean!) { ...F } "
+         "fragment F on Q { f @include(if: $__relay_internal__pv__Onrelayprovider) }"),
         ("query A { ...F } fragment F on Q "
          "@argumentDefinitions(on: {type: \"Boolean!\", provider: \"./On.relayprovider\"}) { f }",
          "query A { ...F } fragment F on Q { f }"),
@@ -123,7 +127,7 @@ def test_an_operation_for_the_client_alone_is_none() -> None:
         ('fragment F on T @refetchable(queryName: "R") @argumentDefinitions(n: {type: Int}) { f(n: $n) }',
          "query R($n: Int, $id: ID!) { node(id: $id) { ...F } }"),
         ('query A($g: [Int!]!, $h: Int) { a { ...F } b(h: $h) } fragment F on T @refetchable(queryName: "R") { f(g: $g) }',
-         "query R($g: [Int!]!, $id: ID!) { node(id: $id) { ...F } }"),
+         "query R($id: ID!, $g: [Int!]!) { node(id: $id) { ...F } }"),
     ],
 )  # fmt: skip
 def test_what_relay_fetches_again_is_an_operation(text: str, query: str) -> None:
@@ -191,7 +195,7 @@ def test_only_fragments_can_be_put_in(text: str, hole: int | None) -> None:
         end = blank.index("}", start) + 1
         holes.append(start)
         blank = blank[:start] + " " * (end - start) + blank[end:]
-    problems = gather_operations([ClientDocument(Path("a"), blank, substitutions=tuple(holes))]).problems
+    problems = gather_operations([ClientDocument(Path("a"), blank, substitutions=tuple(holes))], SCHEMA).problems
     found = [problem.location.column - 1 for problem in problems if "${…}" in problem.message]
     assert found == ([] if hole is None else [hole])
 
