@@ -21,7 +21,10 @@ from gateway.source.lifetimes import Lifetimes
 from gateway.twilio.paths import is_sid
 from gateway.twilio.transport import Credentials
 
-__all__ = ["SETTINGS", "Setting", "Settings", "SettingsError", "misspelt"]
+__all__ = ["SETTINGS", "JwtSettings", "Setting", "Settings", "SettingsError", "misspelt"]
+
+_ALGORITHMS = {f"{family}{bits}" for family in ("HS", "RS", "ES", "PS") for bits in (256, 384, 512)} | {"EdDSA"}
+"""Signature algorithms of JWTs (RFC 7518, 3.1; RFC 8037, 3.1)."""
 
 
 class SettingsError(Exception):
@@ -67,16 +70,56 @@ class Setting:
         return " ".join([self.help, *also])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JwtSettings:
-    """How callers' JWTs are verified; the fields are the settings `GATEWAY_JWKS_URL` and `GATEWAY_JWT_…`."""
+    """How callers' JWTs are verified, with the keys of `jwks_url` or one `key`.
 
-    jwks_url: str | None
-    key: str | None = field(repr=False)
+    The fields are the settings `GATEWAY_JWKS_URL` and `GATEWAY_JWT_…`. They need the extra `jwt`.
+
+    Raises:
+        SettingsError: Neither or both of `jwks_url` and `key` are set, another field is missing, or algorithms do not fit
+            the key (RFC 8725, 3.1).
+
+    Example:
+        jwt = gateway.JwtSettings(
+            jwks_url="https://login.example.com/jwks.json", issuer="https://login.example.com", audience="receipts"
+        )
+        app = gateway.create_app(dataclasses.replace(settings, jwt=jwt))
+    """
+
     issuer: str
+    """The `iss` that a token must have."""
     audience: str
-    algorithms: tuple[str, ...]
-    services_claim: str | None
+    """The `aud` that a token must have."""
+    jwks_url: str | None = None
+    """The URL of a JWK Set (RFC 7517)."""
+    key: str | None = field(default=None, repr=False)
+    """One key: PEM, or a shared secret of at least 32 characters for HS algorithms."""
+    algorithms: tuple[str, ...] = ("RS256", "ES256")
+    """The signature algorithms accepted."""
+    services_claim: str | None = None
+    """The claim that lists the services which the caller may read; None lets it read all."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        if not self.jwks_url and not self.key:
+            problems.append("GATEWAY_JWKS_URL or GATEWAY_JWT_KEY is required to verify JWTs.")
+        if self.jwks_url and self.key:
+            problems.append("GATEWAY_JWT_KEY: is set in addition to GATEWAY_JWKS_URL; set one of them.")
+        if not self.issuer or not self.audience:
+            problems.append("GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE are required to verify JWTs.")
+        if not set(self.algorithms) <= _ALGORITHMS:
+            problems.append(f"GATEWAY_JWT_ALGORITHMS: must be some of {', '.join(sorted(_ALGORITHMS))}.")
+        shared = [name for name in self.algorithms if name.startswith("HS")]
+        if shared and (self.jwks_url or len(shared) < len(self.algorithms) or len(self.key or "") < 32):
+            problems.append(
+                "GATEWAY_JWT_ALGORITHMS: HS algorithms need a GATEWAY_JWT_KEY of at least 32 characters, and cannot be "
+                "combined with others, whose public key would be accepted as the secret."
+            )
+        if find_spec("jwt") is None or find_spec("cryptography") is None:
+            problems.append("JWTs need an extra: pip install 'receipts-gateway[jwt]'.")
+        if problems:
+            raise SettingsError(problems)
 
 
 @dataclass(frozen=True)
@@ -332,9 +375,8 @@ def _paths(text: str) -> tuple[Path, ...]:
 
 def _algorithms(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(","))
-    allowed = {f"{family}{bits}" for family in ("HS", "RS", "ES", "PS") for bits in (256, 384, 512)} | {"EdDSA"}
-    if not set(names) <= allowed:
-        raise ValueError(f"must be some of {', '.join(sorted(allowed))}, separated by commas.")
+    if not set(names) <= _ALGORITHMS:
+        raise ValueError(f"must be some of {', '.join(sorted(_ALGORITHMS))}, separated by commas.")
     return names
 
 
@@ -529,21 +571,17 @@ def _credentials(values: Mapping[str, Any], problems: list[str]) -> Credentials:
 
 def _jwt(values: Mapping[str, Any], problems: list[str]) -> JwtSettings | None:
     url, key = values["GATEWAY_JWKS_URL"], values["GATEWAY_JWT_KEY"]
-    issuer, audience, algorithms = (values[f"GATEWAY_JWT_{name}"] for name in ("ISSUER", "AUDIENCE", "ALGORITHMS"))
     if not url and not key:
         return None
-    if url and key:
-        problems.append("GATEWAY_JWT_KEY: is set in addition to GATEWAY_JWKS_URL; set one of them.")
-    if not issuer or not audience:
-        problems.append("GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE are required to verify JWTs.")
-    shared = [name for name in algorithms or () if name.startswith("HS")]
-    if shared and (url or len(shared) < len(algorithms) or len(key or "") < 32):
-        problems.append(
-            "GATEWAY_JWT_ALGORITHMS: HS algorithms need a GATEWAY_JWT_KEY of at least 32 characters, and cannot be combined "
-            "with others, whose public key would be accepted as the secret."
+    try:
+        return JwtSettings(
+            issuer=values["GATEWAY_JWT_ISSUER"] or "",
+            audience=values["GATEWAY_JWT_AUDIENCE"] or "",
+            jwks_url=url,
+            key=key,
+            algorithms=values["GATEWAY_JWT_ALGORITHMS"] or (),
+            services_claim=values["GATEWAY_JWT_SERVICES_CLAIM"],
         )
-    if find_spec("jwt") is None or find_spec("cryptography") is None:
-        problems.append("JWTs need an extra: pip install 'receipts-gateway[jwt]'.")
-    if problems:
+    except SettingsError as error:
+        problems += error.problems
         return None
-    return JwtSettings(url, key, issuer, audience, algorithms, values["GATEWAY_JWT_SERVICES_CLAIM"])

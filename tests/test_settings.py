@@ -79,7 +79,11 @@ def test_every_setting_is_read() -> None:
         },
         cors_origins=frozenset({"https://app.example.com", "http://localhost:5173"}),
         jwt=JwtSettings(
-            "https://issuer.example.com/keys", None, "https://issuer.example.com", "receipts", ("ES256",), "services"
+            jwks_url="https://issuer.example.com/keys",
+            issuer="https://issuer.example.com",
+            audience="receipts",
+            algorithms=("ES256",),
+            services_claim="services",
         ),
         cost_max=100,
         cost_limit=50,
@@ -227,6 +231,15 @@ def test_settings_can_be_made_in_python() -> None:
         SettingsError, match="upstream_url: must be an https address, since secrets must not be sent over plain"
     ):
         Settings(credentials=CREDENTIALS, upstream_url="http://twilio.test")
+
+
+def test_how_jwts_are_verified_is_checked_in_python_too() -> None:
+    with pytest.raises(SettingsError, match="HS algorithms need a GATEWAY_JWT_KEY"):
+        JwtSettings(jwks_url="https://keys.test", issuer="a", audience="b", algorithms=("RS256", "HS256"))
+    with pytest.raises(SettingsError, match="must be some of"):
+        JwtSettings(jwks_url="https://keys.test", issuer="a", audience="b", algorithms=("none",))
+    with pytest.raises(SettingsError, match="GATEWAY_JWKS_URL or GATEWAY_JWT_KEY is required"):
+        JwtSettings(issuer="a", audience="b")
 
 
 def test_each_setting_has_words() -> None:

@@ -30,7 +30,10 @@ def _with_worst_case(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def operations() -> None:
-    """Check operations, or compute their costs, without running them."""
+    """Check operations, or compute their costs.
+
+    Operations are not executed.
+    """
 
 
 @operations.command()
@@ -38,7 +41,9 @@ def operations() -> None:
 @VARIABLES
 @_with_worst_case
 def cost(sources: tuple[str, ...], variables: dict[str, Any]) -> None:
-    """Print what operations cost at most, from the schema alone: no account and no call is needed.
+    """Print what operations cost at most.
+
+    Costs are computed from the schema: no account and no call is needed.
 
     FILE is a GraphQL document, "-" for standard input, the name of an example, or a pattern as in `operations check`. Each
     field that costs has a line: its round trip, the number of calls, its place, and the upstream path.
@@ -91,7 +96,9 @@ def check(
     update: bool,
     output: str,
 ) -> None:
-    """Check a client's operations against the schema, and print what each costs at most. No account and no call is needed.
+    """Check a client's operations and their costs.
+
+    Validate them against the schema, and print what each costs at most. No account and no call is needed.
 
     PATTERN is a file, a directory or a pattern such as 'src/**/*.{graphql,gql,ts,tsx,js,jsx}', in quotes. Documents are
     GraphQL files, and in JavaScript and TypeScript the strings after gql, graphql and /* GraphQL */. Fragments may be in

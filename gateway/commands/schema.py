@@ -14,7 +14,10 @@ __all__ = ["schema"]
 @click.group(invoke_without_command=True)
 @click.pass_context
 def schema(context: click.Context) -> None:
-    """Print the schema (SDL); with `check`, print the changes between two schemas."""
+    """Print the schema, or compare two.
+
+    Without a command, print the schema as SDL.
+    """
     if context.invoked_subcommand is None:
         from gateway.graph.schema import print_schema
 
@@ -56,7 +59,9 @@ def check(
     unpriced_is_free: bool,
     output: str,
 ) -> None:
-    """Print the changes from the schema OLD to NEW (by default this package's): those that break clients, and those that may.
+    """Print the changes between two schemas.
+
+    Print those from OLD to NEW (by default this package's): those that break clients, and those that may.
 
     OLD and NEW are each a file (SDL, or the result of introspection as JSON; "-" for standard input), the URL of a gateway, or
     git:REV or git:REV:PATH for a file at a revision (by default schema.graphql, at the repository's top), or git::PATH for a

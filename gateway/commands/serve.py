@@ -30,7 +30,10 @@ __all__ = ["serve"]
     help="Processes that share the port. Each has its own upstream connections, and its own limit on them.",
 )
 def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
-    """Serve the gateway for a Twilio account, with settings from the environment."""
+    """Serve the gateway for a Twilio account.
+
+    The settings are environment variables, listed below.
+    """
     from functools import partial
     from threading import Thread
 

@@ -79,7 +79,7 @@ class OperationContext:
         if not needs_row and not self.no_cache:
             reference = authorized.reference()
             if reference is not None:
-                self.skip(read.path, "only ids, sids and properties of a known row are selected")
+                self.skip(read.path, "only ids, sids and known values are selected")
                 return reference
         key = authorized.first_key(no_cache=self.no_cache)
         if self.trace is not None:

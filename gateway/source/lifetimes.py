@@ -56,7 +56,12 @@ class Lifetime:
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """Seconds for which each kind of record is fresh; 0 disables caching."""
+    """Seconds for which each kind of record is fresh; 0 disables caching. The fields are the settings `GATEWAY_TTL_…`.
+
+    Example:
+        lifetimes = gateway.Lifetimes(messages=0.5, participants=300)
+        app = gateway.create_app(dataclasses.replace(settings, lifetimes=lifetimes))
+    """
 
     services: float = 60.0
     conversations: float = 30.0
