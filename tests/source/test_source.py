@@ -86,7 +86,7 @@ async def test_a_list_of_another_length_than_its_message_says_is_read_again(aske
     key = next(
         key
         for key, entry in asked.cache._entries.items()
-        if "/Receipts?" in key and Lifetimes().of(key, entry.value).seconds_for(len(entry.value.rows)) > 2
+        if "/Receipts?" in key and Lifetimes().of(resource_of(key), entry.value).seconds_for(len(entry.value.rows)) > 2
     )
     asked.cache._entries[key].value.rows.pop()
     asked.age(10)
