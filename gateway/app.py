@@ -234,7 +234,7 @@ def _telemetry(settings: Settings) -> Telemetry | None:
         return None
     from gateway.web.telemetry import Telemetry  # OpenTelemetry is an extra.
 
-    return Telemetry()
+    return Telemetry(upstream_url=settings.upstream_url)
 
 
 def _worker_metrics(metrics: Metrics, directory: Path | None) -> WorkerMetrics | None:

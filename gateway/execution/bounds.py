@@ -43,7 +43,8 @@ def parse_within(text: str, bounds: Bounds) -> DocumentNode:
     if len(text) > bounds.characters:
         raise ParseFailed(f"The document has more than {bounds.characters} characters.")
     try:
-        document = parse(text, max_tokens=bounds.tokens)
+        # Empty selection sets are allowed by the specification's draft, and refused by the parsers of most clients.
+        document = parse(text, max_tokens=bounds.tokens, allow_empty_selection_sets=False)
         check_document(document, bounds)
     except RecursionError:
         raise ParseFailed("The document is nested too deeply.") from None

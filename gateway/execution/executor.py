@@ -131,12 +131,14 @@ class Executor:
     async def run(self, request: ExecutionRequest, context: Context) -> Outcome:
         """Execute an operation. Its failures are in the outcome; raises what `context.reserve` raises."""
         text, variables = request.document, request.variables or {}
+        operation: _ValidOperation | None = None
         try:
             operation = self._operation(text, request.name)
             values = self._coerce(operation, variables)
             plan = self._plan(operation, values, request.defer)
         except _Invalid as invalid:
-            return Outcome(None, invalid.failures, executed=False, document=_fingerprint(text))
+            name = operation.name if operation is not None else invalid.operation
+            return Outcome(None, invalid.failures, executed=False, operation=name, document=_fingerprint(text))
         if isinstance(plan, str):
             context.runs[plan] += 1
             return await self._reference(operation, context, variables)
@@ -223,8 +225,8 @@ class Executor:
                 self._operations[text, name] = operation
         return operation
 
-    def _document(self, text: str) -> DocumentNode:
-        """Parse and validate a document; raises `_Invalid`."""
+    def _document(self, text: str, name: str | None = None) -> DocumentNode:
+        """Parse and validate a document; raises `_Invalid`, with the operation's name if it is known."""
         try:
             document = parse_within(text, self._bounds)
         except GraphQLSyntaxError as error:
@@ -235,11 +237,12 @@ class Executor:
             self._schema, document, self._rules, max_errors=_ERRORS_MAX, hide_suggestions=self._hide_suggestions
         )
         if errors:
-            raise _Invalid(_failures(errors, ValidationFailed))
+            node = get_operation_ast(document, name)
+            raise _Invalid(_failures(errors, ValidationFailed), node.name.value if node and node.name else None)
         return document
 
     def _read(self, text: str, name: str | None) -> _ValidOperation:
-        document = self._document(text)
+        document = self._document(text, name)
         node = get_operation_ast(document, name)
         if node is None:
             raise _Invalid((Failure(_unresolved(document, name)),))
@@ -290,9 +293,11 @@ class Executor:
 class _Invalid(Exception):
     """A request that cannot be executed, with its failures."""
 
-    def __init__(self, failures: tuple[Failure, ...]) -> None:
+    def __init__(self, failures: tuple[Failure, ...], operation: str | None = None) -> None:
         super().__init__()
         self.failures = failures
+        self.operation = operation
+        """The name of the operation, if it is known and has one."""
 
 
 def _fingerprint(text: str) -> str:

@@ -40,6 +40,8 @@ class Attempt:
     queued: float
     began: float
     ended: float
+    error: str | None = None
+    """The code of the error that it ended with, if any: an unusable response, or no response."""
 
 
 AttemptListener = Callable[[str, Attempt], None]
@@ -201,11 +203,11 @@ class Fetch(ABC):
         """Fail without sending the request."""
         self._fail(error)
 
-    def attempt(self, status: int | None = None) -> Attempt | None:
+    def attempt(self, status: int | None = None, error: str | None = None) -> Attempt | None:
         """Return the current attempt as if it ended now; None during the pause before a retry."""
         if self._pause is not None:
             return None
-        return Attempt(self._number, status, self._queued, self._began, time.monotonic())
+        return Attempt(self._number, status, self._queued, self._began, time.monotonic(), error)
 
     def cancel(self) -> None:
         """End without a result; the request in flight is cancelled, and reported as an attempt without a status."""
@@ -247,7 +249,7 @@ class Fetch(ABC):
             self._fail(fault)
             return
         if self.on_attempt is not None:
-            self._report(status)
+            self._report(status, error.code if error is not None else None)
         client.attempts[self.kind, str(status) if status is not None else "none"] += 1
         client.limiter.complete(self, error, self._began, now, reported)
         if not self.is_wanted:
@@ -273,10 +275,10 @@ class Fetch(ABC):
         self._pause = self._loop.call_later(delay, self._submit)
         return True
 
-    def _report(self, status: int | None) -> None:
+    def _report(self, status: int | None, error: str | None = None) -> None:
         on_attempt = self.on_attempt
         if on_attempt is not None:
-            attempt = self.attempt(status)
+            attempt = self.attempt(status, error)
             if attempt is not None:
                 on_attempt(self.target, attempt)
 

@@ -133,7 +133,8 @@ class _Encoder:
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
         self._ids: dict[Pending, str] = {}
-        self.prologue = b"---" if delivery.media_type == MULTIPART else b""
+        # The line break belongs to the delimiter: fetch-multipart-graphql 3.3.0 loses the first part without it.
+        self.prologue = b"\r\n---" if delivery.media_type == MULTIPART else b""
 
     def initial(self, outcome: Outcome) -> bytes:
         """Return the initial payload, or the whole response where nothing is deferred."""

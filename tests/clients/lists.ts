@@ -12,7 +12,7 @@ export interface Variables {
   after?: string | null;
   scan?: number;
   order?: "ASC" | "DESC";
-  only?: readonly ("PARTLY_FAILED" | "ALL_FAILED")[] | null;
+  only?: readonly "PARTLY_FAILED"[] | null;
 }
 
 export interface List {

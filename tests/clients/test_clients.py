@@ -126,11 +126,17 @@ def test_the_documentation_shows_the_very_files() -> None:
         "urql/tsconfig.json",
         "relay.config.json",
         "relay/environment.ts",
+        "relay/parts.ts",
         "request/client.ts",
     }
     for block in every:
         assert block.name is not None
         assert (HERE / block.name).read_text(encoding="utf-8") == block.text, block.name
+
+
+def test_graphiql_reads_parts_with_the_same_code() -> None:
+    parts = ROOT / "gateway" / "web" / "graphiql" / "page" / "src" / "parts.ts"
+    assert parts.read_bytes() == (HERE / "relay" / "parts.ts").read_bytes()
 
 
 def test_the_documentation_names_the_versions_tested() -> None:

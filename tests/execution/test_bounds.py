@@ -1,11 +1,11 @@
 """Limits on documents: one that exceeds any of them is rejected before validation; ordinary ones pass."""
 
 import pytest
-from graphql import get_introspection_query, parse
+from graphql import GraphQLSyntaxError, get_introspection_query, parse
 
 from gateway.accounts.operation import Operation
 from gateway.errors import ValidationFailed
-from gateway.execution.bounds import Bounds, check_document
+from gateway.execution.bounds import Bounds, check_document, parse_within
 from gateway.execution.executor import Executor
 
 from .conftest import SCHEMA, bare_context
@@ -31,6 +31,26 @@ CHAIN = " ".join(f"fragment F{i} on Q {{ ...F{i + 1} ...F{i + 1} }}" for i in ra
 )
 def test_what_is_within_bounds_passes(document: str) -> None:
     check_document(parse(document), SMALL)
+
+
+@pytest.mark.parametrize(
+    ("document", "column"),
+    [
+        ("{ }", 3),
+        ("{}", 2),
+        ("{ services(first: 1) { } }", 24),
+        ("{ a ... { } }", 11),
+        ("{ a ... on Q { } }", 16),
+        ("{ a } fragment Unused on Q { }", 30),
+        ("{ a # nothing\n}{ }", 4),
+    ],
+)
+def test_an_empty_selection_set_is_a_syntax_error(document: str, column: int) -> None:
+    """As for graphql 16 and graphql.web; graphql 17 and graphql-core take it."""
+    with pytest.raises(GraphQLSyntaxError, match="Expected Name, found '}'") as caught:
+        parse_within(document, Bounds())
+    assert caught.value.locations is not None
+    assert caught.value.locations[0].column == column
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,19 @@ import { test } from "node:test";
 import { fetchQuery, getFragment, getSingularSelector, graphql, type Environment } from "relay-runtime";
 
 import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told, withoutFirstReceipts } from "../demo.ts";
+import { testLists } from "../lists.ts";
 import type { checkDeferredQuery } from "./__generated__/checkDeferredQuery.graphql.ts";
+import type { checkListQuery } from "./__generated__/checkListQuery.graphql.ts";
+import listPageQuery, { type checkListPageQuery } from "./__generated__/checkListPageQuery.graphql.ts";
 import type { checkReceiptQuery } from "./__generated__/checkReceiptQuery.graphql.ts";
 import type { checkThreadQuery } from "./__generated__/checkThreadQuery.graphql.ts";
 import pageQuery, { type checkThreadPageQuery } from "./__generated__/checkThreadPageQuery.graphql.ts";
+import type { checkServicesQuery } from "./__generated__/checkServicesQuery.graphql.ts";
+import type { check_list$data, check_list$key } from "./__generated__/check_list.graphql.ts";
 import type { check_receipts$data, check_receipts$key } from "./__generated__/check_receipts.graphql.ts";
 import type { check_thread$data, check_thread$key } from "./__generated__/check_thread.graphql.ts";
 import { makeEnvironment } from "./environment.ts";
+import { partsOf } from "./parts.ts";
 
 const THREAD = graphql`
   query checkThreadQuery($serviceSid: ID!, $conversationSid: ID!, $first: Int) {
@@ -71,6 +77,43 @@ const RECEIPT = graphql`
       }
     }
   }
+`;
+
+const LIST = graphql`
+  query checkListQuery(
+    $serviceSid: ID!
+    $conversationSid: ID!
+    $first: Int
+    $scan: Int
+    $order: MessageOrder
+    $only: [MessageDeliveryStatus!]
+  ) {
+    service(sid: $serviceSid) {
+      conversation(sid: $conversationSid) { ...check_list @arguments(first: $first, scan: $scan, order: $order, only: $only) }
+    }
+  }
+`;
+
+const PAGES = graphql`
+  fragment check_list on Conversation
+  @argumentDefinitions(
+    first: { type: "Int" }
+    after: { type: "String" }
+    scan: { type: "Int" }
+    order: { type: "MessageOrder" }
+    only: { type: "[MessageDeliveryStatus!]" }
+  )
+  @refetchable(queryName: "checkListPageQuery") {
+    messages(first: $first, after: $after, scan: $scan, order: $order, deliveryStatus: $only)
+      @connection(key: "check_list_messages") {
+      edges { node { index } }
+      pageInfo { endCursor hasNextPage }
+    }
+  }
+`;
+
+const SERVICES = graphql`
+  query checkServicesQuery { services { edges { node { id } } } }
 `;
 
 const start = () => makeEnvironment(demo.graphql, "the demo asks for none");
@@ -139,4 +182,66 @@ test("receipts behind their messages, with the error for those that did not come
 test("an answer without data is thrown", async () => {
   const variables = { id: demo.conversation_id, first: "many" as unknown as number };
   await assert.rejects(fetchQuery<checkThreadPageQuery>(start(), pageQuery, variables).toPromise(), /first/);
+});
+
+testLists(() => {
+  const environment = start();
+  return async (document, { serviceSid, conversationSid, after, ...rest }) => {
+    if (document.includes("services {")) {
+      const { services } = (await fetchQuery<checkServicesQuery>(environment, SERVICES, {}).toPromise())!;
+      return services as { edges: { node: object }[] } | null | undefined;
+    }
+    const request = async () => {
+      if (after) {
+        const variables = { id: demo.conversation_id, after, ...rest };
+        return (await fetchQuery<checkListPageQuery>(environment, listPageQuery, variables).toPromise())!.node;
+      }
+      const variables = { serviceSid: serviceSid!, conversationSid: conversationSid!, ...rest };
+      return (await fetchQuery<checkListQuery>(environment, LIST, variables).toPromise())!.service!.conversation;
+    };
+    const selector = getSingularSelector(getFragment(PAGES), (await request()) as check_list$key)!;
+    return (environment.lookup(selector).data as unknown as check_list$data).messages;
+  };
+});
+
+/** A response in these pieces. */
+function inPieces(pieces: Uint8Array[], contentType: string) {
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      for (const piece of pieces) controller.enqueue(piece);
+      controller.close();
+    },
+  });
+  return new Response(body, { headers: { "content-type": contentType } });
+}
+
+async function read(pieces: Uint8Array[], contentType: string) {
+  const parts: unknown[] = [];
+  for await (const part of partsOf(inPieces(pieces, contentType))) parts.push(part);
+  return parts;
+}
+
+test("the same parts wherever chunks end", async () => {
+  const query = `query ($serviceSid: ID!, $conversationSid: ID!) { service(sid: $serviceSid) {
+    conversation(sid: $conversationSid) { messages(first: 2) { edges { node { body author ... @defer { receipts { totalCount } } } } } } } }`;
+  const response = await fetch(demo.graphql, {
+    method: "POST",
+    headers: { accept: "multipart/mixed", "content-type": "application/json" },
+    body: JSON.stringify({ query, variables: landmark }),
+  });
+  const contentType = response.headers.get("content-type")!;
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  const whole = await read([bytes], contentType);
+  assert.equal(whole.length, 2);
+  for (let cut = 0; cut <= bytes.length; cut++)
+    assert.deepEqual(await read([bytes.slice(0, cut), bytes.slice(cut)], contentType), whole, `cut at ${cut}`);
+  assert.deepEqual(await read(Array.from(bytes, (byte) => Uint8Array.of(byte)), contentType), whole);
+
+  const text = new TextDecoder().decode(bytes);
+  const encode = (changed: string) => [new TextEncoder().encode(changed)];
+  assert.deepEqual(await read(encode(`\r\n${text}`), contentType), whole);
+  assert.deepEqual(await read(encode(`A preamble.\r\n${text}An epilogue.\r\n---\r\n\r\n{}`), contentType), whole);
+  assert.deepEqual(await read(encode(text.replaceAll("---", "--a b")), 'multipart/mixed; boundary="a b"'), whole);
+  assert.deepEqual(await read(encode(text.replaceAll("---", "--ab")), "multipart/mixed;boundary=ab; deferSpec=20220824"), whole);
+  await assert.rejects(read([bytes.slice(0, -6)], contentType), /ended before its last part/);
 });

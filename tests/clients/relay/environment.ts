@@ -1,11 +1,11 @@
-import { meros } from "meros/browser";
 import { Environment, Network, Observable, RecordSource, Store } from "relay-runtime";
 import type { FetchFunction, GraphQLResponseWithData } from "relay-runtime";
+import { partsOf } from "./parts.ts";
 
 type Frame = GraphQLResponseWithData & { incremental?: GraphQLResponseWithData[]; hasNext?: boolean };
 
-/** The parts of an answer, or of a frame of it, as Relay reads them: it wants an error's path from where its part stands. */
-const partsOf = ({ incremental, hasNext = false, ...first }: Frame) =>
+/** The results of a payload, as Relay reads them: the path of an error starts at the path of its result. */
+const resultsOf = ({ incremental, hasNext = false, ...first }: Frame) =>
   (incremental ?? [first]).map(({ errors, extensions, ...part }) => ({
     ...part,
     ...(errors && { errors: errors.map((error) => ({ ...error, path: error.path?.slice(part.path?.length ?? 0) })) }),
@@ -26,9 +26,9 @@ const ask = (url: string, token: string): FetchFunction => ({ name, id, text }, 
         body: JSON.stringify({ ...(text ? { query: text } : { documentId: id }), operationName: name, variables }),
         signal: leaving.signal,
       });
-      const parts = await meros<Frame>(response);
-      if (parts instanceof Response) sink.next(partsOf(await parts.json()));
-      else for await (const { body } of parts) sink.next(partsOf(body as Frame));
+      const isMultipart = response.headers.get("content-type")?.startsWith("multipart/mixed");
+      if (!isMultipart) sink.next(resultsOf(await response.json()));
+      else for await (const payload of partsOf<Frame>(response)) sink.next(resultsOf(payload));
     };
     run().then(sink.complete, sink.error);
     return () => leaving.abort();

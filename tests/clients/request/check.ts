@@ -9,6 +9,7 @@ import { ClientError } from "graphql-request";
 
 import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told, withoutFirstReceipts } from "../demo.ts";
 import { graphql } from "../gql/index.ts";
+import { testLists } from "../lists.ts";
 import { makeAsk, makeQueryClient } from "./client.ts";
 
 const THREAD = graphql(`
@@ -109,4 +110,13 @@ test("tries again what may pass, and nothing else", async () => {
   assert.equal(wrong.count, 1);
   const away = await attempts(() => makeAsk("http://127.0.0.1:9/graphql", "")(THREAD, landmark));
   assert.equal(away.count, 4);
+});
+
+testLists(() => {
+  const [ask, queries] = [makeAsk(demo.graphql, "the demo asks for none"), makeQueryClient()];
+  return async (document, variables) => {
+    const queryFn = () => ask<any, object>(parse(document), variables);
+    const { data } = await queries.fetchQuery({ queryKey: [document, variables], queryFn });
+    return data.services ?? data.service?.conversation?.messages;
+  };
 });

@@ -2,9 +2,9 @@
 
 import type { Fetcher, FetcherParams } from "@graphiql/toolkit";
 import { Kind, parse } from "graphql";
-import { meros } from "meros/browser";
 import type { Answer, Failure, Part, Refusal } from "./answers";
 import { type Outlook, tell } from "./live";
+import { partsOf } from "./parts";
 
 type Headers = Record<string, string>;
 
@@ -28,9 +28,9 @@ async function ask(params: FetcherParams, headers: Headers, signal?: AbortSignal
 
 /** The answer, and what it defers behind it. */
 async function* askInParts(params: FetcherParams, headers: Headers, signal: AbortSignal): AsyncGenerator<Answer> {
-  const read = await meros<Answer>(await send(params, PARTS, headers, signal));
-  if (read instanceof Response) yield whole(read);
-  else for await (const part of read) if (part.json) yield part.body;
+  const response = await send(params, PARTS, headers, signal);
+  if (response.headers.get("Content-Type")?.startsWith("multipart/mixed")) yield* partsOf<Answer>(response);
+  else yield whole(response);
 }
 
 async function whole(response: Response): Promise<Answer> {
