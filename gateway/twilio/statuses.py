@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
+from gateway.twilio.partial_rows import readable
+
 __all__ = ["Agreement", "ReceiptStatuses", "ReceiptSummary", "is_terminal"]
 
 _FINAL = frozenset({"read", "failed", "undelivered"})
@@ -18,7 +20,7 @@ _UNKNOWN = -1
 
 def is_terminal(row: Any) -> bool:
     """Whether the receipt's status is final. `delivered` may become `read`: a channel's sid does not name the channel."""
-    return row.status in _FINAL
+    return readable(row, "status") in _FINAL
 
 
 class ReceiptSummary(NamedTuple):
@@ -53,7 +55,7 @@ class ReceiptStatuses:
 
     def __init__(self, rows: Sequence[Any]) -> None:
         """Count the statuses of a list's rows."""
-        count = [row.status for row in rows].count
+        count = [readable(row, "status", "") for row in rows].count
         self.total = len(rows)
         pending, only_sent, only_delivered = count(None), count("sent"), count("delivered")
         read, failed, undelivered = count("read"), count("failed"), count("undelivered")
