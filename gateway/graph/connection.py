@@ -32,8 +32,7 @@ class EdgeSource:
     def cursor(self) -> str:
         """The cursor after this node; computed on use, since most queries do not select it."""
         row = self.node.row
-        place = (self.place, index_of(row), self.row_query)
-        return Cursor.make(self.read.key, self.query, row.sid, *place).encode()
+        return Cursor.make(self.read.key, self.query, row.sid, self.place, index_of(row), self.row_query).encode()
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from gateway.twilio.resources import Row
 __all__ = ["Cursor", "decode_cursor", "index_of"]
 
 _VERSION = 1
-_LENGTH_MAX = 8192
+_LENGTH_MAX = 24_576  # Of a cursor with two queries of the length that is read from Twilio.
 
 
 class Cursor(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

@@ -72,7 +72,10 @@ _SUMMARY_PROPERTIES = {status: value for value, status in _STATUSES.items() if v
 
 def receipt_status(row: Any) -> DeliveryStatus:
     """Return the status of a receipt's row. Twilio's null means that the message has not left Twilio."""
-    return _STATUSES.get(readable(row, "status", ""), DeliveryStatus.UNKNOWN)
+    try:
+        return _STATUSES.get(row.status, DeliveryStatus.UNKNOWN)
+    except UpstreamInvalidResponse:
+        return DeliveryStatus.UNKNOWN
 
 
 def amount(value: str | None) -> DeliveryAmount:

@@ -62,7 +62,7 @@ def decode_partial_page(resource: Resource, body: bytes) -> Any:
         rows = value.get(resource.rows_key) if isinstance(value, dict) else None
         if not isinstance(rows, list):
             raise
-        page = resource.page_decoder.decode(msgspec.json.encode({**value, resource.rows_key: []}))
+        page = msgspec.convert({**value, resource.rows_key: []}, resource.page_decoder.type, strict=False)
         page.rows = _rows(resource, rows, error)
         return page
 

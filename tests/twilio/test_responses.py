@@ -1,10 +1,13 @@
 """Decoding responses: what is valid, which error each failure is, and that none passes for that to another request."""
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway import errors
 from gateway.graph.types import RESOURCES, Message, Receipt
@@ -167,7 +170,9 @@ def test_a_delivery_summary_needs_its_total() -> None:
         _ = row.delivery
 
 
-@pytest.mark.parametrize("value", ["many", "", 2**31, True, [30003], {"code": 30003}, 1.5, "1.5", " 3"])
+@pytest.mark.parametrize(
+    "value", ["many", "", 2**31, 2**70, -(2**70), 10**400, 1e300, True, [30003], {"code": 30003}, 1.5, "1.5", " 3"]
+)
 def test_a_value_that_cannot_be_read_leaves_the_others_of_its_row(value: Any) -> None:
     rows = read_page(Receipt.resource, RECEIPTS, page([ROW, ROW | {"error_code": value}])).rows
     assert [row.status for row in rows] == ["sent", "sent"]
@@ -180,16 +185,30 @@ def test_a_value_that_cannot_be_read_leaves_the_others_of_its_row(value: Any) ->
 
 
 @pytest.mark.parametrize("resource", RESOURCES.values(), ids=list(RESOURCES))
-@pytest.mark.parametrize("value", [["x"], {"x": 1}, [[]], [{}], True])
+@pytest.mark.parametrize("value", [["x"], {"x": 1}, [[]], [{}], True, 2**70, 10**400, {"total": 10**400}])
 def test_any_property_but_those_that_identify_a_row_can_be_unreadable(resource: Resource, value: Any) -> None:
     owners = [IS, CH, IM][: len(resource.ancestors)]
     path = "".join(f"{each.collection}/{sid}/" for each, sid in zip(resource.ancestors, owners, strict=True))
     sid = resource.prefix + OTHER
     named = {each.sid_property: owner for each, owner in zip(resource.ancestors, owners, strict=True)}
     body = dict.fromkeys(resource.properties, value) | named | {"sid": sid}
-    (row,) = read_page(resource, path + resource.collection, answer({"meta": {}, resource.rows_key: [body]})).rows
+    (row,) = read_page(
+        resource,
+        path + resource.collection,
+        answer({"meta": {"page": 10**400}, resource.rows_key: [body], "more": value}),
+    ).rows
     assert row.sid == sid
     assert read_item(resource, f"{path}{resource.collection}/{sid}", answer(body)).sid == sid
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60) | st.text(alphabet='{}[]",:\\udD83eE+-.0159 \n\ufeff', max_size=60).map(str.encode))
+def test_no_bytes_in_a_body_are_more_than_unreadable(noise: bytes) -> None:
+    whole = page().body
+    for body in (noise, whole.replace(b'"sent"', noise), whole.replace(b"sent", noise), whole + noise, noise + whole):
+        with suppress(errors.UpstreamInvalidResponse):
+            for row in read_page(Receipt.resource, RECEIPTS, answer(body)).rows:
+                assert row.sid == DY
 
 
 @pytest.mark.parametrize(
