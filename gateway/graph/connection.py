@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from gateway.graph.cursors import Cursor
+from gateway.graph.cursors import Cursor, index_of
 from gateway.graph.node import embedded, prop
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ class EdgeSource:
     def cursor(self) -> str:
         """The cursor after this node; computed on use, since most queries do not select it."""
         row = self.node.row
-        index = getattr(row, "index", None)
-        return Cursor.make(self.read.key, self.query, row.sid, self.place, index, self.row_query).encode()
+        return Cursor.make(self.read.key, self.query, row.sid, self.place, index_of(row), self.row_query).encode()
 
 
 @dataclass(slots=True)

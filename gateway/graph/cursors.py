@@ -10,13 +10,13 @@ from hashlib import blake2b
 
 import msgspec
 
-from gateway.errors import BadUserInput
+from gateway.errors import BadUserInput, UpstreamInvalidResponse
 from gateway.twilio.resources import Row
 
-__all__ = ["Cursor", "decode_cursor"]
+__all__ = ["Cursor", "decode_cursor", "index_of"]
 
 _VERSION = 1
-_LENGTH_MAX = 8192
+_LENGTH_MAX = 24_576  # Of a cursor with two queries of the length that is read from Twilio.
 
 
 class Cursor(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +51,14 @@ class Cursor(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields
                 return position + 1
         # The row was deleted, so the rows after it moved up by one. Rows with an index are compared by it instead.
         return 0 if self.index is not None else max(0, self.place - 1)
+
+
+def index_of(row: Row) -> int | None:
+    """Return the `index` of a row; None if it has none that can be read."""
+    try:
+        return getattr(row, "index", None)
+    except UpstreamInvalidResponse:
+        return None
 
 
 def decode_cursor(text: str, list_key: str) -> Cursor:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from gateway.errors import BadUserInput, NotFound, UpstreamRejected
 from gateway.graph.connection import EdgeSource, Slice
-from gateway.graph.cursors import Cursor, decode_cursor
+from gateway.graph.cursors import Cursor, decode_cursor, index_of
 from gateway.graph.limits import FIRST_DEFAULT, FIRST_MAX
 from gateway.graph.walk import SPARE_PAGES, Walk
 from gateway.source.loaders import Missing
@@ -253,11 +253,10 @@ class PagedList(ListRead):
 
     def precedes(self, row: Row, after: Cursor) -> bool:
         """Whether a row with an index comes before the cursor; rows may have moved to other pages since."""
-        if after.index is None or getattr(row, "index", None) is None:
+        index = index_of(row)
+        if after.index is None or index is None:
             return False
-        if ("Order", "desc") in self.parameters:
-            return bool(row.index >= after.index)
-        return bool(row.index <= after.index)
+        return index >= after.index if ("Order", "desc") in self.parameters else index <= after.index
 
     def _first_page(self) -> str:
         """Return the cursor's page, or the first page of the list, no larger than needed."""

@@ -35,6 +35,7 @@ from gateway.graph.values import (
     Media,
     MessageOrder,
     MessagingBinding,
+    channel_of,
     conversation_state,
 )
 from gateway.twilio.paths import checked_sid, child, is_sid, name_segment, parent_of
@@ -132,7 +133,10 @@ class Service(Node):
         earliest, latest = (moment(text) if text else None for text in (created_from, created_to))
 
         def is_in_range(row: Any) -> bool:
-            made = moment(row.date_created) if row.date_created is not None else None
+            try:
+                made = moment(row.date_created) if row.date_created is not None else None
+            except UpstreamInvalidResponse:  # Shown, with an error at `dateCreated`, since it may be in the range.
+                return True
             return made is not None and (earliest is None or earliest <= made) and (latest is None or made <= latest)
 
         ranged = bool(created_from or created_to)
@@ -470,8 +474,9 @@ class Participant(Node):
     identity: str | None = prop("The chat user's identity; null outside chat.")
     attributes: str | None = prop("Data of the application, as JSON text.")
     channel: str = prop(
-        "The channel of the participant: `chat`, or the type of its `messagingBinding`, such as `sms` or `whatsapp`.",
-        derive=lambda row: (row.messaging_binding.type if row.messaging_binding is not None else None) or "chat",
+        "The channel of the participant: `chat`, or the type of its `messagingBinding`, such as `sms` or `whatsapp`. `unknown` "
+        "when Twilio's value could not be read.",
+        derive=channel_of,
         of={},
     )
     messaging_binding: MessagingBinding | None = prop(

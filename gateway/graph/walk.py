@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from gateway.graph.connection import EdgeSource, Slice
-from gateway.graph.cursors import Cursor
+from gateway.graph.cursors import Cursor, index_of
 from gateway.source.loaders import Loaders
 from gateway.twilio.resources import Row
 from gateway.twilio.responses import Page
@@ -89,7 +89,7 @@ class Walk:
                 self._has_next = True
                 return True
             if not seen:
-                self._first_index = getattr(row, "index", None)
+                self._first_index = index_of(row)
             seen.add(row.sid)
             self._end = self._edge(page, place, row)
             if predicate is None or predicate(row):

@@ -11,7 +11,7 @@ from typing import Any
 
 from gateway.twilio.resources import Resource
 from gateway.twilio.responses import Page
-from gateway.twilio.statuses import Agreement, ReceiptStatuses, ReceiptSummary
+from gateway.twilio.statuses import Agreement, ReceiptSummary, Statuses, agreement, statuses_of
 
 __all__ = ["Lifetime", "Lifetimes", "is_final"]
 
@@ -38,7 +38,7 @@ class Lifetime:
     """For how long after that it may be served while it is revalidated (RFC 5861, 3)."""
     unchanged_seconds: float = 0.0
     """For how long a list of receipts is fresh while its message's summary shows that none has changed."""
-    statuses: ReceiptStatuses | None = None
+    statuses: Statuses | None = None
     """The statuses of a whole list of receipts; None for all other values."""
 
     def seconds_for(self, summary: ReceiptSummary | None) -> float:
@@ -48,10 +48,10 @@ class Lifetime:
         """
         if summary is None or self.statuses is None:
             return self.seconds
-        agreement = self.statuses.agreement(summary)
-        if agreement is Agreement.UNDECIDED:
+        found = agreement(self.statuses, summary)
+        if found is Agreement.UNDECIDED:
             return self.seconds
-        return self.unchanged_seconds if agreement is Agreement.UNCHANGED else 0.0
+        return self.unchanged_seconds if found is Agreement.UNCHANGED else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Lifetimes:
                 return Lifetime(
                     seconds,
                     unchanged_seconds=final if is_current else seconds,
-                    statuses=ReceiptStatuses(value.rows),
+                    statuses=statuses_of(value.rows),
                 )
             if not is_list and is_final(resource, value):
                 return Lifetime(final)

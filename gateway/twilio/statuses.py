@@ -7,10 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-__all__ = ["Agreement", "ReceiptStatuses", "ReceiptSummary", "is_terminal"]
+from gateway.errors import UpstreamInvalidResponse
+from gateway.twilio.partial_rows import readable
 
+__all__ = ["Agreement", "ReceiptSummary", "Statuses", "agreement", "is_terminal", "statuses_of"]
+
+Statuses = tuple[str | None, ...]
+"""The statuses of the receipts in a list, in its order."""
 _FINAL = frozenset({"read", "failed", "undelivered"})
 _RANKS: dict[str | None, int] = {"none": 0, "some": 1, "all": 2}
 _UNKNOWN = -1
@@ -18,7 +24,10 @@ _UNKNOWN = -1
 
 def is_terminal(row: Any) -> bool:
     """Whether the receipt's status is final. `delivered` may become `read`: a channel's sid does not name the channel."""
-    return row.status in _FINAL
+    try:
+        return row.status in _FINAL
+    except UpstreamInvalidResponse:
+        return False
 
 
 class ReceiptSummary(NamedTuple):
@@ -46,54 +55,43 @@ class Agreement(Enum):
     """The summary shows neither."""
 
 
-class ReceiptStatuses:
-    """How many receipts of a whole list have each status."""
+def statuses_of(rows: Sequence[Any]) -> Statuses:
+    """Return the statuses of the rows of a list; "" for one that could not be read."""
+    try:
+        return tuple([row.status for row in rows])
+    except UpstreamInvalidResponse:
+        return tuple([readable(row, "status", "") for row in rows])
 
-    __slots__ = ("_agreement", "_least", "_may_be_read", "_may_change", "_most", "_summary", "total")
 
-    def __init__(self, rows: Sequence[Any]) -> None:
-        """Count the statuses of a list's rows."""
-        count = [row.status for row in rows].count
-        self.total = len(rows)
-        pending, only_sent, only_delivered = count(None), count("sent"), count("delivered")
-        read, failed, undelivered = count("read"), count("failed"), count("undelivered")
-        unknown = self.total - pending - only_sent - only_delivered - read - failed - undelivered
-        delivered = only_delivered + read
-        sent = only_sent + delivered
-        # Positive amounts are cumulative. Whether failures count as sent is undocumented, and an unknown status may count
-        # as any other: each amount is that of one of two counts.
-        self._least = self._ranks(sent, delivered, read, failed, undelivered)
-        counted_as_sent = sent + failed + undelivered
-        self._most = (
-            self._ranks(*(each + unknown for each in (counted_as_sent, delivered, read, failed, undelivered)))
-            if unknown or failed or undelivered
-            else self._least
-        )
-        self._may_be_read = only_delivered > 0
-        self._may_change = pending + only_sent + unknown > 0
-        self._summary: ReceiptSummary | None = None
-        self._agreement = Agreement.UNDECIDED
+@lru_cache(maxsize=4096)  # The lists of a conversation have the same few statuses.
+def agreement(statuses: Statuses, summary: ReceiptSummary) -> Agreement:
+    """Return how the statuses of a whole list compare with its message's summary, which may be older than the list.
 
-    def agreement(self, summary: ReceiptSummary) -> Agreement:
-        """Return how the list compares with its message's summary, which may be older than the list.
+    Statuses only advance, so a summary with a higher amount is newer than the list. One with equal amounts shows that no
+    receipt has changed if each of them is final, or delivered with `read: none`.
+    """
+    total = len(statuses)
+    if summary.total != total:
+        return Agreement.UNDECIDED
+    count = statuses.count
+    pending, only_sent, only_delivered = count(None), count("sent"), count("delivered")
+    read, failed, undelivered = count("read"), count("failed"), count("undelivered")
+    unknown = total - pending - only_sent - only_delivered - read - failed - undelivered
+    # Positive amounts are cumulative. Whether failures count as sent is undocumented, and an unknown status may count as any
+    # other: each amount is that of one of two counts.
+    delivered = only_delivered + read
+    sent = only_sent + delivered
+    least = [_rank(each, total) for each in (sent, delivered, read, failed, undelivered)]
+    counted_as_sent = sent + failed + undelivered
+    most = [_rank(each + unknown, total) for each in (counted_as_sent, delivered, read, failed, undelivered)]
+    ranks = [_RANKS.get(amount, _UNKNOWN) for amount in summary[1:]]
+    if any(rank > highest for rank, highest in zip(ranks, most, strict=True)):
+        return Agreement.OUTDATED
+    if pending or only_sent or unknown or (only_delivered and summary.read != "none"):
+        return Agreement.UNDECIDED
+    are_equal = all(rank in bounds for rank, *bounds in zip(ranks, least, most, strict=True))
+    return Agreement.UNCHANGED if are_equal else Agreement.UNDECIDED
 
-        Statuses only advance, so a summary with a higher amount is newer than the list. One with equal amounts shows that no
-        receipt has changed if each of them is final, or delivered with `read: none`.
-        """
-        if summary != self._summary:
-            self._summary, self._agreement = summary, self._compare(summary)
-        return self._agreement
 
-    def _compare(self, summary: ReceiptSummary) -> Agreement:
-        if summary.total != self.total:
-            return Agreement.UNDECIDED
-        ranks = [_RANKS.get(amount, _UNKNOWN) for amount in summary[1:]]
-        if any(rank > most for rank, most in zip(ranks, self._most, strict=True)):
-            return Agreement.OUTDATED
-        if self._may_change or (self._may_be_read and summary.read != "none"):
-            return Agreement.UNDECIDED
-        are_equal = all(rank in bounds for rank, *bounds in zip(ranks, self._least, self._most, strict=True))
-        return Agreement.UNCHANGED if are_equal else Agreement.UNDECIDED
-
-    def _ranks(self, *counts: int) -> tuple[int, ...]:
-        return tuple([0 if count == 0 else 2 if count == self.total else 1 for count in counts])
+def _rank(count: int, total: int) -> int:
+    return 0 if count == 0 else 2 if count == total else 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.graph.connection import Slice
 from gateway.graph.context import OperationContext
-from gateway.graph.cursors import Cursor
+from gateway.graph.cursors import Cursor, decode_cursor
 from gateway.graph.lists import PagedList, RowFilter
 from gateway.graph.types import Message
 from gateway.sandbox import Fault, Sandbox
@@ -366,7 +366,7 @@ def altered(cursor: str) -> str:
     return cursor[:-6] + ("AAAAAA" if cursor[-6:] != "AAAAAA" else "BBBBBB")
 
 
-@pytest.mark.parametrize("spoil", [other_list, altered, lambda _: "", lambda _: "x", lambda c: c * 200, lambda _: "é"])
+@pytest.mark.parametrize("spoil", [other_list, altered, lambda _: "", lambda _: "x", lambda c: c * 400, lambda _: "é"])
 async def test_a_cursor_that_is_not_of_this_list_is_refused(ask: Ask, spoil: Callable[[str], str]) -> None:
     start = await ask(PARTICIPANTS, first=2)
     answer = await ask(MESSAGES, after=spoil(window(start.data)["pageInfo"]["endCursor"]))
@@ -410,6 +410,12 @@ async def test_a_cursor_is_taken_whatever_parameters_twilio_s_next_page_has(
         answer = await ask(MESSAGES, first=4, after=cursor)
         assert answer.codes == []
         assert indices(answer.data) == every[4:8]
+
+
+def test_a_cursor_of_the_longest_next_page_is_taken() -> None:
+    query = f"PageSize=50&PageToken={'x' * 8100}"
+    cursor = Cursor.make("a list", query, SID, 50, 2**31 - 1, query)
+    assert decode_cursor(cursor.encode(), "a list") == cursor
 
 
 @pytest.mark.parametrize(

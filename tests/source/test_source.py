@@ -18,7 +18,7 @@ from gateway.sandbox import Fault, Sandbox
 from gateway.source.lifetimes import Lifetimes
 from gateway.source.memory import Entry, MemoryCache
 from gateway.twilio.client import Client
-from gateway.twilio.statuses import Agreement, ReceiptStatuses
+from gateway.twilio.statuses import Agreement, agreement, statuses_of
 
 from .conftest import RECEIPTS, THREAD
 
@@ -47,7 +47,7 @@ class Asked:
             key
             for key, entry in entries.items()
             if "/Receipts?" in key
-            and ReceiptStatuses(entry.value.rows).agreement(receipt_summary(messages[key.split("/")[5]]))  # type: ignore[arg-type]
+            and agreement(statuses_of(entry.value.rows), receipt_summary(messages[key.split("/")[5]]))
             is Agreement.UNCHANGED
         }
 

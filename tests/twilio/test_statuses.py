@@ -1,11 +1,11 @@
 """The statuses of receipts: which are final, and how a list compares with its message's delivery summary, as tables."""
 
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from gateway.twilio.statuses import Agreement, ReceiptStatuses, ReceiptSummary, is_terminal
+from gateway.twilio.partial_rows import PartialRow
+from gateway.twilio.statuses import Agreement, ReceiptSummary, agreement, is_terminal, statuses_of
 
 LETTERS = {
     "p": None,
@@ -18,10 +18,6 @@ LETTERS = {
 }
 AMOUNTS = {"0": "none", "+": "some", "*": "all", "?": None, "!": "most"}
 UNCHANGED, OUTDATED, UNDECIDED = Agreement.UNCHANGED, Agreement.OUTDATED, Agreement.UNDECIDED
-
-
-def rows(letters: str) -> list[Any]:
-    return [SimpleNamespace(status=LETTERS[letter]) for letter in letters]
 
 
 def summary(amounts: str, total: int) -> ReceiptSummary:
@@ -50,7 +46,7 @@ def test_a_status_is_final_whatever_the_channel_s_sid_is(
 
 
 @pytest.mark.parametrize(
-    ("letters", "amounts", "agreement"),
+    ("letters", "amounts", "expected"),
     [
         # Delivered: unchanged while none is read.
         ("dd", "**000", UNCHANGED),
@@ -92,9 +88,15 @@ def test_a_status_is_final_whatever_the_channel_s_sid_is(
         ("d?", "***00", OUTDATED),
     ],
 )
-def test_a_list_compared_with_its_message_s_summary(letters: str, amounts: str, agreement: Agreement) -> None:
-    statuses = ReceiptStatuses(rows(letters))
-    assert statuses.agreement(summary(amounts, len(letters))) is agreement
+def test_a_list_compared_with_its_message_s_summary(letters: str, amounts: str, expected: Agreement) -> None:
+    statuses = statuses_of([SimpleNamespace(status=LETTERS[letter]) for letter in letters])
+    assert agreement(statuses, summary(amounts, len(letters))) is expected
     for total in (len(letters) - 1, len(letters) + 1):
-        assert statuses.agreement(summary(amounts, total)) is UNDECIDED
-    assert statuses.agreement(summary(amounts, len(letters))) is agreement
+        assert agreement(statuses, summary(amounts, total)) is UNDECIDED
+
+
+def test_a_status_that_cannot_be_read_is_not_final_and_decides_nothing() -> None:
+    rows = [PartialRow({}, {"status"}), SimpleNamespace(status="delivered")]
+    assert not is_terminal(rows[0])
+    assert statuses_of(rows) == ("", "delivered")
+    assert agreement(statuses_of(rows), summary("**000", 2)) is UNDECIDED
