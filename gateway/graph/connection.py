@@ -48,6 +48,8 @@ class Slice:
     total_count: int | None = None
     first_index: int | None = None
     """The `index` of the first row that was looked at, if rows have one."""
+    after: Cursor | None = None
+    """The cursor that was given."""
 
     @property
     def start_cursor(self) -> str | None:
@@ -56,9 +58,11 @@ class Slice:
 
     @property
     def end_cursor(self) -> str | None:
-        """The cursor of the last row that was looked at."""
+        """The cursor of the last row that was looked at; the given one if there was none."""
         end = self.end or (self.edges[-1] if self.edges else None)
-        return end.cursor if end is not None else None
+        if end is not None:
+            return end.cursor
+        return self.after.encode() if self.after is not None else None
 
 
 @embedded("The position of a page in its list (Relay's `PageInfo`).")
@@ -66,7 +70,9 @@ class PageInfo:
     has_next_page: bool = prop("Whether there are items after this page. To get them, pass `endCursor` as `after`.")
     has_previous_page: bool = prop("Whether `after` was given. Lists are paginated forward only.")
     start_cursor: str | None = prop("The cursor of the first edge; null when there are no edges.")
-    end_cursor: str | None = prop("The cursor to continue with: pass it as `after`. Null when no items were read.")
+    end_cursor: str | None = prop(
+        "The cursor to continue with: pass it as `after`. When no items were read, the given `after`, or null without one."
+    )
 
 
 @embedded("One record of a list, and its cursor.")

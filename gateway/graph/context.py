@@ -107,7 +107,7 @@ class OperationContext:
         found: object | None = missing
         while isinstance(found, MissingKey):
             self.charge([found])
-            await self.loaders.fetch([found])
+            await self.loaders.load(found)
             found = self.look_up(read, True)
         return self._counted(read, found)
 

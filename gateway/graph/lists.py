@@ -5,10 +5,11 @@ Each is a plain value; creating one does no I/O, and raises `BadUserInput` for a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from gateway.errors import BadUserInput, NotFound, UpstreamRejected
 from gateway.graph.connection import EdgeSource, Slice
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ListRead", "OwnServices", "PagedList", "RowFilter", "WholeList"]
 
+_PAGE_SIZE = re.compile(r"(?<=[?&]PageSize=)[0-9]{1,9}(?=&|$)")
 _INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
 
 
@@ -68,7 +70,7 @@ class ListRead:
         self.resource = resource
         self.path = resource.list_path(parent_path)
         self.parameters, self.row_filter = parameters, row_filter
-        self.after = decode_cursor(after, self.key, parameters, resource.page_max) if isinstance(after, str) else None
+        self.after = decode_cursor(after, self.key) if isinstance(after, str) else None
 
     @property
     def type_name(self) -> str:
@@ -104,7 +106,7 @@ class ListRead:
 
     def _empty(self, context: OperationContext, reason: str) -> Slice:
         context.skip(self.path, reason)
-        return Slice([], False, self.after is not None, total_count=0)
+        return Slice([], False, self.after is not None, total_count=0, after=self.after)
 
     def _slice(self, rows: list[Row]) -> Slice:
         """Return the slice of a list of which all rows are known."""
@@ -125,7 +127,8 @@ class ListRead:
             EdgeSource(make(path=f"{path}/{row.sid}", row=row, listed=True), self, "", place)
             for place, row in following[: self.first]
         ]
-        return Slice(edges, len(following) > len(edges), self.after is not None, total_count=len(matching))
+        has_next = len(following) > len(edges)
+        return Slice(edges, has_next, self.after is not None, total_count=len(matching), after=self.after)
 
 
 class WholeList(ListRead):
@@ -216,7 +219,10 @@ class PagedList(ListRead):
     @property
     def calls_max(self) -> int:
         """The pages that `first`, or the rows to look at, can fill."""
-        size = int(parse_qs(self.start.partition("?")[2]).get("PageSize", [str(self.resource.page_max)])[0])
+        largest = self.resource.page_max
+        # Twilio may repeat a size above the maximum, and a client can forge any.
+        sizes = [int(size) for size in _PAGE_SIZE.findall(self.start) if 1 <= int(size) <= largest]
+        size = min(sizes, default=largest)
         pages = -(-max(self.first if self.scan is None else self.scan, 1) // size)
         # A cursor may point into a page; and after deletions the page before it is read again, and those after that.
         return pages if self.after is None else 2 * pages + 2

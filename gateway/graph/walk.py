@@ -54,7 +54,9 @@ class Walk:
             self._restarted = True
             self._begin(f"{self._read.path}?{after.row_query}")
             self._advance(loaders)
-        return Slice(self._edges, self._has_next, after is not None, self._end, first_index=self._first_index)
+        return Slice(
+            self._edges, self._has_next, after is not None, self._end, first_index=self._first_index, after=after
+        )
 
     def _begin(self, start: str) -> None:
         self._start = start

@@ -38,7 +38,7 @@ KINDS: Mapping[FaultKind, str] = {
     "wrong_type": "valid JSON of the wrong `shape`: array, text, number, null; rows: each row is a string; "
     "values: each value of each record is in a list",
     "next_page": "next_page_url is `url`: a URL, `self`, or `endless` for the first page again under new tokens",
-    "empty_page": "no rows, with next_page_url unchanged",
+    "empty_page": "no rows, with next_page_url unchanged; with the url `endless`, under ever new tokens",
     "swap": "the response for `url` (a target such as Services/IS…); without it, the last sid of the target is altered "
     "wherever it occurs",
     "hang": "no response, until the client disconnects or the server stops",

@@ -35,6 +35,7 @@ KEPT_HEADERS = frozenset({"content-encoding", "retry-after", "twilio-request-id"
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _REQUEST_ID = re.compile(r"RQ[0-9a-f]{32}")
 _MISSING = re.compile(r"requested resource /(\S+) was not found")
+_SID_LENGTH = len("IS,") + 32  # With its comma.
 _WIRE_TEXT = re.compile(r"[\x21-\x22\x24-\x7e]{1,8192}")
 
 
@@ -87,7 +88,7 @@ def read_item(resource: Resource, target: str, response: Response) -> Row:
         is_it = _same(row.sid, last)
     else:
         is_it = getattr(row, resource.name_property or "", None) == unquote(last)
-    if not resource.sids.fullmatch(row.sid):
+    if not is_sid(row.sid, resource.prefix):
         raise _invalid(target, response, "answered with an unreadable body (at $.sid)")
     if not is_it or not _belongs(resource, owners, row):
         raise _invalid(target, response, "answered with another record")
@@ -111,7 +112,8 @@ def read_page(resource: Resource, target: str, response: Response) -> Page:
         raise _invalid(target, response, "answered with another list")
     if meta.url is not None and not _names(meta.url, path):
         raise _invalid(target, response, "answered with another list")
-    if not resource.sids.fullmatch("".join([row.sid for row in body.rows])):
+    sids = "".join([f"{row.sid}," for row in body.rows])
+    if len(sids) != _SID_LENGTH * len(body.rows) or not resource.sids.fullmatch(sids):
         raise _invalid(target, response, f"answered with an unreadable body (at $.{resource.rows_key}[...].sid)")
     named, expected = resource.named_owners, owners[0] if len(owners) == 1 else tuple(owners)
     for row in body.rows:

@@ -21,7 +21,7 @@ from gateway.web.connection import ClientConnection
 from gateway.web.request import HttpRequest, decode_headers
 from gateway.web.responses import Reply, respond
 
-__all__ = ["BoundedProtocol", "SyncAnswers"]
+__all__ = ["BoundedProtocol", "LingeringProtocol", "SyncAnswers"]
 
 _PLAIN_TARGET = re.compile(rb'/[!"$-~]*')
 """A path and a query as they are: without a host, a fragment, or anything that a URL's parser rejects."""
@@ -76,6 +76,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """For the peer to read part of a response that is waiting to be sent."""
     HEAD_MAX = 64 * 2**10
     """Bytes of a request's head."""
+    LINGER_SECONDS = 0.0
+    """For an idle connection to send one more request after the server began to stop."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -95,6 +97,15 @@ class BoundedProtocol(HttpToolsProtocol):
         would have as many responses made and held at once, however slowly the peer reads them, while everyone else waits.
         """
         self._connection = ClientConnection()
+        self._is_stopping = False
+
+    def shutdown(self) -> None:
+        """Close the connection after its request in progress, or after a last one for which it lingers."""
+        self._is_stopping = True
+        if self.LINGER_SECONDS and self._is_idle and not self.transport.is_closing():
+            self.loop.call_later(self.LINGER_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timer for the first byte."""
@@ -205,6 +216,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Whether nothing in the head, or in the connection's state, needs uvicorn."""
         return (
             self._is_idle
+            and not self._is_stopping
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
             and not self.parser.should_upgrade()
@@ -245,6 +257,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _start_cycle(self) -> None:
         """Run the application through ASGI, after the requests that are being answered."""
         super().on_headers_complete()
+        if self._is_stopping:
+            self.cycle.keep_alive = False
         self.headers = []  # Trailers go here: the application does not see them, since the head has been checked.
 
     # Limits
@@ -281,6 +295,12 @@ class BoundedProtocol(HttpToolsProtocol):
             )
             self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+class LingeringProtocol(BoundedProtocol):
+    """A connection of a server that is replaced under load: it serves a request sent before the client saw it close."""
+
+    LINGER_SECONDS = 1.0
 
 
 def _responder(started: Reply | Awaitable[Reply]) -> ASGIApp:

@@ -9,10 +9,12 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +25,9 @@ from gateway.errors import GatewayError
 from gateway.twilio.client import Client
 from gateway.web.browsers import SECURITY_HEADERS, check_host
 from gateway.web.responses import error_response
+
+if TYPE_CHECKING:
+    from gateway.web.worker_metrics import WorkerMetrics
 
 __all__ = ["Metrics", "MetricsPage"]
 
@@ -44,10 +49,11 @@ class Metrics:
         """Operations per bucket, by the bucket's upper bound; the last one has those that took longer."""
         self._seconds = 0.0
         self._refused: Counter[str] = Counter()
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
+        self.registry = CollectorRegistry()
+        """What `/metrics` shows of this process."""
+        self.registry.register(self)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self._registry)
+            collector(registry=self.registry)
 
     def answered(self, name: str | None, outcome: str, seconds: float) -> None:
         """Count an operation with its outcome: `ok`, or the code of its first error."""
@@ -64,10 +70,6 @@ class Metrics:
     def refused(self, code: str) -> None:
         """Count a request that was refused before its operation began."""
         self._refused[code] += 1
-
-    def page(self) -> bytes:
-        """Return the metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family with its current values."""
@@ -115,12 +117,28 @@ def _by(name: str, help_: str, counts: Mapping[str, int], label: str = "kind") -
     return family
 
 
+class _Families(Collector):
+    """Metric families that have been collected."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        return self._families
+
+
 class MetricsPage:
     """The route `/metrics`, for every caller that may send operations."""
 
-    def __init__(self, metrics: Metrics, callers: Callers, *, any_host: bool) -> None:
-        """Create the route. Where no token is required, `Host` must name this machine, unless `any_host` is set."""
+    def __init__(
+        self, metrics: Metrics, callers: Callers, *, workers: WorkerMetrics | None = None, any_host: bool
+    ) -> None:
+        """Create the route. With `workers`, it returns the sum over all workers.
+
+        Where no token is required, `Host` must name this machine, unless `any_host` is set.
+        """
         self._metrics = metrics
+        self._workers = workers
         self._callers = callers
         self._any_host = any_host
 
@@ -134,4 +152,5 @@ class MetricsPage:
                 await caller
         except GatewayError as error:
             return error_response(error, "")
-        return Response(self._metrics.page(), headers=SECURITY_HEADERS, media_type=CONTENT_TYPE_LATEST)
+        families = self._metrics.registry if self._workers is None else _Families(await self._workers.collect())
+        return Response(generate_latest(families), headers=SECURITY_HEADERS, media_type=CONTENT_TYPE_LATEST)

@@ -66,9 +66,12 @@ interface Failure {
 export const facts = ({ path, extensions }: Failure) => ({ path, code: extensions?.code, retryable: extensions?.retryable });
 
 /** Do something while Twilio does not give the first message's receipts. */
-export async function withoutFirstReceipts(run: () => Promise<void>) {
+export const withoutFirstReceipts = (run: () => Promise<void>) => without(`*/Messages/${demo.message_sid}/Receipts*`, run);
+
+/** Do something while Twilio fails the calls of this pattern. */
+export async function without(pattern: string, run: () => Promise<void>) {
   const faults = `${demo.sandbox}/sandbox/faults`;
-  const fault = { pattern: `*/Messages/${demo.message_sid}/Receipts*`, kind: "status", status: 500, latency: 0.05 };
+  const fault = { pattern, kind: "status", status: 500, latency: 0.05 };
   await fetch(faults, { method: "POST", body: JSON.stringify(fault) });
   try {
     await run();

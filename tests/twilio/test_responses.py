@@ -64,6 +64,7 @@ def test_what_twilio_may_add_or_leave_out_is_valid(change: dict[str, Any]) -> No
         {"sid": "IM" + OTHER},
         {"sid": DY + "0"},
         {"sid": DY + "\n"},
+        {"sid": DY[:20]},
         {"message_sid": "IM" + OTHER},
         {"conversation_sid": "CH" + OTHER},
         {"chat_service_sid": "IS" + OTHER},
@@ -162,6 +163,22 @@ def test_a_delivery_summary_needs_its_total() -> None:
     assert read_item(Message.resource, path, answer({"sid": IM, "delivery": {"total": "2"}})).delivery.total == 2
     with pytest.raises(errors.UpstreamInvalidResponse):
         read_item(Message.resource, path, answer({"sid": IM, "delivery": {"sent": "all"}}))
+
+
+@pytest.mark.parametrize("sids", [("", DY + DY), (DY + DY, ""), ("", ""), (DY[:20], DY[20:]), (f"{DY},{DY}", DY)])
+def test_each_row_has_a_sid_of_its_own(sids: tuple[str, str]) -> None:
+    with pytest.raises(errors.UpstreamInvalidResponse, match=r"delivery_receipts\[...\].sid"):
+        read_page(Receipt.resource, RECEIPTS, page([ROW | {"sid": sid} for sid in sids]))
+
+
+@pytest.mark.parametrize("sid", ["", MB + MB, MB[:-1], CH])
+def test_a_record_read_by_name_has_a_sid(sid: str) -> None:
+    with pytest.raises(errors.UpstreamInvalidResponse, match=r"\$.sid"):
+        read_item(
+            RESOURCES["Participants"],
+            f"Services/{IS}/Conversations/{CH}/Participants/ann",
+            answer({"sid": sid, "identity": "ann"}),
+        )
 
 
 TWILIO_404 = {"code": 20404, "message": "was not found", "more_info": "https://x.test", "status": 404}

@@ -2,8 +2,8 @@
 
 Kinds and criticalities are those of graphql-core's `find_schema_changes`, and a test compares the two. That function is not
 used here, since it returns sentences without coordinates, and only the first of several changes to one argument. Changes that
-it ignores have additional kinds: deprecations, root types, `@specifiedBy`, `@oneOf`, `@upstream`, and inputs that become
-required by losing their default.
+it ignores have other kinds: deprecations, root types, `@specifiedBy`, `@oneOf`, `@upstream`, new implementations of interfaces,
+and inputs that become required by losing their default.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _Composite = GraphQLObjectType | GraphQLInterfaceType
 
 
 def find_changes(old: GraphQLSchema, new: GraphQLSchema) -> list[Change]:
-    """Return all changes, the most critical first, then by coordinate; a type's addition or removal is one change."""
+    """Return all changes, the most critical first, then by coordinate; the members of a new or removed type are not listed."""
     ranks = list(Criticality)
     return sorted(
         [*_roots(old, new), *_types(old, new), *_directives(old, new)],
@@ -83,6 +83,7 @@ def _types(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
         yield breaking("TYPE_REMOVED", name, "was removed.")
     for name in after.keys() - before.keys():
         yield safe("TYPE_ADDED", name, "was added.")
+        yield from _implementations(after[name], returned_names)
     for name in before.keys() & after.keys():
         was, now = before[name], after[name]
         yield from description_changes(name, was, now)
@@ -136,6 +137,14 @@ def _kind(type_: GraphQLNamedType) -> str:
             return "an enum"
         case _:
             return "an input object type"
+
+
+def _implementations(added: GraphQLNamedType, returned_names: set[str]) -> Iterator[Change]:
+    """Report an added object type to clients of the interfaces that fields return, where it is a new possible type."""
+    for interface in added.interfaces if isinstance(added, GraphQLObjectType) else ():
+        if interface.name in returned_names:
+            text = f"has a new implementation, {added.name}."
+            yield dangerous("IMPLEMENTATION_ADDED", interface.name, text, returned(interface.name))
 
 
 def _fields(old: _Composite, new: _Composite) -> Iterator[Change]:

@@ -16,7 +16,7 @@ __all__ = ["as_json", "github_lines", "text_lines"]
 _LEVELS = {Criticality.BREAKING: "error", Criticality.DANGEROUS: "warning", Criticality.SAFE: "notice"}
 
 _NOT_COMPARED = {
-    "DEPRECATED_INPUT": "deprecated arguments, which may be missing in it",
+    "DEPRECATED_INPUT": "deprecated arguments and input fields, which may be missing in it",
     "DESCRIPTION": "descriptions",
     "DIRECTIVE_REPEATABLE": "whether directives are repeatable",
     "ONE_OF": "@oneOf",
@@ -123,7 +123,7 @@ def _operations(report: SchemaReport) -> Iterator[str]:
 def _closing(report: SchemaReport) -> Iterator[str]:
     if report.not_compared:
         missing = ", ".join(_NOT_COMPARED[kind] for kind in report.not_compared)
-        yield f"Not compared, since introspection does not return it: {missing}."
+        yield f"Not compared, as one of the schemas does not state it: {missing}."
     breaking, dangerous, safe = (report.count(criticality) for criticality in Criticality)
     counts = f"{breaking} breaking, {dangerous} dangerous and {_count(safe, 'safe change')}"
     yield f"{counts if report.changes else 'No changes'} from {report.old} to {report.new}."

@@ -6,6 +6,7 @@ Imports no server; the HTTP client is imported only for a URL.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from graphql import (
     DirectiveNode,
     ExecutableDefinitionNode,
     GraphQLError,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
     GraphQLSchema,
     build_ast_schema,
     build_client_schema,
@@ -27,11 +30,14 @@ from graphql import (
 from graphql.validation.validate import validate_sdl
 
 from gateway.contract import CheckError
+from gateway.contract.schema.field_price import field_price
 
 __all__ = ["SchemaSource", "read_source"]
 
 _GIT_PATH = "schema.graphql"
 _ERRORS_SHOWN = 10
+_ADDRESS = re.compile(r"(//)?([\w.-]+|\[[\da-fA-F:]+\])(:\d+(/.*)?|.*/graphql)", re.DOTALL)
+"""What may be a URL without its scheme."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,16 @@ class SchemaSource:
     schema: GraphQLSchema
     not_compared: frozenset[str] = frozenset()
     """Prefixes of the kinds of change that it cannot show."""
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether any field has `@upstream`; tools that copy a schema often omit the directives that are applied in it."""
+        return any(
+            field_price(field.ast_node) is not None
+            for type_ in self.schema.type_map.values()
+            if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType)
+            for field in type_.fields.values()
+        )
 
 
 def read_source(where: str | None, token: str | None) -> SchemaSource:
@@ -66,6 +82,10 @@ def read_source(where: str | None, token: str | None) -> SchemaSource:
     try:
         content = Path(where).read_bytes()
     except FileNotFoundError:
+        if _ADDRESS.fullmatch(where):
+            raise CheckError(
+                f"{where} does not exist. If it is an address, write http:// or https:// before it."
+            ) from None
         raise CheckError(
             f"{where} does not exist. A schema is a file, the address of a gateway with http:// or https://, or git:REV "
             "such as git:HEAD~1."
@@ -83,9 +103,11 @@ def _decoded(name: str, content: bytes) -> str:
 
 
 def _in_git(where: str) -> bytes:
-    """Return the content of `git:REV:PATH`; the path is relative to the repository's root."""
-    revision, _, path = where.removeprefix("git:").partition(":")
+    """Return the content of `git:REV:PATH`, or of the staged file `git::PATH`; paths begin at the repository's root."""
+    revision, colon, path = where.removeprefix("git:").partition(":")
     path = path or _GIT_PATH
+    if colon and not revision:
+        return _blob(f":{path}", f"The index has no file {path}. Name another with git::PATH, from the top.")
     if not revision or revision.startswith("-"):
         raise CheckError(f"{where} names no revision. Write git:HEAD~1, git:main or git:v1.2:path/to/schema.graphql.")
     commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
@@ -96,9 +118,18 @@ def _in_git(where: str) -> bytes:
         )
     if commit.returncode != 0:
         raise CheckError(f"{where}: git says: {_first_line(commit.stderr)}")
-    content = _git("cat-file", "blob", f"{commit.stdout.decode().strip()}:{path}")
+    return _blob(
+        f"{commit.stdout.decode().strip()}:{path}",
+        f"{revision} has no file {path}. Name another with git:{revision}:PATH, from the top.",
+    )
+
+
+def _blob(name: str, absent: str) -> bytes:
+    """Return the content of a git object; raise `CheckError` with the message `absent` if it does not exist."""
+    content = _git("cat-file", "blob", name)
     if content.returncode != 0:
-        raise CheckError(f"{revision} has no file {path}. Name another with git:{revision}:PATH, from the top.")
+        outside = content.stderr if b"not a git repository" in content.stderr else b""
+        raise CheckError(f"git says: {_first_line(outside)}" if outside else absent)
     return content.stdout
 
 

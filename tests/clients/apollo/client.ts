@@ -1,6 +1,5 @@
-import { ApolloClient, HttpLink, InMemoryCache, type FieldMergeFunction, type FieldPolicy } from "@apollo/client";
+import { ApolloClient, HttpLink, InMemoryCache, type FieldPolicy } from "@apollo/client";
 import { GraphQL17Alpha9Handler } from "@apollo/client/incremental";
-import { relayStylePagination } from "@apollo/client/utilities";
 
 declare module "@apollo/client" {
   namespace ApolloClient.DeclareDefaultOptions {
@@ -9,12 +8,36 @@ declare module "@apollo/client" {
   }
 }
 
-/** A list that grows page by page, one for each choice of filters. Null, a list that could not be read, stays null. */
-function list(...filters: string[]): FieldPolicy {
-  const pages = relayStylePagination(filters);
-  const merge = pages.merge as FieldMergeFunction;
-  return { ...pages, merge: (before, page, options) => (page ? merge(before, page, options) : (before ?? null)) };
+interface Page {
+  edges?: readonly { cursor?: string }[];
+  pageInfo?: { endCursor?: string | null; hasNextPage?: boolean; startCursor?: string | null; hasPreviousPage?: boolean };
 }
+
+/** The pages of a list that are known, by the cursors that they come after; null for one that could not be read. */
+type Pages = Record<string, Page | null>;
+
+const following = (pages: Pages, { pageInfo }: Page) =>
+  pageInfo?.hasNextPage && pageInfo.endCursor ? pages[pageInfo.endCursor] : null;
+
+/** A list that grows page by page: one for each choice of filters and page size. */
+const list = (...filters: string[]): FieldPolicy<Pages, Page | null, Page | null> => ({
+  keyArgs: [...filters, "first"],
+  read(pages, { args }) {
+    const page = pages?.[args?.after ?? ""];
+    if (!pages || !page) return page;
+    const known = new Set<Page>();
+    for (let next: Page | null | undefined = page; next && !known.has(next); next = following(pages, next)) known.add(next);
+    const edges = [...known].flatMap((each) => each.edges ?? []);
+    const { startCursor, hasPreviousPage } = page.pageInfo ?? {};
+    return { ...page, edges, pageInfo: { ...[...known].at(-1)!.pageInfo, startCursor, hasPreviousPage } };
+  },
+  merge(pages = {}, page, { args }): Pages {
+    const after = args?.after ?? "";
+    const before = pages[after];
+    const merged = page ? { ...before, ...page, pageInfo: { ...before?.pageInfo, ...page.pageInfo } } : (before ?? null);
+    return after || !page ? { ...pages, [after]: merged } : { "": merged }; // A first page begins the list again.
+  },
+});
 
 export const possibleTypes = { Node: ["Conversation", "Message", "Participant", "Receipt", "Service"] };
 export const typePolicies = {

@@ -1,9 +1,46 @@
-import { Client, fetchExchange, type Exchange } from "@urql/core";
-import { cacheExchange } from "@urql/exchange-graphcache";
-import { relayPagination } from "@urql/exchange-graphcache/extras";
+import { Client, fetchExchange, stringifyVariables, type Exchange } from "@urql/core";
+import { cacheExchange, type Resolver, type Variables } from "@urql/exchange-graphcache";
 import schema from "../gql/introspection.json"; // By codegen.
 
 const embedded = () => null;
+
+/** A list that grows page by page, one for each choice of arguments other than `after`; it continues behind empty pages. */
+const list: Resolver = (_parent, args, cache, { parentKey, fieldName }) => {
+  const identity = ({ after: _, ...others }: Variables) => stringifyVariables(others);
+  const pages = new Map<unknown, unknown>(); // By the cursors that they come after.
+  for (const field of cache.inspectFields(parentKey)) {
+    const given = field.arguments ?? {};
+    if (field.fieldName === fieldName && identity(given) === identity(args))
+      pages.set(given.after ?? null, cache.resolve(parentKey, field.fieldKey));
+  }
+  const page = pages.get(args.after ?? null);
+  if (typeof page !== "string") return page as null | undefined; // Not read yet, or not readable.
+
+  const info = (of: string, field: string) => cache.resolve(cache.resolve(of, "pageInfo") as string, field);
+  const chain = (first: unknown) => {
+    const known: string[] = [];
+    for (let next = first; typeof next === "string" && !known.includes(next); ) {
+      known.push(next);
+      next = info(next, "hasNextPage") ? pages.get(info(next, "endCursor")) : null;
+    }
+    return known;
+  };
+  const fromStart = chain(pages.get(null));
+  const known = fromStart.includes(page) ? fromStart : chain(page);
+  if (known.length === 1) return page;
+  const last = known[known.length - 1]!;
+  return {
+    __typename: cache.resolve(page, "__typename"),
+    edges: known.flatMap((each) => cache.resolve(each, "edges") ?? []),
+    pageInfo: {
+      __typename: "PageInfo",
+      startCursor: info(known[0]!, "startCursor"),
+      hasPreviousPage: info(known[0]!, "hasPreviousPage"),
+      endCursor: info(last, "endCursor"),
+      hasNextPage: info(last, "hasNextPage"),
+    },
+  } as never;
+};
 
 export const makeClient = (url: string, token: string, more: Exchange[] = []) =>
   new Client({
@@ -13,11 +50,11 @@ export const makeClient = (url: string, token: string, more: Exchange[] = []) =>
       cacheExchange({
         schema,
         keys: { DeliverySummary: embedded, DeliveryError: embedded, Media: embedded, MessagingBinding: embedded },
-        // Not for `receipts`: a message has 50 at most, and relayPagination drops `totalCount`.
+        // Not for `receipts`: a message has 50 at most.
         resolvers: {
-          Query: { services: relayPagination() },
-          Service: { conversations: relayPagination() },
-          Conversation: { messages: relayPagination(), participants: relayPagination() },
+          Query: { services: list },
+          Service: { conversations: list },
+          Conversation: { messages: list, participants: list },
         },
       }),
       ...more,

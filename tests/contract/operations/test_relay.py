@@ -84,7 +84,7 @@ def test_a_fragment_on_viewer_is_fetched_by_viewer() -> None:
     fragment = 'fragment Me on Viewer @refetchable(queryName: "Refetch") { name(short: $short) }'
     found = problems(fragment, served=served)
     assert found
-    assert all(each.startswith("This release, which tells the price, does not take it") for each in found)
+    assert all(each.startswith("This release, which computes the cost, rejects it") for each in found)
 
 
 def test_an_argument_of_a_fragment_that_no_operation_spreads_may_be_required() -> None:

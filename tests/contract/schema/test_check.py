@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from graphql import build_schema, introspection_from_schema
+from graphql import print_schema as print_core_schema
 
 from gateway.cli import main
 from gateway.graph.schema import print_schema
@@ -351,3 +353,53 @@ def test_the_object_is_documented_as_it_is() -> None:
     }.items():
         words = table[f"`{key}`"]
         assert [name for name in parts if f"`{name}`" not in words] == []
+
+
+DEPRECATING = """
+type Query { c(old: Int @deprecated, new: Int): Int d(by: In): Int }
+input In { old: Int @deprecated new: Int }
+directive @mark(old: Int @deprecated, new: Int) on FIELD
+"""
+
+
+DEFAULT = json.dumps(introspection_from_schema(build_schema(DEPRECATING), input_value_deprecation=False))
+"""Its introspection as most tools ask for it."""
+
+
+def test_deprecated_inputs_that_introspection_left_out_are_not_removed() -> None:
+    Path("old.graphql").write_text(DEPRECATING)
+    Path("default.json").write_text(DEFAULT)
+    Path("q.graphql").write_text("query Q { c(old: 1) @mark(old: 2) d(by: { old: 3 }) }")
+    for sources in (("old.graphql", "default.json"), ("default.json", "old.graphql")):
+        result = check(*sources, "--fail-on", "dangerous", "--operations", "q.graphql")
+        assert result.exit_code == 0, result.output
+        assert "No changes from" in result.output
+        assert "deprecated arguments and input fields, which may be missing in it" in result.output
+        assert "1 operation checked, of which 0 no longer fit." in result.output
+
+
+def test_other_inputs_that_introspection_lacks_are_removed() -> None:
+    Path("old.graphql").write_text(DEPRECATING.replace("new: Int", "new: Int more: Int"))
+    Path("default.json").write_text(DEFAULT)
+    result = check("old.graphql", "default.json")
+    assert [line.split()[0] for line in result.output.splitlines() if "was removed" in line] == [
+        "@mark(more:)",
+        "In.more",
+        "Query.c(more:)",
+    ]
+
+
+def test_prices_are_not_compared_with_a_copy_that_has_none() -> None:
+    Path("own.graphql").write_text(print_schema())
+    Path("copy.graphql").write_text(print_core_schema(build_schema(print_schema())))  # It omits the directives applied.
+    for sources in (("own.graphql", "copy.graphql"), ("copy.graphql", "own.graphql")):
+        result = check(*sources, "--fail-on", "dangerous")
+        assert (result.exit_code, result.output.splitlines()[0]) == (
+            0,
+            "Not compared, as one of the schemas does not state it: prices (@upstream).",
+        )
+        assert json.loads(check(*sources, "--format", "json").output)["notCompared"] == ["prices (@upstream)"]
+    free = check("copy.graphql", "own.graphql", "--unpriced-is-free", "--fail-on", "dangerous")
+    assert free.exit_code == 1
+    assert "got dearer" in free.output
+    assert "Not compared" not in check("copy.graphql", "copy.graphql").output
