@@ -156,6 +156,11 @@ def test_every_setting_is_read() -> None:
         (ACCOUNT | {"GATEWAY_TOKENS": "a:0123456789abcdef,a:1123456789abcdef"}, "twice"),
         (ACCOUNT | {"GATEWAY_TRANSPORT": "fast"}, "GATEWAY_TRANSPORT: must be httptools or aiohttp"),
         (
+            ACCOUNT | {"GATEWAY_CALLER_BUDGET": "0000000002000000"},
+            "GATEWAY_CALLER_BUDGET: must be a whole number up to",
+        ),
+        (ACCOUNT | {"GATEWAY_COST_LIMIT": "9" * 5000}, "GATEWAY_COST_LIMIT: must be a whole number from 1"),
+        (
             ACCOUNT | {"GATEWAY_MAX_OPERATIONS": "1", "GATEWAY_QUEUE": "2"},
             "GATEWAY_MAX_OPERATIONS: differs from its alias GATEWAY_QUEUE",
         ),

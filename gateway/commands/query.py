@@ -72,7 +72,7 @@ def _check_operation(definitions: list[OperationDefinitionNode], operation: str 
 
 
 def _values(definitions: list[OperationDefinitionNode], texts: dict[str, str]) -> dict[str, Any]:
-    """Return the variables' values, by their declared types: what is no value of a string type is its text."""
+    """Return the variables' values, by their declared types: for a string type, a number is its text."""
     types = {each.variable.name.value: each.type for node in definitions for each in node.variable_definitions or ()}
     return {name: _value(text, types.get(name)) for name, text in texts.items()}
 
