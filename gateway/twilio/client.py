@@ -80,6 +80,8 @@ class Client:
         self.limiter = Limiter(concurrency)
         self.attempts: Counter[tuple[str, str]] = Counter()
         """Requests by the collection they read from, and their status, or `none`."""
+        self.on_duration: Callable[[str, float], None] | None = None
+        """Called with the collection that a request read from, and its seconds, when it has ended."""
         self.retries = 0
         """Requests that were sent again."""
         self._transport = transport(origin)
@@ -252,6 +254,8 @@ class Fetch:
         if self._receiver.on_attempt is not None:
             self._report(status)
         client.attempts[self.kind, str(status) if status is not None else "none"] += 1
+        if client.on_duration is not None:
+            client.on_duration(self.kind, now - self._began)
         client.limiter.complete(self, error, self._began, now, reported)
         if not self.is_wanted:
             return

@@ -51,7 +51,7 @@ class Recorder:
             **({"shared_with": outcome.shared_with} if outcome.shared_with is not None else {}),
         )
         if self._metrics is not None:
-            self._metrics.answered(outcome.operation, code, seconds)
+            self._metrics.answered(outcome, code, caller.name, seconds)
         if request.span is not None:
             request.span.end(outcome.operation, code, outcome.calls)
 

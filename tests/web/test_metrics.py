@@ -1,6 +1,7 @@
 """Metrics: what is counted, for which callers, and that the dashboard uses metrics that exist."""
 
 import json
+import platform
 import re
 from importlib.resources import files
 
@@ -13,8 +14,10 @@ from gateway.app import create_app
 from gateway.callers.callers import Token
 from gateway.cli import main
 from gateway.demo import settings_for
+from gateway.execution.outcome import Outcome
 from gateway.sandbox import Fault, Sandbox
 from gateway.settings import Settings
+from gateway.version import __version__
 from gateway.web.metrics import Metrics
 
 from ..conftest import Ask, serving
@@ -47,7 +50,11 @@ async def test_what_happens_is_counted(http: aiohttp.ClientSession, base_url: st
         ("gateway_operations_total", "Named,ok"): 2,
         ("gateway_operations_total", "anonymous,GRAPHQL_PARSE_FAILED"): 1,
         ("gateway_refused_total", "BAD_REQUEST"): 1,
-        ("gateway_operation_seconds_count", ""): 3,
+        ("gateway_operation_seconds_count", "Named"): 2,
+        ("gateway_upstream_seconds_count", "Services"): 2,
+        ("gateway_caller_calls_total", "anyone"): 1,
+        ("gateway_build_info", f"{platform.python_version()},{__version__}"): 1,
+        ("gateway_workers", ""): 1,
         ("gateway_upstream_calls_total", "Services,503"): 1,
         ("gateway_upstream_calls_total", "Services,200"): 1,
         ("gateway_upstream_retries_total", ""): 1,
@@ -63,13 +70,29 @@ async def test_what_happens_is_counted(http: aiohttp.ClientSession, base_url: st
     assert told["gateway_cache_bytes", ""] > 0
 
 
+async def test_label_values_are_words(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
+    """A reason that is a sentence in a trace is a word here."""
+    query = """query Skips($service: ID!, $conversation: ID!) { service(sid: $service) { conversation(sid: $conversation) {
+        sid none: messages(deliveryStatus: []) { edges { cursor } }
+        messages { edges { node { receipts(status: []) { totalCount } } } } } } }"""
+    sids = {name: sandbox.landmarks[f"{name}_sid"] for name in ("service", "conversation")}
+    async with http.post(f"{base_url}/graphql", json={"query": query, "variables": sids}) as response:
+        assert "errors" not in await response.json()
+    counted = await samples(http, base_url)
+    assert {labels for name, labels in counted if name == "gateway_skips_total"} == {"reference", "summary", "filter"}
+    values = {value for name, labels in counted if name.startswith("gateway_") for value in labels.split(",")}
+    assert [value for value in values if not re.fullmatch(r"[\w.+]*", value)] == []
+
+
 async def test_operation_names_are_bounded(ask: Ask) -> None:
     metrics = Metrics(ask.operations, ask.operations._source._client)
     for number in range(500):
-        metrics.answered(f"Name{number}", "ok", 0.1)
+        metrics.answered(Outcome({}, operation=f"Name{number}", calls=2), "ok", f"caller{number}", 0.1)
     page = generate_latest(metrics.registry).decode()
     assert page.count("gateway_operations_total{") == 101
     assert 'name="other",outcome="ok"} 400.0' in page
+    assert page.count("gateway_caller_calls_total{") == 101
+    assert 'gateway_caller_calls_total{caller="other"} 800.0' in page
 
 
 async def test_the_metrics_need_a_token(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
