@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Metrics", "MetricsPage"]
 
 _NAMES_MAX = 100
+_OTHER = "other"
+_SERIES_MAX = 1000
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BOUNDS = (*map(floatToGoString, _BUCKETS), "+Inf")
 
@@ -46,6 +48,15 @@ _REASONS = {
     "null where none may be": "null",
 }
 """Label values for the reasons that a trace shows as text."""
+
+
+class _Count:
+    """A count that is incremented in place."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
 
 
 class _Durations:
@@ -78,7 +89,7 @@ class _Names:
         if name in self._known:
             return name
         if len(self._known) >= _NAMES_MAX:
-            return "other"
+            return _OTHER
         self._known.add(name)
         return name
 
@@ -90,7 +101,9 @@ class Metrics:
         """Create the metrics of an account and its client, in addition to what they count."""
         self._account = account
         self._client = client
-        self._answered: Counter[tuple[str, str]] = Counter()
+        self._series: dict[tuple[str | None, str, str], tuple[_Count, _Durations, _Count]] = {}
+        """A cache of `_find_series`."""
+        self._answered: defaultdict[tuple[str, str], _Count] = defaultdict(_Count)
         """Operations by name and outcome."""
         self._names, self._callers = _Names(), _Names()
         self._durations: defaultdict[str, _Durations] = defaultdict(_Durations)
@@ -98,7 +111,7 @@ class Metrics:
         self._upstream: defaultdict[str, _Durations] = defaultdict(_Durations)
         """Durations of upstream calls by resource."""
         client.on_duration = self._called
-        self._calls: Counter[str] = Counter()
+        self._calls: defaultdict[str, _Count] = defaultdict(_Count)
         """Upstream calls by caller."""
         self._budgets: dict[str, dict[str, int]] = {}
         """The budget of each caller after its latest operation, where there are budgets."""
@@ -111,13 +124,24 @@ class Metrics:
 
     def answered(self, outcome: Outcome, code: str, caller: str, seconds: float) -> None:
         """Count an operation with its outcome's code: `ok`, or that of its first error."""
-        name = self._names.bounded(outcome.operation or "anonymous")
-        self._answered[name, code] += 1
-        self._durations[name].observe(seconds)
-        caller = self._callers.bounded(caller)
-        self._calls[caller] += outcome.calls
-        if outcome.budget is not None and caller != "other":
+        key = outcome.operation, code, caller
+        series = self._series.get(key) or self._find_series(key)
+        answered, durations, calls = series
+        answered.value += 1
+        durations.observe(seconds)
+        calls.value += outcome.calls
+        if outcome.budget is not None and (caller := self._callers.bounded(caller)) != _OTHER:
             self._budgets[caller] = outcome.budget
+
+    def _find_series(self, key: tuple[str | None, str, str]) -> tuple[_Count, _Durations, _Count]:
+        """Return what an operation of this name, outcome and caller adds to."""
+        operation, code, caller = key
+        name = self._names.bounded(operation or "anonymous")
+        series = self._answered[name, code], self._durations[name], self._calls[self._callers.bounded(caller)]
+        if len(self._series) >= _SERIES_MAX:
+            self._series.clear()
+        self._series[key] = series
+        return series
 
     def _called(self, resource: str, seconds: float) -> None:
         self._upstream[resource].observe(seconds)
@@ -135,8 +159,8 @@ class Metrics:
         build.add_metric((__version__, platform.python_version()), 1)
         yield build
         answered = CounterMetricFamily("gateway_operations", "Operations answered.", labels=("name", "outcome"))
-        for labels, count in sorted(self._answered.items()):
-            answered.add_metric(labels, count)
+        for labels, operations in sorted(self._answered.items()):
+            answered.add_metric(labels, operations.value)
         yield answered
         yield _durations("gateway_operation_seconds", "Duration of operations.", "name", self._durations)
         yield _by("gateway_refused", "Requests refused.", self._refused, label="code")
@@ -151,7 +175,10 @@ class Metrics:
         yield calls
         yield _durations("gateway_upstream_seconds", "Duration of upstream calls.", "resource", self._upstream)
         yield CounterMetricFamily("gateway_upstream_retries", "Upstream calls retried.", value=self._client.retries)
-        yield _by("gateway_caller_calls", "Upstream calls by the caller that caused them.", self._calls, label="caller")
+        caller_calls = {caller: count.value for caller, count in self._calls.items()}
+        yield _by(
+            "gateway_caller_calls", "Upstream calls by the caller that caused them.", caller_calls, label="caller"
+        )
         for key, help_ in (
             ("limit", "Upstream calls that a caller may cause in a minute."),
             ("remaining", "Upstream calls that a caller had left after its latest operation."),
