@@ -65,6 +65,8 @@ class Client:
         self.limiter = Limiter(concurrency)
         self.attempts: Counter[tuple[str, str]] = Counter()
         """Requests by the collection they read from, and their status, or `none`."""
+        self.on_duration: Callable[[str, float], None] | None = None
+        """Called with the collection that a request read from, and its seconds, when it has ended."""
         self.retries = 0
         """Requests that were sent again."""
         self._transport = transport(origin)
@@ -251,6 +253,8 @@ class Fetch(ABC):
         if self.on_attempt is not None:
             self._report(status, error.code if error is not None else None)
         client.attempts[self.kind, str(status) if status is not None else "none"] += 1
+        if client.on_duration is not None:
+            client.on_duration(self.kind, now - self._began)
         client.limiter.complete(self, error, self._began, now, reported)
         if not self.is_wanted:
             return

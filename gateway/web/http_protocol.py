@@ -298,7 +298,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class LingeringProtocol(BoundedProtocol):
-    """A connection of a server that is replaced under load: it serves a request sent before the client saw it close."""
+    """A connection of a server that is replaced under load: it answers requests sent before the client sees it close."""
 
     LINGER_SECONDS = 1.0
 

@@ -99,6 +99,7 @@ class WorkerMetrics:
                     await reader.read()
                 finally:
                     writer.close()
+                await writer.wait_closed()
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         except OSError:  # A timeout, or a worker that ends at this moment: the next scrape finds out.
