@@ -22,7 +22,7 @@ from gateway.twilio.limiter import Limiter
 from gateway.twilio.paths import collection_of
 from gateway.twilio.responses import Response
 from gateway.twilio.retry import RetryBudget, RetryPolicy
-from gateway.twilio.transport import Origin, Transport, timed_out, unreachable
+from gateway.twilio.transport import Exchange, Origin, Transport, timed_out, unreachable
 
 __all__ = ["Attempt", "AttemptListener", "Client", "Decode", "Fetch"]
 
@@ -163,7 +163,7 @@ class Fetch(ABC):
         self.on_attempt: AttemptListener | None = None
         """Called when an attempt has ended."""
         self._number = self._sent = 0
-        self._exchange: asyncio.Future[Response] | None = None
+        self._exchange: Exchange | None = None
         self._pause: asyncio.TimerHandle | None = None
 
     @property
@@ -198,8 +198,7 @@ class Fetch(ABC):
         """Send the request."""
         self._sent += 1
         self._began = time.monotonic()
-        self._exchange = self._client._transport.send(self.target)
-        self._exchange.add_done_callback(self._on_response)
+        self._exchange = self._client._transport.send(self.target, self._on_done)
 
     def reject(self, error: GatewayError) -> None:
         """Fail without sending the request."""
@@ -222,34 +221,29 @@ class Fetch(ABC):
         self.cancel()
         self.failed(error, self._sent)
 
-    def _on_response(self, exchange: asyncio.Future[Response]) -> None:
+    def _on_done(self, result: Response | Exception) -> None:
         self._exchange = None
         client, now = self._client, time.monotonic()
-        if not self.is_wanted:
-            if not exchange.cancelled():
-                exchange.exception()  # Retrieved, so that asyncio does not log it.
-            client.limiter.abandon(self, now)
-            return
         value: Any = None
-        error: GatewayError | None = None
+        error: Exception | None = None
         status = reported = None
-        try:
-            response = exchange.result()
-            status = response.status
-            reported = _count(response.headers.get("twilio-concurrent-requests"))
-            value = self.decode(response)
-        except GatewayError as caught:
-            error = caught
-            if isinstance(error, UpstreamInvalidResponse) and status is not None:
-                response.close_connection()
-            if status is None and error.upstream is not None:
-                status = error.upstream.status
-        except asyncio.CancelledError:
-            error = unreachable()
-        except Exception as fault:
+        if isinstance(result, Response):
+            status = result.status
+            reported = _count(result.headers.get("twilio-concurrent-requests"))
+            try:
+                value = self.decode(result)
+            except Exception as caught:
+                error = caught
+                if isinstance(caught, UpstreamInvalidResponse):
+                    result.close_connection()
+        else:
+            error = result
+        if error is not None and not isinstance(error, GatewayError):
             client.limiter.abandon(self, now)
-            self._fail(fault)
+            self._fail(error)
             return
+        if status is None and error is not None and error.upstream is not None:
+            status = error.upstream.status
         if self.on_attempt is not None:
             self._report(status, error.code if error is not None else None)
         client.attempts[self.kind, str(status) if status is not None else "none"] += 1
@@ -258,11 +252,11 @@ class Fetch(ABC):
         client.limiter.complete(self, error, self._began, now, reported)
         if not self.is_wanted:
             return
-        if error is None:
+        if error is None and isinstance(result, Response):
             self.is_wanted = False
             client._fetches.discard(self)
-            self.completed(value, response.body)
-        elif not self._retry(error):
+            self.completed(value, result.body)
+        elif error is not None and not self._retry(error):
             self._fail(error)
 
     def _retry(self, error: GatewayError) -> bool:
@@ -297,6 +291,9 @@ class Fetch(ABC):
             self._pause.cancel()
         if self._exchange is not None:
             self._exchange.cancel()
+            self._exchange = None
+            # Later, so that others which are cancelled with this one are not started in its place.
+            self._loop.call_soon(self._client.limiter.abandon, self, time.monotonic())
 
 
 class _Get(Fetch):
