@@ -1,15 +1,18 @@
 """Connections: slices of a list, forward only (https://relay.dev/graphql/connections.htm)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gateway.graph.cursors import Cursor
 from gateway.graph.node import embedded, prop
+from gateway.twilio.resources import Row
+from gateway.twilio.responses import Page
 
 if TYPE_CHECKING:
     from gateway.graph.lists import ListRead
 
-__all__ = ["Connection", "Edge", "EdgeSource", "PageInfo", "Slice"]
+__all__ = ["Connection", "Edge", "EdgeSource", "PageInfo", "RowSlice", "Slice"]
 
 T = TypeVar("T")
 
@@ -50,6 +53,11 @@ class Slice:
     """The `index` of the first row that was looked at, if rows have one."""
 
     @property
+    def size(self) -> int:
+        """The number of edges."""
+        return len(self.edges)
+
+    @property
     def start_cursor(self) -> str | None:
         """The first edge's cursor."""
         return self.edges[0].cursor if self.edges else None
@@ -59,6 +67,62 @@ class Slice:
         """The cursor of the last row that was looked at."""
         end = self.end or (self.edges[-1] if self.edges else None)
         return end.cursor if end is not None else None
+
+
+class RowSlice:
+    """A slice that starts at the beginning of a list, and has every row: its edges are created on first use."""
+
+    has_previous_page = False
+
+    def __init__(
+        self,
+        read: "ListRead",
+        rows: list[Row],
+        *,
+        has_next_page: bool,
+        total_count: int | None = None,
+        page: Page | None = None,
+    ) -> None:
+        """Create the slice of `rows`, the first of `page`; without a page, of a list that is read whole."""
+        self.read = read
+        self.rows = rows
+        self.has_next_page = has_next_page
+        self.total_count = total_count
+        self._page = page
+
+    @property
+    def path(self) -> str:
+        """The path of the list."""
+        return self.read.path
+
+    @property
+    def size(self) -> int:
+        """The number of edges."""
+        return len(self.rows)
+
+    @cached_property
+    def edges(self) -> list[EdgeSource]:
+        """The edges."""
+        page = self._page
+        query = page.target.partition("?")[2] if page is not None else ""
+        edges = [EdgeSource(self.node(row), self.read, query, place) for place, row in enumerate(self.rows, 1)]
+        if page is not None and page.next is not None and len(edges) == len(page.rows) and edges:
+            edges[-1] = EdgeSource(edges[-1].node, self.read, page.next.partition("?")[2], 0, query)
+        return edges
+
+    @property
+    def start_cursor(self) -> str | None:
+        """The first edge's cursor."""
+        return self.edges[0].cursor if self.rows else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        """The last edge's cursor."""
+        return self.edges[-1].cursor if self.rows else None
+
+    def node(self, row: Row) -> Any:
+        """Return the record of one of the rows."""
+        return self.read.resource.node(path=f"{self.read.path}/{row.sid}", row=row, listed=True)
 
 
 @embedded("The position of a page in its list (Relay's `PageInfo`).")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, quote
 
 from gateway.errors import BadUserInput, NotFound, UpstreamRejected
-from gateway.graph.connection import EdgeSource, Slice
+from gateway.graph.connection import EdgeSource, RowSlice, Slice
 from gateway.graph.cursors import Cursor, decode_cursor
 from gateway.graph.limits import FIRST_DEFAULT, FIRST_MAX
 from gateway.graph.walk import SPARE_PAGES, Walk
@@ -93,9 +93,9 @@ class ListRead:
         node = self.resource.node(path=child(self.path, token), listed=True)
         return Slice([EdgeSource(node, self, "", 0)], False, False), self.first
 
-    def size_of(self, child: Slice) -> int:
+    def size_of(self, child: Slice | RowSlice) -> int:
         """Return the number of records in the slice."""
-        return len(child.edges)
+        return child.size
 
     @property
     def _matches_nothing(self) -> bool:
@@ -105,10 +105,14 @@ class ListRead:
         context.skip(self.path, reason)
         return Slice([], False, self.after is not None, total_count=0)
 
-    def _slice(self, rows: list[Row]) -> Slice:
+    def _slice(self, rows: list[Row]) -> Slice | RowSlice:
         """Return the slice of a list of which all rows are known."""
         every = rows
-        if len({row.sid for row in every}) < len(every):  # Rows that moved to another page while the list was read.
+        is_distinct = len({row.sid for row in every}) == len(every)
+        if is_distinct and self.after is None and self.row_filter is None:
+            first = self.first
+            return RowSlice(self, rows[:first], has_next_page=len(rows) > first, total_count=len(rows))
+        if not is_distinct:  # Rows that moved to another page while the list was read.
             by_sid: dict[str, Row] = {}
             for row in every:
                 by_sid.setdefault(row.sid, row)
@@ -174,7 +178,7 @@ class WholeList(ListRead):
         found, size = super().placeholder(token)
         return found, min(size, self.resource.rows_max or size)
 
-    def resolve(self, context: OperationContext) -> Slice:
+    def resolve(self, context: OperationContext) -> Slice | RowSlice:
         """Return the slice, once all pages are known."""
         if self._known_empty and not context.no_cache:
             return self._empty(context, "the message tells that there is nothing to find")
@@ -182,7 +186,7 @@ class WholeList(ListRead):
             return self._empty(context, "nothing matches")
         start, most = self.resource.largest_page(self.path), self.resource.page_max + SPARE_PAGES
         pages = list(context.loaders.pages(start, most=most))
-        return self._slice([row for page in pages for row in page.rows])
+        return self._slice(pages[0].rows if len(pages) == 1 else [row for page in pages for row in page.rows])
 
 
 class PagedList(ListRead):
@@ -229,10 +233,17 @@ class PagedList(ListRead):
         found, size = super().placeholder(token)
         return found, size if self.scan is None else min(size, self.scan)
 
-    def resolve(self, context: OperationContext) -> Slice:
+    def resolve(self, context: OperationContext) -> Slice | RowSlice:
         """Return the slice, once enough pages are known. An unfinished walk is kept in the context."""
         if self._matches_nothing:
             return self._empty(context, "nothing matches")
+        if self.after is None and self.row_filter is None:
+            page = context.loaders.page(self.start)
+            is_enough = len(page.rows) >= self.first or page.next is None
+            if is_enough and len(page.by_sid) == len(page.rows):
+                rows = page.rows[: self.first]
+                has_next = len(page.rows) > self.first or page.next is not None
+                return RowSlice(self, rows, has_next_page=has_next, page=page)
         walk = context.walks.pop(self, None) or Walk(self)
         try:
             return walk.slice(context.loaders)
@@ -283,7 +294,7 @@ class OwnServices(ListRead):
         """Return the first service's path; None when the caller may read none."""
         return next(iter(self._paths), None)
 
-    def resolve(self, context: OperationContext) -> Slice:
+    def resolve(self, context: OperationContext) -> Slice | RowSlice:
         """Return the slice, once all services are known."""
         rows: list[Row] = []
         for path in self._paths:
