@@ -25,10 +25,18 @@ An operation takes five steps, each in its module:
 5. `engine` runs one plan (`Run`): prefetch, fill, and afterwards the subsequent payloads of `@defer` (`deferred`). The result
    is an `outcome`; `failures` decides what is shown of an error.
 
+From its second run on, a plan is executed by code instead of `fill`. `levels` reads every level into lists of rows, and a
+function that `generate` writes from the plan's steps turns them into the answer in comprehensions, without objects for edges
+and nodes. It needs three more facts, stated beside properties and edges (`fields`): which values can be written as they are,
+how those of a whole page are checked together, and which records lead to the same child. What is out of the ordinary (an
+error, a list with filters or of several pages, a limit, `@defer`) is `Unusual`: `fill` executes the operation with the same
+context, so that nothing is fetched twice, and the reason is counted. `receipts-gateway operations cost --explain` prints the
+code.
+
 What the engine cannot execute faithfully raises `NeedsReference`: a non-null field that is null, and any resolver that is
 neither a property nor an edge. graphql-core then executes the operation with the same context, so that nothing is fetched
-twice; it also executes the introspection fields at the root. `tests/execution/test_differential.py` holds both executors
-equal, with thousands of random operations, also over failing upstreams.
+twice; it also executes the introspection fields at the root. `tests/execution/test_differential.py` holds generated
+code, `fill` and graphql-core equal, with thousands of random operations, also over failing upstreams.
 
 All that the room asks of its surroundings is the Protocol `context.Context`.
 """

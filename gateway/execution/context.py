@@ -90,7 +90,10 @@ class Context(Protocol):
 
     @property
     def runs(self) -> Counter[str]:
-        """Operations by what executed them: `engine`, or graphql-core by the reason. The executor counts here."""
+        """Operations by what executed them: `engine`, or graphql-core by the reason. The executor counts here.
+
+        Of those executed by the engine also `generated`, for generated code, or the reason why it gave up.
+        """
 
     def reserve(self, calls: int) -> None:
         """Reserve upstream calls in the caller's budget; raises `CostLimitExceeded` when it has too few left."""
@@ -118,6 +121,15 @@ class Context(Protocol):
 
     def count(self, records: int) -> None:
         """Count records of the answer; raises `CostLimitExceeded` beyond `records_max`."""
+
+    def begin_attempt(self) -> None:
+        """Begin an execution by generated code, whose counts can be discarded."""
+
+    def keep_attempt(self) -> None:
+        """Keep the counts of the attempt."""
+
+    def discard_attempt(self) -> None:
+        """Discard the counts of the attempt, before the interpreter executes the operation from the start."""
 
     def reset_counts(self) -> None:
         """Reset the count of records, before graphql-core executes the operation from the start."""

@@ -45,6 +45,8 @@ class OperationContext:
     """Upstream calls reserved in the caller's budget."""
     records: int = 0
     """Records in the answer so far; one that appears at several places counts at each."""
+    held_skips: Counter[str] | None = None
+    """Skips of an attempt that may be discarded."""
     walks: dict[PagedList, Walk] = field(default_factory=dict)
     """Walks over lists that wait for a page."""
     no_cache: bool = field(init=False)
@@ -118,7 +120,8 @@ class OperationContext:
 
     def skip(self, path: str, reason: str) -> None:
         """Record that a read was not needed."""
-        self.skips[reason] += 1
+        skips = self.skips if self.held_skips is None else self.held_skips
+        skips[reason] += 1
         if self.trace is not None:
             self.trace.skipped[path] = reason
 
@@ -148,6 +151,20 @@ class OperationContext:
                 f"The answer would hold more than {self.limits.records_max} records: ask for smaller pages or fewer levels."
             )
         self.records += records
+
+    def begin_attempt(self) -> None:
+        """Begin an execution whose counts can be discarded."""
+        self.held_skips = Counter()
+
+    def keep_attempt(self) -> None:
+        """Keep the counts of the attempt."""
+        self.skips.update(self.held_skips)
+        self.held_skips = None
+
+    def discard_attempt(self) -> None:
+        """Discard the counts of the attempt, before the operation is executed from the start."""
+        self.held_skips = None
+        self.records = 0
 
     def reset_counts(self) -> None:
         """Reset the count of records, before the operation is executed from the start."""

@@ -134,7 +134,7 @@ class ListRead:
 class WholeList(ListRead):
     """A list that is read to its end, so that its rows can be counted: the receipts of a message."""
 
-    __slots__ = ("_known_empty", "expected_total")
+    __slots__ = ("_known_empty", "_start", "expected_total")
 
     may_be_skipped = True
 
@@ -155,6 +155,7 @@ class WholeList(ListRead):
         """
         super().__init__(resource, parent_path, first, after, row_filter=row_filter)
         self._known_empty, self.expected_total = known_empty, total
+        self._start = resource.largest_page(self.path)
 
     @property
     def calls_max(self) -> int:
@@ -165,7 +166,7 @@ class WholeList(ListRead):
         """Return the first page, unless nothing is read."""
         if self._matches_nothing or (self._known_empty and not no_cache):
             return None
-        return self.resource.largest_page(self.path)
+        return self._start
 
     def reference(self) -> Slice | None:
         """Return the number of rows alone, if the parent's row has it and no filter is set."""
@@ -184,8 +185,7 @@ class WholeList(ListRead):
             return self._empty(context, "the message tells that there is nothing to find")
         if self._matches_nothing:
             return self._empty(context, "nothing matches")
-        start, most = self.resource.largest_page(self.path), self.resource.page_max + SPARE_PAGES
-        pages = list(context.loaders.pages(start, most=most))
+        pages = list(context.loaders.pages(self._start, most=self.resource.page_max + SPARE_PAGES))
         return self._slice(pages[0].rows if len(pages) == 1 else [row for page in pages for row in page.rows])
 
 

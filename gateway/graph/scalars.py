@@ -9,18 +9,20 @@ from strawberry.types.scalar import ScalarDefinition
 
 from gateway.errors import BadUserInput, UpstreamInvalidResponse
 
-__all__ = ["SCALARS", "DateTime", "Url", "in_utc", "moment"]
+__all__ = ["SCALARS", "DateTime", "Url", "are_utc", "in_utc", "moment"]
 
 DateTime = NewType("DateTime", str)
 Url = NewType("Url", str)
 
 
-_TIMESTAMP = re.compile(
+_TIME = (
     r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
-    r"(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
 )
+_TIMESTAMP = re.compile(rf"{_TIME}(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])")
 """A date and time (RFC 3339)."""
+_TIMES_IN_UTC = re.compile(rf"{_TIME}Z(?:\n{_TIME}Z)*")
+"""Any number of them in UTC, one a line."""
 
 
 def in_utc(text: str | None) -> str | None:
@@ -38,6 +40,13 @@ def in_utc(text: str | None) -> str | None:
         return moment(text).astimezone(UTC).isoformat().replace("+00:00", "Z")
     except OverflowError:
         raise UpstreamInvalidResponse("Twilio returned a date that does not exist.") from None
+
+
+def are_utc(texts: list[str | None]) -> bool:
+    """Whether `in_utc` returns all these texts as they are: whether they are None, or times that end in `Z`."""
+    times = [text for text in texts if text is not None]
+    lines = "\n".join(times)
+    return lines.count("\n") == len(times) - 1 and _TIMES_IN_UTC.fullmatch(lines) is not None if times else True
 
 
 def moment(text: str) -> datetime:

@@ -95,7 +95,11 @@ class Metrics:
         yield CounterMetricFamily("gateway_upstream_retries", "Upstream calls retried.", value=self._client.retries)
         yield _by("gateway_cache_lookups", "Lookups in the shared cache, by result.", account.lookups)
         yield _by("gateway_skips", "Reads that were not needed, by reason.", account.skips)
-        yield _by("gateway_runs", "Operations executed by the engine, and by graphql-core, by reason.", account.runs)
+        executed = (
+            "Operations executed by the engine, and by graphql-core, by reason; "
+            "of the engine's also those executed by generated code, or why not."
+        )
+        yield _by("gateway_runs", executed, account.runs)
         yield _by("gateway_redis_questions", "Requests to Redis, by result.", account.remote_counts)
         for name, help_, value in (
             ("gateway_upstream_in_flight", "Upstream calls in flight.", limiter.in_flight),

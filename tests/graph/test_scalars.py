@@ -1,9 +1,11 @@
 """Times and URLs: text in, text out, times always in UTC."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import UpstreamInvalidResponse
-from gateway.graph.scalars import SCALARS, DateTime, in_utc, moment
+from gateway.graph.scalars import SCALARS, DateTime, are_utc, in_utc, moment
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,25 @@ def test_a_date_that_is_not_in_the_calendar_is_an_error() -> None:
         in_utc("0001-01-01T00:00:00+14:00")
     with pytest.raises(UpstreamInvalidResponse):
         moment("2026-02-30T00:00:00Z")
+
+
+def stays(text: str | None) -> bool:
+    try:
+        return in_utc(text) == text
+    except UpstreamInvalidResponse:
+        return False
+
+
+TIME = "2026-01-01T00:00:00Z"
+
+
+@given(
+    st.lists(
+        st.sampled_from([None, TIME, TIME, TIME, f"{TIME}\n{TIME}", "", "\n", f"{TIME}\n", TIME[:-1], "Z", TIME * 2])
+    )
+)
+def test_times_are_checked_together_as_one_by_one(texts: list[str | None]) -> None:
+    assert are_utc(texts) is all(map(stays, texts))
 
 
 @pytest.mark.parametrize(
