@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from graphql import GraphQLError
 from graphql.execution.values import VariableValues
 
+from gateway.errors import GatewayError
 from gateway.execution.context import Context
 from gateway.execution.deferred import DeferredGroup, IncrementalPayload, IncrementalResult, Pending
 from gateway.execution.estimate import Estimate
@@ -61,7 +63,7 @@ class Run:
             data = await generated.answer(context, self._arguments)
         except Exception as error:
             context.discard_attempt()
-            context.runs[f"not generated: {error if isinstance(error, Unusual) else 'error'}"] += 1
+            context.runs[f"not generated: {_reason(error)}"] += 1
             return None
         context.keep_attempt()
         context.runs["generated"] += 1
@@ -139,3 +141,10 @@ class Run:
             for place, number in places
         ]
         return results, executor.deferred_groups((answers[number], place.path) for place, number in places)
+
+
+def _reason(error: Exception) -> str:
+    """Return why generated code gave up, as one of a few texts."""
+    if isinstance(error, Unusual):
+        return str(error)
+    return "error" if isinstance(error, GatewayError | GraphQLError) else "exception"

@@ -19,7 +19,7 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from strawberry.types.info import Info
 
 from gateway.errors import GatewayError
-from gateway.execution.context import Context, Read
+from gateway.execution.context import Context, Read, ReadBatch
 from gateway.execution.price import Price
 from gateway.execution.selection import selects
 
@@ -85,6 +85,8 @@ class EdgeField(StrawberryField):
     distinct: Callable[[str, list[Any]], Iterable[Hashable]] | None
     """Returns a key for each row of the list at a path: records with equal keys lead to the same child. None when each record
     has its own."""
+    batch: Callable[..., ReadBatch | None] | None
+    """Returns the reads from all rows of the list at a path together, for the arguments; None when they cannot be."""
 
     @property
     def is_pure(self) -> bool:
@@ -145,12 +147,13 @@ def edge(
     needs_row: bool = False,
     estimate: Callable[[Any, str], Read | None] | None = None,
     distinct: Callable[[str, list[Any]], Iterable[Hashable]] | None = None,
+    batch: Callable[..., ReadBatch | None] | None = None,
 ) -> Callable[[Callable[..., _Reads]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
     `returns` is the field's type, resolved in the function's module, and `price` its cost in upstream calls. With
     `needs_row` the function uses the record's row, and `estimate` returns the read as far as the record's path shows it.
-    `distinct` states which records of lists lead to the same child (see `EdgeField`), so that they need not be read one by one.
+    `distinct` and `batch` state how the records of a list are read together (see `EdgeField`).
     """
 
     def decorate(function: Callable[..., _Reads]) -> EdgeField:
@@ -163,7 +166,7 @@ def edge(
         )
         field.needs_row = needs_row
         field.estimate = estimate or _unknown
-        field.distinct = distinct
+        field.distinct, field.batch = distinct, batch
         return field
 
     return decorate

@@ -28,12 +28,16 @@ from gateway.execution.steps import Arguments, EdgeStep, Leaf, Nested, Selection
 
 __all__ = ["GeneratedPlan", "explain"]
 
+_STEPS_MAX = 500  # Each takes about 30 microseconds to generate.
+
 
 class GeneratedPlan:
     """A plan as code."""
 
     def __init__(self, plan: Plan) -> None:
         """Generate the code of a plan; raises `Unusual` when the plan has something that code is not generated for."""
+        if plan.steps > _STEPS_MAX:
+            raise Unusual("size")
         self._levels: list[list[EdgePlace]] = []
         count = 0
         above: list[tuple[EdgePlace | None, Selection]] = [(None, plan.root)]

@@ -2,19 +2,21 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gateway.graph.cursors import Cursor
 from gateway.graph.node import embedded, prop
-from gateway.twilio.resources import Row
+from gateway.twilio.resources import Resource, Row
 from gateway.twilio.responses import Page
 
-if TYPE_CHECKING:
-    from gateway.graph.lists import ListRead
-
-__all__ = ["Connection", "Edge", "EdgeSource", "PageInfo", "RowSlice", "Slice"]
+__all__ = ["Connection", "Edge", "EdgeSource", "PageInfo", "RowSlice", "Slice", "list_key"]
 
 T = TypeVar("T")
+
+
+def list_key(path: str, parameters: tuple[tuple[str, str], ...], filter_key: str = "") -> str:
+    """Return the text that identifies a list and its filters; its cursors hold a digest of it."""
+    return f"{path}?{parameters}{filter_key}"
 
 
 @dataclass(slots=True)
@@ -22,8 +24,8 @@ class EdgeSource:
     """The source of an `Edge`: a node, and its place in a list."""
 
     node: Any
-    read: "ListRead"
-    """The read of the list."""
+    list_key: str
+    """Identifies the list and its filters in the cursor."""
     query: str
     """The parameters of the page to read after this node; empty for a list that is read whole."""
     place: int
@@ -36,7 +38,7 @@ class EdgeSource:
         """The cursor after this node; computed on use, since most queries do not select it."""
         row = self.node.row
         index = getattr(row, "index", None)
-        return Cursor.make(self.read.key, self.query, row.sid, self.place, index, self.row_query).encode()
+        return Cursor.make(self.list_key, self.query, row.sid, self.place, index, self.row_query).encode()
 
 
 @dataclass(slots=True)
@@ -76,24 +78,26 @@ class RowSlice:
 
     def __init__(
         self,
-        read: "ListRead",
+        resource: Resource,
+        path: str,
         rows: list[Row],
         *,
         has_next_page: bool,
         total_count: int | None = None,
         page: Page | None = None,
+        parameters: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        """Create the slice of `rows`, the first of `page`; without a page, of a list that is read whole."""
-        self.read = read
+        """Create the slice of `rows`, the first of `page` of the list at `path`; without a page, of a list that is read whole.
+
+        `parameters` are those of the list (see `ListRead`).
+        """
+        self.resource = resource
+        self.path = path
         self.rows = rows
         self.has_next_page = has_next_page
         self.total_count = total_count
         self._page = page
-
-    @property
-    def path(self) -> str:
-        """The path of the list."""
-        return self.read.path
+        self._parameters = parameters
 
     @property
     def size(self) -> int:
@@ -103,11 +107,11 @@ class RowSlice:
     @cached_property
     def edges(self) -> list[EdgeSource]:
         """The edges."""
-        page = self._page
+        page, key = self._page, list_key(self.path, self._parameters)
         query = page.target.partition("?")[2] if page is not None else ""
-        edges = [EdgeSource(self.node(row), self.read, query, place) for place, row in enumerate(self.rows, 1)]
+        edges = [EdgeSource(self.node(row), key, query, place) for place, row in enumerate(self.rows, 1)]
         if page is not None and page.next is not None and len(edges) == len(page.rows) and edges:
-            edges[-1] = EdgeSource(edges[-1].node, self.read, page.next.partition("?")[2], 0, query)
+            edges[-1] = EdgeSource(edges[-1].node, key, page.next.partition("?")[2], 0, query)
         return edges
 
     @property
@@ -122,7 +126,7 @@ class RowSlice:
 
     def node(self, row: Row) -> Any:
         """Return the record of one of the rows."""
-        return self.read.resource.node(path=f"{self.read.path}/{row.sid}", row=row, listed=True)
+        return self.resource.node(path=f"{self.path}/{row.sid}", row=row, listed=True)
 
 
 @embedded("The position of a page in its list (Relay's `PageInfo`).")

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from gateway.callers.budgets import Budgets
 from gateway.errors import CostLimitExceeded, Forbidden
-from gateway.execution.context import MissingKey, OperationLimits, Read
-from gateway.graph.lists import OwnServices, PagedList, WholeList
+from gateway.execution.context import MissingKey, OperationLimits, Read, ReadBatch
+from gateway.graph.lists import OwnServices, PagedList, WholeList, WholeLists
 from gateway.graph.reads import Item, Member
 from gateway.graph.walk import Walk
 from gateway.source.loaders import Loaders, Missing
@@ -95,6 +95,13 @@ class OperationContext:
             return authorized.resolve(self)
         except Missing as missing:
             return MissingKey(missing.key)
+
+    def look_up_batch(self, batch: ReadBatch, positions: Iterable[int]) -> list[object | MissingKey]:
+        """Return the children of some reads of a batch, or the keys to fetch first; raises the error of any of them."""
+        lists = cast(WholeLists, batch)
+        if self.services is not None and sids_of(lists.path)[0] not in self.services:
+            raise Forbidden("This caller may not read that service.")
+        return cast(list[object | MissingKey], lists.look_up(self, positions))
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Fetch keys concurrently, and wait for all of them."""

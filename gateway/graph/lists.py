@@ -5,24 +5,25 @@ Each is a plain value; creating one does no I/O, and raises `BadUserInput` for a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, quote
 
 from gateway.errors import BadUserInput, NotFound, UpstreamRejected
-from gateway.graph.connection import EdgeSource, RowSlice, Slice
+from gateway.execution.context import MissingKey
+from gateway.graph.connection import EdgeSource, RowSlice, Slice, list_key
 from gateway.graph.cursors import Cursor, decode_cursor
 from gateway.graph.limits import FIRST_DEFAULT, FIRST_MAX
 from gateway.graph.walk import SPARE_PAGES, Walk
-from gateway.source.loaders import Missing
+from gateway.source.loaders import Loaders, Missing
 from gateway.twilio.paths import child
 from gateway.twilio.resources import Resource, Row
 
 if TYPE_CHECKING:
     from gateway.graph.context import OperationContext
 
-__all__ = ["ListRead", "OwnServices", "PagedList", "RowFilter", "WholeList"]
+__all__ = ["ListRead", "OwnServices", "PagedList", "RowFilter", "WholeList", "WholeLists"]
 
 _INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
 
@@ -77,7 +78,7 @@ class ListRead:
     @property
     def key(self) -> str:
         """Identifies the list and its filters; its cursors hold a digest of it."""
-        return f"{self.path}?{self.parameters}{self.row_filter.key if self.row_filter is not None else ''}"
+        return list_key(self.path, self.parameters, self.row_filter.key if self.row_filter is not None else "")
 
     @property
     def is_sparse(self) -> bool:
@@ -91,7 +92,7 @@ class ListRead:
     def placeholder(self, token: str) -> tuple[Slice, int]:
         """Return a slice with one record, whose sid is `token`, and the most records that the slice can have."""
         node = self.resource.node(path=child(self.path, token), listed=True)
-        return Slice([EdgeSource(node, self, "", 0)], False, False), self.first
+        return Slice([EdgeSource(node, self.key, "", 0)], False, False), self.first
 
     def size_of(self, child: Slice | RowSlice) -> int:
         """Return the number of records in the slice."""
@@ -111,7 +112,14 @@ class ListRead:
         is_distinct = len({row.sid for row in every}) == len(every)
         if is_distinct and self.after is None and self.row_filter is None:
             first = self.first
-            return RowSlice(self, rows[:first], has_next_page=len(rows) > first, total_count=len(rows))
+            return RowSlice(
+                self.resource,
+                self.path,
+                rows[:first],
+                has_next_page=len(rows) > first,
+                total_count=len(rows),
+                parameters=self.parameters,
+            )
         if not is_distinct:  # Rows that moved to another page while the list was read.
             by_sid: dict[str, Row] = {}
             for row in every:
@@ -123,9 +131,9 @@ class ListRead:
             predicate = self.row_filter.predicate
             matching = [each for each in matching if predicate(each[1])]
         following = [each for each in matching if each[0] > passed] if passed else matching
-        make, path = self.resource.node, self.path
+        make, path, key = self.resource.node, self.path, self.key
         edges = [
-            EdgeSource(make(path=f"{path}/{row.sid}", row=row, listed=True), self, "", place)
+            EdgeSource(make(path=f"{path}/{row.sid}", row=row, listed=True), key, "", place)
             for place, row in following[: self.first]
         ]
         return Slice(edges, len(following) > len(edges), self.after is not None, total_count=len(matching))
@@ -189,6 +197,73 @@ class WholeList(ListRead):
         return self._slice(pages[0].rows if len(pages) == 1 else [row for page in pages for row in page.rows])
 
 
+class WholeLists:
+    """Many whole lists, without cursors and filters: the receipts of each message of a list, looked up together."""
+
+    __slots__ = ("_first", "_keys", "_known_empty", "_resource", "_totals", "path", "paths")
+
+    def __init__(
+        self,
+        resource: Resource,
+        parents: Sequence[str],
+        first: int,
+        *,
+        known_empty: Sequence[bool],
+        totals: Sequence[int | None],
+    ) -> None:
+        """Read the lists below the records at `parents`, all of one service, each as a `WholeList` does."""
+        self._resource, self._first = resource, first
+        self._known_empty, self._totals = known_empty, totals
+        self.paths = [f"{parent}/{resource.collection}" for parent in parents]
+        """The paths of the lists."""
+        self.path = self.paths[0]
+        """The path of the first one."""
+        self._keys = [resource.largest_page(path) for path in self.paths]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def look_up(self, context: OperationContext, positions: Iterable[int]) -> list[Slice | RowSlice | MissingKey]:
+        """Return the slices of the lists at some positions, or the keys to fetch first; raises the error of any read."""
+        return [self._look_up(context, context.loaders, position) for position in positions]
+
+    def _look_up(self, context: OperationContext, loaders: Loaders, position: int) -> Slice | RowSlice | MissingKey:
+        is_empty = self._known_empty[position] and not loaders.no_cache
+        key, total = self._keys[position], self._totals[position]
+        if context.trace is not None:
+            context.trace.looked[self.paths[position] if is_empty else key] = None
+        if is_empty:
+            return self._read(position).resolve(context)
+        if total is not None:
+            loaders.expect(key, total)
+        if loaders.is_missing(key):
+            return MissingKey(key)
+        page = loaders.page(key)
+        rows = page.rows
+        if page.next is not None or len({row.sid for row in rows}) < len(rows):
+            return self._read(position).resolve(context)
+        first = self._first
+        return RowSlice(
+            self._resource,
+            self.paths[position],
+            rows[:first],
+            has_next_page=len(rows) > first,
+            total_count=len(rows),
+        )
+
+    def _read(self, position: int) -> WholeList:
+        """Return the read of one of the lists."""
+        parent = self.paths[position].rpartition("/")[0]
+        return WholeList(
+            self._resource,
+            parent,
+            self._first,
+            None,
+            known_empty=self._known_empty[position],
+            total=self._totals[position],
+        )
+
+
 class PagedList(ListRead):
     """A list that is read page by page, until `first` rows are found or `scan` rows were looked at."""
 
@@ -243,7 +318,9 @@ class PagedList(ListRead):
             if is_enough and len(page.by_sid) == len(page.rows):
                 rows = page.rows[: self.first]
                 has_next = len(page.rows) > self.first or page.next is not None
-                return RowSlice(self, rows, has_next_page=has_next, page=page)
+                return RowSlice(
+                    self.resource, self.path, rows, has_next_page=has_next, page=page, parameters=self.parameters
+                )
         walk = context.walks.pop(self, None) or Walk(self)
         try:
             return walk.slice(context.loaders)

@@ -22,8 +22,8 @@ from gateway.graph.delivery import (
     message_delivery_status,
     receipt_status,
 )
-from gateway.graph.limits import FIRST_DEFAULT, SCAN_DEFAULT, SCAN_MAX
-from gateway.graph.lists import PagedList, RowFilter, WholeList
+from gateway.graph.limits import FIRST_DEFAULT, FIRST_MAX, SCAN_DEFAULT, SCAN_MAX
+from gateway.graph.lists import PagedList, RowFilter, WholeList, WholeLists
 from gateway.graph.node import Node, embedded, from_path, node, prop, sid_of
 from gateway.graph.reads import Item, Member
 from gateway.graph.scalars import DateTime, Url, in_utc, moment
@@ -89,6 +89,26 @@ def _by_participant(list_path: str, rows: list[Any]) -> Iterable[tuple[str, str 
     """Return the participants of messages or receipts in a list: records that name the same one lead to it."""
     conversation_path = f"{list_path}/".partition(_BELOW_CONVERSATION)[0]
     return [(conversation_path, row.participant_sid) for row in rows]
+
+
+def _receipts_below(
+    list_path: str,
+    rows: list[Any],
+    first: int | None,
+    after: str | None = strawberry.UNSET,
+    status: list[DeliveryStatus] | None = strawberry.UNSET,
+) -> WholeLists | None:
+    """Return the reads of `Message.receipts` for all messages of a list; None with a cursor, a filter or a wrong `first`."""
+    first = FIRST_DEFAULT if first is None else first
+    if isinstance(after, str) or isinstance(status, list) or not 0 <= first <= FIRST_MAX:
+        return None
+    return WholeLists(
+        Receipt.resource,
+        [f"{list_path}/{row.sid}" for row in rows],
+        first,
+        known_empty=[has_no_receipts(row) for row in rows],
+        totals=[row.delivery.total if row.delivery is not None else None for row in rows],
+    )
 
 
 @node(
@@ -355,6 +375,7 @@ class Message(Node):
         "ReceiptConnection | None",
         f"The receipts of the message, one for each recipient outside chat. {_NOT_FOUND}",
         _RECEIPTS,
+        batch=_receipts_below,
     )
     def receipts(
         self,

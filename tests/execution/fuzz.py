@@ -21,6 +21,7 @@ def difference(random: Random, runs: Counter[str]) -> str | None:
     interpreted, upstream, context = run(document, variables, INTERPRETER, **settings)
     runs.update(its_context.runs)
     for what, mine, other in (
+        ("exceptions", its_context.runs["not generated: exception"], 0),
         ("data", *(json.dumps(outcome.data) for outcome in (generated, interpreted))),
         ("errors", seen(generated), seen(interpreted)),
         ("calls", sorted(its_upstream.calls), sorted(upstream.calls)),

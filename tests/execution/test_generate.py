@@ -97,6 +97,12 @@ async def test_the_text_holds_nothing_that_clients_wrote() -> None:
     assert MARKS["conversation_sid"] not in code.source
 
 
+LARGE = thread(
+    " ".join(
+        "m%d: messages(first: 1) { edges { node { id sid url index author body attributes accountSid } } }" % number
+        for number in range(50)
+    )
+)
 OFFSET = thread("messages(first: 3) { edges { node { dateCreated } } }")
 
 
@@ -104,6 +110,7 @@ OFFSET = thread("messages(first: 3) { edges { node { dateCreated } } }")
     ("query", "reason"),
     [
         ("{ nodes(ids: []) { id } }", "list of reads"),
+        (LARGE, "size"),
         (thread("friendlyName", "nonsense"), "error"),
         (thread("participants(first: 1000) { edges { node { sid } } }", MARKS["crowded_conversation_sid"]), "list"),
         (thread("messages(deliveryStatus: [FAILED]) { edges { node { sid } } }"), "list"),
