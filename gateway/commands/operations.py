@@ -39,8 +39,11 @@ def operations() -> None:
 @operations.command()
 @click.argument("sources", metavar="FILE…", nargs=-1, required=True)
 @VARIABLES
+@click.option(
+    "--explain", "is_explained", is_flag=True, help="Print the code generated for each operation, or why there is none."
+)
 @_with_worst_case
-def cost(sources: tuple[str, ...], variables: dict[str, Any]) -> None:
+def cost(sources: tuple[str, ...], variables: dict[str, Any], is_explained: bool) -> None:
     """Print what operations cost at most.
 
     Costs are computed from the schema: no account and no call is needed.
@@ -52,6 +55,7 @@ def cost(sources: tuple[str, ...], variables: dict[str, Any]) -> None:
     from gateway.contract.operations.check import check_documents
     from gateway.contract.operations.documents import ClientDocument, find_documents
     from gateway.contract.operations.report import cost_lines
+    from gateway.execution.generate import explain
 
     documents: list[ClientDocument] = []
     try:
@@ -65,6 +69,8 @@ def cost(sources: tuple[str, ...], variables: dict[str, Any]) -> None:
         fail(str(error))
     for operation, cost in report.costs:
         click.echo("\n".join(cost_lines(str(operation.location.path), operation, cost, edges=True)))
+        if is_explained:
+            click.echo(explain(cost.estimate.plan))
     for problem in report.problems:
         click.echo(problem, err=True)
     if report.problems:

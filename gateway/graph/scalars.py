@@ -9,12 +9,14 @@ from strawberry.types.scalar import ScalarDefinition
 
 from gateway.errors import BadUserInput, UpstreamInvalidResponse
 
-__all__ = ["SCALARS", "DateTime", "Url", "in_utc", "moment"]
+__all__ = ["SCALARS", "DateTime", "Url", "are_utc", "in_utc", "moment"]
 
 DateTime = NewType("DateTime", str)
 Url = NewType("Url", str)
 
 
+_DATE = r"(?!0000)[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+"""A date that every year has (RFC 3339)."""
 _TIMESTAMP = re.compile(
     r"(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
@@ -22,6 +24,9 @@ _TIMESTAMP = re.compile(
 )
 """A date and time (RFC 3339), perhaps on a day that its month does not have."""
 _SECOND = slice(17, 19)
+_UTC = _DATE + r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?Z"
+_TIMES_IN_UTC = re.compile(rf"{_UTC}(?:\n{_UTC})*")
+"""Dates and times in UTC that are valid in every year and no leap seconds, one a line."""
 
 
 def in_utc(text: str | None) -> str | None:
@@ -38,6 +43,13 @@ def in_utc(text: str | None) -> str | None:
             moment(text)
         return text
     return moment(text).isoformat().replace("+00:00", "Z")
+
+
+def are_utc(texts: list[str | None]) -> bool:
+    """Whether `in_utc` surely returns all these texts as they are: None, or times that end in `Z`; False on February 29."""
+    times = [text for text in texts if text is not None]
+    lines = "\n".join(times)
+    return lines.count("\n") == len(times) - 1 and _TIMES_IN_UTC.fullmatch(lines) is not None if times else True
 
 
 def moment(text: str) -> datetime:

@@ -30,6 +30,7 @@ class Walk:
         "_end",
         "_first_index",
         "_has_next",
+        "_list_key",
         "_most",
         "_pages",
         "_read",
@@ -41,6 +42,7 @@ class Walk:
     def __init__(self, read: PagedList) -> None:
         """Walk over the list of `read`, from its start."""
         self._read = read
+        self._list_key = read.key
         spare = _SPARE_PAGES_AFTER_CURSOR if read.after is not None else SPARE_PAGES
         self._most = max(read.first, read.scan or 0) + spare
         self._restarted = False
@@ -109,5 +111,5 @@ class Walk:
         read = self._read
         node = read.resource.node(path=f"{read.path}/{row.sid}", row=row, listed=True)
         if place == len(page.rows) and page.next is not None:
-            return EdgeSource(node, read, page.next.partition("?")[2], 0, page.target.partition("?")[2])
-        return EdgeSource(node, read, page.target.partition("?")[2], place)
+            return EdgeSource(node, self._list_key, page.next.partition("?")[2], 0, page.target.partition("?")[2])
+        return EdgeSource(node, self._list_key, page.target.partition("?")[2], place)

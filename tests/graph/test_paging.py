@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.graph.connection import Slice
+from gateway.graph.connection import RowSlice, Slice
 from gateway.graph.context import OperationContext
 from gateway.graph.cursors import Cursor, decode_cursor
 from gateway.graph.lists import PagedList, RowFilter
@@ -219,6 +219,9 @@ class Pages:
     served: int
     no_cache = False
 
+    def page(self, target: str) -> Page:
+        return next(self.pages(target, most=1))
+
     def pages(self, target: str, *, most: int) -> Iterator[Page]:
         path, _, query = target.partition("?")
         asked = dict(parse_qsl(query))
@@ -234,7 +237,7 @@ class Pages:
             target = following
 
 
-def read(listing: PagedList, pages: Pages) -> Slice:
+def read(listing: PagedList, pages: Pages) -> Slice | RowSlice:
     return listing.resolve(OperationContext(cast(Loaders, pages)))
 
 

@@ -1,9 +1,11 @@
 """Times and URLs: text in, text out, times always in UTC."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import BadUserInput, UpstreamInvalidResponse
-from gateway.graph.scalars import SCALARS, DateTime, in_utc, moment
+from gateway.graph.scalars import SCALARS, DateTime, are_utc, in_utc, moment
 
 
 @pytest.mark.parametrize(
@@ -55,6 +57,33 @@ def test_a_moment_that_does_not_exist_is_an_error(text: str) -> None:
         in_utc(text)
     with pytest.raises(BadUserInput):
         SCALARS[DateTime].parse_value(text)  # type: ignore[misc]
+
+
+def stays(text: str | None) -> bool:
+    try:
+        return in_utc(text) == text
+    except UpstreamInvalidResponse:
+        return False
+
+
+TIME = "2026-01-01T00:00:00Z"
+
+
+@given(
+    st.lists(
+        st.sampled_from([None, TIME, TIME, TIME, f"{TIME}\n{TIME}", "", "\n", f"{TIME}\n", TIME[:-1], "Z", TIME * 2])
+    )
+)
+def test_times_are_checked_together_as_one_by_one(texts: list[str | None]) -> None:
+    assert are_utc(texts) is all(map(stays, texts))
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+@pytest.mark.parametrize("day", range(1, 33))
+def test_days_are_checked_together_as_one_by_one(month: int, day: int) -> None:
+    """February 29, which only some years have, is left to `in_utc`."""
+    for text in (f"2016-{month:02}-{day:02}T00:00:00Z", f"2016-{month:02}-{day:02}T23:59:60Z"):
+        assert are_utc([TIME, text]) is (stays(text) and (month, day) != (2, 29))
 
 
 @pytest.mark.parametrize(
