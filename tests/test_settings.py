@@ -243,6 +243,8 @@ def test_how_jwts_are_verified_is_checked_in_python_too() -> None:
         JwtSettings(jwks_url="https://keys.test", issuer="a", audience="b", algorithms=("RS256", "HS256"))
     with pytest.raises(SettingsError, match="must be some of"):
         JwtSettings(jwks_url="https://keys.test", issuer="a", audience="b", algorithms=("none",))
+    with pytest.raises(SettingsError, match="GATEWAY_JWKS_URL: must be an https address"):
+        JwtSettings(jwks_url="http://keys.test", issuer="a", audience="b")
     with pytest.raises(SettingsError, match="GATEWAY_JWKS_URL or GATEWAY_JWT_KEY is required"):
         JwtSettings(issuer="a", audience="b")
 

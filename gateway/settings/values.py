@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gateway.addresses import parse_origin
+from gateway.addresses import parse_origin, parse_url
 from gateway.callers.callers import Token
 from gateway.settings.parsing import ALGORITHMS
 from gateway.settings.table import SETTINGS, Setting
@@ -43,7 +43,7 @@ class JwtSettings:
 
     Raises:
         SettingsError: Neither or both of `jwks_url` and `key` are set, another field is missing, or algorithms do not fit
-            the key (RFC 8725, 3.1).
+            the key (RFC 8725, 3.1), or `jwks_url` is not https, nor http on a loopback address.
 
     Example:
         jwt = gateway.JwtSettings(
@@ -69,6 +69,11 @@ class JwtSettings:
         problems = []
         if not self.jwks_url and not self.key:
             problems.append("GATEWAY_JWKS_URL or GATEWAY_JWT_KEY is required to verify JWTs.")
+        if self.jwks_url:
+            try:
+                object.__setattr__(self, "jwks_url", parse_url(self.jwks_url))
+            except ValueError as error:
+                problems.append(f"GATEWAY_JWKS_URL: {error}")
         if self.jwks_url and self.key:
             problems.append("GATEWAY_JWT_KEY: is set in addition to GATEWAY_JWKS_URL; set one of them.")
         if not self.issuer or not self.audience:

@@ -1,7 +1,8 @@
 """Each text that relay-compiler writes, compared with the documents that `operations check` takes to be sent.
 
 The compiler adds `id` and `__typename`, evaluates constant conditions, and prints in another order, so documents are compared
-by the fields that they select, each with the types it is selected on, its conditions and its labels, and by their variables.
+by their variables, and by the fields that they select, each with the types that it is selected on, its conditions and its
+labels.
 """
 
 import json
