@@ -4,7 +4,7 @@ The Python API is what this module names:
 
 - `create_app`: the gateway as an ASGI application, to serve or to mount
 - `open_account`, `Account`, `Operation`: operations on a Twilio account, without HTTP
-- `Settings`, `Credentials`, `Token`, `SettingsError`: what both are configured with
+- `Settings`, `Credentials`, `Token`, `JwtSettings`, `Lifetimes`, `SettingsError`: the configuration of both
 - `errors`: the errors in answers, and their codes
 - `sandbox`: a simulated Twilio for tests
 - `pytest_plugin`: fixtures over it
@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from gateway.accounts.operation import Operation
     from gateway.app import create_app, open_account
     from gateway.callers.callers import Token
-    from gateway.settings import Settings, SettingsError
+    from gateway.settings import JwtSettings, Settings, SettingsError
+    from gateway.source.lifetimes import Lifetimes
     from gateway.twilio.transport import Credentials
 
 __all__ = [
     "Account",
     "Credentials",
+    "JwtSettings",
+    "Lifetimes",
     "Operation",
     "Settings",
     "SettingsError",
@@ -49,6 +52,8 @@ __all__ = [
 _MODULES = {
     "Account": "gateway.accounts.account",
     "Credentials": "gateway.twilio.transport",
+    "JwtSettings": "gateway.settings",
+    "Lifetimes": "gateway.source.lifetimes",
     "Operation": "gateway.accounts.operation",
     "Settings": "gateway.settings",
     "SettingsError": "gateway.settings",

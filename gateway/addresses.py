@@ -1,4 +1,4 @@
-"""Addresses of servers: which may be given, and which are this machine's own."""
+"""Addresses of servers: which are accepted, and which belong to this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def parse_url(text: str) -> str:
     ):
         raise ValueError("must be an https address.")
     if url.scheme == "http" and not is_loopback(url.host):
-        raise ValueError("must be an https address: nothing secret travels over plain http.")
+        raise ValueError("must be an https address, since secrets must not be sent over plain http.")
     return str(url)
 
 

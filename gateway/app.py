@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from gateway.callers.jwt import JwtVerifier
     from gateway.source.redis import RedisCache
     from gateway.web.telemetry import Telemetry
+    from gateway.web.worker_metrics import WorkerMetrics
 
 __all__ = ["create_app", "create_client", "load_settings", "open_account"]
 
@@ -102,6 +104,7 @@ def create_app(
     documents: Mapping[str, str] | None = None,
     any_host: bool = False,
     graphiql_variables: Mapping[str, str] | None = None,
+    metrics_directory: Path | None = None,
 ) -> Starlette:
     """Create the gateway as an ASGI application.
 
@@ -114,6 +117,8 @@ def create_app(
         any_host: Without callers' tokens the gateway answers only to loopback names in `Host`, against DNS rebinding.
             True has it answer to any: for an application that authenticates its callers itself.
         graphiql_variables: Values of variables in GraphiQL's opening tabs, as those of the demo's sandbox.
+        metrics_directory: An empty directory that several processes with the same settings share, on Unix: `/metrics` of
+            each then returns the sum over all. Only this user should be able to open it.
 
     Returns:
         An application with the routes `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`.
@@ -134,6 +139,7 @@ def create_app(
     origins = Origins(settings.cors_origins)
     persisted = Documents(documents, trusted_only=settings.trusted_only)
     metrics = Metrics(account, client)
+    workers = _worker_metrics(metrics, metrics_directory)
     telemetry = _telemetry(settings)
     endpoint = Endpoint(
         account,
@@ -149,7 +155,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         try:
-            async with _open(client, remote):
+            async with _open(client, remote), workers or nullcontext():
                 app.is_open = True
                 yield
         finally:
@@ -161,7 +167,7 @@ def create_app(
         Route("/graphql", endpoint, methods=["GET", "POST"]),
         Route("/livez", live),
         Route("/readyz", ready),
-        Route("/metrics", MetricsPage(metrics, callers, any_host=any_host).answer),
+        Route("/metrics", MetricsPage(metrics, callers, workers=workers, any_host=any_host).answer),
     ]
     if settings.graphiql:
         routes += Graphiql(graphiql_variables, settings.upstream_url if graphiql_variables else None).routes
@@ -229,6 +235,14 @@ def _telemetry(settings: Settings) -> Telemetry | None:
     from gateway.web.telemetry import Telemetry  # OpenTelemetry is an extra.
 
     return Telemetry(upstream_url=settings.upstream_url)
+
+
+def _worker_metrics(metrics: Metrics, directory: Path | None) -> WorkerMetrics | None:
+    if directory is None:
+        return None
+    from gateway.web.worker_metrics import WorkerMetrics  # It needs Unix.
+
+    return WorkerMetrics(directory, metrics.registry.collect)
 
 
 def _remote_cache(settings: Settings) -> RedisCache | None:

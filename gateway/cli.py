@@ -19,21 +19,21 @@ COMMANDS = ("demo", "serve", "check", "query", "operations", "schema", "sandbox"
 
 
 class _Main(click.Group):
-    """The group of all commands. It ends with a message whatever the terminal can show and the system reports."""
+    """The group of all commands. It prints a message for every error, on every terminal."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; return None for a name that is not one."""
+        """Import a command; return None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = getattr(import_module(f"gateway.commands.{cmd_name}"), cmd_name)
         return command
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run the command line, with standard input and output that can be used."""
+        """Run the command line, with usable standard input and output."""
         sys.stdin = sys.stdin or TextIOWrapper(BytesIO())  # None when it is closed.
         if isinstance(sys.stdout, TextIOWrapper):  # None when it is closed.
             sys.stdout.reconfigure(errors="backslashreplace")

@@ -50,7 +50,7 @@ def landmark_variables(document: str, landmarks: dict[str, str]) -> dict[str, st
 
 
 def ready_facts(sandbox: Sandbox, base: str) -> dict[str, str]:
-    """Return what a script needs to use a running demo: addresses, credentials, landmarks, and ids for `node(id:)`."""
+    """Return the facts that a script needs to use the demo: addresses, credentials, landmarks, and ids for `node(id:)`."""
     marks = sandbox.landmarks
     service = f"Services/{marks['service_sid']}"
     conversation = f"{service}/Conversations/{marks['conversation_sid']}"

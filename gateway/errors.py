@@ -19,7 +19,7 @@
         ├── UpstreamTimeout          UPSTREAM_TIMEOUT           no response in time
         ├── UpstreamUnavailable      UPSTREAM_UNAVAILABLE       5xx, or no connection
         ├── UpstreamRejected         UPSTREAM_REJECTED          any other 4xx: credentials, permissions, parameters
-        └── UpstreamInvalidResponse  UPSTREAM_INVALID_RESPONSE  a response that is not what was requested
+        └── UpstreamInvalidResponse  UPSTREAM_INVALID_RESPONSE  a response to another request, or unreadable
 
 Messages are written for users of the API. They never hold an upstream body, a header, a credential, or a value of a record.
 An exception outside this tree is a bug: clients see `InternalError` instead.

@@ -24,7 +24,7 @@ from gateway.sandbox import Sandbox
 from gateway.twilio.client import Client
 from gateway.twilio.responses import Response
 from gateway.twilio.retry import RetryPolicy
-from gateway.twilio.transport import Credentials, Origin
+from gateway.twilio.transport import Credentials, OnDone, Origin, TaskExchange
 from gateway.web.server import serving as serving
 
 ROOT = Path(__file__).parent.parent
@@ -112,8 +112,8 @@ class Answers(ABC):
     async def __aexit__(self, *_: object) -> None:
         return None
 
-    def send(self, target: str) -> asyncio.Future[Response]:
-        return asyncio.ensure_future(self.answer(target))
+    def send(self, target: str, on_done: OnDone) -> TaskExchange:
+        return TaskExchange(self.answer(target), on_done)
 
     @abstractmethod
     async def answer(self, target: str) -> Response:

@@ -47,6 +47,11 @@ def test_help_lists_the_commands_and_their_settings() -> None:
         assert all(setting.env in words for setting in SETTINGS)
 
 
+def test_summaries_of_commands_fit_their_lines() -> None:
+    for group in ((), ("operations",), ("schema",)):
+        assert "..." not in run(*group, "--help", COLUMNS="80").stdout.partition("Commands:")[2]
+
+
 def test_a_command_that_does_not_exist_is_reported() -> None:
     result = run("sreve")
     assert (result.returncode, result.stderr.splitlines()[-1]) == (2, "Error: No such command 'sreve'.")

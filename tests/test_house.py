@@ -89,6 +89,16 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     TopologicalSorter({module: imports_of(module, at_run_time=True) for module in MODULES}).prepare()
 
 
+def test_tests_share_code_in_conftests_only() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        if "node_modules" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                names = {*(node.module or "").split("."), *(each.name for each in node.names)}
+                assert not {name for name in names if name.startswith("test_")}, path
+
+
 @pytest.mark.parametrize("room", ["sandbox", "twilio", "execution"])
 def test_rooms_that_stand_apart(room: str) -> None:
     allowed = {room} if room == "sandbox" else {room, "errors", "version"}

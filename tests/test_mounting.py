@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 import aiohttp
@@ -146,6 +147,21 @@ async def test_deferred_parts_are_streamed(base: str, http: aiohttp.ClientSessio
             assert chunk
             received += chunk
         assert b'"sid":"IM' in received
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_client_that_disconnects_ends_its_reads(
+    http: aiohttp.ClientSession, sandbox: Sandbox, method: str
+) -> None:
+    sandbox.faults.add("*", Fault("hang"))
+    patient = replace(settings_for(sandbox), deadline=60.0, upstream_timeout=60.0)
+    query = "{ services { edges { cursor } } }"
+    options: dict[str, Any] = {"params": {"query": query}} if method == "GET" else {"json": {"query": query}}
+    async with served(mounted(gateway.create_app(patient))) as url, asyncio.timeout(20):
+        request = asyncio.create_task(http.request(method, f"{url}/receipts/graphql", **options))
+        await sandbox.until(lambda: len(sandbox.calls) == 1)
+        request.cancel()
+        await sandbox.until(lambda: sandbox.calls[0].client_left)
 
 
 async def test_limits_hold_without_the_gateway_s_own_protocol(base: str, http: aiohttp.ClientSession) -> None:

@@ -79,7 +79,11 @@ def test_every_setting_is_read() -> None:
         },
         cors_origins=frozenset({"https://app.example.com", "http://localhost:5173"}),
         jwt=JwtSettings(
-            "https://issuer.example.com/keys", None, "https://issuer.example.com", "receipts", ("ES256",), "services"
+            jwks_url="https://issuer.example.com/keys",
+            issuer="https://issuer.example.com",
+            audience="receipts",
+            algorithms=("ES256",),
+            services_claim="services",
         ),
         cost_max=100,
         cost_limit=50,
@@ -110,7 +114,7 @@ def test_every_setting_is_read() -> None:
         ({"TWILIO_API_SECRET": "x"}, "TWILIO_API_KEY"),
         (ACCOUNT | {"TWILIO_ACCOUNT_SID": "AC1"}, "TWILIO_ACCOUNT_SID: must be AC"),
         (ACCOUNT | {"TWILIO_AUTH_TOKEN": "a b"}, "TWILIO_AUTH_TOKEN: must have no spaces"),
-        (ACCOUNT | {"TWILIO_AUTH_TOKEN_FILE": "/x"}, "TWILIO_AUTH_TOKEN_FILE: is set besides"),
+        (ACCOUNT | {"TWILIO_AUTH_TOKEN_FILE": "/x"}, "TWILIO_AUTH_TOKEN_FILE: is set in addition to"),
         ({"TWILIO_ACCOUNT_SID": ACCOUNT["TWILIO_ACCOUNT_SID"], "TWILIO_AUTH_TOKEN_FILE": "/no/such"}, "cannot read"),
         (ACCOUNT | {"GATEWAY_UPSTREAM_URL": "twilio.com"}, "GATEWAY_UPSTREAM_URL: must be an https address"),
         (ACCOUNT | {"GATEWAY_UPSTREAM_URL": "HTTP://twilio.test"}, "plain http"),
@@ -136,14 +140,14 @@ def test_every_setting_is_read() -> None:
         (ACCOUNT | {"GATEWAY_CORS_ORIGINS": "https://a.test/x"}, "must be origins"),
         (ACCOUNT | {"GATEWAY_JWKS_URL": "http://keys.test"}, "GATEWAY_JWKS_URL: must be an https address"),
         (ACCOUNT | {"GATEWAY_JWKS_URL": "https://keys.test"}, "GATEWAY_JWT_ISSUER and GATEWAY_JWT_AUDIENCE"),
-        (ACCOUNT | JWT | {"GATEWAY_JWT_KEY": "x"}, "set besides"),
+        (ACCOUNT | JWT | {"GATEWAY_JWT_KEY": "x"}, "set in addition to"),
         (ACCOUNT | JWT | {"GATEWAY_JWT_ALGORITHMS": "none"}, "must be some of"),
-        (ACCOUNT | JWT | {"GATEWAY_JWT_ALGORITHMS": "HS256"}, "stand alone"),
+        (ACCOUNT | JWT | {"GATEWAY_JWT_ALGORITHMS": "HS256"}, "HS algorithms need a GATEWAY_JWT_KEY"),
         (
             ACCOUNT
             | JWT
             | {"GATEWAY_JWKS_URL": "", "GATEWAY_JWT_KEY": "k" * 32, "GATEWAY_JWT_ALGORITHMS": "HS256,RS256"},
-            "stand alone",
+            "cannot be combined",
         ),
         (
             ACCOUNT | JWT | {"GATEWAY_JWKS_URL": "", "GATEWAY_JWT_KEY": "short", "GATEWAY_JWT_ALGORITHMS": "HS256"},
@@ -151,6 +155,11 @@ def test_every_setting_is_read() -> None:
         ),
         (ACCOUNT | {"GATEWAY_TOKENS": "a:0123456789abcdef,a:1123456789abcdef"}, "twice"),
         (ACCOUNT | {"GATEWAY_TRANSPORT": "fast"}, "GATEWAY_TRANSPORT: must be httptools or aiohttp"),
+        (
+            ACCOUNT | {"GATEWAY_CALLER_BUDGET": "0000000002000000"},
+            "GATEWAY_CALLER_BUDGET: must be a whole number up to",
+        ),
+        (ACCOUNT | {"GATEWAY_COST_LIMIT": "9" * 5000}, "GATEWAY_COST_LIMIT: must be a whole number from 1"),
         (
             ACCOUNT | {"GATEWAY_MAX_OPERATIONS": "1", "GATEWAY_QUEUE": "2"},
             "GATEWAY_MAX_OPERATIONS: differs from its alias GATEWAY_QUEUE",
@@ -224,9 +233,18 @@ def test_settings_can_be_made_in_python() -> None:
     assert not settings.requires_token
     assert Settings(credentials=CREDENTIALS, tokens={"ann": Token("a-token-of-some-length")}).requires_token
     with pytest.raises(
-        SettingsError, match="upstream_url: must be an https address: nothing secret travels over plain"
+        SettingsError, match="upstream_url: must be an https address, since secrets must not be sent over plain"
     ):
         Settings(credentials=CREDENTIALS, upstream_url="http://twilio.test")
+
+
+def test_how_jwts_are_verified_is_checked_in_python_too() -> None:
+    with pytest.raises(SettingsError, match="HS algorithms need a GATEWAY_JWT_KEY"):
+        JwtSettings(jwks_url="https://keys.test", issuer="a", audience="b", algorithms=("RS256", "HS256"))
+    with pytest.raises(SettingsError, match="must be some of"):
+        JwtSettings(jwks_url="https://keys.test", issuer="a", audience="b", algorithms=("none",))
+    with pytest.raises(SettingsError, match="GATEWAY_JWKS_URL or GATEWAY_JWT_KEY is required"):
+        JwtSettings(issuer="a", audience="b")
 
 
 def test_each_setting_has_words() -> None:

@@ -1,4 +1,4 @@
-"""The project speaks the field's language: private turns of phrase are counted in docstrings and in the documentation.
+"""The project speaks the field's language: private turns of phrase are counted in docstrings, messages and documentation.
 
 A turn of phrase is private where it is understood only by who wrote it: it names no term of a specification or of a known
 library, or it hides who does what. At most 3 are allowed per 1,000 words.
@@ -108,6 +108,12 @@ PHRASES: dict[str, tuple[str, str]] = {
     "except, other than": (r"(?<!, )but for|otherwise than|all but", "All but one."),
     "learn, remember": (r"(?:is|was|were|been) learn(?:t|ed)|knows? (?:nothing|of|these|those)", "It was learnt."),
     "that is, in text": (r"in words|to the letter|own word|last word|leave word|now and then", "Say it in words."),
+    "is not a": (r"(?<!there )is no (?!longer\b|more\b|such\b)\w+", "It is no endpoint."),
+    "is expected, is unknown, is intended": (
+        r"(?:is|are|was|were) (?:wanted|meant)\b(?! (?:to|for|as)\b)|(?:can|cannot|could) be told|said otherwise",
+        "A schema is wanted.",
+    ),
+    "arrives": (r"as (?:it|they) comes?|comes? whole|whatever (?:comes|is)", "Send it as it comes."),
     "the field's noun": (
         r"the like|and such|stranger|client left|when it leaves|waiter leaves|is liked|liked better",
         "Names and the like.",
@@ -135,6 +141,7 @@ Take note of the offset, and say that there are more. Take the place of the defa
 Take over the socket of the parent process. Hand the request to the application and wait for its result.
 Standard error receives one line per operation. The value depends on which headers the request has, and on their order.
 The order of the results is the order of the keys. Entries are evicted when the cache is full, least recently used first.
+There is no default. It is no longer needed, and there is no such file. The option is meant for tests.
 Users are asked to confirm, and are asked whether they agree. For example, a node of the tree has at most two children.
 """.strip().splitlines()
 """Ordinary technical English, which has no private turn of phrase."""
@@ -142,7 +149,7 @@ Users are asked to confirm, and are asked whether they agree. For example, a nod
 
 @dataclass(frozen=True)
 class Text:
-    """A docstring, or a file of the documentation."""
+    """A docstring, a message, or a file of the documentation."""
 
     place: str
     room: str
@@ -169,21 +176,48 @@ def without_code(text: str) -> str:
     return " ".join(re.sub(r"`[^`]*`", "CODE", text).split())
 
 
-def docstrings() -> Iterator[Text]:
-    """Yield the docstrings of modules, classes, functions, attributes and constants."""
+def modules() -> Iterator[tuple[Path, ast.Module]]:
+    """Yield the package's modules, parsed."""
     for path in sorted((ROOT / "gateway").rglob("*.py")):
-        if "node_modules" in path.parts:
-            continue
-        within = path.relative_to(ROOT / "gateway").parts
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                continue
+        if "node_modules" not in path.parts:
+            yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def docstring_nodes(module: ast.Module) -> Iterator[ast.Constant]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             for statement in node.body:
                 if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-                    text = statement.value.value
-                    if isinstance(text, str):
-                        place = f"{path.relative_to(ROOT)}:{statement.lineno}"
-                        yield Text(place, within[0].removesuffix(".py"), without_code(text))
+                    yield statement.value
+
+
+def text_at(path: Path, node: ast.expr, words: str, *, is_docstring: bool) -> Text:
+    room = path.relative_to(ROOT / "gateway").parts[0].removesuffix(".py")
+    return Text(f"{path.relative_to(ROOT)}:{node.lineno}", room, without_code(words), is_docstring)
+
+
+def docstrings() -> Iterator[Text]:
+    """Yield the docstrings of modules, classes, functions, attributes and constants."""
+    for path, module in modules():
+        for node in docstring_nodes(module):
+            if isinstance(node.value, str):
+                yield text_at(path, node, node.value, is_docstring=True)
+
+
+def messages() -> Iterator[Text]:
+    """Yield the other strings of three words or more: errors, help, descriptions of the schema."""
+    for path, module in modules():
+        seen = {id(node) for node in docstring_nodes(module)}
+        for node in ast.walk(module):  # Outer nodes come first.
+            if isinstance(node, ast.JoinedStr):
+                seen |= {id(each) for each in node.values}
+                words = "".join(str(each.value) if isinstance(each, ast.Constant) else "CODE" for each in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in seen:
+                words = node.value
+            else:
+                continue
+            if len(words.split()) >= 3:
+                yield text_at(path, node, words, is_docstring=False)
 
 
 def pages() -> Iterator[Text]:
@@ -214,6 +248,13 @@ def report(texts: list[Text]) -> tuple[float, str]:
 
 def test_docstrings_have_few_private_turns_of_phrase() -> None:
     rate, lines = report(list(docstrings()))
+    assert rate <= MOST_PER_THOUSAND, lines
+
+
+def test_messages_have_few_private_turns_of_phrase() -> None:
+    texts = list(messages())
+    assert any("must be a number of seconds" in text.words for text in texts)  # A setting's error is among them.
+    rate, lines = report(texts)
     assert rate <= MOST_PER_THOUSAND, lines
 
 

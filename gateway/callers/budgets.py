@@ -53,8 +53,8 @@ class Budgets:
         if left < wanted:
             wait = ceil((wanted - left) * 60 / self._limit)
             error = CostLimitExceeded(
-                f"The operation could take {calls} upstream calls, and of this caller's {self._limit} a minute "
-                f"{int(left)} are left. Ask for less, or try again in {wait} s.",
+                f"The operation could take {calls} upstream calls; this caller has {int(left)} left of {self._limit} per "
+                f"minute. Ask for less, or try again in {wait} s.",
                 details={"requested": calls, "limit": self._limit, "remaining": int(left), "retryAfter": wait},
             )
             error.http_status, error.retry_after = 429, wait

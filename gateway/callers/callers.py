@@ -96,7 +96,7 @@ async def _verified(verifying: Awaitable[Caller | None]) -> Caller:
 
 
 def _unauthenticated() -> Unauthenticated:
-    return Unauthenticated("A known token is needed: `Authorization: Bearer <token>`, without its caller's name.")
+    return Unauthenticated("A valid token is required: `Authorization: Bearer <token>`, without its caller's name.")
 
 
 def _bearer_token(authorization: str | None) -> str:

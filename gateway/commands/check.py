@@ -22,7 +22,10 @@ _DEADLINE_SECONDS = 15
 
 @click.command(cls=CommandWithSettings)
 def check() -> None:
-    """Check the settings and the credentials: which services they can read, and how long a call takes."""
+    """Check the settings and the credentials.
+
+    Print which services the credentials can read, and how long a call takes.
+    """
     import asyncio
 
     settings, _ = load_or_fail()

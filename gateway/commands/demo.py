@@ -46,7 +46,7 @@ def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed:
     from gateway.web.server import AddressUnusable, run
 
     if not is_loopback(host):
-        fail(f"The demo has no callers' tokens, so it listens on this machine only; {host} is open to others.")
+        fail(f"The demo requires no tokens, so it listens on this machine only; other machines can reach {host}.")
     configure_log("warning")
     try:
         if ready_file is not None:  # Checked before anything starts.
@@ -99,7 +99,7 @@ def _greeting(facts: dict[str, str]) -> str:
     ignored = [name for name in names if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
     hint = (
         f"""\
-The demo has settings of its own: {", ".join(ignored)} has no effect here. To use it over the same data, run beside this:
+The demo ignores settings: {", ".join(ignored)} has no effect here. To use it with the same data, also run:
 
   TWILIO_ACCOUNT_SID={facts["account_sid"]} TWILIO_AUTH_TOKEN={facts["auth_token"]} \
 GATEWAY_UPSTREAM_URL={facts["sandbox"]} receipts-gateway serve --port 0

@@ -10,9 +10,11 @@ __all__ = ["docs"]
 @click.command()
 @click.argument("topic", required=False)
 def docs(topic: str | None) -> None:
-    """Print a topic of the documentation as Markdown; without TOPIC, list the topics.
+    """Print the documentation.
 
-    A link of the documentation, such as "errors.md#codes", is accepted as TOPIC too.
+    Print a topic as Markdown; without TOPIC, list the topics.
+
+    A link in the documentation, such as "errors.md#codes", is accepted as TOPIC too.
     """
     from gateway.docs import read_topics
 

@@ -1,7 +1,8 @@
-"""`receipts-gateway operations`: a client's operations, checked and priced without running them."""
+"""`receipts-gateway operations`: checks a client's operations and computes their costs, without running them."""
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,9 @@ __all__ = ["operations"]
 
 _WORST_CASE = """
     A variable that --var does not set has its default; one that may be null is left out; `after` is null, as for the first
-    page of a list. What else is required is assumed: `first` and `scan` are 1000, the most that the schema accepts; sids and
-    names are of different records; an id is of the kind of record that costs most, and a list of ids has one. Conditions of
-    @include and @skip are tried both ways. What was assumed is reported where it makes a difference.
+    page of a list. Every other variable gets a value: `first` and `scan` are 1000, the most that the schema accepts; sids
+    and names are of different records; an id is of the kind of record that costs most, and a list of ids has one. Conditions
+    of @include and @skip are tried both ways. A value that affects the cost is reported.
 """
 
 
@@ -29,15 +30,23 @@ def _with_worst_case(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def operations() -> None:
-    """Check and price operations without running them."""
+    """Check operations, or compute their costs.
+
+    Operations are not executed.
+    """
 
 
 @operations.command()
 @click.argument("sources", metavar="FILE…", nargs=-1, required=True)
 @VARIABLES
+@click.option(
+    "--explain", "is_explained", is_flag=True, help="Print the code generated for each operation, or why there is none."
+)
 @_with_worst_case
-def cost(sources: tuple[str, ...], variables: dict[str, Any]) -> None:
-    """Print what operations cost at most, from the schema alone: no account and no call is needed.
+def cost(sources: tuple[str, ...], variables: dict[str, Any], is_explained: bool) -> None:
+    """Print what operations cost at most.
+
+    Costs are computed from the schema: no account and no call is needed.
 
     FILE is a GraphQL document, "-" for standard input, the name of an example, or a pattern as in `operations check`. Each
     field that costs has a line: its round trip, the number of calls, its place, and the upstream path.
@@ -46,6 +55,7 @@ def cost(sources: tuple[str, ...], variables: dict[str, Any]) -> None:
     from gateway.contract.operations.check import check_documents
     from gateway.contract.operations.documents import ClientDocument, find_documents
     from gateway.contract.operations.report import cost_lines
+    from gateway.execution.generate import explain
 
     documents: list[ClientDocument] = []
     try:
@@ -59,6 +69,8 @@ def cost(sources: tuple[str, ...], variables: dict[str, Any]) -> None:
         fail(str(error))
     for operation, cost in report.costs:
         click.echo("\n".join(cost_lines(str(operation.location.path), operation, cost, edges=True)))
+        if is_explained:
+            click.echo(explain(cost.estimate.plan))
     for problem in report.problems:
         click.echo(problem, err=True)
     if report.problems:
@@ -90,7 +102,9 @@ def check(
     update: bool,
     output: str,
 ) -> None:
-    """Check a client's operations against the schema, and print what each costs at most. No account and no call is needed.
+    """Check a client's operations and their costs.
+
+    Validate them against the schema, and print what each costs at most. No account and no call is needed.
 
     PATTERN is a file, a directory or a pattern such as 'src/**/*.{graphql,gql,ts,tsx,js,jsx}', in quotes. Documents are
     GraphQL files, and in JavaScript and TypeScript the strings after gql, graphql and /* GraphQL */. Fragments may be in
@@ -106,6 +120,9 @@ def check(
 
     if update and snapshot is None:
         fail("--update writes a snapshot: name its file with --snapshot FILE.")
+    gc.set_threshold(
+        100_000
+    )  # Syntax trees stay until the report is printed: looking for garbage among them is in vain.
     try:
         report = check_operations(
             patterns,

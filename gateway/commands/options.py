@@ -1,4 +1,4 @@
-"""What several commands share: their options and arguments, the settings, and how they fail."""
+"""The options and arguments that several commands share, their settings, and how they fail."""
 
 from __future__ import annotations
 

@@ -13,38 +13,37 @@ from gateway.commands.options import TOKEN, VARIABLE_TEXTS, decode_variable, fai
 if TYPE_CHECKING:
     from graphql import OperationDefinitionNode, TypeNode
 
+    from gateway.accounts.operation import Operation
+
 __all__ = ["query"]
 
 
 @click.command()
 @click.argument("source", metavar="FILE|NAME")
 @VARIABLE_TEXTS
-@click.option("--operation", help="Name of the operation to run, if the document has several.")
-@click.option("--url", help="Send the operation to the gateway at this address, in place of one over the sandbox.")
+@click.option("--operation", "name", help="Name of the operation to run, if the document has several.")
+@click.option("--url", help="Send the operation to the gateway at this address, instead of one over the sandbox.")
 @TOKEN
-def query(source: str, texts: dict[str, str], operation: str | None, url: str | None, token: str | None) -> None:
+def query(source: str, texts: dict[str, str], name: str | None, url: str | None, token: str | None) -> None:
     """Run one operation and print its answer.
 
     FILE is a GraphQL document, "-" for standard input; NAME is an example of this package. Over the sandbox, variables such
-    as $serviceSid and $conversationSid have values already.
+    as $serviceSid and $conversationSid have default values.
     """
     import asyncio
 
+    from gateway.accounts.operation import Operation
     from gateway.execution.inputs import undeclared
 
     if url is not None and not url.lower().startswith(("http://", "https://")):
         fail(f"--url: {url} is not an address: it must start with http:// or https://.")
     document = read_document(source)
     if unknown := undeclared(document, texts):
-        fail(f"--var: the document declares no variable {', '.join(f'${name}' for name in unknown)}.")
+        fail(f"--var: the document declares no variable {', '.join(f'${each}' for each in unknown)}.")
     definitions = _operations(document)
-    _check_operation(definitions, operation)
-    variables = _values(definitions, texts)
-    answer = asyncio.run(
-        _query_url(url, document, variables, operation, token)
-        if url is not None
-        else _query_sandbox(document, variables, operation)
-    )
+    _check_operation(definitions, name)
+    operation = Operation(document, variables=_values(definitions, texts), name=name)
+    answer = asyncio.run(_query_url(url, operation, token) if url is not None else _query_sandbox(operation))
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     if answer.get("errors"):
         sys.exit(1)
@@ -73,7 +72,7 @@ def _check_operation(definitions: list[OperationDefinitionNode], operation: str 
 
 
 def _values(definitions: list[OperationDefinitionNode], texts: dict[str, str]) -> dict[str, Any]:
-    """Return the variables' values, by their declared types: what is no value of a string type is its text."""
+    """Return the variables' values, by their declared types: for a string type, a number is its text."""
     types = {each.variable.name.value: each.type for node in definitions for each in node.variable_definitions or ()}
     return {name: _value(text, types.get(name)) for name, text in texts.items()}
 
@@ -89,29 +88,25 @@ def _value(text: str, declared: TypeNode | None) -> Any:
     return text if is_text and is_none_of_it else value
 
 
-async def _query_sandbox(document: str, variables: dict[str, Any], operation_name: str | None) -> dict[str, Any]:
+async def _query_sandbox(operation: Operation) -> dict[str, Any]:
     """Return the answer of a gateway over a small sandbox."""
-    from gateway.accounts.operation import Operation
+    from msgspec.structs import replace
+
     from gateway.app import open_account
     from gateway.demo import landmark_variables, settings_for
     from gateway.sandbox import Sandbox
+    from gateway.web.responses import response_map
 
     async with Sandbox() as sandbox, open_account(settings_for(sandbox)) as account:
-        variables = landmark_variables(document, sandbox.landmarks) | variables
-        outcome = await account.run(Operation(document, variables=variables, name=operation_name))
-    answer: dict[str, Any] = {"data": outcome.data} if outcome.executed else {}
-    if outcome.failures:
-        answer["errors"] = [failure.as_json() for failure in outcome.failures]
-    return answer
+        variables = landmark_variables(operation.document, sandbox.landmarks) | (operation.variables or {})
+        return response_map(await account.run(replace(operation, variables=variables)))
 
 
-async def _query_url(
-    url: str, document: str, variables: dict[str, Any], operation_name: str | None, token: str | None
-) -> dict[str, Any]:
+async def _query_url(url: str, operation: Operation, token: str | None) -> dict[str, Any]:
     """Return the answer of the gateway at `url`, or fail."""
     import aiohttp
 
-    body = {"query": document, "variables": variables, "operationName": operation_name}
+    body = {"query": operation.document, "variables": operation.variables, "operationName": operation.name}
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         async with (
@@ -122,7 +117,7 @@ async def _query_url(
     except aiohttp.InvalidURL:
         fail(f"--url: {url} is not an address.")
     except ValueError:
-        fail(f"{url} answered with something that is not JSON: is it a GraphQL endpoint?")
+        fail(f"{url} did not answer with JSON: is it a GraphQL endpoint?")
     except (aiohttp.ClientError, OSError):
         fail(f"{url} cannot be reached. Is the gateway running?")
     if not isinstance(answer, dict):

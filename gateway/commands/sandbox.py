@@ -20,7 +20,7 @@ __all__ = ["sandbox"]
     type=click.Choice(["small", "medium", "large"]),
     default="small",
     show_default=True,
-    help="How many records it has.",
+    help="The amount of data.",
 )
 def sandbox(host: str, port: int, seed: int, size: Any) -> None:
     """Run the sandbox alone: a simulated Twilio."""

@@ -1,4 +1,4 @@
-"""`receipts-gateway schema`: the schema, and what changed between two."""
+"""`receipts-gateway schema`: prints the schema, or the changes between two."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ __all__ = ["schema"]
 @click.group(invoke_without_command=True)
 @click.pass_context
 def schema(context: click.Context) -> None:
-    """Print the schema (SDL); with `check`, print what changed between two schemas."""
+    """Print the schema, or compare two.
+
+    Without a command, print the schema as SDL.
+    """
     if context.invoked_subcommand is None:
         from gateway.graph.schema import print_schema
 
@@ -40,6 +43,11 @@ def schema(context: click.Context) -> None:
     show_default=True,
     help="Fail for changes of this severity and above.",
 )
+@click.option(
+    "--unpriced-is-free",
+    is_flag=True,
+    help="Compare prices even if no field of a schema has @upstream: every field of it is free.",
+)
 @FORMAT
 def check(
     old: str,
@@ -48,12 +56,16 @@ def check(
     patterns: tuple[str, ...],
     only_used: bool,
     fail_on: str,
+    unpriced_is_free: bool,
     output: str,
 ) -> None:
-    """Print what changed from the schema OLD to NEW, by default this package's: what breaks clients, and what may.
+    """Print the changes between two schemas.
+
+    Print those from OLD to NEW (by default this package's): those that break clients, and those that may.
 
     OLD and NEW are each a file (SDL, or the result of introspection as JSON; "-" for standard input), the URL of a gateway, or
-    git:REV or git:REV:PATH for a file at a revision (by default schema.graphql, at the repository's top).
+    git:REV or git:REV:PATH for a file at a revision (by default schema.graphql, at the repository's top), or git::PATH for a
+    staged file.
 
     PATTERN is as in `operations check`; the option may be repeated.
 
@@ -78,6 +90,7 @@ def check(
             find_documents(patterns) if patterns else None,
             fail_on=Criticality(fail_on) if fail_on != "none" else None,
             only_used=only_used,
+            unpriced_is_free=unpriced_is_free,
         )
     except CheckError as error:
         fail(str(error))

@@ -1,6 +1,6 @@
 """What clients rely on, checked without an account: schema changes, client operations, and what these cost.
 
-`schema/` uses `operations/` for a client's documents, never the other way; what both need stands here.
+`schema/` uses `operations/` for a client's documents, never the reverse; what both need is here.
 """
 
 __all__ = ["CheckError"]

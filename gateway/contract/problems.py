@@ -1,4 +1,4 @@
-"""What is wrong in a client's files, and where."""
+"""Problems in a client's files, and their locations."""
 
 from __future__ import annotations
 

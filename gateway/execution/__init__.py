@@ -1,4 +1,4 @@
-"""Execution of GraphQL operations. This room knows GraphQL and Strawberry, and nothing of Twilio.
+"""Execution of GraphQL operations. This room contains GraphQL and Strawberry, and no Twilio.
 
 The schema is an ordinary Strawberry schema, which graphql-core can execute field by field. A graph over a REST API needs only
 two kinds of field, and both are stated instead of programmed (`fields`):
@@ -15,7 +15,7 @@ An operation takes five steps, each in its module:
 1. `executor` parses a document within `bounds`, validates it, chooses the operation, and coerces variables (`inputs`).
 2. `plan` turns the operation into `steps` for each object type that a selection can have. It is cached by the document and
    the values of the variables in `@skip`, `@include` and `@defer` (`documents`); all other variables stay parameters.
-3. `estimate` walks the plan with records of which only the path is known. The result is the worst case in upstream calls
+3. `estimate` walks the plan with records that have a path and no row. The result is the worst case in upstream calls
    (`requested`, priced as `price` states), the dry run, and the keys to prefetch in the first round trip. An operation
    that could exceed `cost_max` is rejected here.
 4. `fill` executes the plan breadth first (`SelectionExecutor`). The properties of a batch of records are written together.
@@ -23,12 +23,19 @@ An operation takes five steps, each in its module:
    missing keys of a level concurrently. So batching does not depend on the timing of the event loop, a failed edge is null
    with an error at its path, and a record that appears at many places is written once.
 5. `engine` runs one plan (`Run`): prefetch, fill, and afterwards the subsequent payloads of `@defer` (`deferred`). The result
-   is an `outcome`; `failures` decides what is shown of an error.
+   is an `outcome`; `failures` turns errors into its entries.
+
+From its second run on, a plan is executed by code instead of `fill`. `levels` reads every level into lists of rows, and a
+function that `generate` writes from the plan's steps turns them into the answer in comprehensions, without objects for edges
+and nodes. It needs three more facts, stated beside properties and edges (`fields`): which values can be written as they are,
+how those of a whole page are checked together, and which records lead to the same child. Anything else (an error, a list with
+filters or several pages, a limit, `@defer`) is `Unusual`: `fill` executes the operation with the same context, so that nothing
+is fetched twice, and the reason is counted. `receipts-gateway operations cost --explain` prints the code.
 
 What the engine cannot execute faithfully raises `NeedsReference`: a non-null field that is null, and any resolver that is
 neither a property nor an edge. graphql-core then executes the operation with the same context, so that nothing is fetched
-twice; it also executes the introspection fields at the root. `tests/execution/test_differential.py` holds both executors
-equal, with thousands of random operations, also over failing upstreams.
+twice; it also executes the introspection fields at the root. `tests/execution/test_differential.py` holds generated
+code, `fill` and graphql-core equal, with thousands of random operations, also over failing upstreams.
 
-All that the room asks of its surroundings is the Protocol `context.Context`.
+The room reaches its surroundings through one Protocol, `context.Context`.
 """

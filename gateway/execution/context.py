@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["Context", "MissingKey", "OperationLimits", "Read"]
+__all__ = ["Context", "MissingKey", "OperationLimits", "Read", "ReadBatch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,16 @@ class Read(Protocol):
         """Return how many records the child adds to the answer."""
 
 
+class ReadBatch(Protocol):
+    """The reads of an edge from all records of one list: an alternative to a `Read` for each."""
+
+    @property
+    def path(self) -> str:
+        """The upstream path of the first read's child; all are in the same service."""
+
+    def __len__(self) -> int: ...
+
+
 class Context(Protocol):
     """What the engine asks of the operation that it executes: its limits, its caller's rights, and its records."""
 
@@ -90,7 +100,10 @@ class Context(Protocol):
 
     @property
     def runs(self) -> Counter[str]:
-        """Operations by what executed them: `engine`, or graphql-core by the reason. The executor counts here."""
+        """Operations by what executed them: `engine`, or graphql-core by the reason. The executor counts here.
+
+        Of those executed by the engine also `generated`, for generated code, or the reason why it gave up.
+        """
 
     def reserve(self, calls: int) -> None:
         """Reserve upstream calls in the caller's budget; raises `CostLimitExceeded` when it has too few left."""
@@ -103,6 +116,9 @@ class Context(Protocol):
 
         Without `needs_row` a reference will do. Raises the error of the edge's field.
         """
+
+    def look_up_batch(self, batch: ReadBatch, positions: Iterable[int]) -> list[object | MissingKey]:
+        """Return the children of some reads of a batch, or the keys to fetch first; raises the error of any of them."""
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Fetch keys concurrently, and wait for all of them."""
@@ -118,6 +134,15 @@ class Context(Protocol):
 
     def count(self, records: int) -> None:
         """Count records of the answer; raises `CostLimitExceeded` beyond `records_max`."""
+
+    def begin_attempt(self) -> None:
+        """Begin an execution by generated code, whose counts can be discarded."""
+
+    def keep_attempt(self) -> None:
+        """Keep the counts of the attempt."""
+
+    def discard_attempt(self) -> None:
+        """Discard the counts of the attempt, before the interpreter executes the operation from the start."""
 
     def reset_counts(self) -> None:
         """Reset the count of records, before graphql-core executes the operation from the start."""

@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from graphql import GraphQLError
 from graphql.execution.values import VariableValues
 
+from gateway.errors import GatewayError
 from gateway.execution.context import Context
 from gateway.execution.deferred import DeferredGroup, IncrementalPayload, IncrementalResult, Pending
 from gateway.execution.estimate import Estimate
 from gateway.execution.failures import Failure, failure_from
 from gateway.execution.fill import Batch, SelectionExecutor
+from gateway.execution.generate import GeneratedPlan
+from gateway.execution.levels import Unusual
 from gateway.execution.plan import Plan
 from gateway.execution.steps import Arguments, NeedsReference
 
@@ -30,16 +34,40 @@ class Run:
         self.estimate = Estimate(plan, context, self._arguments)
         """What the run reads, in the worst case."""
 
-    async def answer(self) -> tuple[dict[str, Any], tuple[Failure, ...]]:
-        """Return the data and the failures; raises `NeedsReference` when a non-null field is null."""
-        data = self._plan.root.blank.copy()
+    async def answer(self, generated: GeneratedPlan | str | None = None) -> tuple[dict[str, Any], tuple[Failure, ...]]:
+        """Return the data and the failures; raises `NeedsReference` when a non-null field is null.
+
+        The code `generated` from the plan executes it if that is possible; instead of code it can be the reason for none.
+        """
         keys = self.estimate.prefetch
         if len(keys) > 1 and self._context.try_charge(keys):  # A single key is fetched by the first level.
             await self._context.fetch(keys)
+        if generated is not None:
+            data = await self._generated_answer(generated)
+            if data is not None:
+                return data, ()
+        data = self._plan.root.blank.copy()
         executor = SelectionExecutor(self._context, self._arguments)
         await executor.execute([Batch(self._plan.root, [None], [data], [1])])
         self._groups = executor.deferred_groups([(data, ())])
         return data, executor.failures(data)
+
+    async def _generated_answer(self, generated: GeneratedPlan | str) -> dict[str, Any] | None:
+        """Return the data, or None when the interpreter must execute the plan, with the same context."""
+        context = self._context
+        if isinstance(generated, str):
+            context.runs[f"not generated: {generated}"] += 1
+            return None
+        context.begin_attempt()
+        try:
+            data = await generated.answer(context, self._arguments)
+        except Exception as error:
+            context.discard_attempt()
+            context.runs[f"not generated: {_reason(error)}"] += 1
+            return None
+        context.keep_attempt()
+        context.runs["generated"] += 1
+        return data
 
     @property
     def pending(self) -> list[Pending]:
@@ -113,3 +141,10 @@ class Run:
             for place, number in places
         ]
         return results, executor.deferred_groups((answers[number], place.path) for place, number in places)
+
+
+def _reason(error: Exception) -> str:
+    """Return why generated code gave up, as one of a few texts."""
+    if isinstance(error, Unusual):
+        return str(error)
+    return "error" if isinstance(error, GatewayError | GraphQLError) else "exception"

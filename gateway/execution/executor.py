@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from inspect import isawaitable
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, Protocol
 
 from cachetools import LRUCache
@@ -40,7 +40,9 @@ from gateway.execution.documents import condition_variables, only_introspection,
 from gateway.execution.engine import Run
 from gateway.execution.estimate import Estimate
 from gateway.execution.failures import Failure, as_graphql, failure_of
+from gateway.execution.generate import GeneratedPlan
 from gateway.execution.inputs import variable_reader
+from gateway.execution.levels import Unusual
 from gateway.execution.outcome import Outcome, Subsequent
 from gateway.execution.plan import Plan
 from gateway.execution.steps import NeedsReference
@@ -49,7 +51,7 @@ __all__ = ["ExecutionRequest", "Executor"]
 
 _CACHED_CHARACTERS = 2**19  # A parsed document takes about 80 bytes of memory for each character of its text.
 _ERRORS_MAX = 20
-_CACHED_WEIGHT = 40_000  # In steps of plans, of about a kilobyte each, and as much of their documents.
+_CACHED_WEIGHT = 40_000  # In steps of plans, of about a kilobyte each with code, and as much of their documents.
 
 
 class ExecutionRequest(Protocol):
@@ -107,13 +109,38 @@ class _ValidOperation:
         return Outcome(data, failures, operation=self.name, document=self.fingerprint, **more)
 
 
+@dataclass(slots=True)
+class _CachedPlan:
+    """A plan, and the code generated from it."""
+
+    plan: Plan
+    weight: int
+    runs: int = 0
+    generated: GeneratedPlan | str | None = None
+    """The code, or why there is none."""
+
+    def code(self, generate_at: int) -> GeneratedPlan | str | None:
+        """Return the code of the plan, generated at that run, or why there is none; None before that run."""
+        if self.generated is None:
+            self.runs += 1
+            if self.runs >= generate_at:
+                try:
+                    self.generated = GeneratedPlan(self.plan)
+                except Unusual as reason:
+                    self.generated = str(reason)
+        return self.generated
+
+
 class Executor:
     """Executes operations on one schema. Valid documents and their plans are cached."""
 
-    def __init__(self, schema: Schema, bounds: Bounds | None = None, *, introspection: bool = True) -> None:
+    def __init__(
+        self, schema: Schema, bounds: Bounds | None = None, *, introspection: bool = True, generate_at: int = 2
+    ) -> None:
         """Create an executor; documents larger than `bounds` are rejected.
 
-        Without `introspection` the schema can neither be queried nor guessed from the suggestions in error messages.
+        Without `introspection` the schema can neither be queried nor guessed from the suggestions in error messages. A plan
+        is executed by generated code from its run number `generate_at` on: generating code takes longer than running once.
         """
         self._schema = schema._schema
         self._converter = schema.schema_converter
@@ -123,10 +150,11 @@ class Executor:
         self._operations: LRUCache[tuple[str, str | None], _ValidOperation] = LRUCache(
             _CACHED_CHARACTERS, getsizeof=lambda operation: operation.characters
         )
-        self._plans: LRUCache[tuple[tuple[str, str | None], bool, tuple[Any, ...]], tuple[Plan, int]] = LRUCache(
-            _CACHED_WEIGHT, getsizeof=itemgetter(1)
+        self._generate_at = generate_at
+        self._plans: LRUCache[tuple[tuple[str, str | None], bool, tuple[Any, ...]], _CachedPlan] = LRUCache(
+            _CACHED_WEIGHT, getsizeof=attrgetter("weight")
         )
-        """Plans and their weights, by operation, `may_defer`, and the values of the condition variables."""
+        """Plans, by operation, `may_defer`, and the values of the condition variables."""
 
     async def run(self, request: ExecutionRequest, context: Context) -> Outcome:
         """Execute an operation. Its failures are in the outcome; raises what `context.reserve` raises."""
@@ -135,13 +163,14 @@ class Executor:
         try:
             operation = self._operation(text, request.name)
             values = self._coerce(operation, variables)
-            plan = self._plan(operation, values, request.defer)
+            planned = self._plan(operation, values, request.defer)
         except _Invalid as invalid:
             name = operation.name if operation is not None else invalid.operation
             return Outcome(None, invalid.failures, executed=False, operation=name, document=_fingerprint(text))
-        if isinstance(plan, str):
-            context.runs[plan] += 1
+        if isinstance(planned, str):
+            context.runs[planned] += 1
             return await self._reference(operation, context, variables)
+        plan = planned.plan
         run = Run(plan, context, values)
         requested = run.estimate.requested
         if requested > context.limits.cost_max:
@@ -152,7 +181,7 @@ class Executor:
         reason = "not asked"
         if not request.reference:
             try:
-                data, failures = await run.answer()
+                data, failures = await run.answer(planned.code(self._generate_at))
             except NeedsReference as needs_reference:
                 reason = str(needs_reference)
                 context.reset_counts()
@@ -265,7 +294,7 @@ class Executor:
             raise _Invalid(_failures(values, BadUserInput))
         return values
 
-    def _plan(self, operation: _ValidOperation, values: VariableValues, defer: bool) -> Plan | str:
+    def _plan(self, operation: _ValidOperation, values: VariableValues, defer: bool) -> _CachedPlan | str:
         """Return the plan for these values of the condition variables, or the reason of `NeedsReference`."""
         conditions = {name: values.coerced.get(name, absent) for name, absent in operation.conditions.items()}
         for name, value in conditions.items():
@@ -277,7 +306,7 @@ class Executor:
         key = operation.key, defer, tuple(conditions.values())
         cached = self._plans.get(key)
         if cached is not None:
-            return cached[0]
+            return cached
         try:
             plan = Plan(self._schema, self._converter, operation.node, operation.fragments, conditions, may_defer=defer)
             if defer and plan.has_introspection:  # graphql-core executes it, in one payload.
@@ -285,9 +314,10 @@ class Executor:
         except NeedsReference as reason:
             return str(reason)
         weight = plan.steps + operation.characters // 16
+        planned = _CachedPlan(plan, weight)
         if weight <= _CACHED_WEIGHT // 8:
-            self._plans[key] = plan, weight
-        return plan
+            self._plans[key] = planned
+        return planned
 
 
 class _Invalid(Exception):

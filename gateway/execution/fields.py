@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from asyncio import gather
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any
 
@@ -19,7 +19,7 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from strawberry.types.info import Info
 
 from gateway.errors import GatewayError
-from gateway.execution.context import Context, Read
+from gateway.execution.context import Context, Read, ReadBatch
 from gateway.execution.price import Price
 from gateway.execution.selection import selects
 
@@ -39,12 +39,14 @@ class PropertyField(StrawberryField):
         derive: Callable[[Any], object] | None = None,
         of: Mapping[str, Any] | None = None,
         needs_row: bool = True,
+        attribute: str | None = None,
     ) -> None:
         """Create a property with its description.
 
         `derive` computes the value from the record's row, or from the record itself when `needs_row` is false, and `of`
         names the upstream properties that it uses, with their types. Without `derive` the value is the upstream property
-        with the field's own name and type.
+        with the field's own name and type. `attribute` names the property of the row that has the same value, where a record
+        has its row.
         """
         super().__init__(description=description)
         self.init = self.repr = self.compare = False
@@ -55,6 +57,11 @@ class PropertyField(StrawberryField):
         """Reads the value from the record."""
         self.read_row: Callable[[Any], object] | None = None
         """Reads the value from the record's row; None when it is no part of the row."""
+        self.attribute = attribute
+        """The attribute of the row, or of an embedded object, that is the value: decoded as the field's type, so that it is
+        written as it is."""
+        self.are_plain: Callable[[list[Any]], bool] | None = None
+        """Returns whether all values of `attribute` can be written as they are; None when they always can."""
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> object:
         """Return the value on `source`."""
@@ -62,6 +69,7 @@ class PropertyField(StrawberryField):
 
     def __copy__(self) -> PropertyField:
         twin = PropertyField(self.description or "", derive=self.derive, of=self.of, needs_row=self.needs_row)
+        twin.attribute, twin.are_plain = self.attribute, self.are_plain
         twin.python_name, twin.graphql_name = self.python_name, self.graphql_name
         twin.type_annotation, twin.origin = self.type_annotation, self.origin
         twin.read, twin.read_row = self.read, self.read_row
@@ -74,6 +82,11 @@ class EdgeField(StrawberryField):
     needs_row: bool
     estimate: Callable[[Any, str], Read | None]
     """Of an edge that needs the row: its read as far as the record's path shows it, with a token in place of a sid."""
+    distinct: Callable[[str, list[Any]], Iterable[Hashable]] | None
+    """Returns a key for each row of the list at a path: records with equal keys lead to the same child. None when each record
+    has its own."""
+    batch: Callable[..., ReadBatch | None] | None
+    """Returns the reads from all rows of the list at a path together, for the arguments; None when they cannot be."""
 
     @property
     def is_pure(self) -> bool:
@@ -133,11 +146,14 @@ def edge(
     *,
     needs_row: bool = False,
     estimate: Callable[[Any, str], Read | None] | None = None,
+    distinct: Callable[[str, list[Any]], Iterable[Hashable]] | None = None,
+    batch: Callable[..., ReadBatch | None] | None = None,
 ) -> Callable[[Callable[..., _Reads]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
     `returns` is the field's type, resolved in the function's module, and `price` its cost in upstream calls. With
     `needs_row` the function uses the record's row, and `estimate` returns the read as far as the record's path shows it.
+    `distinct` and `batch` state how the records of a list are read together (see `EdgeField`).
     """
 
     def decorate(function: Callable[..., _Reads]) -> EdgeField:
@@ -150,6 +166,7 @@ def edge(
         )
         field.needs_row = needs_row
         field.estimate = estimate or _unknown
+        field.distinct, field.batch = distinct, batch
         return field
 
     return decorate

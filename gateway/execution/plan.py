@@ -178,14 +178,14 @@ class Plan:
         selection.needs_row = selection.needs_row or definition.needs_row
         if isinstance(output, GraphQLScalarType | GraphQLEnumType):
             read = definition.read_row or definition.read
-            return Leaf(key, nodes, read, definition.read_row is not None, *_writer(output), is_nullable)
+            return Leaf(key, nodes, definition, read, definition.read_row is not None, *_writer(output), is_nullable)
         is_list = isinstance(output, GraphQLList)
         if isinstance(output, GraphQLList):
             output = output.of_type.of_type if isinstance(output.of_type, GraphQLNonNull) else None  # type: ignore[assignment]
         if not isinstance(output, GraphQLObjectType):
             raise NeedsReference("shape")
         below = self._select(output.name, [node.selection_set for node in nodes])
-        return Nested(key, nodes, definition.read, is_list, is_nullable, below)
+        return Nested(key, nodes, definition, definition.read, is_list, is_nullable, below)
 
     def _edge_step(
         self, field: GraphQLField, edge: EdgeField, output: GraphQLOutputType, key: str, nodes: list[FieldNode]

@@ -9,7 +9,7 @@ from typing import Any
 from graphql import FieldNode, GraphQLError
 from graphql.execution.values import VariableValues
 
-from gateway.execution.fields import EdgeField
+from gateway.execution.fields import EdgeField, PropertyField
 
 __all__ = ["Arguments", "Deferred", "EdgeStep", "Leaf", "NeedsReference", "Nested", "Selection", "Step"]
 
@@ -24,6 +24,7 @@ class Leaf:
 
     key: str
     nodes: list[FieldNode]
+    prop: PropertyField
     read: Callable[[Any], Any]
     reads_row: bool
     """Whether `read` takes the record's row instead of the record."""
@@ -40,6 +41,7 @@ class Nested:
 
     key: str
     nodes: list[FieldNode]
+    prop: PropertyField
     read: Callable[[Any], Any]
     is_list: bool
     is_nullable: bool

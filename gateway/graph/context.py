@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from gateway.callers.budgets import Budgets
 from gateway.errors import CostLimitExceeded, Forbidden
-from gateway.execution.context import MissingKey, OperationLimits, Read
-from gateway.graph.lists import OwnServices, PagedList, WholeList
+from gateway.execution.context import MissingKey, OperationLimits, Read, ReadBatch
+from gateway.graph.lists import OwnServices, PagedList, WholeList, WholeLists
 from gateway.graph.reads import Item, Member
 from gateway.graph.walk import Walk
 from gateway.source.loaders import Loaders, Missing
@@ -44,7 +44,9 @@ class OperationContext:
     reserved: int = 0
     """Upstream calls reserved in the caller's budget."""
     records: int = 0
-    """Records in the answer so far; one that appears at several places counts at each."""
+    """Records in the answer so far; one at several places counts once for each."""
+    held_skips: Counter[str] | None = None
+    """Skips of an attempt that may be discarded."""
     walks: dict[PagedList, Walk] = field(default_factory=dict)
     """Walks over lists that wait for a page."""
     no_cache: bool = field(init=False)
@@ -79,20 +81,27 @@ class OperationContext:
         if not needs_row and not self.no_cache:
             reference = authorized.reference()
             if reference is not None:
-                self.skip(read.path, "nothing beyond ids, sids and what is known is selected")
+                self.skip(read.path, "only ids, sids and known values are selected")
                 return reference
         key = authorized.first_key(no_cache=self.no_cache)
         if self.trace is not None:
             self.trace.looked[key or read.path] = None
         if key is not None:
-            if authorized.expected_total is not None:
-                self.loaders.expect(key, authorized.expected_total)
+            if authorized.expected_summary is not None:
+                self.loaders.expect(key, authorized.expected_summary)
             if self.loaders.is_missing(key):
                 return MissingKey(key)
         try:
             return authorized.resolve(self)
         except Missing as missing:
             return MissingKey(missing.key)
+
+    def look_up_batch(self, batch: ReadBatch, positions: Iterable[int]) -> list[object | MissingKey]:
+        """Return the children of some reads of a batch, or the keys to fetch first; raises the error of any of them."""
+        lists = cast(WholeLists, batch)
+        if self.services is not None and sids_of(lists.path)[0] not in self.services:
+            raise Forbidden("This caller may not read that service.")
+        return cast(list[object | MissingKey], lists.look_up(self, positions))
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Fetch keys concurrently, and wait for all of them."""
@@ -107,7 +116,7 @@ class OperationContext:
         found: object | None = missing
         while isinstance(found, MissingKey):
             self.charge([found])
-            await self.loaders.fetch([found])
+            await self.loaders.load(found)
             found = self.look_up(read, True)
         return self._counted(read, found)
 
@@ -118,7 +127,8 @@ class OperationContext:
 
     def skip(self, path: str, reason: str) -> None:
         """Record that a read was not needed."""
-        self.skips[reason] += 1
+        skips = self.skips if self.held_skips is None else self.held_skips
+        skips[reason] += 1
         if self.trace is not None:
             self.trace.skipped[path] = reason
 
@@ -148,6 +158,20 @@ class OperationContext:
                 f"The answer would hold more than {self.limits.records_max} records: ask for smaller pages or fewer levels."
             )
         self.records += records
+
+    def begin_attempt(self) -> None:
+        """Begin an execution whose counts can be discarded."""
+        self.held_skips = Counter()
+
+    def keep_attempt(self) -> None:
+        """Keep the counts of the attempt."""
+        self.skips.update(self.held_skips)
+        self.held_skips = None
+
+    def discard_attempt(self) -> None:
+        """Discard the counts of the attempt, before the operation is executed from the start."""
+        self.held_skips = None
+        self.records = 0
 
     def reset_counts(self) -> None:
         """Reset the count of records, before the operation is executed from the start."""

@@ -5,7 +5,10 @@ from typing import Any
 
 import strawberry
 
+from gateway.errors import UpstreamInvalidResponse
 from gateway.graph.node import enum_value
+from gateway.twilio.partial_rows import PartialRow, readable
+from gateway.twilio.statuses import ReceiptSummary
 
 __all__ = [
     "DeliveryAmount",
@@ -16,14 +19,17 @@ __all__ = [
     "has_no_receipts",
     "message_delivery_status",
     "receipt_status",
+    "receipt_summary",
 ]
 
 
 @strawberry.enum(description="The delivery status of a message for one recipient.")
 class DeliveryStatus(Enum):
-    PENDING = enum_value("pending", "Not yet handed over to the carrier or channel.")
-    SENT = enum_value("sent", "Handed over to the carrier or channel.")
-    DELIVERED = enum_value("delivered", "Delivered to the recipient's device.")
+    PENDING = enum_value("pending", "Not yet passed to the carrier or channel.")
+    SENT = enum_value("sent", "Passed to the carrier or channel.")
+    DELIVERED = enum_value(
+        "delivered", "Delivered to the recipient's device. On channels that report it, it may become `READ`."
+    )
     READ = enum_value("read", "Read by the recipient. Only channels such as WhatsApp report this.")
     FAILED = enum_value("failed", "Could not be sent. `errorCode` has the reason.")
     UNDELIVERED = enum_value("undelivered", "Sent, but not delivered. `errorCode` has the reason.")
@@ -59,12 +65,17 @@ _STATUSES: dict[str | None, DeliveryStatus] = {
     "undelivered": DeliveryStatus.UNDELIVERED,
 }
 _AMOUNTS = {"none": DeliveryAmount.NONE, "some": DeliveryAmount.SOME, "all": DeliveryAmount.ALL}
+_UNREADABLE = ReceiptSummary(-1, None, None, None, None, None)
+"""Stands for a delivery summary that could not be read: it shows nothing."""
 _SUMMARY_PROPERTIES = {status: value for value, status in _STATUSES.items() if value is not None}
 
 
 def receipt_status(row: Any) -> DeliveryStatus:
     """Return the status of a receipt's row. Twilio's null means that the message has not left Twilio."""
-    return _STATUSES.get(row.status, DeliveryStatus.UNKNOWN)
+    try:
+        return _STATUSES.get(row.status, DeliveryStatus.UNKNOWN)
+    except UpstreamInvalidResponse:
+        return DeliveryStatus.UNKNOWN
 
 
 def amount(value: str | None) -> DeliveryAmount:
@@ -74,7 +85,13 @@ def amount(value: str | None) -> DeliveryAmount:
 
 def message_delivery_status(row: Any) -> MessageDeliveryStatus:
     """Return a message's status, derived from its delivery summary; the first rule that applies."""
-    delivery = row.delivery
+    try:
+        return _message_delivery_status(row.delivery)
+    except UpstreamInvalidResponse:
+        return MessageDeliveryStatus.UNKNOWN
+
+
+def _message_delivery_status(delivery: Any) -> MessageDeliveryStatus:
     if delivery is None or delivery.total == 0:
         return MessageDeliveryStatus.UNTRACKED
     failures = (amount(delivery.failed), amount(delivery.undelivered))
@@ -94,14 +111,24 @@ def message_delivery_status(row: Any) -> MessageDeliveryStatus:
     return MessageDeliveryStatus.PENDING
 
 
+def receipt_summary(message: Any) -> ReceiptSummary | None:
+    """Return the delivery summary of a message's row; None when it has none that can be read."""
+    delivery = readable(message, "delivery")
+    if delivery is None or isinstance(delivery, PartialRow):
+        return None
+    amounts = (delivery.sent, delivery.delivered, delivery.read, delivery.failed, delivery.undelivered)
+    return ReceiptSummary(delivery.total, *amounts)
+
+
 def has_no_receipts(message: Any) -> bool:
     """Whether a message's row shows that it has no receipts."""
-    return message.delivery is None or message.delivery.total == 0
+    delivery = readable(message, "delivery", _UNREADABLE)
+    return delivery is None or delivery.total == 0
 
 
 def cannot_match(message: Any, wanted: set[DeliveryStatus]) -> bool:
     """Whether a message's summary has `none` for every wanted status. It has no value for PENDING and UNKNOWN."""
+    delivery = readable(message, "delivery", _UNREADABLE)
     return all(
-        status in _SUMMARY_PROPERTIES and getattr(message.delivery, _SUMMARY_PROPERTIES[status]) == "none"
-        for status in wanted
+        status in _SUMMARY_PROPERTIES and readable(delivery, _SUMMARY_PROPERTIES[status]) == "none" for status in wanted
     )

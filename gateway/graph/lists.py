@@ -5,25 +5,29 @@ Each is a plain value; creating one does no I/O, and raises `BadUserInput` for a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 from gateway.errors import BadUserInput, NotFound, UpstreamRejected
-from gateway.graph.connection import EdgeSource, Slice
-from gateway.graph.cursors import Cursor, decode_cursor
+from gateway.execution.context import MissingKey
+from gateway.graph.connection import EdgeSource, RowSlice, Slice, list_key
+from gateway.graph.cursors import Cursor, decode_cursor, index_of
 from gateway.graph.limits import FIRST_DEFAULT, FIRST_MAX
 from gateway.graph.walk import SPARE_PAGES, Walk
-from gateway.source.loaders import Missing
+from gateway.source.loaders import Loaders, Missing
 from gateway.twilio.paths import child
 from gateway.twilio.resources import Resource, Row
+from gateway.twilio.statuses import ReceiptSummary
 
 if TYPE_CHECKING:
     from gateway.graph.context import OperationContext
 
-__all__ = ["ListRead", "OwnServices", "PagedList", "RowFilter", "WholeList"]
+__all__ = ["ListRead", "OwnServices", "PagedList", "RowFilter", "WholeList", "WholeLists"]
 
+_PAGE_SIZE = re.compile(r"(?<=[?&]PageSize=)[0-9]{1,9}(?=&|$)")
 _INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
 
 
@@ -45,7 +49,7 @@ class ListRead:
     is_single = False
     is_shared = False
     may_be_skipped = False
-    expected_total: int | None = None
+    expected_summary: ReceiptSummary | None = None
 
     def __init__(
         self,
@@ -67,7 +71,7 @@ class ListRead:
         self.resource = resource
         self.path = resource.list_path(parent_path)
         self.parameters, self.row_filter = parameters, row_filter
-        self.after = decode_cursor(after, self.key, parameters, resource.page_max) if isinstance(after, str) else None
+        self.after = decode_cursor(after, self.key) if isinstance(after, str) else None
 
     @property
     def type_name(self) -> str:
@@ -77,7 +81,7 @@ class ListRead:
     @property
     def key(self) -> str:
         """Identifies the list and its filters; its cursors hold a digest of it."""
-        return f"{self.path}?{self.parameters}{self.row_filter.key if self.row_filter is not None else ''}"
+        return list_key(self.path, self.parameters, self.row_filter.key if self.row_filter is not None else "")
 
     @property
     def is_sparse(self) -> bool:
@@ -91,11 +95,11 @@ class ListRead:
     def placeholder(self, token: str) -> tuple[Slice, int]:
         """Return a slice with one record, whose sid is `token`, and the most records that the slice can have."""
         node = self.resource.node(path=child(self.path, token), listed=True)
-        return Slice([EdgeSource(node, self, "", 0)], False, False), self.first
+        return Slice([EdgeSource(node, self.key, "", 0)], False, False), self.first
 
-    def size_of(self, child: Slice) -> int:
+    def size_of(self, child: Slice | RowSlice) -> int:
         """Return the number of records in the slice."""
-        return len(child.edges)
+        return child.size
 
     @property
     def _matches_nothing(self) -> bool:
@@ -103,12 +107,23 @@ class ListRead:
 
     def _empty(self, context: OperationContext, reason: str) -> Slice:
         context.skip(self.path, reason)
-        return Slice([], False, self.after is not None, total_count=0)
+        return Slice([], False, self.after is not None, total_count=0, after=self.after)
 
-    def _slice(self, rows: list[Row]) -> Slice:
+    def _slice(self, rows: list[Row]) -> Slice | RowSlice:
         """Return the slice of a list of which all rows are known."""
         every = rows
-        if len({row.sid for row in every}) < len(every):  # Rows that moved to another page while the list was read.
+        is_distinct = len({row.sid for row in every}) == len(every)
+        if is_distinct and self.after is None and self.row_filter is None:
+            first = self.first
+            return RowSlice(
+                self.resource,
+                self.path,
+                rows[:first],
+                has_next_page=len(rows) > first,
+                total_count=len(rows),
+                parameters=self.parameters,
+            )
+        if not is_distinct:  # Rows that moved to another page while the list was read.
             by_sid: dict[str, Row] = {}
             for row in every:
                 by_sid.setdefault(row.sid, row)
@@ -119,18 +134,19 @@ class ListRead:
             predicate = self.row_filter.predicate
             matching = [each for each in matching if predicate(each[1])]
         following = [each for each in matching if each[0] > passed] if passed else matching
-        make, path = self.resource.node, self.path
+        make, path, key = self.resource.node, self.path, self.key
         edges = [
-            EdgeSource(make(path=f"{path}/{row.sid}", row=row, listed=True), self, "", place)
+            EdgeSource(make(path=f"{path}/{row.sid}", row=row, listed=True), key, "", place)
             for place, row in following[: self.first]
         ]
-        return Slice(edges, len(following) > len(edges), self.after is not None, total_count=len(matching))
+        has_next = len(following) > len(edges)
+        return Slice(edges, has_next, self.after is not None, total_count=len(matching), after=self.after)
 
 
 class WholeList(ListRead):
-    """A list that is read to its end, so that its rows can be counted: the receipts of a message."""
+    """A list of which all pages are read, so that its rows can be counted: the receipts of a message."""
 
-    __slots__ = ("_known_empty", "expected_total")
+    __slots__ = ("_known_empty", "_start", "expected_summary")
 
     may_be_skipped = True
 
@@ -143,14 +159,15 @@ class WholeList(ListRead):
         *,
         row_filter: RowFilter | None = None,
         known_empty: bool = False,
-        total: int | None = None,
+        summary: ReceiptSummary | None = None,
     ) -> None:
-        """Read a whole list (see `ListRead`); `total` is its number of rows according to the parent's row.
+        """Read a whole list (see `ListRead`); `summary` is the summary of its rows in the parent's row.
 
         With `known_empty` the parent's row shows that no row matches: nothing is read, except with `no-cache`.
         """
         super().__init__(resource, parent_path, first, after, row_filter=row_filter)
-        self._known_empty, self.expected_total = known_empty, total
+        self._known_empty, self.expected_summary = known_empty, summary
+        self._start = resource.largest_page(self.path)
 
     @property
     def calls_max(self) -> int:
@@ -161,28 +178,94 @@ class WholeList(ListRead):
         """Return the first page, unless nothing is read."""
         if self._matches_nothing or (self._known_empty and not no_cache):
             return None
-        return self.resource.largest_page(self.path)
+        return self._start
 
     def reference(self) -> Slice | None:
         """Return the number of rows alone, if the parent's row has it and no filter is set."""
-        if self.expected_total is None or self.row_filter is not None:
+        if self.expected_summary is None or self.row_filter is not None:
             return None
-        return Slice([], False, False, total_count=self.expected_total)
+        return Slice([], False, False, total_count=self.expected_summary.total)
 
     def placeholder(self, token: str) -> tuple[Slice, int]:
         """Return a slice with one record, and the most records that it can have."""
         found, size = super().placeholder(token)
         return found, min(size, self.resource.rows_max or size)
 
-    def resolve(self, context: OperationContext) -> Slice:
+    def resolve(self, context: OperationContext) -> Slice | RowSlice:
         """Return the slice, once all pages are known."""
         if self._known_empty and not context.no_cache:
-            return self._empty(context, "the message tells that there is nothing to find")
+            return self._empty(context, "the message's `delivery` shows that no receipt matches")
         if self._matches_nothing:
             return self._empty(context, "nothing matches")
-        start, most = self.resource.largest_page(self.path), self.resource.page_max + SPARE_PAGES
-        pages = list(context.loaders.pages(start, most=most))
-        return self._slice([row for page in pages for row in page.rows])
+        pages = list(context.loaders.pages(self._start, most=self.resource.page_max + SPARE_PAGES))
+        return self._slice(pages[0].rows if len(pages) == 1 else [row for page in pages for row in page.rows])
+
+
+class WholeLists:
+    """Many whole lists, without cursors and filters: the receipts of each message of a list, looked up together."""
+
+    __slots__ = ("_first", "_keys", "_known_empty", "_resource", "_summaries", "path", "paths")
+
+    def __init__(
+        self,
+        resource: Resource,
+        parents: Sequence[str],
+        first: int,
+        *,
+        known_empty: Sequence[bool],
+        summaries: Sequence[ReceiptSummary | None],
+    ) -> None:
+        """Read the lists below the records at `parents`, all of one service, each as a `WholeList` does."""
+        self._resource, self._first = resource, first
+        self._known_empty, self._summaries = known_empty, summaries
+        self.paths = [f"{parent}/{resource.collection}" for parent in parents]
+        """The paths of the lists."""
+        self.path = self.paths[0]
+        """The path of the first one."""
+        self._keys = [resource.largest_page(path) for path in self.paths]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def look_up(self, context: OperationContext, positions: Iterable[int]) -> list[Slice | RowSlice | MissingKey]:
+        """Return the slices of the lists at some positions, or the keys to fetch first; raises the error of any read."""
+        return [self._look_up(context, context.loaders, position) for position in positions]
+
+    def _look_up(self, context: OperationContext, loaders: Loaders, position: int) -> Slice | RowSlice | MissingKey:
+        is_empty = self._known_empty[position] and not loaders.no_cache
+        key, summary = self._keys[position], self._summaries[position]
+        if context.trace is not None:
+            context.trace.looked[self.paths[position] if is_empty else key] = None
+        if is_empty:
+            return self._read(position).resolve(context)
+        if summary is not None:
+            loaders.expect(key, summary)
+        if loaders.is_missing(key):
+            return MissingKey(key)
+        page = loaders.page(key)
+        rows = page.rows
+        if page.next is not None or len({row.sid for row in rows}) < len(rows):
+            return self._read(position).resolve(context)
+        first = self._first
+        return RowSlice(
+            self._resource,
+            self.paths[position],
+            rows[:first],
+            has_next_page=len(rows) > first,
+            total_count=len(rows),
+        )
+
+    def _read(self, position: int) -> WholeList:
+        """Return the read of one of the lists."""
+        parent = self.paths[position].rpartition("/")[0]
+        return WholeList(
+            self._resource,
+            parent,
+            self._first,
+            None,
+            known_empty=self._known_empty[position],
+            summary=self._summaries[position],
+        )
 
 
 class PagedList(ListRead):
@@ -215,7 +298,10 @@ class PagedList(ListRead):
     @property
     def calls_max(self) -> int:
         """The pages that `first`, or the rows to look at, can fill."""
-        size = int(parse_qs(self.start.partition("?")[2]).get("PageSize", [str(self.resource.page_max)])[0])
+        largest = self.resource.page_max
+        # Twilio may repeat a size above the maximum, and a client can forge any.
+        sizes = [int(size) for size in _PAGE_SIZE.findall(self.start) if 1 <= int(size) <= largest]
+        size = min(sizes, default=largest)
         pages = -(-max(self.first if self.scan is None else self.scan, 1) // size)
         # A cursor may point into a page; and after deletions the page before it is read again, and those after that.
         return pages if self.after is None else 2 * pages + 2
@@ -229,10 +315,19 @@ class PagedList(ListRead):
         found, size = super().placeholder(token)
         return found, size if self.scan is None else min(size, self.scan)
 
-    def resolve(self, context: OperationContext) -> Slice:
+    def resolve(self, context: OperationContext) -> Slice | RowSlice:
         """Return the slice, once enough pages are known. An unfinished walk is kept in the context."""
         if self._matches_nothing:
             return self._empty(context, "nothing matches")
+        if self.after is None and self.row_filter is None:
+            page = context.loaders.page(self.start)
+            is_enough = len(page.rows) >= self.first or page.next is None
+            if is_enough and len(page.by_sid) == len(page.rows):
+                rows = page.rows[: self.first]
+                has_next = len(page.rows) > self.first or page.next is not None
+                return RowSlice(
+                    self.resource, self.path, rows, has_next_page=has_next, page=page, parameters=self.parameters
+                )
         walk = context.walks.pop(self, None) or Walk(self)
         try:
             return walk.slice(context.loaders)
@@ -246,11 +341,10 @@ class PagedList(ListRead):
 
     def precedes(self, row: Row, after: Cursor) -> bool:
         """Whether a row with an index comes before the cursor; rows may have moved to other pages since."""
-        if after.index is None or getattr(row, "index", None) is None:
+        index = index_of(row)
+        if after.index is None or index is None:
             return False
-        if ("Order", "desc") in self.parameters:
-            return bool(row.index >= after.index)
-        return bool(row.index <= after.index)
+        return index >= after.index if ("Order", "desc") in self.parameters else index <= after.index
 
     def _first_page(self) -> str:
         """Return the cursor's page, or the first page of the list, no larger than needed."""
@@ -269,7 +363,7 @@ class OwnServices(ListRead):
     __slots__ = ("_paths",)
 
     def __init__(self, read: PagedList, services: frozenset[str]) -> None:
-        """Take the place of `read`, the list of all services, for a caller that may read `services`, given by sid."""
+        """Replace `read`, the list of all services, for a caller that may read only `services`, given by sid."""
         self.resource, self.path, self.first, self.after = read.resource, read.path, read.first, read.after
         self.parameters, self.row_filter = read.parameters, read.row_filter
         self._paths = [child(self.path, sid) for sid in sorted(services)]
@@ -283,7 +377,7 @@ class OwnServices(ListRead):
         """Return the first service's path; None when the caller may read none."""
         return next(iter(self._paths), None)
 
-    def resolve(self, context: OperationContext) -> Slice:
+    def resolve(self, context: OperationContext) -> Slice | RowSlice:
         """Return the slice, once all services are known."""
         rows: list[Row] = []
         for path in self._paths:

@@ -15,7 +15,7 @@ from typing_extensions import dataclass_transform
 
 from gateway.execution.fields import PropertyField
 from gateway.graph.ids import encode_id
-from gateway.graph.scalars import DateTime, Url, in_utc
+from gateway.graph.scalars import DateTime, Url, are_utc, in_utc
 from gateway.twilio.paths import sids_of
 from gateway.twilio.resources import Int32, Resource, Row, row_type
 
@@ -52,7 +52,9 @@ def from_path(description: str, derive: Callable[[Any], object]) -> Any:
 def sid_of(level: int, description: str) -> Any:
     """Declare the sid at a level of the record's path: 0 the service's, 1 the conversation's, …, -1 the record's own."""
     if level == -1:
-        return from_path(description, lambda record: record.path.rpartition("/")[2])
+        return PropertyField(
+            description, derive=lambda record: record.path.rpartition("/")[2], needs_row=False, attribute="sid"
+        )
     return from_path(description, lambda record: sids_of(record.path)[level])
 
 
@@ -156,10 +158,11 @@ def _bind(cls: type, *, on_row: bool) -> dict[str, Any]:
         value: Callable[[Any], object]
         if field.derive is not None:
             value = field.derive
-        elif DateTime in (annotation, *get_args(annotation)):
-            value = _time_of(name)
         else:
+            field.attribute = name
             value = attrgetter(name)
+            if DateTime in (annotation, *get_args(annotation)):
+                value, field.are_plain = _time_of(name), are_utc
         if on_row:
             field.read_row = value
         field.read = _from_row(value) if on_row else value

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gateway.errors import NotFound
 from gateway.graph.node import Node
 from gateway.twilio.resources import Resource, Row
+from gateway.twilio.statuses import ReceiptSummary
 
 if TYPE_CHECKING:
     from gateway.graph.context import OperationContext
@@ -32,7 +33,7 @@ class Item:
     is_sparse: ClassVar[bool] = False
     may_be_skipped: ClassVar[bool] = False
     calls_max: ClassVar[int] = 1
-    expected_total: ClassVar[int | None] = None
+    expected_summary: ClassVar[ReceiptSummary | None] = None
 
     @property
     def type_name(self) -> str:
@@ -81,7 +82,7 @@ class Member:
     is_shared: ClassVar[bool] = True
     is_sparse: ClassVar[bool] = False
     may_be_skipped: ClassVar[bool] = False
-    expected_total: ClassVar[int | None] = None
+    expected_summary: ClassVar[ReceiptSummary | None] = None
 
     @property
     def type_name(self) -> str:

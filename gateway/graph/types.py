@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import lru_cache
+from itertools import repeat
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -20,9 +21,10 @@ from gateway.graph.delivery import (
     has_no_receipts,
     message_delivery_status,
     receipt_status,
+    receipt_summary,
 )
-from gateway.graph.limits import FIRST_DEFAULT, SCAN_DEFAULT, SCAN_MAX
-from gateway.graph.lists import PagedList, RowFilter, WholeList
+from gateway.graph.limits import FIRST_DEFAULT, FIRST_MAX, SCAN_DEFAULT, SCAN_MAX
+from gateway.graph.lists import PagedList, RowFilter, WholeList, WholeLists
 from gateway.graph.node import Node, embedded, from_path, node, prop, sid_of
 from gateway.graph.reads import Item, Member
 from gateway.graph.scalars import DateTime, Url, in_utc, moment
@@ -34,6 +36,7 @@ from gateway.graph.values import (
     Media,
     MessageOrder,
     MessagingBinding,
+    channel_of,
     conversation_state,
 )
 from gateway.twilio.paths import checked_sid, child, is_sid, name_segment, parent_of
@@ -75,8 +78,39 @@ def _by_name(resource: Resource, parent: Node, name: str) -> Item:
 
 
 def _estimated_participant(record: Node, token: str) -> Item | Member:
-    """Return the read of the participant of a message or receipt of which only the path is known."""
+    """Return the read of the participant of a message or receipt without a row, for an estimate."""
     return _read_participant(_conversation_path(record), token, record.listed)
+
+
+def _by_list(list_path: str, rows: list[Any]) -> Iterable[str]:
+    """Return the same key for all records of a list: they have the same owners."""
+    return repeat(list_path, len(rows))
+
+
+def _by_participant(list_path: str, rows: list[Any]) -> Iterable[tuple[str, str | None]]:
+    """Return the participants of messages or receipts in a list: records that name the same one lead to it."""
+    conversation_path = f"{list_path}/".partition(_BELOW_CONVERSATION)[0]
+    return [(conversation_path, row.participant_sid) for row in rows]
+
+
+def _receipts_below(
+    list_path: str,
+    rows: list[Any],
+    first: int | None,
+    after: str | None = strawberry.UNSET,
+    status: list[DeliveryStatus] | None = strawberry.UNSET,
+) -> WholeLists | None:
+    """Return the reads of `Message.receipts` for all messages of a list; None with a cursor, a filter or a wrong `first`."""
+    first = FIRST_DEFAULT if first is None else first
+    if isinstance(after, str) or isinstance(status, list) or not 0 <= first <= FIRST_MAX:
+        return None
+    return WholeLists(
+        Receipt.resource,
+        [f"{list_path}/{row.sid}" for row in rows],
+        first,
+        known_empty=[has_no_receipts(row) for row in rows],
+        summaries=[receipt_summary(row) for row in rows],
+    )
 
 
 @node(
@@ -91,7 +125,7 @@ def _estimated_participant(record: Node, token: str) -> Item | Member:
     parent=None,
 )
 class Service(Node):
-    sid: strawberry.ID = sid_of(0, "The sid of the service: `IS…`.")
+    sid: strawberry.ID = sid_of(-1, "The sid of the service: `IS…`.")
     account_sid: strawberry.ID | None = prop("The sid of the account: `AC…`.")
     friendly_name: str | None = prop("The name of the service, for display.")
     date_created: DateTime | None = prop("When the service was created.")
@@ -131,7 +165,10 @@ class Service(Node):
         earliest, latest = (moment(text) if text else None for text in (created_from, created_to))
 
         def is_in_range(row: Any) -> bool:
-            made = moment(row.date_created) if row.date_created is not None else None
+            try:
+                made = moment(row.date_created) if row.date_created is not None else None
+            except UpstreamInvalidResponse:  # Shown, with an error at `dateCreated`, since it may be in the range.
+                return True
             return made is not None and (earliest is None or earliest <= made) and (latest is None or made <= latest)
 
         ranged = bool(created_from or created_to)
@@ -202,7 +239,7 @@ class Conversation(Node):
     date_updated: DateTime | None = prop("When the conversation was last updated.")
     url: Url | None = prop("The URL of the conversation in Twilio's REST API.")
 
-    @edge("Service | None", "The service of the conversation.", _OWNER)
+    @edge("Service | None", "The service of the conversation.", _OWNER, distinct=_by_list)
     def service(self) -> Item:
         return Item(Service.resource, parent_of(self.path), self.listed)
 
@@ -319,11 +356,11 @@ class Message(Node):
         "The delivery status of the message over all its recipients.", derive=message_delivery_status, of={}
     )
 
-    @edge("Service | None", "The service of the message.", _OWNER)
+    @edge("Service | None", "The service of the message.", _OWNER, distinct=_by_list)
     def service(self) -> Item:
         return Item(Service.resource, parent_of(parent_of(self.path)), self.listed)
 
-    @edge("Conversation | None", "The conversation of the message.", _OWNER)
+    @edge("Conversation | None", "The conversation of the message.", _OWNER, distinct=_by_list)
     def conversation(self) -> Item:
         return Item(Conversation.resource, parent_of(self.path), self.listed)
 
@@ -334,6 +371,7 @@ class Message(Node):
         _PARTICIPANT,
         needs_row=True,
         estimate=_estimated_participant,
+        distinct=_by_participant,
     )
     def participant(self) -> Item | Member | None:
         return _participant(self)
@@ -342,6 +380,7 @@ class Message(Node):
         "ReceiptConnection | None",
         f"The receipts of the message, one for each recipient outside chat. {_NOT_FOUND}",
         _RECEIPTS,
+        batch=_receipts_below,
     )
     def receipts(
         self,
@@ -355,7 +394,6 @@ class Message(Node):
         ] = strawberry.UNSET,
     ) -> WholeList:
         wanted = set(status) if isinstance(status, list) else None
-        delivery = self.row.delivery if self.row is not None else None
         return WholeList(
             Receipt.resource,
             self.path,
@@ -364,7 +402,7 @@ class Message(Node):
             row_filter=_status_filter(wanted, receipt_status) if wanted is not None else None,
             known_empty=self.row is not None
             and (has_no_receipts(self.row) or (wanted is not None and cannot_match(self.row, wanted))),
-            total=delivery.total if delivery is not None else None,
+            summary=receipt_summary(self.row) if self.row is not None else None,
         )
 
     @edge(
@@ -406,7 +444,7 @@ class Receipt(Node):
         of={"status": str | None},
     )
     is_final: bool = prop(
-        "Whether the status is final: read, failed or undelivered, or delivered by SMS or MMS.",
+        "Whether the status is final: read, failed or undelivered. `DELIVERED` may become `READ`.",
         derive=is_terminal,
         of={},
     )
@@ -424,15 +462,15 @@ class Receipt(Node):
     date_updated: DateTime | None = prop("When the status last changed; null if it never did.")
     url: Url | None = prop("The URL of the receipt in Twilio's REST API.")
 
-    @edge("Service | None", "The service of the receipt.", _OWNER)
+    @edge("Service | None", "The service of the receipt.", _OWNER, distinct=_by_list)
     def service(self) -> Item:
         return Item(Service.resource, parent_of(parent_of(parent_of(self.path))), self.listed)
 
-    @edge("Conversation | None", "The conversation of the receipt.", _OWNER)
+    @edge("Conversation | None", "The conversation of the receipt.", _OWNER, distinct=_by_list)
     def conversation(self) -> Item:
         return Item(Conversation.resource, parent_of(parent_of(self.path)), self.listed)
 
-    @edge("Message | None", "The message of the receipt.", _OWNER)
+    @edge("Message | None", "The message of the receipt.", _OWNER, distinct=_by_list)
     def message(self) -> Item:
         return Item(Message.resource, parent_of(self.path), self.listed)
 
@@ -443,6 +481,7 @@ class Receipt(Node):
         _PARTICIPANT,
         needs_row=True,
         estimate=_estimated_participant,
+        distinct=_by_participant,
     )
     def participant(self) -> Item | Member | None:
         return _participant(self)
@@ -470,8 +509,9 @@ class Participant(Node):
     identity: str | None = prop("The chat user's identity; null outside chat.")
     attributes: str | None = prop("Data of the application, as JSON text.")
     channel: str = prop(
-        "The channel of the participant: `chat`, or the type of its `messagingBinding`, such as `sms` or `whatsapp`.",
-        derive=lambda row: (row.messaging_binding.type if row.messaging_binding is not None else None) or "chat",
+        "The channel of the participant: `chat`, or the type of its `messagingBinding`, such as `sms` or `whatsapp`. `unknown` "
+        "when Twilio's value could not be read.",
+        derive=channel_of,
         of={},
     )
     messaging_binding: MessagingBinding | None = prop(
@@ -486,11 +526,11 @@ class Participant(Node):
     date_updated: DateTime | None = prop("When the participant was last updated.")
     url: Url | None = prop("The URL of the participant in Twilio's REST API.")
 
-    @edge("Service | None", "The service of the participant.", _OWNER)
+    @edge("Service | None", "The service of the participant.", _OWNER, distinct=_by_list)
     def service(self) -> Item:
         return Item(Service.resource, parent_of(parent_of(self.path)), self.listed)
 
-    @edge("Conversation | None", "The conversation of the participant.", _OWNER)
+    @edge("Conversation | None", "The conversation of the participant.", _OWNER, distinct=_by_list)
     def conversation(self) -> Item:
         return Item(Conversation.resource, parent_of(self.path), self.listed)
 

@@ -1,13 +1,16 @@
 """Types inside records: enums, and objects without an id."""
 
 from enum import Enum
+from typing import Any
 
 import strawberry
 
+from gateway.errors import UpstreamInvalidResponse
 from gateway.graph.delivery import DeliveryAmount, amount
 from gateway.graph.delivery_errors import TITLES, documentation_url
 from gateway.graph.node import embedded, enum_value, prop
 from gateway.graph.scalars import Url
+from gateway.twilio.partial_rows import readable
 
 __all__ = [
     "ConversationState",
@@ -17,6 +20,7 @@ __all__ = [
     "Media",
     "MessageOrder",
     "MessagingBinding",
+    "channel_of",
     "conversation_state",
 ]
 
@@ -60,25 +64,25 @@ class DeliverySummary:
     total: int = prop("The number of receipts of the message: one for each recipient outside chat.")
     sent: DeliveryAmount = prop(
         "How many of the receipts are sent. Cumulative: delivered and read ones count too.",
-        derive=lambda delivery: amount(delivery.sent),
+        derive=lambda delivery: amount(readable(delivery, "sent")),
         of={"sent": str | None},
     )
     delivered: DeliveryAmount = prop(
         "How many are delivered. Cumulative: read ones count too.",
-        derive=lambda delivery: amount(delivery.delivered),
+        derive=lambda delivery: amount(readable(delivery, "delivered")),
         of={"delivered": str | None},
     )
     read: DeliveryAmount = prop(
-        "How many are read.", derive=lambda delivery: amount(delivery.read), of={"read": str | None}
+        "How many are read.", derive=lambda delivery: amount(readable(delivery, "read")), of={"read": str | None}
     )
     failed: DeliveryAmount = prop(
         "How many are failed: the message could not be sent.",
-        derive=lambda delivery: amount(delivery.failed),
+        derive=lambda delivery: amount(readable(delivery, "failed")),
         of={"failed": str | None},
     )
     undelivered: DeliveryAmount = prop(
         "How many are undelivered: the message was sent, but not delivered.",
-        derive=lambda delivery: amount(delivery.undelivered),
+        derive=lambda delivery: amount(readable(delivery, "undelivered")),
         of={"undelivered": str | None},
     )
 
@@ -108,3 +112,12 @@ _STATES = {state.value: state for state in ConversationState if state is not Con
 def conversation_state(value: str | None) -> ConversationState | None:
     """Return the state for Twilio's value; `UNKNOWN` for a value that is not in the enum."""
     return _STATES.get(value, ConversationState.UNKNOWN) if value is not None else None
+
+
+def channel_of(participant: Any) -> str:
+    """Return the channel of a participant's row: `chat` without a messaging binding, `unknown` if that could not be read."""
+    try:
+        binding = participant.messaging_binding
+        return (binding.type if binding is not None else None) or "chat"
+    except UpstreamInvalidResponse:
+        return "unknown"

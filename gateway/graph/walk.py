@@ -6,7 +6,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from gateway.graph.connection import EdgeSource, Slice
-from gateway.graph.cursors import Cursor
+from gateway.graph.cursors import Cursor, index_of
 from gateway.source.loaders import Loaders
 from gateway.twilio.resources import Row
 from gateway.twilio.responses import Page
@@ -30,6 +30,7 @@ class Walk:
         "_end",
         "_first_index",
         "_has_next",
+        "_list_key",
         "_most",
         "_pages",
         "_read",
@@ -41,6 +42,7 @@ class Walk:
     def __init__(self, read: PagedList) -> None:
         """Walk over the list of `read`, from its start."""
         self._read = read
+        self._list_key = read.key
         spare = _SPARE_PAGES_AFTER_CURSOR if read.after is not None else SPARE_PAGES
         self._most = max(read.first, read.scan or 0) + spare
         self._restarted = False
@@ -54,7 +56,9 @@ class Walk:
             self._restarted = True
             self._begin(f"{self._read.path}?{after.row_query}")
             self._advance(loaders)
-        return Slice(self._edges, self._has_next, after is not None, self._end, first_index=self._first_index)
+        return Slice(
+            self._edges, self._has_next, after is not None, self._end, first_index=self._first_index, after=after
+        )
 
     def _begin(self, start: str) -> None:
         self._start = start
@@ -87,7 +91,7 @@ class Walk:
                 self._has_next = True
                 return True
             if not seen:
-                self._first_index = getattr(row, "index", None)
+                self._first_index = index_of(row)
             seen.add(row.sid)
             self._end = self._edge(page, place, row)
             if predicate is None or predicate(row):
@@ -107,5 +111,5 @@ class Walk:
         read = self._read
         node = read.resource.node(path=f"{read.path}/{row.sid}", row=row, listed=True)
         if place == len(page.rows) and page.next is not None:
-            return EdgeSource(node, read, page.next.partition("?")[2], 0, page.target.partition("?")[2])
-        return EdgeSource(node, read, page.target.partition("?")[2], place)
+            return EdgeSource(node, self._list_key, page.next.partition("?")[2], 0, page.target.partition("?")[2])
+        return EdgeSource(node, self._list_key, page.target.partition("?")[2], place)

@@ -1,4 +1,4 @@
-"""A simulated Twilio: an HTTP server that speaks Conversations v1 over seeded data, importing nothing of the gateway.
+"""A simulated Twilio: an HTTP server with the Conversations v1 API over seeded data. It imports no other part of the gateway.
 
 Example:
     async with gateway.sandbox.Sandbox(seed=1, size="small") as sandbox:

@@ -1,4 +1,4 @@
-"""What a fault does to a response before it is sent: other bytes, another status, another page. No sockets here."""
+"""The faults that change a response before it is sent: other bytes, another status, another page. No sockets here."""
 
 import re
 from collections.abc import Callable
@@ -39,6 +39,8 @@ class Corruption:
                 return SandboxResponse(response.status, response.body[: len(response.body) // 2], response.headers)
             case "wrong_type":
                 return _edited(respond(target), lambda value: _reshaped(value, fault.shape))
+            case "empty_page" if fault.url == "endless":
+                return _edited_page(self._endless(target, respond), _emptied)
             case "empty_page":
                 return _edited_page(respond(target), _emptied)
             case "next_page" if fault.url == "endless":

@@ -1,4 +1,4 @@
-"""Faults, and which calls they hit. What a fault does to a response and to the connection is in corruption and transport."""
+"""Faults, and which calls they hit. The modules `corruption` and `transport` apply them to responses and connections."""
 
 import random
 import re
@@ -38,7 +38,7 @@ KINDS: Mapping[FaultKind, str] = {
     "wrong_type": "valid JSON of the wrong `shape`: array, text, number, null; rows: each row is a string; "
     "values: each value of each record is in a list",
     "next_page": "next_page_url is `url`: a URL, `self`, or `endless` for the first page again under new tokens",
-    "empty_page": "no rows, with next_page_url unchanged",
+    "empty_page": "no rows, with next_page_url unchanged; with the url `endless`, under ever new tokens",
     "swap": "the response for `url` (a target such as Services/IS…); without it, the last sid of the target is altered "
     "wherever it occurs",
     "hang": "no response, until the client disconnects or the server stops",
@@ -62,7 +62,7 @@ class Fault:
         kind: What the caller gets, such as `status`, `hang` or `bad_json`; by default the true response, delayed.
         latency: Seconds before the response, or a range to draw from, for any kind.
         times: How many calls to hit; None for all.
-        after: How many matching calls to pass over first.
+        after: How many matching calls to skip first.
         probability: The probability of a hit, from 0 to 1, drawn from the seed.
         status: The HTTP status, from 200 to 599.
         code: Twilio's error code; by default the usual one for the status.

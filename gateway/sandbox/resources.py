@@ -125,6 +125,13 @@ class Renderer:
         amounts = {name: "none" if not count else "all" if count == total else "some" for name, count in counts.items()}
         return {"total": total, **amounts}
 
+    def channel_message_sid(
+        self, conversation: ConversationRecord, message: MessageRecord, receipt: ReceiptRecord
+    ) -> str:
+        """Return the sid on the channel, whose prefix the switches set for WhatsApp."""
+        sid = conversation.channel_message_sid(message, receipt)
+        return self.switches.whatsapp_sids + sid[2:] if receipt.participant.channel == "WA" else sid
+
     def receipt(self, conversation: ConversationRecord, message: MessageRecord, receipt: ReceiptRecord) -> Row:
         sid = conversation.receipt_sid(message, receipt)
         status = receipt.status
@@ -141,7 +148,7 @@ class Renderer:
             "conversation_sid": conversation.sid,
             "message_sid": message.sid,
             "sid": sid,
-            "channel_message_sid": conversation.channel_message_sid(message, receipt),
+            "channel_message_sid": self.channel_message_sid(conversation, message, receipt),
             "participant_sid": receipt.participant.sid,
             "status": status,
             "error_code": error_code,

@@ -4,7 +4,7 @@ from hashlib import blake2b
 
 
 class Seed:
-    """Draws bytes and sids by name. `drawn` counts the draws, so that tests can tell lazy from eager evaluation."""
+    """Draws bytes and sids by name. `drawn` counts the draws, so that tests can distinguish lazy from eager evaluation."""
 
     def __init__(self, value: int) -> None:
         self.value = value

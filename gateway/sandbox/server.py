@@ -23,7 +23,7 @@ WITHOUT_STATUS = ("hang", "reset", "raw")
 
 
 class Sandbox(SandboxState):
-    """A simulated Twilio: an HTTP server on a port of its own, with Conversations v1 under `/v1` over seeded data.
+    """A simulated Twilio: an HTTP server, with Conversations v1 under `/v1` over seeded data.
 
     It runs while it is entered as an asynchronous context manager, or between `start` and `stop`. The same seed and size give
     the same data on every machine.

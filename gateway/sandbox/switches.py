@@ -20,6 +20,7 @@ class Switches:
         pending_status: `status` of a receipt that Twilio has not sent yet: `null` or `queued`.
         error_code: `error_code` if nothing failed: `null`, or `zero`; `text` sends all codes as numeric strings.
         failed_count: Whether failed receipts count as sent in a message's summary: `apart`, no, or `sent`, yes.
+        whatsapp_sids: Prefix of `channel_message_sid` on WhatsApp: `WA`, `SM` or `MM`.
         departed_receipts: Receipts of participants who left the conversation: `kept` or `gone`.
         not_found_code: The code of a 404: `general`, 20404, or `specific`, one for each kind of resource.
         retry_after: Whether a 429 has Retry-After if its fault sets none: `absent` or `sent`.
@@ -61,6 +62,9 @@ class Switches:
     )
     failed_count: Literal["apart", "sent"] = _switch(
         "apart", "Whether failed and undelivered receipts count in the summary's `sent`: `apart`, no; `sent`, yes."
+    )
+    whatsapp_sids: Literal["WA", "SM", "MM"] = _switch(
+        "WA", "Prefix of channel_message_sid on WhatsApp: `WA`; or `SM` or `MM`, as in recorded status callbacks."
     )
     departed_receipts: Literal["kept", "gone"] = _switch(
         "kept", "Receipts of participants who left the conversation: `kept`, they remain; `gone`, they are deleted."

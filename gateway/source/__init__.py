@@ -1,8 +1,8 @@
 """The data source of one Twilio account: what a request reads, and what outlives the request.
 
-A read starts in `loaders.py`, the memo of one request, and goes on in `source.py`: the cache of this process (`memory.py`,
+A read starts in `loaders.py`, the memo of one request, and continues in `source.py`: the cache of this process (`memory.py`,
 for as long as `lifetimes.py` allows), the cache that several processes share (`remote.py`, over `redis.py`), the reads that
 are in flight (`in_flight.py`), and last the client in `gateway.twilio`. `options.py` says what a request wants of its reads,
-`trace.py` records them, `dependencies.py` tells how long an answer made from them is fresh, and `slots.py` divides the
+`trace.py` records them, `dependencies.py` computes how long an answer made from them is fresh, and `slots.py` divides the
 account's concurrency among processes.
 """

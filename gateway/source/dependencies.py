@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 
 from gateway.source.lifetimes import Lifetime
 from gateway.source.memory import Entry, MemoryCache
+from gateway.twilio.statuses import ReceiptSummary
 
 __all__ = ["AnswerDependencies", "Dependency"]
 
-Dependency = tuple[str, int, int | None]
-"""A key, the version of its entry, and the number of receipts that were expected in it."""
+Dependency = tuple[str, int, ReceiptSummary | None]
+"""A key, the version of its entry, and the delivery summary that it was checked by."""
 
 
 class AnswerDependencies:
@@ -42,9 +43,9 @@ class AnswerDependencies:
 
     def _expiry(self) -> float:
         earliest = float("inf")
-        for key, version, total in self._parts:
+        for key, version, summary in self._parts:
             entry = self._cache.get(key)  # Marked as used, so that the records of an answer in demand are not evicted.
             if entry is None or entry.version != version:
                 return 0.0
-            earliest = min(earliest, entry.read_at + self._lifetime_of(key, entry).seconds_for(total))
+            earliest = min(earliest, entry.read_at + self._lifetime_of(key, entry).seconds_for(summary))
         return earliest

@@ -1,107 +1,121 @@
-"""Single-flight: concurrent reads of one key share one fetch, which goes on as long as one of its waiters is left."""
+"""Single-flight: concurrent reads of one key share one fetch, which continues as long as one of its waiters is left."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
-from gateway.errors import GatewayError
 from gateway.source.options import ReadOptions
-from gateway.twilio.client import Attempt, AttemptListener, Client, Decode, Fetch
+from gateway.twilio.client import Attempt, Client, Fetch
+from gateway.twilio.responses import Response
 from gateway.twilio.transport import timed_out
 
 __all__ = ["InFlightRead", "InFlightReads", "Waiter"]
 
+DecodeKind = Callable[[str, str, Response], Any]
+"""Return the value of the response to a key of a kind, or raise the `GatewayError` that it stands for."""
 Store = Callable[[str, Any, bytes], None]
 """Called with the key, the value and the response's body when a read has succeeded, before its waiters get the value."""
+Release = Callable[[str], None]
+"""Called with the key when a read has ended without a value."""
 
 
-class InFlightReads:
-    """The reads of one account that are in flight, by key."""
+class Waiter:
+    """One request's wait for one key: it is called back with the value, or with the error why there is none."""
 
-    def __init__(self, client: Client, decode: Decode[Any], store: Store) -> None:
-        """Read with `client` and `decode`, and pass every value to `store`."""
-        self._client = client
-        self._decode = decode
-        self._store = store
-        self._reads: dict[str, InFlightRead] = {}
+    __slots__ = ("is_cached", "is_done", "is_first", "key", "on_done", "options", "read", "value")
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._reads
-
-    def join(self, key: str, waiter: Waiter) -> None:
-        """Let `waiter` wait for the read of `key` that is in flight, or start one.
-
-        A waiter with `no_cache` starts its own read, which those that come later join.
-        """
-        read = self._reads.get(key)
-        if read is not None and not waiter.options.no_cache:
-            read.add(waiter)
-            return
-        waiter.is_first = True
-        read = self._reads[key] = InFlightRead(key, waiter, self._reads, self._store)
-        fetch = self._client.fetch(key, self._decode, read, caller=waiter.options.caller)
-        if fetch.is_wanted:
-            read.fetch = fetch
-
-
-class Waiter(asyncio.Future[Any]):
-    """One request's wait for one key: a future of the value, or of the `GatewayError` why there is none.
-
-    To cancel it is to leave the read, which is cancelled with its last waiter.
-    """
-
-    __slots__ = ("is_cached", "is_first", "options", "read")
-
-    def __init__(self, options: ReadOptions) -> None:
-        """Create a waiter on the running event loop."""
-        super().__init__()
+    def __init__(self, key: str, options: ReadOptions, on_done: Callable[[Waiter], None] | None = None) -> None:
+        """Wait for `key`; `on_done` is called once with this waiter when it is done, unless it is cancelled."""
+        self.key = key
         self.options = options
+        self.on_done = on_done
+        self.value: Any = None
+        """The value once it is done, or the error: a `GatewayError`, or else a bug in the gateway."""
         self.read: InFlightRead | None = None
-        """The read that it waits for; None once it is done, and for what is cached or another process is reading."""
+        """The read that it waits for; None once it is done, and for a key that is cached or that another process reads."""
+        self.is_done = False
         self.is_first = False
         """Whether the upstream call was made for this waiter; the others share it."""
         self.is_cached = False
         """Whether the value was cached."""
 
-    def cancel(self, msg: Any | None = None) -> bool:
-        """Leave the read."""
-        if self.read is not None:
-            self.read.remove(self)
-        return super().cancel(msg)
+    def finish(self, value: Any) -> None:
+        """Receive the value or the error, and call back."""
+        self.is_done = True
+        self.value = value
+        self.read = None
+        on_done, self.on_done = self.on_done, None
+        if on_done is not None:
+            on_done(self)
+
+    def cancel(self) -> None:
+        """Leave the read, without a value and without a call; the read is cancelled with its last waiter."""
+        if not self.is_done:
+            self.is_done = True
+            self.on_done = None
+            self._leave()
 
     def expire(self) -> None:
         """Leave the read with `UpstreamTimeout` as the result."""
-        if not self.done():
-            if self.read is not None:
-                self.read.remove(self)
-            self.set_result(timed_out())
+        if not self.is_done:
+            self._leave()
+            self.finish(timed_out())
+
+    def _leave(self) -> None:
+        if self.read is not None:
+            self.read.remove(self)
 
 
-class InFlightRead:
-    """A fetch, and those who wait for it. It is the fetch's `Receiver`."""
+class InFlightReads:
+    """The reads of one account that are in flight, by key."""
 
-    __slots__ = ("_key", "_reads", "_store", "fetch", "on_attempt", "waiters")
+    def __init__(self, client: Client, decode: DecodeKind, store: Store, release: Release | None = None) -> None:
+        """Read with `client` and `decode`; pass every value to `store`, and the key of a read without one to `release`."""
+        self.decode = decode
+        self.store = store
+        self.release = release
+        self.by_key: dict[str, InFlightRead] = {}
+        self._client = client
 
-    def __init__(self, key: str, waiter: Waiter, reads: dict[str, InFlightRead], store: Store) -> None:
-        self.fetch: Fetch | None = None
-        """Set while it is in flight. The two refer to each other, and are to be freed without the garbage collector."""
-        self.on_attempt: AttemptListener | None = None
-        """Tells the waiters of an attempt, if one of them listens."""
-        self.waiters = [waiter]
-        self._key = key
-        self._reads = reads
-        self._store = store
-        waiter.read = self
+    def __contains__(self, key: str) -> bool:
+        return key in self.by_key
+
+    def join(self, waiter: Waiter) -> None:
+        """Let `waiter` wait for the read of its key that is in flight, or start one.
+
+        A waiter with `no_cache` starts its own read, which those that come later join.
+        """
+        read = self.by_key.get(waiter.key)
+        if read is not None and not waiter.options.no_cache:
+            read.add(waiter)
+            return
+        waiter.is_first = True
+        self.by_key[waiter.key] = read = InFlightRead(self, waiter)
+        self._client.start(read)
+
+
+class InFlightRead(Fetch):
+    """A fetch, and those who wait for it."""
+
+    __slots__ = ("_others", "_reads", "_waiter")
+
+    def __init__(self, reads: InFlightReads, waiter: Waiter) -> None:
+        super().__init__(waiter.key, waiter.options.caller)
         if waiter.options.attempt_listener is not None:
             self.on_attempt = self._notify
+        self._reads = reads
+        self._waiter: Waiter | None = waiter
+        """The first waiter; None once it has left, or the read has ended."""
+        self._others: list[Waiter] | None = None
+        """Further waiters, if there are any."""
+        waiter.read = self
 
     @property
     def deadline(self) -> float | None:
         """The latest deadline of a waiter; None when one has no limit."""
         latest = 0.0
-        for waiter in self.waiters:
+        for waiter in self._waiters():
             if waiter.options.deadline is None:
                 return None
             latest = max(latest, waiter.options.deadline)
@@ -110,53 +124,74 @@ class InFlightRead:
     def add(self, waiter: Waiter) -> None:
         """Add a waiter."""
         waiter.read = self
-        self.waiters.append(waiter)
+        if self._others is None:
+            self._others = []
+        self._others.append(waiter)
         if waiter.options.attempt_listener is not None:
             self.on_attempt = self._notify
 
     def remove(self, waiter: Waiter) -> None:
-        """Remove a waiter, which is told of the attempt so far, and cancel the fetch if it was the last one."""
-        fetch, listener = self.fetch, waiter.options.attempt_listener
-        assert fetch is not None
-        attempt = fetch.attempt() if listener is not None else None
+        """Remove a waiter, after notifying it of the attempt so far, and cancel the fetch if it was the last one."""
+        listener = waiter.options.attempt_listener
+        attempt = self.attempt() if listener is not None else None
         if listener is not None and attempt is not None:
-            listener(self._key, attempt)
+            listener(self.target, attempt)
         waiter.read = None
-        self.waiters.remove(waiter)
-        if not self.waiters:
+        if waiter is self._waiter:
+            self._waiter = None
+        else:
+            cast("list[Waiter]", self._others).remove(waiter)
+        if self._waiter is None and not self._others:
             self._end()
-            fetch.cancel()
+            self._release()
+            self.cancel()
+
+    def decode(self, response: Response) -> Any:
+        """Return the row or the page that the response holds."""
+        return self._reads.decode(self.target, self.kind, response)
 
     def completed(self, value: Any, body: bytes) -> None:
-        """Store the value, and give it to all waiters."""
+        """Store the value, and pass it to all waiters."""
         try:
-            self._store(self._key, value, body)
+            self._reads.store(self.target, value, body)
         except Exception as fault:
             self.failed(fault, 1)
             return
-        for waiter in self._end():
-            waiter.set_result(value)
+        waiter, others = self._end()
+        if waiter is not None:
+            waiter.finish(value)
+        for other in others:
+            other.finish(value)
 
     def failed(self, error: Exception, attempts: int) -> None:
-        """Give the error to all waiters: a `GatewayError` as the result, a bug as the exception."""
-        for waiter in self._end():
-            if not attempts:
-                waiter.is_first = False
-            if isinstance(error, GatewayError):
-                waiter.set_result(error)
-            else:
-                waiter.set_exception(error)
+        """Pass the error to all waiters."""
+        waiter, others = self._end()
+        self._release()
+        if waiter is not None:
+            waiter.is_first = waiter.is_first and attempts > 0
+            waiter.finish(error)
+        for other in others:
+            other.finish(error)
 
-    def _end(self) -> list[Waiter]:
-        if self._reads.get(self._key) is self:  # Not when a read with `no_cache` has taken its place.
-            del self._reads[self._key]
-        self.fetch = self.on_attempt = None
-        for waiter in self.waiters:
-            waiter.read = None
-        return self.waiters
+    def _release(self) -> None:
+        if self._reads.release is not None:
+            self._reads.release(self.target)
+
+    def _end(self) -> tuple[Waiter | None, list[Waiter]]:
+        """Forget the waiters, which refer back to this object, and return them: memory is freed without the collector."""
+        by_key = self._reads.by_key
+        if by_key.get(self.target) is self:  # Not when a read with `no_cache` has taken its place.
+            del by_key[self.target]
+        waiter, others = self._waiter, self._others or []
+        self._waiter = self._others = self.on_attempt = None
+        return waiter, others
+
+    def _waiters(self) -> list[Waiter]:
+        first = [self._waiter] if self._waiter is not None else []
+        return first + (self._others or [])
 
     def _notify(self, target: str, attempt: Attempt) -> None:
-        for waiter in self.waiters:
+        for waiter in self._waiters():
             listener = waiter.options.attempt_listener
             if listener is not None:
                 listener(target, attempt)

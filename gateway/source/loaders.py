@@ -1,8 +1,8 @@
-"""The request memo: what one request has read, over dataloaders, so that nothing is read twice for it.
+"""The request memo: the values that one request has read, so that nothing is read twice for it.
 
-`item`, `page`, `pages` and `member` return synchronously what has been read, and raise `Missing` with the key to read for what
-has not. A caller that needs several things collects their keys, awaits `fetch` for all of them, and looks again. There are two
-dataloaders for the whole graph: of records by path, and of pages by page key.
+`item`, `page`, `pages` and `member` return synchronously a value that has been read, and raise `Missing` with the key of one
+that has not. The engine, which knows the keys of a whole level, fetches them as one batch with `fetch` and tries again.
+Resolvers of graphql-core `load` one key each, which a dataloader batches over the same memo.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from gateway.source.waiting import wait_shielded
 from gateway.twilio.paths import redacted
 from gateway.twilio.resources import Row
 from gateway.twilio.responses import Page
-from gateway.twilio.transport import timed_out
+from gateway.twilio.statuses import ReceiptSummary
 
 __all__ = ["Loaders", "Missing"]
 
+_EMPTY_PAGES_MAX = 5  # In a row: a list ends with an empty page at most.
 _MEMBER_PAGES_MAX = 40  # A conversation has at most 1,000 participants; 100 fill a page, unless Twilio gives fewer.
 
 
 class Missing(Exception):
-    """Something has not been read yet: fetch its key and look again."""
+    """A key has not been read yet: fetch it and try again."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)
@@ -60,11 +61,18 @@ class Loaders:
         """Lists as far as they have been read, by the key of their first page; those of `member` by the path of the list."""
         self._cached: set[str] = set()
         """Keys whose values came from the cache."""
-        self._waiters: list[Waiter] = []
+        self._reading: dict[str, Waiter] = {}
+        """Keys that are being read."""
+        self._joined: dict[str, list[_Batch]] = {}
+        """Batches that wait for a key which an earlier one has started to read."""
+        self._pending: set[asyncio.Future[None]] = set()
+        """The futures that batches wait for."""
+        self._calls = 0
         self._closed = False
         self._deadline_timer: asyncio.TimerHandle | None = None
-        self._row_loader: DataLoader[str, Waiter] | None = None
-        self._page_loader: DataLoader[str, Waiter] | None = None
+        self._loads: dict[str, asyncio.Future[None]] = {}
+        """The dataloader's futures."""
+        self._loader: DataLoader[str, None] | None = None
 
     @property
     def no_cache(self) -> bool:
@@ -74,7 +82,7 @@ class Loaders:
     @property
     def calls(self) -> int:
         """Upstream reads that were started for this request, retries aside."""
-        return sum(waiter.is_first for waiter in self._waiters)
+        return self._calls + sum(waiter.is_first for waiter in self._reading.values())
 
     @property
     def _is_late(self) -> bool:
@@ -92,11 +100,15 @@ class Loaders:
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
             self._deadline_timer = None
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.cancel()
-        # The dataloaders refer back to this object: without them, its memory is freed now and not by the garbage collector.
-        self._row_loader = self._page_loader = None
+        for waiter in self._reading.values():
+            self._calls += waiter.is_first
+            waiter.cancel()
+        self._reading.clear()
+        self._joined.clear()
+        for future in chain(self._pending, self._loads.values()):
+            future.cancel()
+        # The dataloader refers back to this object: without it, its memory is freed now and not by the garbage collector.
+        self._loader = None
 
     async def __aenter__(self) -> Self:
         self.open()
@@ -110,7 +122,7 @@ class Loaders:
     # What has been read
 
     def item(self, path: str) -> Row:
-        """Return the record at `path`, read by itself or in a page; raises `Missing`, or the error of its read."""
+        """Return the record at `path`, read alone or in a page; raises `Missing`, or the error of its read."""
         row = self._rows.get(path)
         if row is None:
             list_path, _, sid = path.rpartition("/")
@@ -180,31 +192,85 @@ class Loaders:
 
     # Reading
 
-    def expect(self, key: str, total: int) -> None:
-        """Say how many rows the list at the page key `key` has: a cached list of that many final receipts is immutable."""
-        self.options.expected_totals[key] = total
+    def expect(self, key: str, summary: ReceiptSummary) -> None:
+        """Set the delivery summary of the message whose receipts have the page key `key`: a cached list is checked by it."""
+        self.options.expected_summaries[key] = summary
 
     async def fetch(self, keys: Iterable[str]) -> None:
-        """Read the keys that are missing, all at once, and wait until each has a value or an error."""
-        keys = list(keys)
-        loads = [self._loader(key).load(key) for key in keys]
-        # Others may wait for the same futures: they are not cancelled together with this one.
-        await wait_shielded(loads)
-        waiters = [load.result() for load in loads]
-        await wait_shielded(waiters)
-        for key, waiter in zip(keys, waiters, strict=True):
-            if not (waiter.is_cached and key in self.options.revalidate):  # Else it was found incomplete meanwhile.
-                self._keep(key, waiter.result())
+        """Read the keys that are missing as one batch, and wait until each has a value or an error.
+
+        Raises `CancelledError` when the request is closed meanwhile. When the wait is cancelled, the reads continue: others may
+        wait for them.
+        """
+        if self._closed:
+            raise asyncio.CancelledError
+        batch = _Batch(self)
+        on_done, reading = batch.finish, self._reading
+        waiters: list[Waiter] = []
+        for key in keys:
+            if key in (self._pages if "?" in key else self._rows):
+                continue
+            if key in reading:
+                self._joined.setdefault(key, []).append(batch)
+            else:
+                reading[key] = waiter = Waiter(key, self.options, on_done)
+                waiters.append(waiter)
+            batch.left += 1
+        if self._is_late:
+            for waiter in waiters:
+                waiter.expire()
+        elif waiters:
+            self.planned += len(waiters)
+            self._source.start(waiters)
+        if batch.left:
+            batch.future = future = asyncio.get_running_loop().create_future()
+            self._pending.add(future)
+            try:
+                await future
+            finally:
+                self._pending.discard(future)
+        if batch.fault is not None:
+            raise batch.fault
+
+    async def load(self, key: str) -> None:
+        """Read a key if it is missing, in one batch with the keys that others load in the same turn of the event loop."""
+        if self._loader is None:
+            self._loader = DataLoader(self._load, cache_map=self._loads)
+        load = self._loader.load(key)
+        await wait_shielded([load])  # Others may wait for the same future: it is not cancelled together with this wait.
+        load.result()
+
+    async def _load(self, keys: list[str]) -> list[None]:
+        await self.fetch(keys)
+        return [None] * len(keys)
+
+    def finish(self, waiter: Waiter) -> Exception | None:
+        """Keep what a waiter has received, and return it if it is a bug. Batches that have joined it are called back."""
+        key, value = waiter.key, waiter.value
+        del self._reading[key]
+        self._calls += waiter.is_first
+        fault = value if isinstance(value, Exception) and not isinstance(value, GatewayError) else None
+        if waiter.is_cached:
+            self.planned -= 1
+            self._cached.add(key)
+        elif not waiter.is_first and self.options.trace is not None:
+            self.options.trace.coalesced.add(key)
+        if fault is None:
+            self._keep(key, value)
+        if self._joined:
+            for batch in self._joined.pop(key, ()):
+                batch.count(fault)
+        return fault
 
     def dependencies(self) -> AnswerDependencies | None:
-        """Return what the answer was made from, if all of it came from the cache."""
+        """Return the cached records that the answer was made from, if it was made from nothing else."""
         if self.planned or self.stale or not self._cached:
             return None
         values = self._rows | self._pages
         return self._source.dependencies({key: values[key] for key in self._cached}, self.options)
 
     def max_age(self) -> float:
-        """Return for how many seconds more all values are fresh; 0 when nothing was read, or when one of them is stale."""
+        """Return the seconds for which all values stay fresh; 0 when nothing was read, or when one of them is stale."""
         values = chain(self._rows.items(), self._pages.items())
         return min((self._max_age(key, value) for key, value in values), default=0.0)
 
@@ -217,6 +283,8 @@ class Loaders:
         if len(read.pages) >= most or read.next in read.seen:
             path = redacted(read.next.partition("?")[0])
             raise UpstreamInvalidResponse(f"Twilio's pages of {path} do not end.")
+        if len(read.pages) >= _EMPTY_PAGES_MAX and not any(page.rows for page in read.pages[-_EMPTY_PAGES_MAX:]):
+            raise UpstreamInvalidResponse(f"Twilio's pages of {redacted(read.next.partition('?')[0])} hold no rows.")
         page = self.page(read.next)
         read.pages.append(page)
         read.seen.add(read.next)
@@ -247,47 +315,38 @@ class Loaders:
             page = self._pages.pop(target)
             if isinstance(page, Page):
                 self._pages_of[target.partition("?")[0]].remove(page)
-            self._loader(target).clear(target)
-
-    def _loader(self, key: str) -> DataLoader[str, Waiter]:
-        """Return the dataloader for a key, created on first use."""
-        if "?" in key:
-            if self._page_loader is None:
-                self._page_loader = DataLoader(self._start)
-            return self._page_loader
-        if self._row_loader is None:
-            self._row_loader = DataLoader(self._start)
-        return self._row_loader
-
-    async def _start(self, keys: list[str]) -> list[Waiter]:
-        if self._closed:  # A batch that was queued when the request ended.
-            raise asyncio.CancelledError
-        if self._is_late:
-            return [self._timed_out() for _ in keys]
-        waiters = await self._source.start(keys, self.options)
-        self._waiters += waiters
-        if self._closed:  # The request has ended meanwhile.
-            for waiter in waiters:
-                waiter.cancel()
-        elif self._is_late:
-            self._expire()
-        for key, waiter in zip(keys, waiters, strict=True):
-            if waiter.is_cached:
-                self._cached.add(key)
-                continue
-            self.planned += 1
-            if not waiter.is_first and self.options.trace is not None:
-                self.options.trace.coalesced.add(key)
-        return waiters
-
-    def _timed_out(self) -> Waiter:
-        waiter = Waiter(self.options)
-        waiter.set_result(timed_out())
-        return waiter
+            self._loads.pop(target, None)
 
     def _expire(self) -> None:
-        for waiter in self._waiters:
+        for waiter in list(self._reading.values()):
             waiter.expire()
+
+
+class _Batch:
+    """One `fetch`: it waits until all its keys have been read."""
+
+    __slots__ = ("_loaders", "fault", "future", "left")
+
+    def __init__(self, loaders: Loaders) -> None:
+        self.left = 0
+        """The number of keys that are being read."""
+        self.future: asyncio.Future[None] | None = None
+        """Done when none is left; None until there is something to wait for."""
+        self.fault: Exception | None = None
+        """A bug, in place of a value."""
+        self._loaders = loaders
+
+    def finish(self, waiter: Waiter) -> None:
+        """Keep what a waiter of this batch has received."""
+        self.count(self._loaders.finish(waiter))
+
+    def count(self, fault: Exception | None) -> None:
+        """Count one key less."""
+        self.left -= 1
+        if fault is not None:
+            self.fault = fault
+        if not self.left and self.future is not None and not self.future.done():
+            self.future.set_result(None)
 
 
 class _ReadPages:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gateway.source.trace import Trace
 from gateway.twilio.client import Attempt, AttemptListener
+from gateway.twilio.statuses import ReceiptSummary
 
 __all__ = ["ReadOptions"]
 
@@ -24,8 +25,8 @@ class ReadOptions:
     """Records every upstream call, and every cached value that saved one."""
     on_attempt: AttemptListener | None = None
     """Called after every upstream request made for this request."""
-    expected_totals: dict[str, int] = field(default_factory=dict)
-    """The number of receipts that a list has according to its message, by the list's key."""
+    expected_summaries: dict[str, ReceiptSummary] = field(default_factory=dict)
+    """The delivery summaries of the messages whose receipts are read, by the key of the list."""
     revalidate: set[str] = field(default_factory=set)
     """Keys whose cached values must not be used, since this request found them incomplete."""
 

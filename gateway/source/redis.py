@@ -1,7 +1,7 @@
 """The remote cache in Redis or Valkey, for several processes and machines: response bodies by key, and leases on reads.
 
 It is optional at any time. Every question has a timeout; after one, the server is not asked for a while, which is logged once
-and counted, and requests go on without it.
+and counted, and requests continue without it.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class RedisCache:
         return found
 
     def put(self, key: str, read_at: float, body: bytes, seconds: float) -> None:
-        """Cache a body for so long and release its lease, in the background; with 0 seconds, release the lease alone."""
+        """Cache a body for some seconds and release its lease, in the background; with 0 seconds, release the lease alone."""
         if seconds <= 0:
             self.release(key)
             return

@@ -6,12 +6,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
-from gateway.errors import GatewayError
 from gateway.source.in_flight import Waiter
-from gateway.source.options import ReadOptions
 
 __all__ = ["Found", "RemoteCache", "RemoteReads"]
 
@@ -31,7 +28,7 @@ class Found:
 
 
 class RemoteCache(Protocol):
-    """What is asked of a remote cache. None of its methods raises when the server is slow or down."""
+    """The interface of a remote cache. None of its methods raises when the server is slow or down."""
 
     counts: Counter[str]
     """Questions by result."""
@@ -40,7 +37,7 @@ class RemoteCache(Protocol):
         """Return the bodies that are cached, and take the lease of every other key that no other process has."""
 
     def put(self, key: str, read_at: float, body: bytes, seconds: float) -> None:
-        """Cache a body for so long, and release its lease; in the background."""
+        """Cache a body for some seconds, and release its lease; in the background."""
 
     def release(self, key: str) -> None:
         """Release the lease of a key without a body; in the background."""
@@ -56,7 +53,7 @@ class RemoteReads:
         self,
         remote: RemoteCache,
         store: Callable[[str, float, bytes], None],
-        read: Callable[[str, Waiter], Waiter],
+        read: Callable[[Waiter], None],
     ) -> None:
         """Pass every body that is found to `store`, with its key and time, and start every read that is leased with `read`."""
         self._remote = remote
@@ -64,33 +61,30 @@ class RemoteReads:
         self._read = read
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, keys: Sequence[str], options: ReadOptions) -> dict[str, Waiter]:
-        """Store what is cached; return a waiter for each of the other keys: this process reads it, or another one does."""
-        found = await self._look_up(keys)
-        waiters = {key: Waiter(options) for key in found.leased | found.awaited}
-        for key in keys:
-            if key in found.leased:
-                self._read_leased(key, waiters[key])
-        if found.awaited:
-            task = asyncio.create_task(self._await_others({key: waiters[key] for key in found.awaited}))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return waiters
+    def start(self, waiters: Sequence[Waiter]) -> None:
+        """Let the waiters wait until their keys are cached, or read by this process because it has their leases."""
+        task = asyncio.create_task(self._read_all(list(waiters)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _await_others(self, waiters: dict[str, Waiter]) -> None:
-        """Poll until each key is cached, or its lease has passed to this process, or nobody waits."""
-        while waiters := {key: waiter for key, waiter in waiters.items() if not waiter.done()}:
-            await asyncio.sleep(_POLL_SECONDS)
-            found = await self._look_up(list(waiters))
-            for key in waiters.keys() - found.awaited:
-                waiter = waiters.pop(key)
-                if waiter.done():
-                    if key in found.leased:
-                        self._remote.release(key)
-                elif key in found.leased:
-                    self._read_leased(key, waiter)
-                else:
-                    self._read(key, waiter)
+    async def _read_all(self, waiters: list[Waiter]) -> None:
+        """Look the keys up, at intervals, as long as other processes read them and a request waits for them."""
+        try:
+            while waiters:
+                found = await self._look_up([waiter.key for waiter in waiters])
+                for waiter in waiters:
+                    if waiter.key in found.leased:
+                        self._read_leased(waiter)
+                    elif waiter.key not in found.awaited:
+                        self._read(waiter)
+                waiters = [waiter for waiter in waiters if waiter.key in found.awaited]
+                if waiters:
+                    await asyncio.sleep(_POLL_SECONDS)
+                waiters = [waiter for waiter in waiters if not waiter.is_done]
+        except Exception as fault:
+            for waiter in waiters:
+                if not waiter.is_done:
+                    waiter.finish(fault)
 
     async def _look_up(self, keys: Sequence[str]) -> Found:
         found = await self._remote.get_or_lease(keys)
@@ -98,12 +92,8 @@ class RemoteReads:
             self._store(key, read_at, body)
         return found
 
-    def _read_leased(self, key: str, waiter: Waiter) -> None:
-        self._read(key, waiter)
-        waiter.add_done_callback(partial(self._release, key))
-
-    def _release(self, key: str, waiter: Waiter) -> None:
-        """Release the lease of a key that was not read after all; `put` has released that of a key that was."""
-        failed = waiter.cancelled() or waiter.exception() is not None or isinstance(waiter.result(), GatewayError)
-        if failed or waiter.is_cached:
-            self._remote.release(key)
+    def _read_leased(self, waiter: Waiter) -> None:
+        """Read a leased key, and release the lease if it is not read after all; a read that ends releases it."""
+        self._read(waiter)
+        if waiter.read is None:
+            self._remote.release(waiter.key)

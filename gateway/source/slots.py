@@ -19,12 +19,14 @@ _CLAIM_SECONDS = 3.0  # After which the slots of a process that does not renew i
 async def share_slots(limiter: Limiter, remote: RemoteCache) -> None:
     """Claim slots for this process and set them as the limiter's maximum, until cancelled.
 
-    A process gets what it needs as far as others leave it, and at least one slot. While the remote cache is down it uses all,
-    and relies on the limiter to back off when Twilio reports too many requests.
+    A process gets what it needs as far as others leave it, and at least one slot; it needs no more than its limit plus one, to
+    grow. While the remote cache is down it uses all, and relies on the limiter to back off when Twilio reports too many
+    requests.
     """
     total = limiter.limit.maximum
     while True:
-        wanted = -(-(limiter.in_flight + limiter.queued + 1) // _BLOCK) * _BLOCK
+        needed = min(limiter.in_flight + limiter.queued, limiter.limit.level) + 1
+        wanted = -(-needed // _BLOCK) * _BLOCK
         share = await remote.share(total, min(total, wanted), time.time(), _CLAIM_SECONDS)
         limiter.set_maximum(total if share is None else share)
         limiter.needs_room.clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.errors import GatewayError, UpstreamError
@@ -51,7 +51,9 @@ class Source:
         self._lifetimes = lifetimes or Lifetimes()
         self._remote = remote
         self._remote_reads = RemoteReads(remote, self._store_remote, self._read) if remote is not None else None
-        self._in_flight = InFlightReads(client, self._decode, self._store)
+        self._in_flight = InFlightReads(
+            client, self._decode, self._store, remote.release if remote is not None else None
+        )
 
     @property
     def cached_bytes(self) -> int:
@@ -69,42 +71,48 @@ class Source:
 
     # Reads
 
-    async def start(self, keys: Iterable[str], options: ReadOptions) -> list[Waiter]:
-        """Return a waiter for each key, done if its value is cached; reads that are not in flight are started."""
-        keys = list(keys)
-        elsewhere: dict[str, Waiter] = {}
-        if self._remote_reads is not None and not options.no_cache:
-            absent = [key for key in keys if self.cached(key, options) is None and key not in self._in_flight]
+    def start(self, waiters: Sequence[Waiter]) -> None:
+        """Call back the waiters whose values are cached, and let the others wait for a read, started if none is in flight."""
+        if self._remote_reads is not None:
+            absent = [waiter for waiter in waiters if self._is_absent(waiter)]
             if absent:
-                elsewhere = await self._remote_reads.start(absent, options)
-        return [elsewhere.get(key) or self._read(key, Waiter(options)) for key in keys]
+                self._remote_reads.start(absent)
+                waiters = [waiter for waiter in waiters if waiter not in absent]
+        for waiter in waiters:
+            self._read(waiter)
 
-    def _read(self, key: str, waiter: Waiter) -> Waiter:
-        """Give the waiter the cached value, or let it wait for a read; returns the waiter."""
-        entry = self.cached(key, waiter.options)
+    def _is_absent(self, waiter: Waiter) -> bool:
+        """Whether to look the value up in the remote cache: it is neither cached nor in flight here."""
+        key, options = waiter.key, waiter.options
+        return not options.no_cache and key not in self._in_flight and self.cached(key, options) is None
+
+    def _read(self, waiter: Waiter) -> None:
+        """Pass the cached value to the waiter, or let it wait for a read; not if it was cancelled meanwhile."""
+        if waiter.is_done:
+            return
+        entry = self.cached(waiter.key, waiter.options)
         if entry is not None:
-            self._count_hit(key, entry, waiter.options)
+            self._count_hit(waiter.key, entry, waiter.options)
             waiter.is_cached = True
-            waiter.set_result(entry.value)
+            waiter.finish(entry.value)
         else:
             self.lookups["miss"] += 1
-            self._in_flight.join(key, waiter)
-        return waiter
+            self._in_flight.join(waiter)
 
     def _count_hit(self, key: str, entry: Entry, options: ReadOptions) -> None:
         """Count a cached value that is served, and revalidate it if it is stale."""
         self._cache.touch(key)
-        is_stale = _age(entry) >= self._lifetime_of(key, entry).seconds_for(options.expected_totals.get(key))
+        is_stale = _age(entry) >= self._lifetime_of(key, entry).seconds_for(options.expected_summaries.get(key))
         self.lookups["stale" if is_stale else "hit"] += 1
         if is_stale and key not in self._in_flight:
             deadline = asyncio.get_running_loop().time() + _REVALIDATE_SECONDS
-            self._in_flight.join(key, Waiter(ReadOptions(options.caller, deadline=deadline)))
+            self._in_flight.join(Waiter(key, ReadOptions(options.caller, deadline=deadline)))
         if options.trace is not None:
             options.trace.shared[key] = "stale, being revalidated" if is_stale else None
 
-    def _decode(self, key: str, response: Response) -> Any:
+    def _decode(self, key: str, kind: str, response: Response) -> Any:
         """Return the row or the page that a response holds; raises the `GatewayError` that it stands for."""
-        resource = self._resources[collection_of(key)]
+        resource = self._resources[kind]
         return (read_page if "?" in key else read_item)(resource, key, response)
 
     def _store(self, key: str, value: Any, body: bytes) -> None:
@@ -113,13 +121,13 @@ class Source:
         self._cache.put(key, entry)
         if self._remote is not None:
             lifetime = self._lifetime_of(key, entry)
-            longest = max(lifetime.seconds, lifetime.immutable_seconds)  # Another process may know the total.
+            longest = max(lifetime.seconds, lifetime.unchanged_seconds)  # Another process checks it by its own summary.
             self._remote.put(key, entry.read_at, body, longest + lifetime.stale_seconds)
 
     def _store_remote(self, key: str, read_at: float, body: bytes) -> None:
         """Cache a value that another process has read, unless this one cannot decode it."""
         try:
-            value = self._decode(key, Response(200, {}, body))
+            value = self._decode(key, collection_of(key), Response(200, {}, body))
         except GatewayError:
             return
         self._cache.put(key, Entry(value, read_at, _size(body)))
@@ -134,7 +142,7 @@ class Source:
         if entry is None:
             return None
         lifetime = self._lifetime_of(key, entry)
-        limit = lifetime.seconds_for(options.expected_totals.get(key)) + lifetime.stale_seconds
+        limit = lifetime.seconds_for(options.expected_summaries.get(key)) + lifetime.stale_seconds
         return entry if _age(entry) < limit else None
 
     def stale_if_error(self, key: str, error: GatewayError) -> Any | None:
@@ -151,7 +159,7 @@ class Source:
         return entry.value
 
     def max_age(self, key: str, value: Any, options: ReadOptions, since: float) -> float:
-        """Return for how many seconds more a value is fresh that was read at `since` (seconds since the epoch) or later.
+        """Return the seconds for which a value stays fresh that was read at `since` (seconds since the epoch) or later.
 
         It is 0 for an error, and without a cache.
         """
@@ -161,16 +169,16 @@ class Source:
         if entry is None or entry.value is not value:
             entry = Entry(value, since, 0)
         lifetime = self._lifetime_of(key, entry)
-        return max(0.0, entry.read_at + lifetime.seconds_for(options.expected_totals.get(key)) - time.time())
+        return max(0.0, entry.read_at + lifetime.seconds_for(options.expected_summaries.get(key)) - time.time())
 
     def dependencies(self, values: Mapping[str, Any], options: ReadOptions) -> AnswerDependencies | None:
-        """Return the dependencies on cached values, by key; None when one of them is no longer what is cached."""
+        """Return the dependencies on cached values, by key; None when one of them is no longer cached."""
         parts: list[Dependency] = []
         for key, value in values.items():
             entry = self._cache.peek(key)
             if entry is None or entry.value is not value:
                 return None
-            parts.append((key, entry.version, options.expected_totals.get(key)))
+            parts.append((key, entry.version, options.expected_summaries.get(key)))
         return AnswerDependencies(self._cache, self._lifetime_of, parts)
 
     def _lifetime_of(self, key: str, entry: Entry) -> Lifetime:

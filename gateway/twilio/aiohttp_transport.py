@@ -16,7 +16,9 @@ from gateway.twilio.responses import Response
 from gateway.twilio.transport import (
     BODY_MAX,
     HEAD_MAX,
+    OnDone,
     Origin,
+    TaskExchange,
     decompressed,
     invalid,
     request_headers,
@@ -69,9 +71,9 @@ class AiohttpTransport:
         if self._session is not None:
             await self._session.close()
 
-    def send(self, target: str) -> asyncio.Future[Response]:
+    def send(self, target: str, on_done: OnDone) -> TaskExchange:
         """Send a GET of `target`; see `Transport`."""
-        return asyncio.ensure_future(self._get(target))
+        return TaskExchange(self._get(target), on_done)
 
     async def _get(self, target: str) -> Response:
         if self._session is None:

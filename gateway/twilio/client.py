@@ -1,7 +1,7 @@
 """The client of one Twilio account: it queues a GET, sends it, retries it, and calls back with a value or an error.
 
-It knows HTTP's outcomes and time, and no resource. Whether a value is cached, and how many wait for it, is the business of
-whoever starts the fetch.
+It knows HTTP's outcomes and time, and no resource. Whether a value is cached, and how many wait for it, is decided by the
+subclass of `Fetch` that is started.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 from gateway.errors import GatewayError, UpstreamInvalidResponse
 from gateway.twilio.httptools_transport import HttptoolsTransport
@@ -21,9 +22,9 @@ from gateway.twilio.limiter import Limiter
 from gateway.twilio.paths import collection_of
 from gateway.twilio.responses import Response
 from gateway.twilio.retry import RetryBudget, RetryPolicy
-from gateway.twilio.transport import Origin, Transport, timed_out, unreachable
+from gateway.twilio.transport import Exchange, Origin, Transport, timed_out, unreachable
 
-__all__ = ["Attempt", "AttemptListener", "Client", "Decode", "Fetch", "Receiver"]
+__all__ = ["Attempt", "AttemptListener", "Client", "Decode", "Fetch"]
 
 T = TypeVar("T")
 
@@ -49,24 +50,6 @@ Decode = Callable[[str, Response], T]
 """Return the value of the response to a target, or raise the `GatewayError` that it stands for."""
 
 
-class Receiver(Protocol):
-    """What a fetch reports to: either `completed` or `failed` is called, once, unless the fetch is cancelled."""
-
-    @property
-    def deadline(self) -> float | None:
-        """Time of the event loop after which the fetch is not retried; None for no limit."""
-
-    @property
-    def on_attempt(self) -> AttemptListener | None:
-        """Called when an attempt has ended."""
-
-    def completed(self, value: Any, body: bytes) -> None:
-        """Receive the decoded value, and the response's body that it was decoded from."""
-
-    def failed(self, error: Exception, attempts: int) -> None:
-        """Receive the error, and how many requests were sent: a `GatewayError`, or else a bug in the gateway."""
-
-
 class Client:
     """Reads from one Twilio account over a bounded number of concurrent requests. Use it as an async context manager."""
 
@@ -75,13 +58,15 @@ class Client:
         origin: Origin,
         *,
         transport: Callable[[Origin], Transport] = HttptoolsTransport,
-        concurrency: int = 64,
+        concurrency: int | None = None,
         retries: RetryPolicy | None = None,
     ) -> None:
-        """Create a client for `origin` that has at most `concurrency` requests in flight."""
+        """Create a client for `origin` that has at most `concurrency` requests in flight; by default, as `Limiter` learns."""
         self.limiter = Limiter(concurrency)
         self.attempts: Counter[tuple[str, str]] = Counter()
         """Requests by the collection they read from, and their status, or `none`."""
+        self.on_duration: Callable[[str, float], None] | None = None
+        """Called with the collection that a request read from, and its seconds, when it has ended."""
         self.retries = 0
         """Requests that were sent again."""
         self._transport = transport(origin)
@@ -104,20 +89,18 @@ class Client:
         await self._transport.__aexit__(kind, error, trace)
         self._loop = None
 
-    def fetch(self, target: str, decode: Decode[Any], receiver: Receiver, *, caller: str = "") -> Fetch:
-        """Start to read `target` (the text after `/v1/`), and report to `receiver`, which may happen before this returns.
+    def start(self, fetch: Fetch) -> None:
+        """Start to read `fetch.target`, and call the fetch back, which may happen before this returns.
 
-        The fetch takes its turn among those of the same `caller`. Transient failures are retried until the receiver's
-        deadline, as far as the retry budget allows. The connection of a response that `decode` finds invalid is closed.
-        Raises `RuntimeError` when the client is not open.
+        The fetch takes its turn among those of the same caller. Transient failures are retried until its deadline, as far as
+        the retry budget allows. The connection of a response that `decode` finds invalid is closed. Raises `RuntimeError` when
+        the client is not open.
         """
         if self._loop is None:
             raise RuntimeError("The client is not open: use it as an async context manager.")
-        fetch = Fetch(self, self._loop, target, decode, receiver, caller)
         self._fetches.add(fetch)
         self._retry_budget.earn()
-        fetch.submit()
-        return fetch
+        fetch.submit(self, self._loop)
 
     async def get(
         self,
@@ -128,68 +111,84 @@ class Client:
         on_attempt: AttemptListener | None = None,
         caller: str = "",
     ) -> T:
-        """Return the decoded value of `target`, as `fetch` does; raises its error, and `UpstreamTimeout` at the deadline."""
-        result = _Result(loop=self._loop)
-        result.deadline, result.on_attempt = deadline, on_attempt
-        fetch = self.fetch(target, decode, result, caller=caller)
+        """Return the decoded value of `target`; raises its error, and `UpstreamTimeout` at the deadline. See `start`."""
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        fetch = _Get(target, caller, decode, result, deadline, on_attempt)
+        self.start(fetch)
         try:
             async with asyncio.timeout_at(deadline):
-                return cast(T, await result)
+                return await result
         except TimeoutError:
             raise timed_out() from None
         finally:
             fetch.cancel()
 
 
-class Fetch:
+class Fetch(ABC):
     """One read of one target: it is queued, sent, decoded, and perhaps retried after a pause.
 
-    It is also the `QueuedRead` that the limiter starts or rejects.
+    A subclass says what to do with the response, and with the result: either `completed` or `failed` is called, once, unless
+    the fetch is cancelled. It is also the `QueuedRead` that the limiter starts or rejects.
     """
 
     __slots__ = (
         "_began",
         "_client",
-        "_decode",
         "_exchange",
         "_loop",
         "_number",
         "_pause",
         "_queued",
-        "_receiver",
         "_sent",
         "caller",
         "is_wanted",
         "kind",
+        "on_attempt",
         "target",
     )
 
-    def __init__(
-        self,
-        client: Client,
-        loop: asyncio.AbstractEventLoop,
-        target: str,
-        decode: Decode[Any],
-        receiver: Receiver,
-        caller: str,
-    ) -> None:
+    _client: Client
+    _loop: asyncio.AbstractEventLoop
+    _queued: float
+    _began: float
+
+    def __init__(self, target: str, caller: str) -> None:
+        """Read `target` (the text after `/v1/`) for `caller`, once the client starts it."""
         self.target = target
         self.kind = collection_of(target)
         """The collection that it reads from."""
         self.caller = caller
         self.is_wanted = True
         """Whether it has neither ended nor been cancelled."""
-        self._client = client
-        self._loop = loop
-        self._decode = decode
-        self._receiver = receiver
+        self.on_attempt: AttemptListener | None = None
+        """Called when an attempt has ended."""
         self._number = self._sent = 0
-        self._queued = self._began = 0.0
-        self._exchange: asyncio.Future[Response] | None = None
+        self._exchange: Exchange | None = None
         self._pause: asyncio.TimerHandle | None = None
 
-    def submit(self) -> None:
-        """Queue an attempt."""
+    @property
+    @abstractmethod
+    def deadline(self) -> float | None:
+        """Time of the event loop after which the fetch is not retried; None for no limit."""
+
+    @abstractmethod
+    def decode(self, response: Response) -> Any:
+        """Return the value of the response; raises the `GatewayError` that it stands for."""
+
+    @abstractmethod
+    def completed(self, value: Any, body: bytes) -> None:
+        """Receive the decoded value, and the response's body that it was decoded from."""
+
+    @abstractmethod
+    def failed(self, error: Exception, attempts: int) -> None:
+        """Receive the error, and how many requests were sent: a `GatewayError`, or else a bug in the gateway."""
+
+    def submit(self, client: Client, loop: asyncio.AbstractEventLoop) -> None:
+        """Queue the first attempt at `client`, which runs on `loop`."""
+        self._client, self._loop = client, loop
+        self._submit()
+
+    def _submit(self) -> None:
         self._pause = None
         self._number += 1
         self._queued = self._began = time.monotonic()
@@ -199,8 +198,7 @@ class Fetch:
         """Send the request."""
         self._sent += 1
         self._began = time.monotonic()
-        self._exchange = self._client._transport.send(self.target)
-        self._exchange.add_done_callback(self._on_response)
+        self._exchange = self._client._transport.send(self.target, self._on_done)
 
     def reject(self, error: GatewayError) -> None:
         """Fail without sending the request."""
@@ -221,47 +219,44 @@ class Fetch:
     def abort(self, error: GatewayError) -> None:
         """Cancel, and fail."""
         self.cancel()
-        self._receiver.failed(error, self._sent)
+        self.failed(error, self._sent)
 
-    def _on_response(self, exchange: asyncio.Future[Response]) -> None:
+    def _on_done(self, result: Response | Exception) -> None:
         self._exchange = None
         client, now = self._client, time.monotonic()
-        if not self.is_wanted:
-            if not exchange.cancelled():
-                exchange.exception()  # Retrieved, so that asyncio does not log it.
-            client.limiter.abandon(self, now)
-            return
         value: Any = None
-        error: GatewayError | None = None
+        error: Exception | None = None
         status = reported = None
-        try:
-            response = exchange.result()
-            status = response.status
-            reported = _count(response.headers.get("twilio-concurrent-requests"))
-            value = self._decode(self.target, response)
-        except GatewayError as caught:
-            error = caught
-            if isinstance(error, UpstreamInvalidResponse) and status is not None:
-                response.close_connection()
-            if status is None and error.upstream is not None:
-                status = error.upstream.status
-        except asyncio.CancelledError:
-            error = unreachable()
-        except Exception as fault:
+        if isinstance(result, Response):
+            status = result.status
+            reported = _count(result.headers.get("twilio-concurrent-requests"))
+            try:
+                value = self.decode(result)
+            except Exception as caught:
+                error = caught
+                if isinstance(caught, UpstreamInvalidResponse):
+                    result.close_connection()
+        else:
+            error = result
+        if error is not None and not isinstance(error, GatewayError):
             client.limiter.abandon(self, now)
-            self._fail(fault)
+            self._fail(error)
             return
-        if self._receiver.on_attempt is not None:
+        if status is None and error is not None and error.upstream is not None:
+            status = error.upstream.status
+        if self.on_attempt is not None:
             self._report(status, error.code if error is not None else None)
         client.attempts[self.kind, str(status) if status is not None else "none"] += 1
+        if client.on_duration is not None:
+            client.on_duration(self.kind, now - self._began)
         client.limiter.complete(self, error, self._began, now, reported)
         if not self.is_wanted:
             return
-        if error is None:
+        if error is None and isinstance(result, Response):
             self.is_wanted = False
             client._fetches.discard(self)
-            self._receiver.completed(value, response.body)
-        elif not self._retry(error):
+            self.completed(value, result.body)
+        elif error is not None and not self._retry(error):
             self._fail(error)
 
     def _retry(self, error: GatewayError) -> bool:
@@ -269,17 +264,17 @@ class Fetch:
         client = self._client
         if client.limiter.breaker.is_open:
             return False
-        deadline = self._receiver.deadline
+        deadline = self.deadline
         remaining = deadline - self._loop.time() if deadline is not None else float("inf")
         delay = client._retry_policy.delay(self._number, error, remaining, random.random())
         if delay is None or not client._retry_budget.spend():
             return False
         client.retries += 1
-        self._pause = self._loop.call_later(delay, self.submit)
+        self._pause = self._loop.call_later(delay, self._submit)
         return True
 
     def _report(self, status: int | None, error: str | None = None) -> None:
-        on_attempt = self._receiver.on_attempt
+        on_attempt = self.on_attempt
         if on_attempt is not None:
             attempt = self.attempt(status, error)
             if attempt is not None:
@@ -287,7 +282,7 @@ class Fetch:
 
     def _fail(self, error: Exception) -> None:
         self._stop()
-        self._receiver.failed(error, self._sent)
+        self.failed(error, self._sent)
 
     def _stop(self) -> None:
         self.is_wanted = False
@@ -296,21 +291,45 @@ class Fetch:
             self._pause.cancel()
         if self._exchange is not None:
             self._exchange.cancel()
+            self._exchange = None
+            # Later, so that others which are cancelled with this one are not started in its place.
+            self._loop.call_soon(self._client.limiter.abandon, self, time.monotonic())
 
 
-class _Result(asyncio.Future[Any]):
-    """The receiver of `Client.get`."""
+class _Get(Fetch):
+    """The fetch of `Client.get`."""
 
-    deadline: float | None
-    on_attempt: AttemptListener | None
+    __slots__ = ("_deadline", "_decode", "_result")
+
+    def __init__(
+        self,
+        target: str,
+        caller: str,
+        decode: Decode[Any],
+        result: asyncio.Future[Any],
+        deadline: float | None,
+        on_attempt: AttemptListener | None,
+    ) -> None:
+        super().__init__(target, caller)
+        self.on_attempt = on_attempt
+        self._deadline = deadline
+        self._decode = decode
+        self._result = result
+
+    @property
+    def deadline(self) -> float | None:
+        return self._deadline
+
+    def decode(self, response: Response) -> Any:
+        return self._decode(self.target, response)
 
     def completed(self, value: Any, body: bytes) -> None:
-        if not self.done():
-            self.set_result(value)
+        if not self._result.done():
+            self._result.set_result(value)
 
     def failed(self, error: Exception, attempts: int) -> None:
-        if not self.done():
-            self.set_exception(error)
+        if not self._result.done():
+            self._result.set_exception(error)
 
 
 def _count(text: str | None) -> int | None:

@@ -1,16 +1,18 @@
 """The transport over httptools: GETs to one origin over keep-alive connections, for a fraction of a general client's CPU time.
 
-httptools (llhttp) parses the responses, `ssl` does TLS in memory, and asyncio moves the bytes. A connection carries one request
-at a time. It is reused only after a response that was framed correctly, and closed when a byte arrives without a request: what
-follows could be taken for the response to a later one.
+A response that arrives in one piece, with its length, is read by its header section alone; httptools (llhttp) parses all
+others. `ssl` does TLS in memory, and asyncio moves the bytes. A connection carries one request at a time. It is reused only
+after a response that was framed correctly, and closed when a byte arrives without a request: what follows could be taken for
+the response to a later one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import httptools
 
@@ -19,6 +21,7 @@ from gateway.twilio.responses import KEPT_HEADERS, Response
 from gateway.twilio.transport import (
     BODY_MAX,
     HEAD_MAX,
+    OnDone,
     Origin,
     decompressed,
     invalid,
@@ -36,7 +39,14 @@ _IDLE_MAX = 15.0  # Seconds; common servers and load balancers close idle connec
 _TLS_CHUNK = 2**16
 _BUFFERED_MAX = 64 * 2**20  # Bytes of all incomplete responses together; beyond that, the large ones fail.
 _LARGE = 2**20
+_WITHOUT_BODY = (204, 304)
 _KEPT = {name.encode(): name for name in KEPT_HEADERS}
+_HEAD = re.compile(rb"HTTP/1\.1 ([2-5][0-9]{2}) [ -~]*\r\n(?:[!#-'*+\-.0-9A-Z^-z|~]+: [!-~](?:[ -~]*[!-~])?\r\n)+\r\n")
+"""A header section in the plainest form that RFC 9112 allows: no obs-text, no folding, one space after each colon."""
+_DECISIVE = re.compile(
+    rb"\r\n(content-length|transfer-encoding|connection|upgrade|%b): ([ -~]*)" % b"|".join(_KEPT), re.IGNORECASE
+)
+"""The headers that decide where a response ends, and those that are kept."""
 
 
 class HttptoolsTransport:
@@ -59,6 +69,9 @@ class HttptoolsTransport:
         self._open: set[_Connection] = set()
         self._opening: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
+        self._deadlines: dict[_Connection, float] = {}
+        """Connections that wait for a response, and until when, the earliest first: the timeout is the same for all."""
+        self._deadline_timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
@@ -69,8 +82,9 @@ class HttptoolsTransport:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._loop = None
-        if self._sweep is not None:
-            self._sweep.cancel()
+        for timer in (self._sweep, self._deadline_timer):
+            if timer is not None:
+                timer.cancel()
         for task in self._opening:
             task.cancel()
         closing = [connection.closed for connection in self._open]
@@ -78,24 +92,46 @@ class HttptoolsTransport:
             connection.abort()
         await asyncio.gather(*self._opening, *closing, return_exceptions=True)
 
-    def send(self, target: str) -> asyncio.Future[Response]:
+    def send(self, target: str, on_done: OnDone) -> _Exchange:
         """Send a GET of `target`; see `Transport`."""
-        loop = self._loop
-        if loop is None:
+        if self._loop is None:
             raise RuntimeError("The transport is not open: use it as an async context manager.")
-        exchange = _Exchange(loop, b"GET /v1/%b%b" % (target.encode("ascii"), self._tail))
+        exchange = _Exchange(b"GET /v1/%b%b" % (target.encode("ascii"), self._tail), on_done)
         while self.idle:
             connection = self.idle.pop()
             if connection.is_open:
-                connection.begin(exchange, self.origin.timeouts.read)
+                connection.begin(exchange)
                 return exchange
         self.send_on_new_connection(exchange)
         return exchange
 
+    def start_timeout(self, connection: _Connection) -> None:
+        """Expire the connection's exchange after the timeout, unless `stop_timeout` is called before."""
+        assert self._loop is not None
+        self._deadlines[connection] = deadline = self._loop.time() + self.origin.timeouts.read
+        if self._deadline_timer is None:
+            self._deadline_timer = self._loop.call_at(deadline, self._expire)
+
+    def stop_timeout(self, connection: _Connection) -> None:
+        """Cancel the timeout of the connection's exchange."""
+        self._deadlines.pop(connection, None)
+
+    def _expire(self) -> None:
+        """Expire the exchanges that are late, and wait for the deadline of the oldest other one."""
+        assert self._loop is not None
+        self._deadline_timer = None
+        now = self._loop.time()
+        while self._deadlines:
+            connection, deadline = next(iter(self._deadlines.items()))
+            if deadline > now:
+                self._deadline_timer = self._loop.call_at(deadline, self._expire)
+                break
+            connection.expire()
+
     def send_on_new_connection(self, exchange: _Exchange) -> None:
         """Send the exchange's request over a new connection."""
         if self._loop is None:
-            exchange.fail(unreachable())
+            exchange.finish(unreachable())
             return
         task = exchange.opening = self._loop.create_task(self._connect(exchange))
         self._opening.add(task)
@@ -112,19 +148,19 @@ class HttptoolsTransport:
                 await loop.create_connection(lambda: connection, origin.host, origin.port)
                 await connection.ready
         except TimeoutError:
-            exchange.fail(timed_out())
+            exchange.finish(timed_out())
         except ssl.SSLError:
-            exchange.fail(tls_failed())
+            exchange.finish(tls_failed())
         except asyncio.CancelledError:
-            exchange.fail(unreachable())
+            exchange.finish(unreachable())
             raise
         except Exception:  # Any other failure: the exchange must end.
-            exchange.fail(unreachable())
+            exchange.finish(unreachable())
         else:
-            if exchange.done():
+            if exchange.is_done:
                 connection.release()
             else:
-                connection.begin(exchange, origin.timeouts.read)
+                connection.begin(exchange)
             return
         finally:
             if not connection.ready.done() or connection.ready.cancelled() or connection.ready.exception() is not None:
@@ -145,30 +181,34 @@ class HttptoolsTransport:
         self._sweep = self._loop.call_later(_IDLE_MAX, self._close_idle)
 
 
-class _Exchange(asyncio.Future[Response]):
-    """One request, and a future of its response."""
+class _Exchange:
+    """One request, and who receives its response."""
 
-    __slots__ = ("connection", "opening", "request")
+    __slots__ = ("_on_done", "connection", "is_done", "opening", "request")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, request: bytes) -> None:
-        super().__init__(loop=loop)
+    def __init__(self, request: bytes, on_done: OnDone) -> None:
         self.request = request
         self.connection: _Connection | None = None
         self.opening: asyncio.Task[None] | None = None
+        self.is_done = False
+        """Whether it has been called back, or cancelled."""
+        self._on_done = on_done
 
-    def cancel(self, msg: Any | None = None) -> bool:
+    def cancel(self) -> None:
         """Close the connection, since the response may still arrive, or stop opening it."""
-        if not self.done():
+        if not self.is_done:
+            self.is_done = True
             if self.connection is not None:
                 self.connection.abort()
             elif self.opening is not None:
                 self.opening.cancel()
-        return super().cancel(msg)
 
-    def fail(self, error: GatewayError) -> None:
-        """Fail, unless the exchange is done."""
-        if not self.done():
-            self.set_exception(error)
+    def finish(self, result: Response | GatewayError) -> None:
+        """Call back, unless the exchange is done."""
+        if not self.is_done:
+            self.is_done = True
+            self.connection = None
+            self._on_done(result)
 
 
 class _Connection(asyncio.Protocol):
@@ -185,20 +225,22 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._exchange: _Exchange | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._is_parsing = False
+        """Whether the response is read by the parser: its state below is of that response."""
+        self._received = 0
+        """Bytes of the response."""
         self._is_reused = False
         self._tls: ssl.SSLObject | None = None
         if tls is not None:
             self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
             self._tls = tls.wrap_bio(self._incoming, self._outgoing, server_hostname=pool.origin.host)
-        self._start()
 
-    def begin(self, exchange: _Exchange, seconds: float) -> None:
-        """Send a request; the exchange times out after so many seconds."""
+    def begin(self, exchange: _Exchange) -> None:
+        """Send a request."""
         exchange.connection = self
         self._exchange = exchange
-        self._start()
-        self._timer = self._loop.call_later(seconds, self._expire)
+        self._is_parsing = False
+        self._pool.start_timeout(self)
         if self._tls is None:
             assert self._transport is not None
             self._transport.write(exchange.request)
@@ -217,8 +259,7 @@ class _Connection(asyncio.Protocol):
         """Close at once."""
         self.is_open = False
         self._uncount()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._pool.stop_timeout(self)
         if self._transport is not None:
             self._transport.abort()
         elif not self.closed.done():  # Not connected.
@@ -258,8 +299,8 @@ class _Connection(asyncio.Protocol):
             self.ready.set_exception(error if isinstance(error, OSError) else ConnectionResetError())
         if self._exchange is not None:
             if self._ends_with_connection and error is None and self._tls is None:
-                self._deliver()
-            elif self._is_reused and self._received == 0 and not self._exchange.done():
+                self._deliver_parsed()
+            elif self._is_reused and self._received == 0 and not self._exchange.is_done:
                 # The server closed the idle connection as the request was sent (RFC 9112, 9.3.1).
                 exchange, self._exchange = self._exchange, None
                 self.abort()
@@ -285,30 +326,35 @@ class _Connection(asyncio.Protocol):
         self.ready.set_result(None)
 
     def _decrypt(self) -> None:
+        """Feed the received bytes as one piece, so that bytes after a response are not taken for the next one."""
         assert self._tls is not None
+        parts: list[bytes] = []
+        is_closed = False
         try:
-            while self.is_open and (self._incoming.pending or self._tls.pending()):
+            while self._incoming.pending or self._tls.pending():
                 data = self._tls.read(_TLS_CHUNK)
                 if not data:
-                    self._close_by_peer()
-                    return
-                self._feed(data)
+                    is_closed = True
+                    break
+                parts.append(data)
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLZeroReturnError:
-            self._close_by_peer()
-            return
+            is_closed = True
         except ssl.SSLError:
             self._fail(invalid("is not valid TLS"))
-            self.abort()
             return
-        if self.is_open:
+        if parts:
+            self._feed(parts[0] if len(parts) == 1 else b"".join(parts))
+        if is_closed:
+            self._close_by_peer()
+        elif self.is_open:
             self._flush()
 
     def _close_by_peer(self) -> None:
         """Handle a TLS close_notify (RFC 8446, 6.1): the response ends here."""
         if self._exchange is not None and self._ends_with_connection:
-            self._deliver()
+            self._deliver_parsed()
         self.abort()
 
     def _flush(self) -> None:
@@ -318,21 +364,27 @@ class _Connection(asyncio.Protocol):
     # The response
 
     def _start(self) -> None:
+        """Start to parse a response."""
+        self._is_parsing = True
         self._status = 0
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
-        self._head_bytes = self._header_count = self._body_bytes = self._received = 0
+        self._head_bytes = self._header_count = self._body_bytes = 0
         self._in_body = self._has_length = self._is_chunked = self._is_complete = self._keep = False
         self._error: str | None = None
 
     @property
     def _ends_with_connection(self) -> bool:
-        return self._in_body and not (self._has_length or self._is_chunked) and self._error is None
+        return self._is_parsing and self._in_body and not (self._has_length or self._is_chunked) and self._error is None
 
     def _feed(self, data: bytes) -> None:
         if self._exchange is None:
             self.abort()  # There is no request.
             return
+        if not self._is_parsing:
+            if self._feed_whole(data):
+                return
+            self._start()
         self._received += len(data)
         self._pool.buffered += len(data)
         try:
@@ -346,42 +398,62 @@ class _Connection(asyncio.Protocol):
         elif self._received > _LARGE and self._pool.buffered > _BUFFERED_MAX:
             self._error = self._error or "is too large beside the others in flight"
         if self._is_complete:
-            self._deliver()
+            self._deliver_parsed()
         elif self._error is not None:
             self._fail(invalid(self._error, self._status or None))
-            self.abort()
 
-    def _deliver(self) -> None:
+    def _feed_whole(self, data: bytes) -> bool:
+        """Deliver a response that is complete, and so plain that its header section alone says so; else leave it as it is."""
+        head = _HEAD.match(data, 0, HEAD_MAX)
+        if head is None or data.count(b"\r\n", 0, head.end()) > _HEADERS_MAX:
+            return False
+        status, length, headers = int(head[1]), -1, {}
+        for name, value in _DECISIVE.findall(data, 0, head.end()):
+            name = name.lower()
+            if name in _KEPT:
+                headers[_KEPT[name]] = value.decode("ascii")
+            elif name == b"content-length" and length < 0 and value.isdigit() and len(value) < 9:
+                length = int(value)
+            elif name != b"connection" or value.lower() != b"keep-alive":
+                return False
+        if len(data) != head.end() + length or length > BODY_MAX or status in _WITHOUT_BODY:
+            return False
+        self._deliver(status, headers, data[head.end() :], keep=True)
+        return True
+
+    def _deliver_parsed(self) -> None:
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._deliver(self._status, self._headers, body, keep=self._keep and self._error is None)
+
+    def _deliver(self, status: int, headers: dict[str, str], body: bytes, *, keep: bool) -> None:
         """Complete the exchange, and release or close the connection."""
-        exchange, self._exchange = self._exchange, None
-        self._uncount()
-        if self._timer is not None:
-            self._timer.cancel()
-        keep = self._keep and self._error is None
+        exchange, self._exchange, self._body = self._exchange, None, []
         if keep:
-            self.release()
+            self._uncount()
+            self._pool.stop_timeout(self)
         else:
             self.abort()
-        if exchange is None or exchange.done():
-            return
-        if self._is_reused and self._status == 408 and not keep:
-            # Some servers send 408 before they close an idle connection: it is not the response to this request.
-            exchange.connection = None
-            self._pool.send_on_new_connection(exchange)
-            return
-        encoding = self._headers.get("content-encoding", "")
-        try:
-            body = decompressed(self._status, self._body[0] if len(self._body) == 1 else b"".join(self._body), encoding)
-        except GatewayError as error:
-            exchange.fail(error)
-            return
-        exchange.set_result(Response(self._status, self._headers, body, self.abort))
+        if exchange is not None and not exchange.is_done:
+            if self._is_reused and status == 408 and not keep:
+                # Some servers send 408 before they close an idle connection: it is not the response to this request.
+                exchange.connection = None
+                self._pool.send_on_new_connection(exchange)
+                return
+            try:
+                plain = decompressed(status, body, headers.get("content-encoding", ""))
+            except GatewayError as error:
+                exchange.finish(error)
+            else:
+                exchange.finish(Response(status, headers, plain, self.abort))
+        if keep:  # Only now, so that no request is sent over it while received bytes may still be unread.
+            self.release()
 
     def _uncount(self) -> None:
         self._pool.buffered -= self._received
         self._received = 0
 
-    def _expire(self) -> None:
+    def expire(self) -> None:
+        """Fail with a timeout."""
         if self._is_reused and self._received == 0:
             self._pool.drop_idle()  # The others may have died in the same way.
         self._fail(timed_out())
@@ -390,7 +462,7 @@ class _Connection(asyncio.Protocol):
         exchange, self._exchange, self._body = self._exchange, None, []
         self.abort()
         if exchange is not None:
-            exchange.fail(error)
+            exchange.finish(error)
 
     def on_message_begin(self) -> None:
         """Note a second response after a complete one."""

@@ -2,8 +2,8 @@
 
 Three decisions without I/O, each of which can be read and tested alone, and the `Limiter` that acts on them:
 
-- `ConcurrencyLimit`: additive increase, multiplicative decrease (AIMD). Twilio reports too many concurrent requests with 429,
-  which is all the signal that AIMD needs. A limit inferred from latency would mistake a large page for a busy account.
+- `ConcurrencyLimit`: how many reads may be in flight. Twilio reports too many concurrent requests with 429, which is all the
+  signal that it needs. A limit inferred from latency would mistake a large page for a busy account.
 - `FairQueue`: a queue per caller, served round-robin, so that an export of thousands does not starve a screen.
 - `Breaker`: a circuit breaker. While Twilio as a whole does not answer, one read at a time probes whether it is back.
 """
@@ -22,33 +22,54 @@ T = TypeVar("T")
 
 
 class ConcurrencyLimit:
-    """The number of requests allowed in flight: halved on 429, and increased by one per full round of responses."""
+    """The number of requests allowed in flight: a search for the account's concurrency, which Twilio does not publish.
 
-    CEILING_SECONDS = 10.0
-    """Seconds for which the account's concurrency at the last 429 is remembered."""
+    It starts at 64 and grows by 1/32 per round of responses while reads are queued. After a 429 it returns to 0.9 of the
+    level that was refused, approaches that level slowly, and passes it unless there is another 429. One that follows within two
+    seconds halves it. Times are in seconds.
+    """
 
-    def __init__(self, maximum: int) -> None:
-        """Start at `maximum`, which is never exceeded."""
-        self.maximum = maximum
-        self.size = maximum
+    RECOVERY_SECONDS = 10.0
+    """The time from 0.9 of the refused level back to it, and for which the account's concurrency at a 429 is remembered."""
+    _FIRST, _MOST = 64, 512
+    _GROWTH_PER_RESPONSE = 1 / 32  # So little that 0.9 of the level at which a 429 arrives is not refused.
+    _BACKOFF = 0.9
+    _AGAIN_SECONDS = 2.0  # A 429 so soon after another says that 0.9 of the level was too much.
+    _LONGEST_STEP_SECONDS = 0.5  # The limit grows for no longer than this after a pause.
+
+    def __init__(self, maximum: int | None = None) -> None:
+        """Start at `maximum`, which is never exceeded; without one, start at 64 and grow up to 512."""
+        self.maximum = maximum or self._MOST
+        self.size = 0
         """The current limit, at least 1."""
-        self._exact = float(maximum)
-        self._decreased_at = float("-inf")
+        self._level = 0.0
+        self._refused: float | None = None
+        """The level at the last 429; None once the limit has grown well beyond it."""
+        self._decreased_at = self._grown_at = float("-inf")
         self._ceiling: int | None = None
         self._ceiling_until = 0.0
+        self._set(float(maximum or self._FIRST))
+
+    @property
+    def level(self) -> int:
+        """The concurrency that was reached so far, whatever the maximum is at present."""
+        return int(self._level)
 
     def set_maximum(self, maximum: int) -> None:
-        """Set another maximum; a limit that stood at the old one follows it."""
-        exact = float(maximum) if self._exact >= self.maximum else min(self._exact, float(maximum))
+        """Set another maximum. The level that was reached so far is remembered, for when the maximum is raised again."""
         self.maximum = maximum
-        self._set(exact)
+        self._set(self._level)
 
-    def on_response(self, in_flight: int, reported: int | None, now: float) -> None:
-        """Increase the limit after a response that was not a 429, if the limit was reached.
+    def on_response(self, reported: int | None, now: float) -> None:
+        """Grow after a response that was not a 429, while reads are queued.
 
-        `in_flight` counts the gateway's own other requests; `reported` is Twilio's count for the whole account, other clients
-        included (`Twilio-Concurrent-Requests`). While that is as high as it was at the last 429, the limit stays.
+        `reported` is Twilio's count for the whole account, other clients included (`Twilio-Concurrent-Requests`). While that is
+        as high as it was at the last 429, the limit stays.
         """
+        elapsed = min(now - self._grown_at, self._LONGEST_STEP_SECONDS)
+        self._grown_at = now
+        if self._level >= self.maximum:
+            return
         if (
             self._ceiling is not None
             and reported is not None
@@ -56,21 +77,34 @@ class ConcurrencyLimit:
             and now < self._ceiling_until
         ):
             return
-        if in_flight + 1 >= self.size:
-            self._set(min(float(self.maximum), self._exact + 1 / self._exact))
+        step = self._GROWTH_PER_RESPONSE
+        if self._refused is not None and self._level >= self._BACKOFF * self._refused:
+            if self._level > self._refused / self._BACKOFF:
+                self._refused = None
+            else:
+                step = (1 - self._BACKOFF) * self._refused * elapsed / self.RECOVERY_SECONDS
+        self._set(min(float(self.maximum), self._level + step))
 
     def on_rate_limited(self, began: float, now: float, in_flight: int, reported: int | None) -> None:
-        """Halve the limit after a 429 to a request that began then; 429s to requests sent before the last cut count once."""
-        if reported is not None:
-            self._ceiling, self._ceiling_until = reported, now + self.CEILING_SECONDS
-        if began < self._decreased_at:
-            return
-        self._decreased_at = now
-        self._set(max(1.0, min(self._exact, float(in_flight + 1)) / 2))
+        """Decrease the limit after a 429 to a request that began at `began`; `in_flight` counts the other requests.
 
-    def _set(self, exact: float) -> None:
-        self._exact = exact
-        self.size = int(exact)
+        429s to requests that were sent before the last decrease count once.
+        """
+        is_counted = began < self._decreased_at
+        if reported is not None:
+            earlier = self._ceiling if is_counted else None
+            self._ceiling = reported if earlier is None else max(earlier, reported)
+            self._ceiling_until = now + self.RECOVERY_SECONDS
+        if is_counted:
+            return
+        is_again = self._refused is not None and now < self._decreased_at + self._AGAIN_SECONDS
+        self._refused = min(self._level, float(in_flight + 1))
+        self._decreased_at = self._grown_at = now
+        self._set(max(1.0, self._refused * (0.5 if is_again else self._BACKOFF)))
+
+    def _set(self, level: float) -> None:
+        self._level = level
+        self.size = min(int(level), self.maximum)
 
 
 class FairQueue(Generic[T]):
@@ -159,14 +193,14 @@ class Limiter:
     PROBE_WAIT_SECONDS = 1.0
     """Seconds for which queued reads wait for the result of a probe before they are rejected."""
 
-    def __init__(self, maximum: int) -> None:
-        """Allow at most `maximum` requests in flight."""
+    def __init__(self, maximum: int | None = None) -> None:
+        """Allow at most `maximum` requests in flight; without one, as many as Twilio accepts (see `ConcurrencyLimit`)."""
         self.limit = ConcurrencyLimit(maximum)
         self.breaker = Breaker()
         self.in_flight = 0
         """Reads that were started and have not ended."""
         self.needs_room = asyncio.Event()
-        """Set when a read is queued for lack of room; to be cleared by whoever can raise the maximum."""
+        """Set when a read is queued for lack of room; `share_slots` clears it once it has asked for more."""
         self._queue: FairQueue[QueuedRead] = FairQueue()
         self._probe: QueuedRead | None = None
         self._probe_timer: asyncio.TimerHandle | None = None
@@ -221,8 +255,8 @@ class Limiter:
                 self.breaker.on_response()
             if isinstance(error, UpstreamRateLimited):
                 self.limit.on_rate_limited(began, now, self.in_flight, reported)
-            else:
-                self.limit.on_response(self.in_flight, reported, now)
+            elif self._queue.size:
+                self.limit.on_response(reported, now)
         self._start_queued()
 
     def abandon(self, read: QueuedRead, now: float) -> None:

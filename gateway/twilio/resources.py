@@ -97,8 +97,8 @@ class Resource:
 
     @cached_property
     def sids(self) -> re.Pattern[str]:
-        """Matches any number of its sids in a row, so that those of a page are checked at once."""
-        return re.compile(rf"(?:{self.prefix}[0-9a-fA-F]{{32}})*")
+        """Matches any number of its sids, each with a comma after it, so that those of a page are checked at once."""
+        return re.compile(rf"(?:{self.prefix}[0-9a-fA-F]{{32}},)*")
 
     @cached_property
     def named_owners(self) -> Callable[[Row], Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
+from typing import Any
 from urllib.parse import unquote
 
 import msgspec
@@ -24,6 +25,7 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from gateway.twilio.partial_rows import decode_partial_item, decode_partial_page, repaired
 from gateway.twilio.paths import is_sid, redacted, sids_of
 from gateway.twilio.resources import Resource, Row
 
@@ -35,6 +37,7 @@ KEPT_HEADERS = frozenset({"content-encoding", "retry-after", "twilio-request-id"
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _REQUEST_ID = re.compile(r"RQ[0-9a-f]{32}")
 _MISSING = re.compile(r"requested resource /(\S+) was not found")
+_SID_LENGTH = len("IS,") + 32  # With its comma.
 _WIRE_TEXT = re.compile(r"[\x21-\x22\x24-\x7e]{1,8192}")
 
 
@@ -80,14 +83,14 @@ def read_item(resource: Resource, target: str, response: Response) -> Row:
         raise failure(target, response)
     try:
         row = resource.item_decoder.decode(response.body)
-    except _UNREADABLE as error:
-        raise _unreadable(target, response, error) from None
+    except _UNREADABLE:
+        row = _decoded(decode_partial_item, resource, target, response)
     *owners, last = sids_of(target)
     if is_sid(last, resource.prefix):
         is_it = _same(row.sid, last)
     else:
         is_it = getattr(row, resource.name_property or "", None) == unquote(last)
-    if not resource.sids.fullmatch(row.sid):
+    if not is_sid(row.sid, resource.prefix):
         raise _invalid(target, response, "answered with an unreadable body (at $.sid)")
     if not is_it or not _belongs(resource, owners, row):
         raise _invalid(target, response, "answered with another record")
@@ -103,15 +106,16 @@ def read_page(resource: Resource, target: str, response: Response) -> Page:
         raise failure(target, response)
     try:
         body = resource.page_decoder.decode(response.body)
-    except _UNREADABLE as error:
-        raise _unreadable(target, response, error) from None
+    except _UNREADABLE:
+        body = _decoded(decode_partial_page, resource, target, response)
     path = target.partition("?")[0]
     owners, meta = sids_of(path), body.meta
     if meta.key is not None and meta.key != resource.rows_key:
         raise _invalid(target, response, "answered with another list")
     if meta.url is not None and not _names(meta.url, path):
         raise _invalid(target, response, "answered with another list")
-    if not resource.sids.fullmatch("".join([row.sid for row in body.rows])):
+    sids = "".join([f"{row.sid}," for row in body.rows])
+    if len(sids) != _SID_LENGTH * len(body.rows) or not resource.sids.fullmatch(sids):
         raise _invalid(target, response, f"answered with an unreadable body (at $.{resource.rows_key}[...].sid)")
     named, expected = resource.named_owners, owners[0] if len(owners) == 1 else tuple(owners)
     for row in body.rows:
@@ -179,7 +183,7 @@ _error_decoder = msgspec.json.Decoder(_ErrorBody, strict=False)
 
 def _error_of(response: Response) -> _ErrorBody:
     try:
-        return _error_decoder.decode(response.body) if response.status >= 400 else _ErrorBody()
+        return _error_decoder.decode(repaired(response.body)) if response.status >= 400 else _ErrorBody()
     except _UNREADABLE:
         return _ErrorBody()
 
@@ -197,6 +201,13 @@ def _facts(response: Response) -> UpstreamAnswer:
 
 def _invalid(target: str, response: Response, what: str) -> UpstreamInvalidResponse:
     return UpstreamInvalidResponse(f"Twilio {what} when asked for {redacted(target)}.", upstream=_facts(response))
+
+
+def _decoded(decode: Callable[[Resource, bytes], Any], resource: Resource, target: str, response: Response) -> Any:
+    try:
+        return decode(resource, response.body)
+    except _UNREADABLE as error:
+        raise _unreadable(target, response, error) from None
 
 
 def _unreadable(target: str, response: Response, error: Exception) -> UpstreamInvalidResponse:

@@ -10,9 +10,10 @@ import asyncio
 import base64
 import ssl
 import zlib
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlsplit
 
 from gateway.errors import UpstreamAnswer, UpstreamInvalidResponse, UpstreamTimeout, UpstreamUnavailable
@@ -23,7 +24,10 @@ __all__ = [
     "BODY_MAX",
     "HEAD_MAX",
     "Credentials",
+    "Exchange",
+    "OnDone",
     "Origin",
+    "TaskExchange",
     "Timeouts",
     "Transport",
     "decompressed",
@@ -90,6 +94,17 @@ class Origin:
         return urlsplit(self.url).scheme == "https"
 
 
+OnDone = Callable[["Response | Exception"], None]
+"""Called with the response, or with `UpstreamTimeout`, `UpstreamUnavailable`, `UpstreamInvalidResponse`, or a bug."""
+
+
+class Exchange(Protocol):
+    """A request that was sent, and whose response is awaited."""
+
+    def cancel(self) -> None:
+        """Close the connection, and do not call back; without effect once it is done."""
+
+
 class Transport(Protocol):
     """Sends requests to one origin. Use it as an async context manager; on exit it closes its connections."""
 
@@ -102,12 +117,28 @@ class Transport(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def send(self, target: str) -> asyncio.Future[Response]:
-        """Send a GET of `target` (the text after `/v1/`) at once, and return a future of the response.
+    def send(self, target: str, on_done: OnDone) -> Exchange:
+        """Send a GET of `target` (the text after `/v1/`) at once, and call `on_done` once, unless the exchange is cancelled."""
 
-        The future fails with `UpstreamTimeout`, `UpstreamUnavailable` or `UpstreamInvalidResponse`. Cancelling it closes the
-        connection.
-        """
+
+class TaskExchange:
+    """An exchange that runs as a task."""
+
+    def __init__(self, run: Coroutine[Any, Any, Response], on_done: OnDone) -> None:
+        """Run the coroutine, and call `on_done` with the response that it returns, or the error that it raises."""
+        self._task = asyncio.get_running_loop().create_task(run)
+        self._on_done: OnDone | None = on_done
+        self._task.add_done_callback(self._finish)
+
+    def cancel(self) -> None:
+        """Cancel the task, and do not call back."""
+        self._on_done = None
+        self._task.cancel()
+
+    def _finish(self, task: asyncio.Task[Response]) -> None:
+        error = unreachable() if task.cancelled() else task.exception()
+        if self._on_done is not None:
+            self._on_done(task.result() if error is None else _as_exception(error))
 
 
 def request_headers(origin: Origin) -> dict[str, str]:
@@ -160,6 +191,12 @@ def unreachable() -> UpstreamUnavailable:
 def tls_failed() -> UpstreamInvalidResponse:
     """Return the error for a TLS handshake that failed."""
     return UpstreamInvalidResponse("The upstream could not prove that it is Twilio (TLS).")
+
+
+def _as_exception(error: BaseException) -> Exception:
+    if isinstance(error, Exception):
+        return error
+    raise error  # KeyboardInterrupt or SystemExit.
 
 
 def invalid(what: str, status: int | None = None) -> UpstreamInvalidResponse:

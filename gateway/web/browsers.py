@@ -1,4 +1,4 @@
-"""Protection against what a page can make a browser do: cross-site requests without a preflight, and DNS rebinding.
+"""Protection against attacks by web pages: cross-site requests without a preflight, and DNS rebinding.
 
 A browser lets every page send a *simple* request to any host, from the network of the person who views the page
 (https://fetch.spec.whatwg.org/#cors-safelisted-request-header). A POST of JSON is never simple; a GET may be.

@@ -1,6 +1,6 @@
 """What clients may cache of the answer to a GET, for how long (RFC 9111), and whether they have it already (RFC 9110, 13).
 
-Shared caches may store nothing: what an answer holds depends on the caller's rights.
+Shared caches must not store an answer, since its content depends on the caller's rights.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _TAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')
 def add_cache_headers(reply: Reply, outcome: Outcome, if_none_match: str | None) -> None:
     """Let a client cache the answer to a GET while it is fresh, and turn it into a 304 if the client has it already.
 
-    An answer is fresh as long as everything that was read for it; after that, or when that is no time at all, the client
-    revalidates it. An answer with errors, or with extensions, which describe this one request, is not cached.
+    An answer is fresh as long as everything that was read for it; after that, which may be at once, the client revalidates
+    it. An answer with errors, or with extensions, which describe this one request, is not cached.
     """
     if not outcome.executed or outcome.failures or outcome.extensions:
         return

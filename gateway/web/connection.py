@@ -52,7 +52,7 @@ class ClientConnection:
                 raise ClientDisconnected from None
             raise
         finally:
-            if self.on_close is cancel:  # Not when the connection's next request has begun to wait.
+            if self.on_close is cancel:  # Unless the connection's next request waits by now.
                 self.on_close = None
 
 

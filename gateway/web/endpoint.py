@@ -1,6 +1,6 @@
 """The GraphQL endpoint: from an HTTP request to an operation, and from its outcome to a reply.
 
-It reads requests and writes replies itself, without a framework's: those would take half as long as a small operation.
+It reads requests and writes replies itself: a framework's classes would take half as long as a small operation.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint"]
 
 _Steps = Generator[Awaitable[Any], Any, Reply]
-"""The way to a reply. It yields what must be awaited, and is resumed with the result."""
+"""The steps to a reply. The generator yields each awaitable, is resumed with its result, and returns the reply."""
 
 
 class Endpoint:
@@ -81,7 +81,7 @@ class Endpoint:
     def start(self, request: HttpRequest) -> Reply | Awaitable[Reply]:
         """Return the reply to a request, or an awaitable of it where something must be awaited.
 
-        That is a key to verify a JWT with, a body that has not been received, an operation whose outcome is not cached, or
+        This may be the key that verifies a JWT, a body that has not been received, an operation whose outcome is not cached, or
         the compression of a long answer. Every error becomes a reply. The awaitable raises `ClientDisconnected`, as does
         sending the reply.
         """

@@ -1,7 +1,7 @@
 """The server's HTTP protocol: uvicorn's, with limits on time and size, request-smuggling checks, and a synchronous fast path.
 
-A request that comes whole is passed to the application as a value. A reply that needs no waiting is written at once: to make a
-task and the messages of ASGI for it takes longer than to answer it. Every other request goes through ASGI.
+A request that arrives whole is passed to the application as a value. A reply that needs no waiting is written synchronously:
+creating a task and ASGI's messages would take longer than the reply. Every other request goes through ASGI.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gateway.web.connection import ClientConnection
 from gateway.web.request import HttpRequest, decode_headers
 from gateway.web.responses import Reply, respond
 
-__all__ = ["BoundedProtocol", "SyncAnswers"]
+__all__ = ["BoundedProtocol", "LingeringProtocol", "SyncAnswers"]
 
 _PLAIN_TARGET = re.compile(rb'/[!"$-~]*')
 """A path and a query as they are: without a host, a fragment, or anything that a URL's parser rejects."""
@@ -32,7 +32,7 @@ class SyncAnswers(Protocol):
     """An application that replies to some requests synchronously."""
 
     def start(self, request: HttpRequest) -> Reply | Awaitable[Reply] | None:
-        """Return the reply to a request that came whole, or an awaitable of it; None leaves the request to ASGI."""
+        """Return the reply to a request that arrived whole, or an awaitable of it; None leaves the request to ASGI."""
 
 
 class _WriteCoalescer:
@@ -73,16 +73,18 @@ class BoundedProtocol(HttpToolsProtocol):
     BODY_SECONDS = 15.0
     """From the end of a request's head to the end of its body."""
     WRITE_SECONDS = 30.0
-    """For the peer to read some of a response that waits to be sent."""
+    """For the peer to read part of a response that is waiting to be sent."""
     HEAD_MAX = 64 * 2**10
     """Bytes of a request's head."""
+    LINGER_SECONDS = 0.0
+    """For an idle connection to send one more request after the server began to stop."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._awaited: Literal["head", "body"] | None = None
-        """What the peer has to send next; None while the connection is idle, or its request is being answered."""
+        """The part of a request that the peer must send next; None on an idle connection, and while a request is answered."""
         self._read_timer: asyncio.TimerHandle | None = None
-        """Set while something awaited has not come with the bytes received so far."""
+        """Runs while the awaited part is incomplete."""
         self._write_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._application = self.app if isinstance(self.app, SyncAnswers) else None
@@ -95,6 +97,15 @@ class BoundedProtocol(HttpToolsProtocol):
         would have as many responses made and held at once, however slowly the peer reads them, while everyone else waits.
         """
         self._connection = ClientConnection()
+        self._is_stopping = False
+
+    def shutdown(self) -> None:
+        """Close the connection after its request in progress, or after a last one for which it lingers."""
+        self._is_stopping = True
+        if self.LINGER_SECONDS and self._is_idle and not self.transport.is_closing():
+            self.loop.call_later(self.LINGER_SECONDS, super().shutdown)
+        else:
+            super().shutdown()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timer for the first byte."""
@@ -136,7 +147,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._await_head()
 
     def on_headers_complete(self) -> None:
-        """Check the head. One that states the body's length in two ways is two requests to someone, and is refused."""
+        """Check the head. One that states the body's length in two ways may smuggle a request (RFC 9112, 11.2): refuse it."""
         names = [name for name, _ in self.headers]
         lengths = names.count(b"content-length")
         is_chunked = b"transfer-encoding" in names
@@ -158,7 +169,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is complete. Answer it, if it came whole."""
+        """The request is complete. Answer it, if it arrived whole."""
         self._await(None)
         if self._body_chunks is not None:
             started = self._start(b"".join(self._body_chunks))
@@ -168,7 +179,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._dispatch(started)
         super().on_message_complete()
         if not self.pipeline:
-            self.flow.resume_reading()  # Even after a large body: a peer's leaving is not noticed without reading.
+            self.flow.resume_reading()  # Even after a large body: without reading, a disconnect is not noticed.
 
     def send_400_response(self, msg: str) -> None:
         """Refuse bytes that are not an HTTP request."""
@@ -193,7 +204,7 @@ class BoundedProtocol(HttpToolsProtocol):
         encodings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
         return encodings == [b"chunked"]
 
-    # Requests that come whole
+    # Requests that arrive whole
 
     @property
     def _is_idle(self) -> bool:
@@ -205,6 +216,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Whether nothing in the head, or in the connection's state, needs uvicorn."""
         return (
             self._is_idle
+            and not self._is_stopping
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
             and not self.parser.should_upgrade()
@@ -231,7 +243,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_chunks, self._has_answered = None, True
 
     def _dispatch(self, started: Reply | Awaitable[Reply] | None = None) -> None:
-        """Let ASGI answer the request whose head is complete: with what the application started, or from the start."""
+        """Let ASGI answer the request whose head is complete: with the reply that the application has started, if any."""
         chunks, self._body_chunks = self._body_chunks or (), None
         if started is None:
             self._start_cycle()
@@ -245,6 +257,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _start_cycle(self) -> None:
         """Run the application through ASGI, after the requests that are being answered."""
         super().on_headers_complete()
+        if self._is_stopping:
+            self.cycle.keep_alive = False
         self.headers = []  # Trailers go here: the application does not see them, since the head has been checked.
 
     # Limits
@@ -268,7 +282,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete and not cycle.more_body:
-            # The error is in what follows a request that is being answered: its reply is the last one.
+            # The error is in the bytes after a request that is being answered: its reply is the last one.
             cycle.keep_alive = False
             self.flow.pause_reading()
             return
@@ -281,6 +295,12 @@ class BoundedProtocol(HttpToolsProtocol):
             )
             self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+class LingeringProtocol(BoundedProtocol):
+    """A connection of a server that is replaced under load: it answers requests sent before the client sees it close."""
+
+    LINGER_SECONDS = 1.0
 
 
 def _responder(started: Reply | Awaitable[Reply]) -> ASGIApp:

@@ -70,7 +70,7 @@ def delivery_for(accept: str | None) -> Delivery | None:
 
 
 class IncrementalReply(Reply):
-    """A reply that is sent in parts: the initial payload, then the subsequent ones as they come."""
+    """A reply that is sent in parts: the initial payload, then the subsequent ones as they are made."""
 
     is_whole: ClassVar[bool] = False
 
@@ -80,7 +80,7 @@ class IncrementalReply(Reply):
         """Create the reply to a request, which is recorded once it has been sent completely."""
         headers = {
             "Content-Type": delivery.content_type,
-            "Gateway-Cost": f"requested={outcome.requested}",  # The rest of it is not known yet.
+            "Gateway-Cost": f"requested={outcome.requested}",  # Its subsequent payloads follow.
         }
         super().__init__(200, encode_headers(headers), request_id=request.id)
         self._request = request
@@ -96,7 +96,7 @@ class IncrementalReply(Reply):
         return [*FIXED_HEADERS, *self.headers, *own]
 
     async def send(self, send: Send) -> None:
-        """Send the response through ASGI, each payload as soon as it comes."""
+        """Send the response through ASGI, each payload as soon as it is made."""
         REQUEST_ID.set(self._request.id)
         try:
             await self._send(send)

@@ -1,4 +1,4 @@
-"""Limits on untrusted JSON, checked before it is decoded: its depth, the length of its numbers, and how many values it has."""
+"""Limits on untrusted JSON, checked before it is decoded: its depth, the length of its numbers, and its number of values."""
 
 import re
 

@@ -5,29 +5,93 @@ Label values are bounded: beyond a number of different operation names, which cl
 
 from __future__ import annotations
 
+import platform
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.accounts.account import Account
 from gateway.callers.callers import Caller, Callers
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, ValidationFailed
+from gateway.execution.outcome import Outcome
 from gateway.twilio.client import Client
+from gateway.version import __version__
 from gateway.web.browsers import SECURITY_HEADERS, check_host
 from gateway.web.responses import error_response
+
+if TYPE_CHECKING:
+    from gateway.web.worker_metrics import WorkerMetrics
 
 __all__ = ["Metrics", "MetricsPage"]
 
 _NAMES_MAX = 100
+_OTHER = "other"
+_SERIES_MAX = 1000
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_BOUNDS = (*map(floatToGoString, _BUCKETS), "+Inf")
+
+
+_REASONS = {
+    "nothing beyond ids, sids and what is known is selected": "reference",
+    "the message tells that there is nothing to find": "summary",
+    "nothing matches": "filter",
+    "null where none may be": "null",
+}
+"""Label values for the reasons that a trace shows as text."""
+
+
+class _Count:
+    """A count that is incremented in place."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
+class _Durations:
+    """The observations of a histogram with the buckets `_BUCKETS`."""
+
+    __slots__ = ("counts", "seconds")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(_BUCKETS) + 1)
+        """Observations per bucket, by the bucket's upper bound; the last one has those that took longer."""
+        self.seconds = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(_BUCKETS, seconds)] += 1
+        self.seconds += seconds
+
+    def buckets(self) -> list[tuple[str, float]]:
+        return list(zip(_BOUNDS, accumulate(self.counts), strict=True))
+
+
+class _Names:
+    """Label values that clients choose: the first hundred, and `other` for all that come later."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def bounded(self, name: str) -> str:
+        if name in self._known:
+            return name
+        if len(self._known) >= _NAMES_MAX:
+            return _OTHER
+        self._known.add(name)
+        return name
 
 
 class Metrics:
@@ -37,51 +101,71 @@ class Metrics:
         """Create the metrics of an account and its client, in addition to what they count."""
         self._account = account
         self._client = client
-        self._answered: Counter[tuple[str, str]] = Counter()
+        self._series: dict[tuple[str | None, str, str], tuple[_Count, _Durations, _Count]] = {}
+        """A cache of `_find_series`."""
+        self._answered: defaultdict[tuple[str, str], _Count] = defaultdict(_Count)
         """Operations by name and outcome."""
-        self._names: set[str] = set()
-        self._durations = [0] * (len(_BUCKETS) + 1)
-        """Operations per bucket, by the bucket's upper bound; the last one has those that took longer."""
-        self._seconds = 0.0
+        self._names, self._callers = _Names(), _Names()
+        self._durations: defaultdict[str, _Durations] = defaultdict(_Durations)
+        """Durations of operations by name."""
+        self._upstream: defaultdict[str, _Durations] = defaultdict(_Durations)
+        """Durations of upstream calls by resource."""
+        client.on_duration = self._called
+        self._calls: defaultdict[str, _Count] = defaultdict(_Count)
+        """Upstream calls by caller."""
+        self._budgets: dict[str, dict[str, int]] = {}
+        """The budget of each caller after its latest operation, where there are budgets."""
         self._refused: Counter[str] = Counter()
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
+        self.registry = CollectorRegistry()
+        """What `/metrics` shows of this process."""
+        self.registry.register(self)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self._registry)
+            collector(registry=self.registry)
 
-    def answered(self, name: str | None, outcome: str, seconds: float) -> None:
-        """Count an operation with its outcome: `ok`, or the code of its first error."""
-        name = name or "anonymous"
-        if name not in self._names:
-            if len(self._names) >= _NAMES_MAX:
-                name = "other"
-            else:
-                self._names.add(name)
-        self._answered[name, outcome] += 1
-        self._durations[bisect_left(_BUCKETS, seconds)] += 1
-        self._seconds += seconds
+    def answered(self, outcome: Outcome, code: str, caller: str, seconds: float) -> None:
+        """Count an operation with its outcome's code: `ok`, or that of its first error."""
+        key = outcome.operation, code, caller
+        series = self._series.get(key) or self._find_series(key)
+        answered, durations, calls = series
+        answered.value += 1
+        durations.observe(seconds)
+        calls.value += outcome.calls
+        if outcome.budget is not None and (caller := self._callers.bounded(caller)) != _OTHER:
+            self._budgets[caller] = outcome.budget
+
+    def _find_series(self, key: tuple[str | None, str, str]) -> tuple[_Count, _Durations, _Count]:
+        """Return what an operation of this name, outcome and caller adds to."""
+        operation, code, caller = key
+        is_named = (
+            operation is not None and code != ValidationFailed.code
+        )  # Anybody can make up the names of invalid ones.
+        name = self._names.bounded(operation if operation is not None and is_named else "anonymous")
+        series = self._answered[name, code], self._durations[name], self._calls[self._callers.bounded(caller)]
+        if len(self._series) >= _SERIES_MAX:
+            self._series.clear()
+        self._series[key] = series
+        return series
+
+    def _called(self, resource: str, seconds: float) -> None:
+        self._upstream[resource].observe(seconds)
 
     def refused(self, code: str) -> None:
         """Count a request that was refused before its operation began."""
         self._refused[code] += 1
 
-    def page(self) -> bytes:
-        """Return the metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
-
     def collect(self) -> Iterator[Metric]:
         """Yield every metric family with its current values."""
-        answered = CounterMetricFamily("gateway_operations", "Operations answered.", labels=("name", "outcome"))
-        for labels, count in sorted(self._answered.items()):
-            answered.add_metric(labels, count)
-        yield answered
-        bounds = [*map(floatToGoString, _BUCKETS), "+Inf"]
-        yield HistogramMetricFamily(
-            "gateway_operation_seconds",
-            "Duration of operations.",
-            buckets=list(zip(bounds, accumulate(self._durations), strict=True)),
-            sum_value=self._seconds,
+        yield GaugeMetricFamily("gateway_workers", "Processes that serve this address.", value=1)
+        build = GaugeMetricFamily(
+            "gateway_build_info", "Versions of the gateway and of Python; always 1.", labels=("version", "python")
         )
+        build.add_metric((__version__, platform.python_version()), 1)
+        yield build
+        answered = CounterMetricFamily("gateway_operations", "Operations answered.", labels=("name", "outcome"))
+        for labels, operations in sorted(self._answered.items()):
+            answered.add_metric(labels, operations.value)
+        yield answered
+        yield _durations("gateway_operation_seconds", "Duration of operations.", "name", self._durations)
         yield _by("gateway_refused", "Requests refused.", self._refused, label="code")
         limiter, account = self._client.limiter, self._account
         calls = CounterMetricFamily(
@@ -92,11 +176,43 @@ class Metrics:
         for (kind, status), count in sorted(self._client.attempts.items()):
             calls.add_metric((kind, status), count)
         yield calls
+        yield _durations("gateway_upstream_seconds", "Duration of upstream calls.", "resource", self._upstream)
         yield CounterMetricFamily("gateway_upstream_retries", "Upstream calls retried.", value=self._client.retries)
-        yield _by("gateway_cache_lookups", "Lookups in the shared cache, by result.", account.lookups)
-        yield _by("gateway_skips", "Reads that were not needed, by reason.", account.skips)
-        yield _by("gateway_runs", "Operations executed by the engine, and by graphql-core, by reason.", account.runs)
-        yield _by("gateway_redis_questions", "Requests to Redis, by result.", account.remote_counts)
+        caller_calls = {caller: count.value for caller, count in self._calls.items()}
+        yield _by(
+            "gateway_caller_calls", "Upstream calls by the caller that caused them.", caller_calls, label="caller"
+        )
+        for key, help_ in (
+            ("limit", "Upstream calls that a caller may cause in a minute."),
+            ("remaining", "Upstream calls that a caller had left after its latest operation."),
+        ):
+            budgets = GaugeMetricFamily(f"gateway_caller_budget_{key}", help_, labels=("caller",))
+            for caller, budget in sorted(self._budgets.items()):
+                budgets.add_metric((caller,), budget[key])
+            yield budgets
+        yield _by(
+            "gateway_cache_lookups",
+            "Lookups in the in-memory cache: a whole answer (`answer`), or a record or page that is fresh (`hit`), stale and "
+            "being revalidated (`stale`), served during an outage (`kept`), or missing (`miss`).",
+            account.lookups,
+        )
+        yield _by(
+            "gateway_skips",
+            "Reads that were not needed, by reason: only ids and sids of the record are selected (`reference`), or the list is "
+            "empty by the message's summary (`summary`) or by its filter (`filter`).",
+            account.skips,
+        )
+        yield _by(
+            "gateway_runs",
+            "Operations executed by the engine (`engine`), and by graphql-core, by reason: such as a null that propagates "
+            "(`null`), or introspection (in addition to `engine`).",
+            account.runs,
+        )
+        yield _by(
+            "gateway_redis_questions",
+            "Requests to Redis: answered (`answer`), failed (`no_answer`), or not sent after a failure (`not_asked`).",
+            account.remote_counts,
+        )
         for name, help_, value in (
             ("gateway_upstream_in_flight", "Upstream calls in flight.", limiter.in_flight),
             ("gateway_upstream_waiting", "Reads waiting for a slot.", limiter.queued),
@@ -108,19 +224,42 @@ class Metrics:
             yield GaugeMetricFamily(name, help_, value=value)
 
 
+def _durations(name: str, help_: str, label: str, durations: Mapping[str, _Durations]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(name, help_, labels=(label,))
+    for value, each in sorted(durations.items()):
+        family.add_metric((value,), each.buckets(), each.seconds)
+    return family
+
+
 def _by(name: str, help_: str, counts: Mapping[str, int], label: str = "kind") -> CounterMetricFamily:
     family = CounterMetricFamily(name, help_, labels=(label,))
     for kind, count in sorted(counts.items()):
-        family.add_metric((kind,), count)
+        family.add_metric((_REASONS.get(kind, kind).replace(" ", "_") if label == "kind" else kind,), count)
     return family
+
+
+class _Families(Collector):
+    """Metric families that have been collected."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> list[Metric]:
+        return self._families
 
 
 class MetricsPage:
     """The route `/metrics`, for every caller that may send operations."""
 
-    def __init__(self, metrics: Metrics, callers: Callers, *, any_host: bool) -> None:
-        """Create the route. Where no token is required, `Host` must name this machine, unless `any_host` is set."""
+    def __init__(
+        self, metrics: Metrics, callers: Callers, *, workers: WorkerMetrics | None = None, any_host: bool
+    ) -> None:
+        """Create the route. With `workers`, it returns the sum over all workers.
+
+        Where no token is required, `Host` must name this machine, unless `any_host` is set.
+        """
         self._metrics = metrics
+        self._workers = workers
         self._callers = callers
         self._any_host = any_host
 
@@ -134,4 +273,5 @@ class MetricsPage:
                 await caller
         except GatewayError as error:
             return error_response(error, "")
-        return Response(self._metrics.page(), headers=SECURITY_HEADERS, media_type=CONTENT_TYPE_LATEST)
+        families = self._metrics.registry if self._workers is None else _Families(await self._workers.collect())
+        return Response(generate_latest(families), headers=SECURITY_HEADERS, media_type=CONTENT_TYPE_LATEST)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gateway.callers.callers import Caller
-from gateway.errors import GatewayError, InternalError, UpstreamError, ValidationFailed
+from gateway.errors import GatewayError, InternalError, UpstreamError
 from gateway.execution.outcome import Outcome
 from gateway.web.connection import ClientDisconnected
 from gateway.web.metrics import Metrics
@@ -26,7 +26,7 @@ class Recorder:
     def __init__(self, metrics: Metrics | None, telemetry: Telemetry | None) -> None:
         self._metrics = metrics
         self._telemetry = telemetry
-        self._logger = structlog.get_logger("gateway").bind()  # Bound once: that takes longer than to write the line.
+        self._logger = structlog.get_logger("gateway").bind()  # Bound once: binding takes longer than writing a line.
 
     def begin(self, request: HttpRequest) -> None:
         """Begin the span of a request."""
@@ -51,8 +51,7 @@ class Recorder:
             **({"shared_with": outcome.shared_with} if outcome.shared_with is not None else {}),
         )
         if self._metrics is not None:
-            name = outcome.operation if code != ValidationFailed.code else None  # Names that anybody could make up.
-            self._metrics.answered(name, code, seconds)
+            self._metrics.answered(outcome, code, caller.name, seconds)
         if request.span is not None:
             request.span.end(outcome.operation, code, outcome.calls)
 

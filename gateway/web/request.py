@@ -39,7 +39,7 @@ def combine_headers(headers: Headers) -> Headers:
 
 
 def _new_id() -> str:
-    return random.randbytes(16).hex()  # It tells requests apart and is no secret.
+    return random.randbytes(16).hex()  # Unique, but not secret.
 
 
 class HttpRequest(msgspec.Struct):

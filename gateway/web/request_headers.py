@@ -26,7 +26,7 @@ class RequestHeader:
     proves_preflight: bool = False
     """Whether a cross-site GET that has it has passed a preflight: only pages send it, and it is not safelisted.
 
-    False for those that browsers and proxies add.
+    False for those that browsers or proxies add.
     """
     bypasses_cache: bool = False
     """Whether an operation that has it is executed, even if its answer is cached."""

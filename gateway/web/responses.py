@@ -85,7 +85,7 @@ class Reply:
 
 
 async def respond(started: Reply | Awaitable[Reply], send: Send) -> None:
-    """Send a reply through ASGI, as soon as there is one. Where there is none to be sent, leave the response incomplete."""
+    """Send a reply through ASGI, as soon as there is one. If it is aborted, leave the response incomplete."""
     try:
         reply = started if isinstance(started, Reply) else await started
         await reply.send(send)

@@ -5,6 +5,7 @@ import errno
 import gc
 import signal
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,14 +13,29 @@ from math import ceil
 from types import FrameType
 from typing import Any
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
-from gateway.web.http_protocol import BoundedProtocol
+from gateway.web.http_protocol import BoundedProtocol, LingeringProtocol
 
-__all__ = ["AddressUnusable", "Server", "Workers", "address", "freeze_startup_objects", "listen", "run", "serving"]
+__all__ = [
+    "AddressUnusable",
+    "Server",
+    "Workers",
+    "address",
+    "freeze_startup_objects",
+    "listen",
+    "listen_for_each",
+    "run",
+    "serving",
+]
+
+_logger = structlog.get_logger("gateway")
 
 _GRACE_SECONDS = 5
 """For requests in progress, after a signal to stop."""
@@ -51,6 +67,32 @@ def listen(host: str, port: int, option: str) -> socket.socket:
         listener.close()
         raise unusable(error, host, port, option) from None
     return listener
+
+
+def listen_for_each(count: int, host: str, port: int, option: str) -> list[socket.socket]:
+    """Return a listening socket for each of `count` processes, all at one address.
+
+    On Linux these are separate sockets, over which the kernel spreads connections (SO_REUSEPORT); elsewhere the same one, since
+    other systems do not. Raises as `listen` does.
+    """
+    first = listen(host, port, option)
+    if count == 1 or sys.platform != "linux":
+        return [first] * count
+    where = first.getsockname()
+    first.close()  # It showed that no other process listens there: with SO_REUSEPORT, that is no error.
+    listeners: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            listeners.append(socket.socket(first.family, first.type, first.proto))
+            listeners[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listeners[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listeners[-1].bind(where)
+            listeners[-1].listen(2048)
+    except OSError as error:
+        for listener in listeners:
+            listener.close()
+        raise unusable(error, host, where[1], option) from None
+    return listeners
 
 
 def unusable(error: OSError, host: str, port: int, option: str) -> AddressUnusable:
@@ -172,25 +214,71 @@ async def serving(app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtoco
 
 
 class Workers(Multiprocess):
-    """Several processes on one socket. One that dies is replaced; on SIGHUP each is replaced once its successor answers."""
+    """Several processes at one address. One that dies is replaced; on SIGHUP each is replaced once its successor answers.
+
+    On Linux, each process listens on a separate socket, and the kernel spreads connections over these: with one socket, kept
+    connections gather in the process that is first to accept them. The supervisor owns the sockets, as in nginx, so that the
+    successor of a process accepts the connections that were still queued.
+    """
 
     def __init__(
         self,
         make_app: Callable[[], ASGIApp],
-        count: int,
-        listener: socket.socket,
+        listeners: list[socket.socket],
         on_ready: Callable[[], None],
         grace: float = _GRACE_SECONDS,
     ) -> None:
-        """Initialize `count` processes that listen on `listener`; `on_ready` is called once all answer.
+        """Initialize one process for each listening socket, several of which may be the same; see `listen_for_each`.
 
-        `make_app` returns the application in each process. It must be picklable, since processes are spawned, not forked.
+        `on_ready` is called once all answer. `make_app` returns the application in each process. It must be picklable, since
+        processes are spawned, not forked.
         """
-        super().__init__(_config(make_app, BoundedProtocol, ceil(grace), factory=True, workers=count), [listener])
+        config = _config(make_app, LingeringProtocol, ceil(grace), factory=True, workers=len(listeners))
+        super().__init__(config, listeners)
         self._on_ready = on_ready
 
     def init_processes(self) -> None:
         """Start the processes, then call `on_ready`."""
-        super().init_processes()
+        self.processes = [self._start(listener) for listener in self.sockets]
         if all(process.wait_until_ready(_START_SECONDS, self.should_exit) for process in self.processes):
             self._on_ready()
+
+    def restart_all(self) -> None:
+        """Replace each process once its successor, which listens on the same socket, answers."""
+        for index, (process, listener) in enumerate(zip(self.processes, self.sockets, strict=True)):
+            successor = self._start(listener)
+            if not successor.wait_until_ready(_START_SECONDS, self.should_exit):
+                successor.kill()
+                successor.join()
+                _logger.error("worker not replaced", reason="Its successor did not start.", pid=process.pid)
+                return
+            process.terminate()
+            process.join()
+            self.processes[index] = successor
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace the processes that have died or do not respond; stop if one could not start."""
+        for index, (process, listener) in enumerate(zip(self.processes, self.sockets, strict=True)):
+            if self.should_exit.is_set():
+                return
+            if process.is_alive(timeout=self.config.timeout_worker_healthcheck):
+                continue
+            process.kill()
+            process.join()
+            if process.exitcode == STARTUP_FAILURE:
+                _logger.error("worker not started", pid=process.pid)
+                self.should_exit.set()
+                return
+            _logger.error("worker died", pid=process.pid, exit_code=process.exitcode)
+            self.processes[index] = self._start(listener)
+
+    def handle_ttin(self) -> None:
+        """Ignore the signal: the number of processes is that of the sockets."""
+
+    def handle_ttou(self) -> None:
+        """Ignore the signal: the number of processes is that of the sockets."""
+
+    def _start(self, listener: socket.socket) -> Process:
+        process = Process(self.config, [listener])
+        process.start()
+        return process

@@ -20,6 +20,16 @@ def test_costs_are_printed_offline() -> None:
     assert "at most 62 upstream calls" in result.output
 
 
+def test_the_generated_code_is_printed_or_why_there_is_none(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["operations", "cost", "thread", "--explain"])
+    assert "deliveryStatus" in result.output
+    assert "def write(children):" in result.output
+    file = tmp_path / "q.graphql"
+    file.write_text("query A($ids: [ID!]!) { nodes(ids: $ids) { id } }")
+    result = CliRunner().invoke(main, ["operations", "cost", str(file), "--explain"])
+    assert result.output.endswith("No code is generated: list of reads.\n")
+
+
 def test_what_is_wrong_with_a_document_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "q.graphql"
     file.write_text("query A {\n  nope\n}\nquery B { services { edges { cursor } } }")

@@ -171,7 +171,7 @@ async def test_where_null_may_not_stand_one_part_alone_comes_to_nothing(monkeypa
     executor = Executor(SCHEMA)
     async with context_over() as context:
         initial = await executor.run(Operation(query, defer=True), context)
-        plan = next(plan for plan, _ in executor._plans.values())
+        plan = next(cached.plan for cached in executor._plans.values())
         node = plan.root
         for _ in range(5):
             step: Any = node.steps[0] if not hasattr(node.steps[0], "reads_row") else node.steps[1]

@@ -175,7 +175,7 @@ async def test_the_trace_tells_what_was_skipped_and_why(
         for call in outcome.extensions["upstream"]["calls"]
         if call["source"] == "skipped"
     }
-    assert skipped["Receipts"] == "the message tells that there is nothing to find"
+    assert skipped["Receipts"] == "the message's `delivery` shows that no receipt matches"
     assert "selected" in skipped[variables["conversationSid"]]
 
 

@@ -14,7 +14,6 @@ from gateway.graph.delivery import (
     receipt_status,
 )
 from gateway.graph.delivery_errors import TITLES, documentation_url
-from gateway.twilio.statuses import is_terminal
 
 
 def message(total: int | None, **amounts: Any) -> Any:
@@ -78,25 +77,6 @@ def test_an_amount(word: str | None, name: str) -> None:
 )
 def test_a_message_in_one_word(row: Any, name: str) -> None:
     assert message_delivery_status(row).name == name
-
-
-@pytest.mark.parametrize(
-    ("status", "channel_sid", "final"),
-    [
-        ("read", "WA0", True),
-        ("failed", None, True),
-        ("undelivered", "WA0", True),
-        ("delivered", "SM0", True),
-        ("delivered", "MM0", True),
-        ("delivered", "WA0", False),
-        ("delivered", None, False),
-        ("sent", "SM0", False),
-        (None, None, False),
-        ("queued", "SM0", False),
-    ],
-)
-def test_what_can_no_longer_change(status: str | None, channel_sid: str | None, final: bool) -> None:
-    assert is_terminal(SimpleNamespace(status=status, channel_message_sid=channel_sid)) is final
 
 
 def test_what_a_summary_rules_out() -> None:

@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.graph.connection import Slice
+from gateway.graph.connection import RowSlice, Slice
 from gateway.graph.context import OperationContext
-from gateway.graph.cursors import Cursor
+from gateway.graph.cursors import Cursor, decode_cursor
 from gateway.graph.lists import PagedList, RowFilter
 from gateway.graph.types import Message
 from gateway.sandbox import Fault, Sandbox
 from gateway.source.loaders import Loaders, Missing
-from gateway.twilio.responses import Page
+from gateway.twilio.client import Client
+from gateway.twilio.responses import Page, read_page
 
 from ..conftest import Answer, Ask
 
@@ -41,6 +42,9 @@ query P($serviceSid: ID!, $crowdedConversationSid: ID!, $first: Int, $after: Str
   } }
 }
 """
+
+
+SID = "IM" + "0" * 32
 
 
 def window(data: Any) -> Any:
@@ -215,6 +219,9 @@ class Pages:
     served: int
     no_cache = False
 
+    def page(self, target: str) -> Page:
+        return next(self.pages(target, most=1))
+
     def pages(self, target: str, *, most: int) -> Iterator[Page]:
         path, _, query = target.partition("?")
         asked = dict(parse_qsl(query))
@@ -230,7 +237,7 @@ class Pages:
             target = following
 
 
-def read(listing: PagedList, pages: Pages) -> Slice:
+def read(listing: PagedList, pages: Pages) -> Slice | RowSlice:
     return listing.resolve(OperationContext(cast(Loaders, pages)))
 
 
@@ -362,7 +369,7 @@ def altered(cursor: str) -> str:
     return cursor[:-6] + ("AAAAAA" if cursor[-6:] != "AAAAAA" else "BBBBBB")
 
 
-@pytest.mark.parametrize("spoil", [other_list, altered, lambda _: "", lambda _: "x", lambda c: c * 200, lambda _: "é"])
+@pytest.mark.parametrize("spoil", [other_list, altered, lambda _: "", lambda _: "x", lambda c: c * 400, lambda _: "é"])
 async def test_a_cursor_that_is_not_of_this_list_is_refused(ask: Ask, spoil: Callable[[str], str]) -> None:
     start = await ask(PARTICIPANTS, first=2)
     answer = await ask(MESSAGES, after=spoil(window(start.data)["pageInfo"]["endCursor"]))
@@ -376,15 +383,95 @@ async def test_a_cursor_is_refused_with_another_order(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    "query",
-    ["PageSize=1000", "PageSize=0", "PageSize=50&Order=desc", "PageSize=50#x", "X=1", "PageSize=5 0", "=", "é=1"],
+    "query", ["PageSize=50#x", "PageSize=5 0", "é=1", "PageSize=50\r\nHost: x.test", "PageSize=5\x7f"]
 )
-async def test_a_forged_cursor_asks_twilio_for_nothing_unusual(ask: Ask, sandbox: Sandbox, query: str) -> None:
+async def test_a_forged_cursor_makes_no_other_request(ask: Ask, sandbox: Sandbox, query: str) -> None:
     marks = sandbox.landmarks
     path = f"Services/{marks['service_sid']}/Conversations/{marks['conversation_sid']}/Messages"
-    forged = Cursor.make(f"{path}?()", query, "IM" + "0" * 32, 1, 1).encode()
-    answer = await ask(MESSAGES, after=forged)
-    assert (answer.codes, answer.paths) == (["BAD_USER_INPUT"], [])
+    for forged in (Cursor.make(f"{path}?()", *each) for each in ((query, SID, 1, 1), ("", SID, 1, 1, query))):
+        answer = await ask(MESSAGES, after=forged.encode())
+        assert (answer.codes, answer.paths) == (["BAD_USER_INPUT"], [])
+
+
+@pytest.mark.parametrize(
+    "echo", ["&Order=asc", "&Order=asc&State=", "&State=", "&Unheard=of&x", "&PageSize=1000", "&Limit=%20a%2Fb"]
+)
+async def test_a_cursor_is_taken_whatever_parameters_twilio_s_next_page_has(
+    ask: Ask, sandbox: Sandbox, client: Client, echo: str
+) -> None:
+    every = indices((await ask(MESSAGES, first=12)).data)
+    (target,) = (await ask(MESSAGES, first=4)).paths
+    following = (await client.get(target, lambda _, response: read_page(Message.resource, target, response))).next
+    assert following is not None
+    if "PageSize" in echo:
+        following = following.replace("PageSize=4", "PageSize=1000")
+    sandbox.faults.add(
+        target, Fault("next_page", url=f"https://x.test/v1/{following}{echo.replace('&PageSize=1000', '')}")
+    )
+    start = await ask(MESSAGES, first=4)
+    for cursor in (window(start.data)["pageInfo"]["endCursor"], window(start.data)["edges"][-1]["cursor"]):
+        answer = await ask(MESSAGES, first=4, after=cursor)
+        assert answer.codes == []
+        assert indices(answer.data) == every[4:8]
+
+
+def test_a_cursor_of_the_longest_next_page_is_taken() -> None:
+    query = f"PageSize=50&PageToken={'x' * 8100}"
+    cursor = Cursor.make("a list", query, SID, 50, 2**31 - 1, query)
+    assert decode_cursor(cursor.encode(), "a list") == cursor
+
+
+@pytest.mark.parametrize(
+    ("query", "pages"),
+    [
+        ("PageSize=100", 10),
+        ("PageSize=1000", 10),
+        ("PageSize=0", 10),
+        ("PageSize=-1", 10),
+        ("PageSize=", 10),
+        ("PageSize=many", 10),
+        ("NoPageSize=1", 10),
+        ("PageSize=50", 20),
+        ("PageSize=100&PageSize=50", 20),
+        ("Page=2", 10),
+    ],
+)
+def test_the_worst_case_of_a_cursor_s_page_size(query: str, pages: int) -> None:
+    path = "Services/IS/Conversations/CH"
+    cursor = Cursor.make(f"{path}/Messages?()", query, SID, 1, 1).encode()
+    assert PagedList(Message.resource, path, 1000, cursor).calls_max == 2 * pages + 2
+
+
+@pytest.mark.parametrize("arguments", [{"first": 0}, {"first": 5, "scan": 0, "status": ["FAILED"]}])
+async def test_a_page_of_nothing_ends_where_it_began(ask: Ask, arguments: dict[str, Any]) -> None:
+    query = CHOSEN if "status" in arguments else MESSAGES.replace("hasPreviousPage startCursor", "")
+    start = await ask(query, **arguments | {"first": 3, "scan": 50})
+    cursor = window(start.data)["pageInfo"]["endCursor"]
+    nothing = await ask(query, **arguments | {"after": cursor})
+    assert window(nothing.data) == {"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": cursor}}
+    fresh = await ask(query, **arguments)
+    assert window(fresh.data) == {"edges": [], "pageInfo": {"hasNextPage": True, "endCursor": None}}
+
+
+async def test_after_the_last_row_the_end_stays(ask: Ask, sandbox: Sandbox) -> None:
+    """A client that asks again after it does not start from the beginning."""
+    last = await ask(MESSAGES, first=1000)
+    cursor = window(last.data)["pageInfo"]["endCursor"]
+    answer = await ask(MESSAGES, first=5, after=cursor)
+    assert window(answer.data)["pageInfo"] == {
+        "hasNextPage": False,
+        "hasPreviousPage": True,
+        "startCursor": None,
+        "endCursor": cursor,
+    }
+
+
+async def test_pages_without_rows_under_new_tokens_stop_after_a_few(ask: Ask, sandbox: Sandbox) -> None:
+    sandbox.faults.add("*/Messages*", Fault("empty_page", url="endless"))
+    answer = await ask(MESSAGES, first=50)
+    assert (answer.codes, window(answer.data)) == (["UPSTREAM_INVALID_RESPONSE"], None)
+    assert answer.errors[0]["path"] == ["service", "conversation", "messages"]
+    assert len(answer.paths) == 5
 
 
 async def test_a_page_token_that_twilio_no_longer_takes_is_bad_input(ask: Ask, sandbox: Sandbox) -> None:

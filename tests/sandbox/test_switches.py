@@ -62,6 +62,16 @@ async def failed_count(caller: Caller) -> Any:
     return delivery["sent"]
 
 
+async def whatsapp_sids(caller: Caller) -> Any:
+    """The prefixes on the first message's channels: SMS's does not change."""
+    rows = await caller.rows(caller.receipts)
+    people = {row["sid"]: row for row in await caller.rows(f"{caller.conversation}/Participants?PageSize=100")}
+    types = {
+        (people[row["participant_sid"]]["messaging_binding"]["type"], row["channel_message_sid"][:2]) for row in rows
+    }
+    return sorted(types)
+
+
 async def departed_receipts(caller: Caller) -> Any:
     marks = caller.sandbox.landmarks
     message = f"{caller.conversation}/Messages/{marks['departed_participant_receipt_message_sid']}"
@@ -98,6 +108,7 @@ SEEN: dict[Any, dict[str, Any]] = {
     pending_status: {"null": None, "queued": "queued"},
     error_code: {"null": [None, 30003], "zero": [0, 30003], "text": ["0", "30003"]},
     failed_count: {"apart": "none", "sent": "all"},
+    whatsapp_sids: {way: [("sms", "SM"), ("whatsapp", way)] for way in ("WA", "SM", "MM")},
     departed_receipts: {"kept": (200, 5), "gone": (404, 4)},
     not_found_code: {"general": [20404] * 5, "specific": [50050, 50350, 50432, 50500, 20404]},
     retry_after: {"absent": None, "sent": "1"},

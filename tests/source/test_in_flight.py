@@ -1,6 +1,7 @@
 """Single-flight: waiters for one key share one read, leave it one by one, and the last one to leave cancels it."""
 
 import asyncio
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -10,25 +11,42 @@ from gateway.sandbox import Fault, Sandbox
 from gateway.source.in_flight import InFlightReads, Waiter
 from gateway.source.options import ReadOptions
 from gateway.twilio.client import Attempt, Client
+from gateway.twilio.paths import collection_of
 from gateway.twilio.responses import Response, failure
 
 
+class Waiting:
+    """A waiter whose result can be awaited."""
+
+    def __init__(self, key: str, **options: Any) -> None:
+        self._result: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.waiter = Waiter(key, ReadOptions(**options), lambda waiter: self._result.set_result(waiter.value))
+        self.cancel, self.expire = self.waiter.cancel, self.waiter.expire
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._result.__await__()
+
+
 class Reads:
-    """The reads in flight over a client, and what they have stored."""
+    """The reads in flight over a client, what they have stored, and the keys of those that ended without a value."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.stored: list[tuple[str, Any, bytes]] = []
-        self.in_flight = InFlightReads(client, self._decode, lambda *stored: self.stored.append(stored))
+        self.released: list[str] = []
+        self.in_flight = InFlightReads(
+            client, self._decode, lambda *stored: self.stored.append(stored), self.released.append
+        )
 
-    def wait(self, key: str = "Services", **options: Any) -> Waiter:
+    def wait(self, key: str = "Services", **options: Any) -> Waiting:
         """A waiter for the key, with those options."""
-        waiter = Waiter(ReadOptions(**options))
-        self.in_flight.join(key, waiter)
-        return waiter
+        waiting = Waiting(key, **options)
+        self.in_flight.join(waiting.waiter)
+        return waiting
 
     @staticmethod
-    def _decode(key: str, response: Response) -> int:
+    def _decode(key: str, kind: str, response: Response) -> int:
+        assert kind == collection_of(key)
         if response.status != 200:
             raise failure(key, response)
         return response.status
@@ -42,8 +60,8 @@ def reads(client: Client) -> Reads:
 async def test_waiters_for_one_key_share_one_read(sandbox: Sandbox, reads: Reads) -> None:
     waiters = [reads.wait() for _ in range(5)]
     assert "Services" in reads.in_flight
-    assert await asyncio.gather(*waiters) == [200] * 5
-    assert [waiter.is_first for waiter in waiters] == [True, False, False, False, False]
+    assert [await waiting for waiting in waiters] == [200] * 5
+    assert [waiting.waiter.is_first for waiting in waiters] == [True, False, False, False, False]
     assert "Services" not in reads.in_flight
     assert [key for key, _, _ in reads.stored] == sandbox.paths == ["Services"]
     assert await reads.wait() == 200
@@ -51,10 +69,15 @@ async def test_waiters_for_one_key_share_one_read(sandbox: Sandbox, reads: Reads
 
 
 async def test_the_value_is_stored_before_the_waiters_have_it(sandbox: Sandbox, reads: Reads) -> None:
-    waiter = reads.wait()
     seen: list[int] = []
-    waiter.add_done_callback(lambda _: seen.append(len(reads.stored)))
-    await waiter
+    done = asyncio.Event()
+
+    def on_done(waiter: Waiter) -> None:
+        seen.append(len(reads.stored))
+        done.set()
+
+    reads.in_flight.join(Waiter("Services", ReadOptions(), on_done))
+    await done.wait()
     assert seen == [1]
     ((_, value, body),) = reads.stored
     assert value == 200
@@ -63,17 +86,19 @@ async def test_the_value_is_stored_before_the_waiters_have_it(sandbox: Sandbox, 
 
 async def test_waiters_share_the_error(sandbox: Sandbox, reads: Reads) -> None:
     sandbox.faults.add("*", Fault("status", status=503))
-    found = await asyncio.gather(*(reads.wait() for _ in range(3)))
+    found = [await waiting for waiting in [reads.wait() for _ in range(3)]]
     assert isinstance(found[0], errors.UpstreamUnavailable)
     assert all(error is found[0] for error in found)
     assert len(sandbox.calls) == 3  # Its attempts.
+    assert reads.released == ["Services"]
     assert reads.stored == []
 
 
 async def test_without_the_cache_a_waiter_joins_no_read_and_others_join_its_own(sandbox: Sandbox, reads: Reads) -> None:
     waiters = [reads.wait(), reads.wait(no_cache=True), reads.wait()]
-    await asyncio.gather(*waiters)
-    assert [waiter.is_first for waiter in waiters] == [True, True, False]
+    for waiting in waiters:
+        await waiting
+    assert [waiting.waiter.is_first for waiting in waiters] == [True, True, False]
     assert len(sandbox.calls) == 2
     assert "Services" not in reads.in_flight
 
@@ -83,10 +108,12 @@ async def test_a_read_goes_on_while_a_waiter_is_left(sandbox: Sandbox, reads: Re
     first, second = reads.wait(), reads.wait()
     await sandbox.until(lambda: len(sandbox.calls) == 1)
     first.cancel()
-    assert not second.done()
+    assert not second.waiter.is_done
     assert await second == 200
-    assert first.cancelled()
+    assert first.waiter.is_done
+    assert first.waiter.value is None
     assert len(sandbox.calls) == 1
+    assert reads.released == []
 
 
 async def test_the_last_waiter_to_leave_cancels_the_read(sandbox: Sandbox, reads: Reads) -> None:
@@ -97,6 +124,7 @@ async def test_the_last_waiter_to_leave_cancels_the_read(sandbox: Sandbox, reads
     second.cancel()
     assert "Services" not in reads.in_flight
     await sandbox.until(lambda: sandbox.calls[0].client_left)
+    assert reads.released == ["Services"]
     assert await reads.wait() == 200
     assert reads.client.limiter.in_flight == 0
 
@@ -110,7 +138,7 @@ async def test_the_expiry_of_one_waiter_leaves_the_read_to_the_other(sandbox: Sa
     assert await second == 200
     first.expire()
     second.expire()
-    assert second.result() == 200
+    assert second.waiter.value == 200
     assert len(sandbox.calls) == 1
 
 
@@ -122,7 +150,7 @@ async def test_a_read_is_retried_for_the_waiter_with_the_latest_deadline(sandbox
     long = reads.wait(deadline=now + 60)
     await attempted.wait()
     assert reads.client.retries == 1
-    assert not short.done()
+    assert not short.waiter.is_done
     for waiter in (short, long):
         waiter.expire()
         assert isinstance(await waiter, errors.UpstreamTimeout)
@@ -155,9 +183,9 @@ async def test_a_read_that_is_never_sent_is_no_call(sandbox: Sandbox, reads: Rea
     """While the breaker is open, a read of a kind that has failed fails at once."""
     for kind in ("Messages", "Receipts", "Messages"):
         reads.client.limiter.breaker.on_failure(kind, asyncio.get_running_loop().time() + 3600)
-    waiter = reads.wait("Services/IS/Conversations/CH/Messages?PageSize=1")
-    assert waiter.done()
-    assert isinstance(waiter.result(), errors.UpstreamUnavailable)
+    waiter = reads.wait("Services/IS/Conversations/CH/Messages?PageSize=1").waiter
+    assert waiter.is_done
+    assert isinstance(waiter.value, errors.UpstreamUnavailable)
     assert not waiter.is_first
     assert sandbox.calls == []
     assert waiter.read is None
@@ -167,10 +195,10 @@ async def test_a_bug_reaches_every_waiter(sandbox: Sandbox, client: Client) -> N
     def store(key: str, value: Any, body: bytes) -> None:
         raise ZeroDivisionError
 
-    in_flight = InFlightReads(client, lambda key, response: response.status, store)
-    waiters = [Waiter(ReadOptions()) for _ in range(2)]
-    for waiter in waiters:
-        in_flight.join("Services", waiter)
-    found = await asyncio.gather(*waiters, return_exceptions=True)
+    in_flight = InFlightReads(client, lambda key, kind, response: response.status, store)
+    waiters = [Waiting("Services") for _ in range(2)]
+    for waiting in waiters:
+        in_flight.join(waiting.waiter)
+    found = [await waiting for waiting in waiters]
     assert [type(error) for error in found] == [ZeroDivisionError] * 2
     assert "Services" not in in_flight

@@ -1,12 +1,15 @@
 """The loaders: nothing is read twice, keys fail one by one, and a waiter that is cancelled harms no other."""
 
 import asyncio
-import time
 from typing import Any
 
 import pytest
 
+from gateway.accounts.operation import Operation
+from gateway.demo import landmark_variables
 from gateway.errors import NotFound, UpstreamInvalidResponse, UpstreamTimeout, UpstreamUnavailable
+from gateway.graph.context import OperationContext
+from gateway.graph.schema import shared_executor
 from gateway.graph.types import RESOURCES
 from gateway.sandbox import Fault, Sandbox
 from gateway.source.lifetimes import Lifetimes
@@ -16,7 +19,6 @@ from gateway.source.options import ReadOptions
 from gateway.source.source import Source
 from gateway.twilio.client import Client
 from gateway.twilio.responses import Page
-from gateway.twilio.statuses import is_terminal
 
 
 async def get(loaders: Loaders, what: str, *arguments: str) -> Any:
@@ -42,6 +44,39 @@ async def test_equal_reads_are_one_call(sandbox: Sandbox, client: Client, servic
         assert all(page is pages[0] for page in pages)
         assert sandbox.paths == [service, "Services?PageSize=2"]
         assert loaders.calls == 2
+
+
+async def test_what_one_executor_reads_the_other_does_not(sandbox: Sandbox, client: Client, service: str) -> None:
+    """The engine fetches batches and resolvers load keys, at once or after each other, over the same memo."""
+    pages = [f"Services?PageSize={size}" for size in (2, 3, 4)]
+    async with Loaders(Source(client, RESOURCES)) as loaders:
+        await asyncio.gather(
+            loaders.load(service),
+            loaders.load(pages[0]),
+            loaders.fetch([service, pages[0], pages[1], pages[1]]),
+            loaders.load(pages[1]),
+        )
+        await loaders.fetch([service, *pages])
+        await asyncio.gather(*map(loaders.load, [service, *pages]))
+        assert loaders.calls == loaders.planned == 4
+    assert sorted(sandbox.paths) == sorted([service, *pages])
+
+
+async def test_an_operation_run_by_both_executors_makes_no_second_call(sandbox: Sandbox, client: Client) -> None:
+    query = """query Q($serviceSid: ID!, $conversationSid: ID!) { service(sid: $serviceSid) { friendlyName
+      conversation(sid: $conversationSid) { friendlyName
+        messages(first: 5) { edges { node { body receipts { edges { node { status } } } } } } } } }"""
+    variables = landmark_variables(query, sandbox.landmarks)
+    executor = shared_executor()
+    async with Loaders(Source(client, RESOURCES)) as loaders:
+        context = OperationContext(loaders)
+        engine = await executor.run(Operation(query, variables=variables), context)
+        called = list(sandbox.paths)
+        reference = await executor.run(Operation(query, variables=variables, reference=True), context)
+        assert context.runs["engine"] == 1
+        assert reference.data == engine.data is not None
+        assert loaders.calls == len(called)
+    assert sandbox.paths == called
 
 
 async def test_a_pages_rows_are_not_read_again(sandbox: Sandbox, client: Client, service: str) -> None:
@@ -178,26 +213,6 @@ async def test_a_list_with_too_many_pages_is_an_error(
         with pytest.raises(UpstreamInvalidResponse, match="do not end"):
             await walked(loaders, f"{crowd}?PageSize=5", most=7)
     assert len(sandbox.calls) == 7
-
-
-async def test_an_expected_total_makes_a_list_of_final_receipts_immutable(
-    sandbox: Sandbox, client: Client, service: str
-) -> None:
-    marks = sandbox.landmarks
-    message = f"{service}/Conversations/{marks['conversation_sid']}/Messages/{marks['receipt_message_sid']}"
-    key = f"{message}/Receipts?PageSize=50"
-    cache = MemoryCache(2**20)
-    source = Source(client, RESOURCES, cache)
-    async with Loaders(source) as loaders:
-        page = await get(loaders, "page", key)
-    page.rows[:] = [row for row in page.rows if is_terminal(row)]
-    cache.put(key, Entry(page, time.time() - 600, 1000))
-    async with Loaders(source) as loaders:
-        assert not loaders.is_cached(key)
-        loaders.expect(key, len(page.rows) + 1)
-        assert not loaders.is_cached(key)
-        loaders.expect(key, len(page.rows))
-        assert loaders.is_cached(key)
 
 
 async def test_nothing_is_asked_after_the_deadline(sandbox: Sandbox, client: Client, service: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gateway import errors
 from gateway.sandbox import Fault, Sandbox
-from gateway.twilio.client import Attempt, AttemptListener, Client
+from gateway.twilio.client import Attempt, Client, Decode, Fetch
 from gateway.twilio.responses import Response
 from gateway.twilio.transport import Credentials, Origin
 
@@ -28,13 +28,14 @@ def unavailable_for_long(target: str, response: Response) -> None:
     raise errors.UpstreamUnavailable("away", upstream=errors.UpstreamAnswer(503, retry_after=20.0))
 
 
-class Recorder:
-    """A receiver that remembers what it is told."""
+class Recorder(Fetch):
+    """A fetch that records its result and its attempts."""
 
-    deadline: float | None = None
-    on_attempt: AttemptListener | None = None
+    deadline = None
 
-    def __init__(self) -> None:
+    def __init__(self, target: str = "Services", decode: Decode[Any] = whole) -> None:
+        super().__init__(target, "")
+        self._decode = decode
         self.values: list[tuple[Any, bytes]] = []
         self.errors: list[tuple[Exception, int]] = []
         self.ended = asyncio.Event()
@@ -43,6 +44,9 @@ class Recorder:
 
     def listen(self) -> None:
         self.on_attempt = self._record
+
+    def decode(self, response: Response) -> Any:
+        return self._decode(self.target, response)
 
     def completed(self, value: Any, body: bytes) -> None:
         self.values.append((value, body))
@@ -60,10 +64,10 @@ class Recorder:
 async def test_a_fetch_calls_back_with_the_value_and_its_body(sandbox: Sandbox) -> None:
     recorder = Recorder()
     async with client_of(sandbox) as client:
-        fetch = client.fetch("Services", whole, recorder)
-        assert fetch.is_wanted
+        client.start(recorder)
+        assert recorder.is_wanted
         await recorder.ended.wait()
-        assert not fetch.is_wanted
+        assert not recorder.is_wanted
     ((value, body),) = recorder.values
     assert value.status == 200
     assert body is value.body
@@ -72,9 +76,9 @@ async def test_a_fetch_calls_back_with_the_value_and_its_body(sandbox: Sandbox) 
 
 async def test_a_fetch_calls_back_with_the_error_and_the_number_of_requests(sandbox: Sandbox) -> None:
     sandbox.faults.add("*", Fault("status", status=429))
-    recorder = Recorder()
+    recorder = Recorder(decode=status_of)
     async with client_of(sandbox) as client:
-        client.fetch("Services", status_of, recorder)
+        client.start(recorder)
         await recorder.ended.wait()
     ((error, attempts),) = recorder.errors
     assert isinstance(error, errors.UpstreamRateLimited)
@@ -166,16 +170,15 @@ async def test_time_in_the_queue_does_not_count_as_twilios(sandbox: Sandbox) -> 
 
 async def test_cancelled_fetches_free_their_slots(sandbox: Sandbox) -> None:
     sandbox.faults.add("*", Fault("hang", times=1))
-    in_flight, last, queued = Recorder(), Recorder(), Recorder()
+    in_flight, last, queued = (Recorder(f"Services?PageSize={size}") for size in (1, 2, 3))
     for recorder in (in_flight, queued):
         recorder.listen()
     async with client_of(sandbox, 1) as client:
-        first = client.fetch("Services?PageSize=1", whole, in_flight)
-        client.fetch("Services?PageSize=2", whole, last)
-        third = client.fetch("Services?PageSize=3", whole, queued)
+        for recorder in (in_flight, last, queued):
+            client.start(recorder)
         await sandbox.until(lambda: len(sandbox.calls) == 1)
-        third.cancel()
-        first.cancel()
+        queued.cancel()
+        in_flight.cancel()
         await last.ended.wait()
     assert sandbox.paths == ["Services?PageSize=1", "Services?PageSize=2"]
     for recorder in (in_flight, queued):
@@ -184,14 +187,14 @@ async def test_cancelled_fetches_free_their_slots(sandbox: Sandbox) -> None:
 
 
 async def test_a_fetch_can_be_cancelled_before_a_retry(sandbox: Sandbox) -> None:
-    recorder = Recorder()
+    recorder = Recorder(decode=unavailable_for_long)
     recorder.listen()
     async with client_of(sandbox) as client:
-        fetch = client.fetch("Services", unavailable_for_long, recorder)
+        client.start(recorder)
         await recorder.attempted.wait()
         assert client.retries == 1
-        fetch.cancel()
-        fetch.cancel()
+        recorder.cancel()
+        recorder.cancel()
         assert client._fetches == set()
     assert len(sandbox.calls) == len(recorder.attempts) == 1
     assert recorder.errors == []
@@ -211,8 +214,8 @@ async def test_closing_the_client_fails_what_is_in_flight_and_what_is_queued(san
     sandbox.faults.add("*", Fault("hang"))
     in_flight, queued = Recorder(), Recorder()
     async with client_of(sandbox, 1) as client:
-        client.fetch("Services?PageSize=1", whole, in_flight)
-        client.fetch("Services?PageSize=2", whole, queued)
+        client.start(in_flight)
+        client.start(queued)
         await sandbox.until(lambda: len(sandbox.calls) == 1)
     for recorder, requests in ((in_flight, 1), (queued, 0)):
         ((error, attempts),) = recorder.errors

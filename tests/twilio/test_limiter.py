@@ -1,6 +1,8 @@
 """The limiter: its three decisions as tables, and all of it over the sandbox, during an outage and after."""
 
 import asyncio
+import heapq
+import random
 
 import pytest
 
@@ -10,6 +12,7 @@ from gateway.twilio.client import Client
 from gateway.twilio.limiter import Breaker, ConcurrencyLimit, FairQueue
 from gateway.twilio.responses import Response
 from gateway.twilio.retry import RetryBudget
+from gateway.twilio.transport import Credentials, Origin
 
 from .conftest import client_of
 
@@ -38,42 +41,133 @@ def paths(sandbox: Sandbox, count: int = 50) -> list[str]:
 # How many in flight
 
 
-def test_the_limit_is_halved_once_for_requests_sent_together_and_grows_by_one_a_round() -> None:
-    limit = ConcurrencyLimit(64)
-    for _ in range(10):
-        limit.on_rate_limited(began=1.0, now=2.0, in_flight=63, reported=None)
-    assert limit.size == 32
-    limit.on_rate_limited(began=3.0, now=4.0, in_flight=31, reported=None)
-    assert limit.size == 16
-    for _ in range(17):
-        limit.on_response(15, None, 5.0)
-    assert limit.size == 17
-    for _ in range(10_000):
-        limit.on_response(63, None, 5.0)
+def test_without_a_maximum_the_limit_starts_at_64_and_grows_up_to_512_while_reads_are_queued() -> None:
+    limit = ConcurrencyLimit()
     assert limit.size == 64
+    for _ in range(20_000):
+        limit.on_response(None, 1.0)
+    assert limit.size == 512
 
 
-def test_the_limit_is_at_least_one_and_grows_only_when_it_is_reached() -> None:
+def test_a_maximum_is_where_the_limit_starts_and_ends() -> None:
+    limit = ConcurrencyLimit(100)
+    for _ in range(20_000):
+        limit.on_response(None, 1.0)
+    assert limit.size == 100
+
+
+def test_a_429_lowers_the_limit_once_for_requests_sent_together_and_halves_it_when_it_comes_again() -> None:
+    limit = ConcurrencyLimit(100)
+    for _ in range(10):
+        limit.on_rate_limited(began=1.0, now=2.0, in_flight=99, reported=None)
+    assert limit.size == 90
+    limit.on_rate_limited(began=3.0, now=3.5, in_flight=89, reported=None)
+    assert limit.size == 45
+
+
+def test_the_limit_returns_fast_to_nine_tenths_of_the_refused_level_and_slowly_to_the_level() -> None:
+    limit = ConcurrencyLimit(200)
+    limit.on_rate_limited(began=0.0, now=0.0, in_flight=99, reported=None)
+    limit.on_rate_limited(began=0.5, now=1.0, in_flight=99, reported=None)
+    assert limit.size == 45
+    for _ in range(32 * 40):
+        limit.on_response(None, 1.0)
+    assert limit.size == 81
+    for tenth in range(10, 110):
+        limit.on_response(None, tenth / 10)
+    assert limit.size == 89
+    for tenth in range(110, 400):
+        limit.on_response(None, tenth / 10)
+    assert limit.size > 100
+
+
+def test_the_limit_does_not_jump_after_a_pause() -> None:
+    limit = ConcurrencyLimit(100)
+    limit.on_rate_limited(began=0.0, now=0.0, in_flight=99, reported=None)
+    limit.on_response(None, 1000.0)
+    assert limit.size == 90
+
+
+def test_the_limit_is_at_least_one() -> None:
     limit = ConcurrencyLimit(2)
     for moment in range(10):
         limit.on_rate_limited(began=moment, now=moment, in_flight=0, reported=None)
     assert limit.size == 1
-    limit = ConcurrencyLimit(10)
-    limit.on_rate_limited(began=0, now=0, in_flight=9, reported=None)
+
+
+def test_a_lower_maximum_does_not_change_what_the_limit_returns_to() -> None:
+    limit = ConcurrencyLimit()
+    limit.set_maximum(8)
     for _ in range(100):
-        limit.on_response(1, None, 5.0)
-    assert limit.size == 5
+        limit.on_response(None, 1.0)
+    assert (limit.size, limit.level) == (8, 64)
+    limit.set_maximum(512)
+    assert limit.size == 64
 
 
 def test_the_limit_stays_while_the_account_is_at_the_concurrency_of_the_last_429() -> None:
     limit = ConcurrencyLimit(64)
     limit.on_rate_limited(began=0, now=1, in_flight=63, reported=100)
-    for _ in range(1000):
-        limit.on_response(31, 100, 5.0)
-    assert limit.size == 32
-    for _ in range(40):
-        limit.on_response(31, 60, 5.0)
-    assert limit.size == 33
+    lowered = limit.level
+    for tenth in range(10, 60):
+        limit.on_response(100, tenth / 10)
+    assert limit.level == lowered
+    for tenth in range(60, 100):
+        limit.on_response(60, tenth / 10)
+    assert limit.level > lowered
+
+
+def test_the_concurrency_of_the_last_429_is_forgotten_after_a_while() -> None:
+    limit = ConcurrencyLimit(64)
+    limit.on_rate_limited(began=0, now=1, in_flight=0, reported=3)
+    for _ in range(100):
+        limit.on_response(10, 1 + ConcurrencyLimit.RECOVERY_SECONDS / 2)
+    assert limit.size == 1
+    for second in range(100):
+        limit.on_response(10, 2 + ConcurrencyLimit.RECOVERY_SECONDS + second)
+    assert limit.size > 2
+
+
+@pytest.mark.parametrize("latency", [0.005, 0.02, 0.2])
+def test_an_account_of_100_is_used_to_the_full(latency: float) -> None:
+    """There is always another read: how many are in flight over 30 s after the first 10, and how many are refused."""
+    limit, chance = ConcurrencyLimit(), random.Random(1)
+    events: list[tuple[float, int, float, bool]] = []
+    now, area, sent, open_, refusals = 0.0, 0.0, 0, 0, 0
+    while now < 40:
+        while len(events) < limit.size:
+            sent += 1
+            is_refused = open_ == 100
+            seconds = latency / 5 if is_refused else latency * (0.75 + chance.random() / 2)
+            refusals += is_refused
+            open_ += not is_refused
+            heapq.heappush(events, (now + seconds, sent, now, is_refused))
+        then, _, began, is_refused = heapq.heappop(events)
+        area += open_ * (then - max(now, 10.0)) if then > 10 else 0.0
+        now = then
+        if is_refused:
+            limit.on_rate_limited(began, now, len(events), None)
+        else:
+            open_ -= 1
+            limit.on_response(None, now)
+    assert area / 30 >= 85
+    assert refusals <= 20
+
+
+async def test_reads_beyond_the_accounts_concurrency_are_not_lost(sandbox: Sandbox) -> None:
+    sandbox.faults.add("*", Fault(latency=0.05))
+    sandbox.max_concurrency = 100
+    origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
+    async with Client(origin) as client:
+
+        async def read_several() -> None:
+            for target in paths(sandbox, 8):
+                assert await client.get(target, status_of) == 200
+
+        await asyncio.gather(*(read_several() for _ in range(200)))
+        assert client.limiter.in_flight == client.limiter.queued == 0
+        assert 85 <= client.limiter.limit.size <= 105
+    assert sandbox.max_in_flight > 100
 
 
 async def test_the_limit_adapts_to_twilios(sandbox: Sandbox) -> None:
@@ -225,14 +319,3 @@ async def test_a_few_transient_failures_are_retried_away(sandbox: Sandbox) -> No
     async with client_of(sandbox, read=1.0) as client:
         found = [answer for _ in range(10) for answer in await outcomes(client, paths(sandbox))]
     assert found.count(200) >= 0.99 * len(found)
-
-
-def test_the_concurrency_of_the_last_429_is_forgotten_after_a_while() -> None:
-    limit = ConcurrencyLimit(64)
-    limit.on_rate_limited(began=0, now=1, in_flight=0, reported=3)
-    for _ in range(100):
-        limit.on_response(0, 10, 1 + ConcurrencyLimit.CEILING_SECONDS / 2)
-    assert limit.size == 1
-    for _ in range(100):
-        limit.on_response(63, 10, 2 + ConcurrencyLimit.CEILING_SECONDS)
-    assert limit.size > 5

@@ -1,13 +1,17 @@
 """Decoding responses: what is valid, which error each failure is, and that none passes for that to another request."""
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway import errors
 from gateway.graph.types import RESOURCES, Message, Receipt
+from gateway.twilio.resources import Resource
 from gateway.twilio.responses import Response, failure, read_item, read_page, retry_after
 
 IS, CH, IM, DY, MB = (prefix + "0123456789abcdef" * 2 for prefix in ("IS", "CH", "IM", "DY", "MB"))
@@ -64,13 +68,12 @@ def test_what_twilio_may_add_or_leave_out_is_valid(change: dict[str, Any]) -> No
         {"sid": "IM" + OTHER},
         {"sid": DY + "0"},
         {"sid": DY + "\n"},
+        {"sid": DY[:20]},
         {"message_sid": "IM" + OTHER},
         {"conversation_sid": "CH" + OTHER},
         {"chat_service_sid": "IS" + OTHER},
-        {"error_code": "many"},
-        {"error_code": 2**31},
-        {"error_code": True},
-        {"status": 31337},
+        {"message_sid": 31337},
+        {"conversation_sid": ["CH"]},
     ],
 )
 def test_a_row_that_cannot_be_read_or_is_of_another_list_fails_its_page(change: dict[str, Any]) -> None:
@@ -104,6 +107,7 @@ def test_a_page_of_another_list_is_refused(meta: dict[str, Any]) -> None:
         b"",
         b"{",
         b"\xef\xbb\xbf{}",
+        b"\xef\xbb\xbf\xef\xbb\xbf{}",
         b"\xff",
         b"[]",
         b"null",
@@ -124,8 +128,8 @@ def test_a_body_that_is_not_a_page_is_refused(body: bytes) -> None:
 
 def test_the_error_for_an_unreadable_body_names_a_place_and_no_value() -> None:
     with pytest.raises(errors.UpstreamInvalidResponse) as caught:
-        read_page(Receipt.resource, RECEIPTS, page([ROW | {"error_code": "secret words"}]))
-    assert "$.delivery_receipts[0].error_code" in caught.value.message
+        read_page(Receipt.resource, RECEIPTS, page([ROW | {"sid": ["secret words"]}]))
+    assert "$.delivery_receipts[0].sid" in caught.value.message
     assert "secret" not in caught.value.message
 
 
@@ -160,8 +164,95 @@ def test_a_record_is_valid_only_if_it_is_the_requested_one(path: str, row: dict[
 def test_a_delivery_summary_needs_its_total() -> None:
     path = f"Services/{IS}/Conversations/{CH}/Messages/{IM}"
     assert read_item(Message.resource, path, answer({"sid": IM, "delivery": {"total": "2"}})).delivery.total == 2
+    row = read_item(Message.resource, path, answer({"sid": IM, "delivery": {"sent": "all"}, "body": "text"}))
+    assert row.body == "text"
     with pytest.raises(errors.UpstreamInvalidResponse):
-        read_item(Message.resource, path, answer({"sid": IM, "delivery": {"sent": "all"}}))
+        _ = row.delivery
+
+
+@pytest.mark.parametrize(
+    "value", ["many", "", 2**31, 2**70, -(2**70), 10**400, 1e300, True, [30003], {"code": 30003}, 1.5, "1.5", " 3"]
+)
+def test_a_value_that_cannot_be_read_leaves_the_others_of_its_row(value: Any) -> None:
+    rows = read_page(Receipt.resource, RECEIPTS, page([ROW, ROW | {"error_code": value}])).rows
+    assert [row.status for row in rows] == ["sent", "sent"]
+    with pytest.raises(errors.UpstreamInvalidResponse) as caught:
+        _ = rows[1].error_code
+    assert caught.value.message == "Twilio returned a value for `error_code` that could not be read."
+    with pytest.raises(AttributeError):
+        _ = rows[1].no_such_property
+    assert read_item(Receipt.resource, f"{RECEIPTS}/{DY}", answer(ROW | {"error_code": value})).status == "sent"
+
+
+@pytest.mark.parametrize("resource", RESOURCES.values(), ids=list(RESOURCES))
+@pytest.mark.parametrize("value", [["x"], {"x": 1}, [[]], [{}], True, 2**70, 10**400, {"total": 10**400}])
+def test_any_property_but_those_that_identify_a_row_can_be_unreadable(resource: Resource, value: Any) -> None:
+    owners = [IS, CH, IM][: len(resource.ancestors)]
+    path = "".join(f"{each.collection}/{sid}/" for each, sid in zip(resource.ancestors, owners, strict=True))
+    sid = resource.prefix + OTHER
+    named = {each.sid_property: owner for each, owner in zip(resource.ancestors, owners, strict=True)}
+    body = dict.fromkeys(resource.properties, value) | named | {"sid": sid}
+    (row,) = read_page(
+        resource,
+        path + resource.collection,
+        answer({"meta": {"page": 10**400}, resource.rows_key: [body], "more": value}),
+    ).rows
+    assert row.sid == sid
+    assert read_item(resource, f"{path}{resource.collection}/{sid}", answer(body)).sid == sid
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60) | st.text(alphabet='{}[]",:\\udD83eE+-.0159 \n\ufeff', max_size=60).map(str.encode))
+def test_no_bytes_in_a_body_are_more_than_unreadable(noise: bytes) -> None:
+    whole = page().body
+    for body in (noise, whole.replace(b'"sent"', noise), whole.replace(b"sent", noise), whole + noise, noise + whole):
+        with suppress(errors.UpstreamInvalidResponse):
+            for row in read_page(Receipt.resource, RECEIPTS, answer(body)).rows:
+                assert row.sid == DY
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (rb"cut \ud83d", "cut \ufffd"),
+        (rb"\uDE00 cut", "\ufffd cut"),
+        (rb"\ud83dx", "\ufffdx"),
+        (rb"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
+        (rb"\ud83d\u0041", "\ufffdA"),
+        (rb"\ud83d\n\\ud83d\"", '\ufffd\n\\ud83d"'),
+        (b"cut \xf0\x9f\x98", "cut \ufffd"),
+        (b"a\xffb", "a\ufffdb"),
+        (rb"\ud83d\ude00", "\U0001f600"),
+    ],
+)
+def test_half_a_character_is_shown_as_the_replacement_character(text: bytes, read: str) -> None:
+    body = b'{"meta": {}, "messages": [{"sid": "%s", "body": "%s"}]}' % (IM.encode(), text)
+    (row,) = read_page(Message.resource, f"Services/{IS}/Conversations/{CH}/Messages", answer(body)).rows
+    assert row.body == read
+
+
+def test_a_byte_order_mark_is_passed_over() -> None:
+    bom = b"\xef\xbb\xbf"
+    assert read_page(Receipt.resource, RECEIPTS, answer(bom + page().body)).rows[0].sid == DY
+    assert read_item(Receipt.resource, f"{RECEIPTS}/{DY}", answer(bom + json.dumps(ROW).encode())).sid == DY
+    error = failure(f"Services/{IS}", answer(bom + json.dumps(TWILIO_404).encode(), 404))
+    assert isinstance(error, errors.NotFound)
+
+
+@pytest.mark.parametrize("sids", [("", DY + DY), (DY + DY, ""), ("", ""), (DY[:20], DY[20:]), (f"{DY},{DY}", DY)])
+def test_each_row_has_a_sid_of_its_own(sids: tuple[str, str]) -> None:
+    with pytest.raises(errors.UpstreamInvalidResponse, match=r"delivery_receipts\[...\].sid"):
+        read_page(Receipt.resource, RECEIPTS, page([ROW | {"sid": sid} for sid in sids]))
+
+
+@pytest.mark.parametrize("sid", ["", MB + MB, MB[:-1], CH])
+def test_a_record_read_by_name_has_a_sid(sid: str) -> None:
+    with pytest.raises(errors.UpstreamInvalidResponse, match=r"\$.sid"):
+        read_item(
+            RESOURCES["Participants"],
+            f"Services/{IS}/Conversations/{CH}/Participants/ann",
+            answer({"sid": sid, "identity": "ann"}),
+        )
 
 
 TWILIO_404 = {"code": 20404, "message": "was not found", "more_info": "https://x.test", "status": 404}

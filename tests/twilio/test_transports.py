@@ -13,6 +13,7 @@ import trustme
 from gateway.errors import GatewayError, UpstreamInvalidResponse, UpstreamTimeout, UpstreamUnavailable
 from gateway.twilio.aiohttp_transport import AiohttpTransport
 from gateway.twilio.httptools_transport import HttptoolsTransport
+from gateway.twilio.responses import Response
 from gateway.twilio.transport import Credentials, Origin, Timeouts, Transport
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -66,8 +67,38 @@ async def wire(reply: bytes | Handler, tls: ssl.SSLContext | None = None) -> Asy
         yield served
 
 
-def opened(make: Make, url: str, tls: ssl.SSLContext | None = None, **bounds: float) -> Any:
-    return make(Origin(url, CREDENTIALS, Timeouts(**bounds), tls))
+class Sent(asyncio.Future[Response]):
+    """An exchange, and a future of its response."""
+
+    def __init__(self, transport: Transport, target: str) -> None:
+        super().__init__()
+        self._exchange = transport.send(target, self._finish)
+
+    def _finish(self, result: Response | Exception) -> None:
+        if isinstance(result, Exception):
+            self.set_exception(result)
+        else:
+            self.set_result(result)
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        self._exchange.cancel()
+        return super().cancel(msg)
+
+
+class Opened:
+    """A transport that is open."""
+
+    def __init__(self, transport: Any) -> None:
+        self.transport = transport
+
+    def send(self, target: str) -> Sent:
+        return Sent(self.transport, target)
+
+
+@asynccontextmanager
+async def opened(make: Make, url: str, tls: ssl.SSLContext | None = None, **bounds: float) -> AsyncIterator[Opened]:
+    async with make(Origin(url, CREDENTIALS, Timeouts(**bounds), tls)) as transport:
+        yield Opened(transport)
 
 
 def response(body: bytes, *headers: bytes, status: bytes = b"200 OK", version: bytes = b"HTTP/1.1") -> bytes:
@@ -362,6 +393,33 @@ async def test_a_server_that_falls_silent_times_out(make: Make, head: bytes) -> 
         await served.closed.wait()
 
 
+async def test_each_request_has_its_own_timeout() -> None:
+    """One timer serves all of them: a response stops one timeout, and the next request starts another."""
+    replies = iter([response(b"{}"), b"", b""])
+    loop = asyncio.get_running_loop()
+
+    async def fall_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reply = next(replies)
+        writer.write(reply)
+        if not reply:
+            await reader.read()
+
+    async with wire(fall_silent) as served, opened(HttptoolsTransport, served.url, read=0.2) as transport:
+        await transport.send("Services")
+        began: list[float] = []
+        ended: list[float] = []
+        sent: list[Sent] = []
+        for _ in range(2):
+            await asyncio.wait([loop.create_future()], timeout=0.05)
+            began.append(loop.time())
+            sent.append(transport.send("Services"))
+            sent[-1].add_done_callback(lambda _: ended.append(loop.time()))
+        for exchange in sent:
+            with pytest.raises(UpstreamTimeout):
+                await exchange
+        assert all(0.19 <= end - begin < 1.0 for begin, end in zip(began, ended, strict=True))
+
+
 @pytest.mark.parametrize("drop", [b"X: y\r\n", b"1\r\n.\r\n"])
 async def test_a_slow_drip_times_out(make: Make, drop: bytes) -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -486,8 +544,8 @@ async def test_a_request_cancelled_while_connecting_stops_connecting() -> None:
             await asyncio.wait(sent, timeout=0.05)
             for exchange in sent:
                 exchange.cancel()
-            await asyncio.gather(*transport._opening, return_exceptions=True)
-            assert len(transport._open) == 0
+            await asyncio.gather(*transport.transport._opening, return_exceptions=True)
+            assert len(transport.transport._open) == 0
 
 
 async def test_a_408_on_an_idle_connection_is_not_the_response_to_the_next_request() -> None:

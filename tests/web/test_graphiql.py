@@ -242,7 +242,7 @@ async def test_what_was_spared_stands_in_grey_with_its_reason(browser: Browser, 
         await visit.run()
         await visit.run()
         spared = visit.page.get_by_test_id("spared")
-        await expect(spared).to_contain_text("Service · skipped: nothing beyond ids")
+        await expect(spared).to_contain_text("Service · skipped: only ids")
         await expect(spared).to_contain_text(re.compile(r"Receipts · shared"))
 
 

@@ -82,8 +82,8 @@ def test_it_builds_once_for_given_sources(hook: Any, tmp_path: Path) -> None:
     [
         ("exit 1", "v22.12.0", 20.0, "`npm ci` failed"),
         ("sleep 30", "v22.12.0", 0.3, "`npm ci` took too long"),
-        (":", "v18.19.0", 20.0, "it takes npm and Node.js 20.19"),
-        (":", "v21.7.0", 20.0, "it takes npm and Node.js 20.19"),
+        (":", "v18.19.0", 20.0, "npm and Node.js 20.19"),
+        (":", "v21.7.0", 20.0, "npm and Node.js 20.19"),
     ],
 )
 def test_where_it_cannot_be_built_the_install_goes_on_and_says_so(

@@ -4,35 +4,15 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from gateway.app import create_app
 from gateway.demo import settings_for
 from gateway.sandbox import Sandbox
-from gateway.web.http_protocol import BoundedProtocol
 
 from ..conftest import serving
-
-
-class Hasty(BoundedProtocol):
-    """The same bounds, met sooner."""
-
-    HEAD_SECONDS = 0.2
-    BODY_SECONDS = 0.2
-    WRITE_SECONDS = 0.2
-    HEAD_MAX = 4096
-
-
-class Impatient(Hasty):
-    """One that keeps no idle connection for long."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.timeout_keep_alive = 0.3  # type: ignore[assignment]
-
+from .conftest import Hasty, Impatient, answers, connect, send
 
 BODY = b'{"query": "{ __typename }"}'
 HEAD = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -43,35 +23,6 @@ WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
 async def hasty(sandbox: Sandbox) -> AsyncIterator[str]:
     async with serving(create_app(settings_for(sandbox)), Hasty) as url:
         yield url
-
-
-async def connect(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    parts = urlsplit(url)
-    return await asyncio.open_connection(parts.hostname, parts.port)
-
-
-async def send(url: str, *pieces: bytes) -> bytes:
-    """All that the server says to these bytes until it hangs up."""
-    reader, writer = await connect(url)
-    try:
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-        return await asyncio.wait_for(reader.read(), 10)
-    finally:
-        writer.close()
-
-
-def answers(received: bytes) -> list[tuple[int, bytes]]:
-    """The answers in what was received: statuses and bodies."""
-    found = []
-    while received:
-        head, _, rest = received.partition(b"\r\n\r\n")
-        lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-        length = int(lengths[0].partition(b":")[2]) if lengths else 0
-        found.append((int(head.split()[1]), rest[:length]))
-        received = rest[length:]
-    return found
 
 
 async def test_a_whole_request_is_answered_and_the_idle_connection_kept(hasty: str) -> None:

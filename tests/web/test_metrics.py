@@ -1,19 +1,27 @@
 """Metrics: what is counted, for which callers, and that the dashboard uses metrics that exist."""
 
 import json
+import platform
 import re
+import shutil
+import subprocess
 from importlib.resources import files
+from pathlib import Path
 
 import aiohttp
+import pytest
 from click.testing import CliRunner
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.app import create_app
 from gateway.callers.callers import Token
 from gateway.cli import main
 from gateway.demo import settings_for
+from gateway.execution.outcome import Outcome
 from gateway.sandbox import Fault, Sandbox
 from gateway.settings import Settings
+from gateway.version import __version__
 from gateway.web.metrics import Metrics
 
 from ..conftest import Ask, serving
@@ -46,7 +54,11 @@ async def test_what_happens_is_counted(http: aiohttp.ClientSession, base_url: st
         ("gateway_operations_total", "Named,ok"): 2,
         ("gateway_operations_total", "anonymous,GRAPHQL_PARSE_FAILED"): 1,
         ("gateway_refused_total", "BAD_REQUEST"): 1,
-        ("gateway_operation_seconds_count", ""): 3,
+        ("gateway_operation_seconds_count", "Named"): 2,
+        ("gateway_upstream_seconds_count", "Services"): 2,
+        ("gateway_caller_calls_total", "anyone"): 1,
+        ("gateway_build_info", f"{platform.python_version()},{__version__}"): 1,
+        ("gateway_workers", ""): 1,
         ("gateway_upstream_calls_total", "Services,503"): 1,
         ("gateway_upstream_calls_total", "Services,200"): 1,
         ("gateway_upstream_retries_total", ""): 1,
@@ -62,13 +74,29 @@ async def test_what_happens_is_counted(http: aiohttp.ClientSession, base_url: st
     assert told["gateway_cache_bytes", ""] > 0
 
 
+async def test_label_values_are_words(http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox) -> None:
+    """A reason that is a sentence in a trace is a word here."""
+    query = """query Skips($service: ID!, $conversation: ID!) { service(sid: $service) { conversation(sid: $conversation) {
+        sid none: messages(deliveryStatus: []) { edges { cursor } }
+        messages { edges { node { receipts(status: []) { totalCount } } } } } } }"""
+    sids = {name: sandbox.landmarks[f"{name}_sid"] for name in ("service", "conversation")}
+    async with http.post(f"{base_url}/graphql", json={"query": query, "variables": sids}) as response:
+        assert "errors" not in await response.json()
+    counted = await samples(http, base_url)
+    assert {labels for name, labels in counted if name == "gateway_skips_total"} == {"reference", "summary", "filter"}
+    values = {value for name, labels in counted if name.startswith("gateway_") for value in labels.split(",")}
+    assert [value for value in values if not re.fullmatch(r"[\w.+]*", value)] == []
+
+
 async def test_operation_names_are_bounded(ask: Ask) -> None:
     metrics = Metrics(ask.operations, ask.operations._source._client)
     for number in range(500):
-        metrics.answered(f"Name{number}", "ok", 0.1)
-    page = metrics.page().decode()
+        metrics.answered(Outcome({}, operation=f"Name{number}", calls=2), "ok", f"caller{number}", 0.1)
+    page = generate_latest(metrics.registry).decode()
     assert page.count("gateway_operations_total{") == 101
     assert 'name="other",outcome="ok"} 400.0' in page
+    assert page.count("gateway_caller_calls_total{") == 101
+    assert 'gateway_caller_calls_total{caller="other"} 800.0' in page
 
 
 async def test_the_metrics_need_a_token(http: aiohttp.ClientSession, sandbox: Sandbox) -> None:
@@ -81,12 +109,62 @@ async def test_the_metrics_need_a_token(http: aiohttp.ClientSession, sandbox: Sa
                 assert response.status == status
 
 
-async def test_the_dashboard_uses_metrics_that_exist(http: aiohttp.ClientSession, base_url: str) -> None:
-    printed = CliRunner().invoke(main, ["dashboard"]).output
-    assert printed == files("gateway").joinpath("dashboard.json").read_text(encoding="utf-8")
-    expressions = [target["expr"] for panel in json.loads(printed)["panels"] for target in panel["targets"]]
+def printed(*arguments: str) -> str:
+    """Return what the command prints."""
+    result = CliRunner().invoke(main, ["dashboard", *arguments])
+    assert result.exit_code == 0
+    return result.output
+
+
+async def test_the_dashboard_and_the_alerts_use_metrics_that_exist(http: aiohttp.ClientSession, base_url: str) -> None:
+    dashboard, alerts = printed(), printed("--alerts")
+    assert dashboard == files("gateway").joinpath("dashboard.json").read_text(encoding="utf-8")
+    assert alerts == files("gateway").joinpath("alerts.yml").read_text(encoding="utf-8")
+    expressions = [target["expr"] for panel in json.loads(dashboard)["panels"] for target in panel["targets"]]
     async with http.get(f"{base_url}/metrics") as response:
         families = set(re.findall(r"^# TYPE (\w+) ", await response.text(), re.MULTILINE))
-    asked = {name for expression in expressions for name in re.findall(r"\b(?:gateway|process)_\w+", expression)}
-    assert asked
-    assert {re.sub(r"_(bucket)$", "", name) for name in asked} <= families
+    rules = re.sub(r'"[^"]*"', "", alerts)
+    for text in (*expressions, rules):
+        asked = set(re.findall(r"\b(?:gateway|process)_\w+", text))
+        assert asked
+        assert {name.removesuffix("_bucket") for name in asked} <= families
+
+
+def test_each_panel_is_described_and_selects_job_and_instance() -> None:
+    dashboard = json.loads(printed())
+    assert [variable["name"] for variable in dashboard["templating"]["list"]] == ["source", "job", "instance"]
+    for panel in dashboard["panels"]:
+        assert panel["description"].endswith(".")
+        assert panel["fieldConfig"]["overrides"] == []  # So that there is one unit.
+        for target in panel["targets"]:
+            selected = target["expr"].count('{job=~"$job",instance=~"$instance"')
+            assert selected == len(re.findall(r"\b(?:gateway|process)_\w+", target["expr"]))
+
+
+def promtool(*arguments: str, standard_input: str = "") -> str:
+    """Run Prometheus' checks; return what they print."""
+    if shutil.which("promtool") is None:
+        pytest.skip("no promtool: install Debian's package prometheus")
+    result = subprocess.run(["promtool", *arguments], input=standard_input, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
+
+
+def test_prometheus_accepts_the_alerts_and_the_dashboards_queries(tmp_path: Path) -> None:
+    rules = tmp_path / "alerts.yml"
+    rules.write_text(printed("--alerts"))
+    assert "SUCCESS: 9 rules found" in promtool("check", "rules", str(rules))
+    targets = [target for panel in json.loads(printed())["panels"] for target in panel["targets"]]
+    rule = "      - record: dashboard:query{}\n        expr: >-\n          {}\n"
+    recorded = "".join(rule.format(number, target["expr"]) for number, target in enumerate(targets))
+    rules.write_text("groups:\n  - name: dashboard\n    rules:\n" + recorded.replace("$__rate_interval", "5m"))
+    assert f"SUCCESS: {len(targets)} rules found" in promtool("check", "rules", str(rules))
+
+
+def test_prometheus_accepts_the_page(ask: Ask) -> None:
+    metrics = Metrics(ask.operations, ask.operations._source._client)
+    metrics.answered(Outcome({}, operation="Named", calls=2, budget={"limit": 9, "remaining": 7}), "ok", "ann", 0.1)
+    metrics.refused("BAD_REQUEST")
+    page = generate_latest(metrics.registry).decode()
+    assert "gateway_caller_budget_remaining" in page
+    assert promtool("check", "metrics", standard_input=page) == ""

@@ -23,7 +23,7 @@ from gateway.web.documents import Documents
 from gateway.web.responses import Reply
 
 from ..conftest import serving
-from .test_http_protocol import Hasty, Impatient, answers, connect, send
+from .conftest import Hasty, Impatient, answers, connect, send
 
 TOKENS = {"web": Token("web's token"), "few": Token("few's token", frozenset({"IS" + "0" * 32}))}
 PLAIN = {"Host": "localhost", "Content-Type": "application/json", "Authorization": "Bearer web's token"}

@@ -49,7 +49,7 @@ class OperationsReport:
     changes: list[CostChange] = field(default_factory=list)
     """Differences from the snapshot, by name; increases are among the problems too."""
     notes: list[str] = field(default_factory=list)
-    """What was written to the snapshot, or why not."""
+    """The changes to the snapshot file, or why it was not written."""
 
 
 def check_operations(
@@ -83,8 +83,8 @@ def check_documents(
     documents: Sequence[ClientDocument], variables: Mapping[str, Any], served: GraphQLSchema | None = None
 ) -> OperationsReport:
     """Check the operations in documents, without limits; raises `CheckError` for a variable that no operation defines."""
-    gathered = gather_operations(documents)
     schema = make_schema()
+    gathered = gather_operations(documents, served or schema._schema)
     costs: list[tuple[ClientOperation, OperationCost]] = []
     problems = set(gathered.problems)
     unknown = set(variables)
@@ -115,7 +115,7 @@ def _problems(operation: ClientOperation, schema: Schema, served: GraphQLSchema 
     prefix = ""
     if not errors and served is not None:
         errors = validate(schema._schema, operation.document, rules)
-        prefix = "This release, which tells the price, does not take it: "
+        prefix = "This release, which computes the cost, rejects it: "
     found = (problem_from(error, operation.location) for error in errors)
     return [Problem(each.location, prefix + each.message) for each in found]
 
@@ -136,10 +136,10 @@ def _over_limit(report: OperationsReport, limit: int) -> list[Problem]:
         if cost.calls > limit:
             path, calls = max(cost.calls_by_field.items(), key=lambda each: each[1])
             fitting = cost.fitting(limit)
-            hint = f"{fitting} would fit" if fitting is not None else "no one list made shorter would fit"
+            hint = f"{fitting} would fit" if fitting is not None else "shortening a single list is not enough"
             total = f"could take {cost.calls} upstream call{'s' * (cost.calls != 1)}, and {limit} are allowed."
-            dearest = f"The dearest part is {path} with {calls}; {hint}."
-            problems.append(Problem(operation.location, f"{operation.label} {total} {dearest}"))
+            largest = f"The largest part is {path} with {calls}; {hint}."
+            problems.append(Problem(operation.location, f"{operation.label} {total} {largest}"))
     return problems
 
 
@@ -155,7 +155,7 @@ def _previous(snapshot: Path, update: bool) -> dict[str, RecordedCost] | None:
 def _compare(
     report: OperationsReport, snapshot: Path, before: dict[str, RecordedCost] | None, is_complete: bool, update: bool
 ) -> None:
-    """Compare costs with the previous ones, and write them if asked to and all are known."""
+    """Compare costs with the previous ones, and write them if requested, and if all could be computed."""
     costs = {
         operation.name: RecordedCost(cost.calls, cost.round_trips, cost.calls_by_field)
         for operation, cost in report.costs
@@ -163,7 +163,7 @@ def _compare(
     }
     nameless = len(report.costs) - len(costs)
     if nameless:
-        report.notes.append(f"{snapshot} has no prices of operations without a name, of which there are {nameless}.")
+        report.notes.append(f"{snapshot} has no costs of operations without a name; there are {nameless}.")
     if before is not None:
         changes = compare_costs(before, costs)
         report.changes = [change for change in changes if is_complete or change.kind != "removed"]
@@ -172,9 +172,9 @@ def _compare(
         dearer = [change for change in report.changes if change.kind == "dearer"]
         report.problems += [Problem(locations[change.name], str(change)) for change in dearer]
         if report.changes:
-            report.notes.append(f"{snapshot} has other prices: if these are meant, write them with --update.")
+            report.notes.append(f"{snapshot} has other costs: if the new ones are intended, write them with --update.")
     elif is_complete:
         write_snapshot(snapshot, costs)
         report.notes.append(f"{snapshot} is written: commit it.")
     else:
-        report.notes.append(f"{snapshot} is not written, since not all operations have a price.")
+        report.notes.append(f"{snapshot} is not written, since not all costs could be computed.")

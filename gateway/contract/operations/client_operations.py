@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,15 +13,16 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLSchema,
     Node,
     OperationDefinitionNode,
     Source,
-    VariableDefinitionNode,
+    SourceLocation,
     parse,
     print_ast,
 )
 
-from gateway.contract.operations.compiled import compile_definition
+from gateway.contract.operations.compiled import compile_definition, define_variables
 from gateway.contract.operations.documents import ClientDocument
 from gateway.contract.operations.references import fragments_in
 from gateway.contract.operations.relay import refetch_query
@@ -31,6 +32,11 @@ __all__ = ["ClientOperation", "ClientOperations", "gather_operations", "location
 
 _TOKEN = re.compile(
     r'(?P<text>"""(?:\\"""|.)*?(?:"""|\Z)|"(?:\\.|[^"\\\n\r])*"?)|(?P<comment>\#[^\n\r]*)|[^\s,\ufeff]', re.DOTALL
+)
+
+_RELAY_DESCRIPTION = (
+    "Relay's compiler accepts no description of an operation or a fragment, and generates nothing for a literal that begins "
+    "with one. Write a comment (#)."
 )
 
 
@@ -69,11 +75,12 @@ class ClientOperations:
     """Errors that need no schema to be found."""
 
 
-def gather_operations(documents: Sequence[ClientDocument]) -> ClientOperations:
+def gather_operations(documents: Sequence[ClientDocument], schema: GraphQLSchema) -> ClientOperations:
     """Join the operations of all documents with their fragments; type system definitions are ignored.
 
     Problems are documents that cannot be parsed, substitutions (`${…}`) whose content is unknown, fragments that are not
     defined, and names with two different definitions. Equal definitions, as code generators repeat them, count as one.
+    The `schema` gives the types of variables in the queries that Relay generates.
     """
     problems: list[Problem] = []
     definitions: list[DefinitionNode] = []
@@ -85,12 +92,14 @@ def gather_operations(documents: Sequence[ClientDocument]) -> ClientOperations:
     fragments = _UniqueDefinitions("fragment", problems)
     operations = _UniqueDefinitions("operation", problems)
     for each in definitions:
+        if getattr(each, "description", None) is not None and _is_relay(each):
+            problems.append(Problem(location_of(each), _RELAY_DESCRIPTION))
         if isinstance(each, FragmentDefinitionNode):
             fragments.add(each)
         elif isinstance(each, OperationDefinitionNode):
             operations.add(each)
     by_name = {each.name.value: each for each in fragments.all}
-    for query in _refetch_queries(operations.all, by_name, problems):
+    for query in _refetch_queries(by_name, schema, problems):
         operations.add(query)
     return _join(operations.all, by_name, problems)
 
@@ -126,6 +135,10 @@ class _DocumentSource(Source):
     def location(self, offset: int) -> FileLocation:
         return FileLocation(self.document.path, *self.document.line_and_column(offset))
 
+    def get_location(self, position: int) -> SourceLocation:
+        """Find a line without reading the text up to it, as graphql-core would for each error."""
+        return SourceLocation(*self.document.line_and_column(position))
+
 
 @dataclass(slots=True)
 class _UniqueDefinitions:
@@ -141,9 +154,7 @@ class _UniqueDefinitions:
         if first is node:
             self.all.append(node)
         elif node.name is not None and print_ast(node) != print_ast(first):
-            message = (
-                f"There is another {self.kind} {node.name.value} at {location_of(first)}: give each a name of its own."
-            )
+            message = f"There is another {self.kind} {node.name.value} at {location_of(first)}: give each its own name."
             self.problems.append(Problem(location_of(node), message))
 
 
@@ -152,7 +163,7 @@ def _definitions(document: ClientDocument) -> Iterator[DefinitionNode]:
     unknown = _unknown_substitution(document)
     if unknown is not None:
         raise GraphQLError(
-            "What ${…} stands for here cannot be known: only whole fragments can be put in, outside of all braces. "
+            "The content of ${…} is unknown here: only whole fragments can be inserted, outside of all braces. "
             "Use a variable, or a fragment and its name.",
             source=source,
             positions=[unknown],
@@ -163,7 +174,7 @@ def _definitions(document: ClientDocument) -> Iterator[DefinitionNode]:
 
 
 def _unknown_substitution(document: ClientDocument) -> int | None:
-    """Return the offset of the first `${…}` in a position where no definition may stand."""
+    """Return the offset of the first `${…}` in a position where no definition is allowed."""
     depth, may_define = 0, True
     waiting = list(reversed(document.substitutions))
     for token in _TOKEN.finditer(document.text) if waiting else ():
@@ -184,22 +195,22 @@ def _unknown_substitution(document: ClientDocument) -> int | None:
 
 
 def _refetch_queries(
-    operations: Iterable[OperationDefinitionNode], fragments: dict[str, FragmentDefinitionNode], problems: list[Problem]
+    fragments: dict[str, FragmentDefinitionNode], schema: GraphQLSchema, problems: list[Problem]
 ) -> Iterator[OperationDefinitionNode]:
-    declared: dict[str, dict[str, VariableDefinitionNode]] = {}
-    for operation in operations:
-        for name in fragments_in(operation, fragments):
-            variables = {each.variable.name.value: each for each in operation.variable_definitions or ()}
-            declared.setdefault(name, {}).update(variables)
-    for name, fragment in fragments.items():
+    root = schema.query_type.name if schema.query_type is not None else "Query"
+    for fragment in fragments.values():
         try:
-            query = refetch_query(fragment, declared.get(name, {}))
-        except GraphQLError as error:
-            message = f"No query can be made of its @refetchable and @argumentDefinitions: {error.message}"
-            problems.append(Problem(location_of(fragment), message))
-        else:
+            query = refetch_query(fragment, root)
             if query is not None:
-                yield query
+                yield define_variables(query, fragments, schema)
+        except GraphQLError as error:
+            message = f"No query can be generated from its @refetchable and @argumentDefinitions: {error.message}"
+            problems.append(Problem(location_of(fragment), message))
+
+
+def _is_relay(node: Node) -> bool:
+    """Whether a definition is in a literal that Relay's compiler reads."""
+    return node.loc is not None and isinstance(node.loc.source, _DocumentSource) and node.loc.source.document.is_relay
 
 
 def _join(
@@ -213,12 +224,13 @@ def _join(
     definitions += [fragment for name, fragment in fragments.items() if name not in spread]
     for definition in definitions:
         try:
-            compiled = compile_definition(definition, fragments)
+            compiled = compile_definition(definition, fragments, is_relay=_is_relay(definition))
         except GraphQLError as error:
             problems.append(problem_from(error))
             continue
         missing += compiled.missing
-        if compiled.document is None:
+        problems += map(problem_from, compiled.errors)
+        if compiled.document is None or compiled.errors:
             continue
         if isinstance(definition, OperationDefinitionNode):
             name = definition.name.value if definition.name is not None else None

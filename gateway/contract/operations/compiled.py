@@ -1,8 +1,8 @@
 """What a client sends for an operation: fragments joined, and the client's own directives applied and removed.
 
 Apollo, urql and gql.tada remove their own directives, and fields that they resolve themselves. Relay's compiler also gives
-fragments arguments, by writing one fragment for each set of them. The result is what the server executes, so it is what is
-checked and costed.
+fragments arguments, by writing one fragment for each set of them, evaluates the conditions that these decide, and makes the
+labels of `@defer` unique. The server executes the result, so the result is checked and costed.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from graphql import (
     ArgumentNode,
+    BooleanValueNode,
     DirectiveNode,
     DocumentNode,
     ExecutableDefinitionNode,
@@ -21,6 +22,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLSchema,
     InlineFragmentNode,
     ListValueNode,
     NamedTypeNode,
@@ -29,6 +31,8 @@ from graphql import (
     ObjectValueNode,
     OperationDefinitionNode,
     SelectionNode,
+    StringValueNode,
+    TypeNode,
     ValueNode,
     VariableDefinitionNode,
     VariableNode,
@@ -36,10 +40,10 @@ from graphql import (
     print_ast,
 )
 
-from gateway.contract.operations.references import fragments_in, variables_in
+from gateway.contract.operations.references import fragments_in, variable_types, variables_in
 from gateway.contract.operations.relay import FragmentArgument, fragment_arguments
 
-__all__ = ["CompiledDefinition", "compile_definition"]
+__all__ = ["CompiledDefinition", "compile_definition", "define_variables"]
 
 _LOCAL = frozenset({"client", "rest", "updatable"})
 """Directives of what the client resolves itself, or only writes to: https://www.apollographql.com/docs/react/local-state,
@@ -48,14 +52,25 @@ https://relay.dev/docs/api-reference/graphql-and-directives."""
 _FOR_CLIENTS = re.compile(
     "connection|export|live|mask|nonreactive|type|unmask"  # Apollo Client and its links
     "|_optional|_relayPagination|_required|_simplePagination|_unmask|optional|populate"  # urql, gql.tada
-    "|alias|appendEdge|appendNode|argumentDefinitions|arguments|assignable|catch|deleteEdge|deleteRecord|fetchable|inline"
-    "|match|module|no_inline|preloadable|prependEdge|prependNode|raw_response_type|refetchable|relay|relay_test_operation"
-    "|required|semanticNonNull|stream_connection|throwOnFieldError|waterfall"  # Relay
+    "|DEPRECATED__relay_ignore_unused_variables_error|__clientField|__debug|alias|appendEdge|appendNode|argumentDefinitions"
+    "|arguments|assignable|catch|dangerously_unaliased_fixme|deleteEdge|deleteRecord|exec_time_resolvers|fetchable|inline"
+    "|live_query|match|module|no_inline|preloadable|prependEdge|prependNode|raw_response_type|refetchable|relay"
+    "|relay_test_operation|required|semanticNonNull|throwOnFieldError|waterfall"  # Relay
 )
 """Directives that clients remove before they send an operation."""
 
-_Scope = Mapping[str, ValueNode | None]
-"""The values of a fragment's own arguments, by name; None where no value was passed."""
+_CONDITIONS = {"include": False, "skip": True}
+"""The directives that leave a selection out, and the value of their argument with which they do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The definition whose selections are compiled."""
+
+    owner: str
+    """Its name in the client's source; empty for an anonymous operation."""
+    values: Mapping[str, ValueNode | None]
+    """The values of a fragment's own arguments, by name; None where no value was passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,35 +81,74 @@ class CompiledDefinition:
     """None when the client resolves everything itself."""
     missing: tuple[FragmentSpreadNode, ...]
     """Spreads of fragments that are not defined; the document does not have them."""
+    errors: tuple[GraphQLError, ...]
+    """Arguments that a fragment does not define, or requires and does not get."""
 
 
 def compile_definition(
-    definition: OperationDefinitionNode | FragmentDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
+    definition: OperationDefinitionNode | FragmentDefinitionNode,
+    fragments: Mapping[str, FragmentDefinitionNode],
+    *,
+    is_relay: bool = False,
 ) -> CompiledDefinition:
-    """Compile an operation with those of the client's `fragments` that it needs, or a fragment with its default arguments.
+    """Compile an operation with those of the client's `fragments` that it needs, or a fragment alone.
 
-    Raises GraphQLError for fragments with arguments that spread themselves without end.
+    With `is_relay`, labels of `@defer`, constant conditions and the text of strings are as Relay's compiler prints them. In a
+    fragment alone, a required argument is a variable. Raises GraphQLError for fragments with arguments that spread themselves
+    without end.
     """
-    compiler = _Compiler(fragments)
+    compiler = _Compiler(fragments, is_relay)
     try:
         if isinstance(definition, FragmentDefinitionNode):
-            compiler.fragment(definition, (), {})
+            required = [each.name for each in fragment_arguments(definition) if each.is_required]
+            itself = [
+                ArgumentNode(name=NameNode(value=name), value=VariableNode(name=NameNode(value=name)))
+                for name in required
+            ]
+            compiler.fragment(definition, itself, _Scope("", {}))
             parts: tuple[ExecutableDefinitionNode, ...] = tuple(compiler.fragments)
         else:
             operation = _compiled_operation(definition, compiler)
             parts = (operation, *compiler.fragments) if operation is not None else ()
     except RecursionError:
         raise GraphQLError("The fragments it spreads are nested too deeply.", definition) from None
-    return CompiledDefinition(DocumentNode(definitions=parts) if parts else None, tuple(compiler.missing))
+    document = DocumentNode(definitions=parts) if parts else None
+    return CompiledDefinition(document, tuple(compiler.missing), tuple(compiler.errors))
+
+
+def define_variables(
+    query: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode], schema: GraphQLSchema
+) -> OperationDefinitionNode:
+    """Define the variables that a query's fragments use and it does not define, as Relay's compiler does for refetch queries.
+
+    Their types are those of the uses, the strictest of several. Raises GraphQLError as `compile_definition` does.
+    """
+    compiler = _Compiler(fragments, is_relay=True)
+    try:
+        compiled = _compiled_operation(query, compiler)
+    except RecursionError:
+        raise GraphQLError("The fragments it spreads are nested too deeply.", query) from None
+    if compiled is None:
+        return query
+    defined = {each.variable.name.value for each in compiled.variable_definitions or ()}
+    types = variable_types(DocumentNode(definitions=(compiled, *compiler.fragments)), schema)
+    added = []
+    for name in sorted(types.keys() - defined):
+        uses = [*compiler.passed.get(name, ()), *types[name]]
+        type_ = max(uses, key=lambda each: each.endswith("!"), default="String")  # Validation refuses an unknown use.
+        variable = VariableNode(name=NameNode(value=name, loc=query.loc), loc=query.loc)
+        added.append(VariableDefinitionNode(variable=variable, type=_type(type_), directives=(), loc=query.loc))
+    return replace(query, variable_definitions=(*(query.variable_definitions or ()), *added))
 
 
 def _compiled_operation(operation: OperationDefinitionNode, compiler: _Compiler) -> OperationDefinitionNode | None:
-    selections = compiler.selections(operation.selection_set.selections, {}) if not _is_local(operation) else ()
+    scope = _Scope(operation.name.value if operation.name is not None else "", {})
+    selections = compiler.selections(operation.selection_set.selections, scope) if not _is_local(operation) else ()
     if not selections:
         return None
     compiled = replace(
         operation,
-        directives=compiler.directives(operation.directives, {}),
+        directives=compiler.directives(operation.directives, scope),
         selection_set=replace(operation.selection_set, selections=selections),
     )
     needed = [compiler.defined[name] for name in fragments_in(operation, compiler.defined)]
@@ -115,37 +169,50 @@ class _Compiler:
 
     defined: Mapping[str, FragmentDefinitionNode]
     """The client's fragments, by name."""
+    is_relay: bool
     fragments: list[FragmentDefinitionNode] = field(default_factory=list)
     """Those of the compiled document."""
     missing: list[FragmentSpreadNode] = field(default_factory=list)
+    errors: list[GraphQLError] = field(default_factory=list)
     provided: dict[str, VariableDefinitionNode] = field(default_factory=dict)
     """Definitions of the variables whose values Relay provides."""
+    passed: dict[str, list[str]] = field(default_factory=dict)
+    """The types of the fragment arguments for which an operation's variable is passed, by its name."""
 
     _names: dict[tuple[str, ...], str | None] = field(default_factory=dict)
-    """A fragment's compiled name, by its own name and arguments; None when nothing of it remains."""
+    """A fragment's compiled name, by its own name and arguments; None when no selection remains."""
 
     def selections(self, selections: Iterable[SelectionNode], scope: _Scope) -> tuple[SelectionNode, ...]:
         """Return the selections that the client sends."""
         compiled = (self._selection(each, scope) for each in selections if not _is_local(each))
         return tuple(each for each in compiled if each is not None)
 
-    def directives(self, directives: Iterable[DirectiveNode] | None, scope: _Scope) -> tuple[DirectiveNode, ...]:
-        """Return the directives that are for the server."""
-        return tuple(
+    def directives(
+        self, directives: Iterable[DirectiveNode] | None, scope: _Scope, spread: str = ""
+    ) -> tuple[DirectiveNode, ...]:
+        """Return the directives that are for the server; `spread` is the name of the fragment that they are on a spread of."""
+        compiled = (
             replace(each, arguments=self._arguments(each.arguments, scope))
             for each in directives or ()
-            if not _FOR_CLIENTS.fullmatch(each.name.value)
+            if not _FOR_CLIENTS.fullmatch(each.name.value) and not self._is_settled(each, scope)
+        )
+        return tuple(
+            _labelled(each, scope.owner, spread) if self.is_relay and spread and each.name.value == "defer" else each
+            for each in compiled
         )
 
     def fragment(self, fragment: FragmentDefinitionNode, given: Iterable[ArgumentNode], scope: _Scope) -> str | None:
-        """Compile a fragment with these arguments, once; return its compiled name, or None when nothing of it remains."""
+        """Compile a fragment with these arguments, once; return its compiled name, or None when no selection remains."""
         passed = {each.name.value: self._value(each.value, scope) for each in given}
         values: dict[str, ValueNode | None] = {}
         for each in fragment_arguments(fragment):
-            if each.is_provided:
-                values[each.name] = self._provided_variable(f"{fragment.name.value}_{each.name}", each)
-            else:
-                values[each.name] = passed.get(each.name) or each.default
+            if each.provided_variable is not None:
+                values[each.name] = self._provided_variable(each.provided_variable, each)
+                continue
+            value = _unless_null(passed.get(each.name))
+            values[each.name] = value or _unless_null(each.default)
+            if isinstance(value, VariableNode):
+                self.passed.setdefault(value.name.value, []).append(each.type)
         original = fragment.name.value
         key = (original, *(f"{name}={print_ast(value) if value else ''}" for name, value in sorted(values.items())))
         if key in self._names:
@@ -154,20 +221,23 @@ class _Compiler:
         # Named before its selections are compiled, since it may spread itself.
         name = self._names[key] = f"{original}__{count + 1}" if count else original
         position = len(self.fragments)
-        selections = self.selections(fragment.selection_set.selections, values) if not _is_local(fragment) else ()
+        inner = _Scope(original, values)
+        selections = self.selections(fragment.selection_set.selections, inner) if not _is_local(fragment) else ()
         if not selections:
             self._names[key] = None
             return None
         compiled = replace(
             fragment,
             name=replace(fragment.name, value=name),
-            directives=self.directives(fragment.directives, values),
+            directives=self.directives(fragment.directives, inner),
             selection_set=replace(fragment.selection_set, selections=selections),
         )
         self.fragments.insert(position, compiled)
         return name
 
     def _selection(self, selection: SelectionNode, scope: _Scope) -> SelectionNode | None:
+        if self._is_left_out(selection, scope):
+            return None
         if isinstance(selection, FragmentSpreadNode):
             return self._spread(selection, scope)
         assert isinstance(selection, FieldNode | InlineFragmentNode)
@@ -181,49 +251,130 @@ class _Compiler:
             changed["selection_set"] = replace(selection.selection_set, selections=children)
         return replace(selection, **changed)
 
-    def _spread(self, spread: FragmentSpreadNode, scope: _Scope) -> FragmentSpreadNode | None:
+    def _spread(self, spread: FragmentSpreadNode, scope: _Scope) -> SelectionNode | None:
         fragment = self.defined.get(spread.name.value)
         if fragment is None:
             self.missing.append(spread)
             return None
+        if self.is_relay and _is_unmasked(spread):
+            inlined = InlineFragmentNode(
+                type_condition=fragment.type_condition,
+                directives=spread.directives,
+                selection_set=fragment.selection_set,
+                loc=spread.loc,
+            )
+            return self._selection(inlined, scope)
         given = [
             argument
             for directive in spread.directives or ()
             if directive.name.value == "arguments"
             for argument in directive.arguments or ()
         ]
+        self._check_arguments(spread, fragment, given)
         name = self.fragment(fragment, given, scope)
         if name is None:
             return None
-        return replace(
-            spread, name=replace(spread.name, value=name), directives=self.directives(spread.directives, scope)
+        directives = self.directives(spread.directives, scope, spread.name.value)
+        return replace(spread, name=replace(spread.name, value=name), directives=directives)
+
+    def _check_arguments(
+        self, spread: FragmentSpreadNode, fragment: FragmentDefinitionNode, given: list[ArgumentNode]
+    ) -> None:
+        name, declared = fragment.name.value, {each.name: each for each in fragment_arguments(fragment)}
+        self.errors += [
+            GraphQLError(f"Unknown argument '{each.name.value}' on fragment '{name}'.", each)
+            for each in given
+            if each.name.value not in declared
+        ]
+        values = {each.name.value: each.value for each in given}
+        self.errors += [
+            GraphQLError(
+                f"Argument '{each.name}' of type '{each.type}' on fragment '{name}' is required, but not provided.",
+                spread,
+            )
+            for each in declared.values()
+            if each.is_required and isinstance(values.get(each.name), NullValueNode | None)
+        ]
+
+    def _condition(self, directive: DirectiveNode, scope: _Scope) -> ValueNode | None:
+        """Return the value of a directive's `if` that a fragment's own argument decides; None if none does."""
+        condition = next((each.value for each in directive.arguments or () if each.name.value == "if"), None)
+        is_own = isinstance(condition, VariableNode) and condition.name.value in scope.values
+        return self._value(condition, scope) if condition is not None and (is_own or self.is_relay) else None
+
+    def _is_left_out(self, selection: SelectionNode, scope: _Scope) -> bool:
+        conditions = (
+            (self._condition(each, scope), _CONDITIONS[each.name.value])
+            for each in selection.directives or ()
+            if each.name.value in _CONDITIONS
         )
+        return any(isinstance(value, BooleanValueNode) and value.value is left_out for value, left_out in conditions)
+
+    def _is_settled(self, directive: DirectiveNode, scope: _Scope) -> bool:
+        """Whether a condition is constant, and so makes the directive superfluous."""
+        name = directive.name.value
+        value = self._condition(directive, scope) if name in {*_CONDITIONS, "defer"} else None
+        return isinstance(value, BooleanValueNode) and (name != "defer" or not value.value)
 
     def _arguments(self, arguments: Iterable[ArgumentNode] | None, scope: _Scope) -> tuple[Any, ...]:
         values = ((each, self._value(each.value, scope)) for each in arguments or ())
-        return tuple(replace(each, value=value) for each, value in values if value is not None)
+        sent = ((each, _unless_null(value) if self.is_relay else value) for each, value in values)
+        return tuple(replace(each, value=value) for each, value in sent if value is not None)
 
     def _value(self, value: ValueNode, scope: _Scope) -> ValueNode | None:
-        """Replace a fragment's own arguments in a value; None for an argument without a value."""
+        """Replace a fragment's own arguments in a value; None, and no item or field, for an argument without a value."""
         if isinstance(value, VariableNode):
-            return scope.get(value.name.value, value)
+            return scope.values.get(value.name.value, value)
         if isinstance(value, ListValueNode):
-            return replace(value, values=tuple(self._value(each, scope) or NullValueNode() for each in value.values))
+            inner_values = (self._value(each, scope) for each in value.values)
+            return replace(value, values=tuple(each for each in inner_values if each is not None))
         if isinstance(value, ObjectValueNode):
             fields = ((each, self._value(each.value, scope)) for each in value.fields)
             return replace(
                 value, fields=tuple(replace(each, value=inner) for each, inner in fields if inner is not None)
             )
+        if isinstance(value, StringValueNode) and self.is_relay:
+            return replace(value, block=False)
         return value
 
     def _provided_variable(self, name: str, argument: FragmentArgument) -> VariableNode:
         variable = VariableNode(name=NameNode(value=name, loc=argument.loc), loc=argument.loc)
-        try:
-            type_ = parse_type(argument.type, no_location=True)
-        except GraphQLError:
-            type_ = NamedTypeNode(name=NameNode(value=argument.type))  # Validation refuses it.
-        self.provided[name] = VariableDefinitionNode(variable=variable, type=type_, directives=(), loc=argument.loc)
+        self.provided[name] = VariableDefinitionNode(
+            variable=variable, type=_type(argument.type), directives=(), loc=argument.loc
+        )
         return variable
+
+
+def _unless_null(value: ValueNode | None) -> ValueNode | None:
+    """Return the value of an argument; Relay's compiler takes a literal null for no value, and omits the argument."""
+    return None if isinstance(value, NullValueNode) else value
+
+
+def _type(text: str) -> TypeNode:
+    try:
+        return parse_type(text, no_location=True)
+    except GraphQLError:
+        return NamedTypeNode(name=NameNode(value=text))  # Validation refuses it.
+
+
+def _labelled(defer: DirectiveNode, owner: str, spread: str) -> DirectiveNode:
+    """Return a `@defer` with the label that Relay's compiler gives it."""
+    label = next((each.value for each in defer.arguments or () if each.name.value == "label"), None)
+    if label is not None and not isinstance(label, StringValueNode):
+        return defer  # Validation refuses it.
+    text = f"{owner}$defer${label.value if label is not None else spread}"
+    others = [each for each in defer.arguments or () if each.name.value != "label"]
+    given = ArgumentNode(name=NameNode(value="label"), value=StringValueNode(value=text, block=False), loc=defer.loc)
+    return replace(defer, arguments=(given, *others))
+
+
+def _is_unmasked(spread: FragmentSpreadNode) -> bool:
+    return any(
+        argument.name.value == "mask" and isinstance(argument.value, BooleanValueNode) and not argument.value.value
+        for directive in spread.directives or ()
+        if directive.name.value == "relay"
+        for argument in directive.arguments or ()
+    )
 
 
 def _is_local(node: SelectionNode | OperationDefinitionNode | FragmentDefinitionNode) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.contract import CheckError
@@ -19,7 +19,8 @@ _WITH_JSX = frozenset({".tsx", ".jsx", ".js", ".mjs", ".cjs"})
 _WITHOUT_JSX = frozenset({".ts", ".mts", ".cts"})
 
 _LINE_BREAK = re.compile(r"\r\n|[\n\r]")
-_IS_BLANK = re.compile(r"(?:[\s,\ufeff]|#[^\n\r]*)*")
+_RELAY_TAG = re.compile(r"\bgraphql\s*`\Z")
+_IS_BLANK = re.compile(r"(?:[\s,\ufeff]++|#[^\n\r]*+)*+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +33,24 @@ class ClientDocument:
     column: int = 1
     """Where the text begins in the file, from 1."""
     substitutions: tuple[int, ...] = ()
-    """Offsets in the text of what was `${…}` in JavaScript; the text is blank there."""
+    """Offsets in the text of each `${…}` in JavaScript; the text is blank there."""
     mappings: tuple[tuple[int, int, int], ...] = ()
     """An offset in the text with its line and column in the file, after each escape sequence."""
+    is_relay: bool = False
+    """Whether it is a template literal tagged `graphql`, the only ones that Relay's compiler reads."""
+    _line_starts: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
+    """Offsets in the text where lines begin; found at the first use."""
 
     def line_and_column(self, offset: int) -> tuple[int, int]:
         """Return the line and column in the file, from 1, of an offset in the text, such as a node's `loc.start`."""
-        mappings = [(0, self.line, self.column), *self.mappings]
-        start, line, column = mappings[bisect_right(mappings, offset, key=lambda each: each[0]) - 1]
-        breaks = list(_LINE_BREAK.finditer(self.text, start, offset))
+        if not self._line_starts:
+            self._line_starts.extend([0, *(each.end() for each in _LINE_BREAK.finditer(self.text))])
+        mapping = bisect_right(self.mappings, offset, key=lambda each: each[0])
+        start, line, column = self.mappings[mapping - 1] if mapping else (0, self.line, self.column)
+        breaks = bisect_right(self._line_starts, offset) - bisect_right(self._line_starts, start)
         if not breaks:
             return line, column + offset - start
-        return line + len(breaks), offset - breaks[-1].end() + 1
+        return line + breaks, offset - self._line_starts[bisect_right(self._line_starts, offset) - 1] + 1
 
 
 def find_documents(patterns: Sequence[str]) -> list[ClientDocument]:
@@ -84,4 +91,5 @@ def _documents(path: Path, source: str) -> Iterator[ClientDocument]:
         if literal.substitutions or not _IS_BLANK.fullmatch(literal.text):
             (_, start), *others = literal.mappings
             mappings = tuple((offset, *line_and_column(position)) for offset, position in others)
-            yield ClientDocument(path, literal.text, *line_and_column(start), literal.substitutions, mappings)
+            is_relay = _RELAY_TAG.search(source, max(0, start - 200), start) is not None
+            yield ClientDocument(path, literal.text, *line_and_column(start), literal.substitutions, mappings, is_relay)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,8 @@ from gateway.contract import CheckError
 __all__ = ["find_files"]
 
 _MAGIC = re.compile(r"[*?\[]")
-_BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+_BRACES = re.compile(r"\{([^{},]*,[^{}]*)\}")
+_NOTHING = re.compile(r"(?!)")
 _EXPANSIONS_MAX = 1000
 
 
@@ -27,7 +29,7 @@ def find_files(patterns: Sequence[str], suffixes: frozenset[str]) -> list[Path]:
     found: dict[Path, None] = {}
     for pattern in patterns:
         if not pattern:
-            raise CheckError("An empty pattern names no file.")
+            raise CheckError("An empty pattern is not a file.")
         matches = [path for each in _expanded(pattern) for path in _matches(each, suffixes)]
         if not matches and (_MAGIC.search(pattern) or _BRACES.search(pattern)):
             raise CheckError(_no_files(pattern, suffixes))
@@ -59,7 +61,7 @@ def _matches(pattern: str, suffixes: frozenset[str]) -> Iterator[Path]:
     if not _MAGIC.search(pattern) or os.path.lexists(pattern):  # A file may be called `[id].tsx`.
         path = Path(pattern)
         if os.path.isdir(path):
-            yield from _walk(path, re.compile(".*", re.DOTALL), pattern, suffixes)
+            yield from _walk(path, [None], pattern, suffixes)
         elif os.path.exists(pattern) and path.suffix.lower() in suffixes | {""}:
             yield path
         return
@@ -67,48 +69,38 @@ def _matches(pattern: str, suffixes: frozenset[str]) -> Iterator[Path]:
     first = next(position for position, part in enumerate(parts) if _MAGIC.search(part))
     root = Path("/".join(parts[:first]) or ("/" if pattern.startswith("/") else "."))
     if os.path.isdir(root):
-        yield from _walk(root, _translated(parts[first:]), pattern, suffixes)
+        yield from _walk(root, _compiled(parts[first:]), pattern, suffixes)
 
 
-def _translated(parts: Sequence[str]) -> re.Pattern[str]:
-    """Translate the parts of a glob to a regular expression for paths."""
-    text = ""
-    for position, part in enumerate(parts):
-        is_last = position == len(parts) - 1
-        if part == "**":
-            text += ".+" if is_last else "(?:.+/)?"
-            continue
-        for star, question, choice, other in re.findall(r"(\*+)|(\?)|\[(!?[^\]/]+)\]|(.)", part, re.DOTALL):
-            if star:
-                text += "[^/]*"
-            elif question:
-                text += "[^/]"
-            elif choice:
-                negation = "^/" if choice.startswith("!") else ""
-                text += f"[{negation}{_class(choice.removeprefix('!'))}]"
-            else:
-                text += re.escape(other)
-        text += "" if is_last else "/"
-    return re.compile(text, re.DOTALL)
+def _compiled(parts: Sequence[str]) -> list[re.Pattern[str] | None]:
+    """Compile each part of a glob; None stands for `**`, which a trailing one may not match without a name after it."""
+    compiled = [None if part == "**" else re.compile(fnmatch.translate(part)) for part in parts]
+    return compiled if compiled[-1] is not None else [*compiled, re.compile(".*", re.DOTALL)]
 
 
-def _class(choice: str) -> str:
-    """Translate the content of a glob's brackets; a backward range counts as its three characters."""
-    return re.sub(
-        r"(.)-(.)|(.)",
-        lambda each: (
-            re.escape(each[3])
-            if each[3]
-            else f"{re.escape(each[1])}-{re.escape(each[2])}"
-            if each[1] <= each[2]
-            else "".join(map(re.escape, each[0]))
-        ),
-        choice,
-        flags=re.DOTALL,
-    )
+def _is_match(names: Sequence[str], glob: Sequence[re.Pattern[str] | None]) -> bool:
+    """Whether the names in a path match a glob. Only its last `**` so far is tried again: earlier ones stay as short."""
+    position = at = 0
+    star: int | None = None
+    retried = 0
+    while at < len(names):
+        part = glob[position] if position < len(glob) else _NOTHING
+        if part is None:
+            star, retried = position, at
+            position += 1
+        elif part.fullmatch(names[at]):
+            position, at = position + 1, at + 1
+        elif star is not None:
+            retried += 1
+            position, at = star + 1, retried
+        else:
+            return False
+    return all(part is None for part in glob[position:])
 
 
-def _walk(root: Path, wanted: re.Pattern[str], pattern: str, suffixes: frozenset[str]) -> Iterator[Path]:
+def _walk(
+    root: Path, wanted: Sequence[re.Pattern[str] | None], pattern: str, suffixes: frozenset[str]
+) -> Iterator[Path]:
     def fail(error: OSError) -> None:
         raise CheckError(f"{error.filename}: it cannot be read ({error.strerror}).")
 
@@ -122,7 +114,7 @@ def _walk(root: Path, wanted: re.Pattern[str], pattern: str, suffixes: frozenset
         for name in names:
             if os.path.splitext(name)[1].lower() in suffixes and not is_skipped(name):
                 relative = parent / name
-                if wanted.fullmatch(relative.as_posix()) and (root / relative).is_file():
+                if _is_match(relative.parts, wanted) and (root / relative).is_file():
                     yield root / relative
 
 

@@ -20,7 +20,7 @@ class Literal:
     mappings: tuple[tuple[int, int], ...]
     """An offset in the text with its offset in the source: the beginning, and after each escape sequence."""
     substitutions: tuple[int, ...]
-    """Offsets in the text of what was `${…}`."""
+    """Offsets in the text of each `${…}`."""
 
 
 _GAP = r"(?:\s|//[^\n\r]*[\n\r]|/\*(?:[^*]|\*(?!/))*\*/)*"
@@ -213,7 +213,7 @@ class _Scan:
             self.element = None
 
     def _backtrack(self) -> None:
-        """Rescan after the `<` of what turned out to be no element."""
+        """Rescan after the `<` that turned out to begin no element."""
         assert self.element is not None
         at, opened, found = self.element
         self.no_elements.add(at)

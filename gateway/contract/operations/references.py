@@ -7,16 +7,20 @@ from typing import Any
 
 from graphql import (
     SKIP,
+    DocumentNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLSchema,
     Node,
+    TypeInfo,
+    TypeInfoVisitor,
     VariableNode,
     Visitor,
     VisitorAction,
     visit,
 )
 
-__all__ = ["fragments_in", "variables_in"]
+__all__ = ["fragments_in", "variable_types", "variables_in"]
 
 
 def fragments_in(node: Node, fragments: Mapping[str, FragmentDefinitionNode]) -> dict[str, None]:
@@ -49,4 +53,26 @@ def variables_in(nodes: Iterable[Node]) -> set[str]:
 
     for node in nodes:
         visit(node, Uses())
+    return found
+
+
+def variable_types(document: DocumentNode, schema: GraphQLSchema) -> dict[str, list[str]]:
+    """Return the types of the places where variables are used, such as `Int!`, by variable name.
+
+    A place that the schema does not have adds no type.
+    """
+    found: dict[str, list[str]] = {}
+    info = TypeInfo(schema)
+
+    class Uses(Visitor):
+        def enter_variable_definition(self, *_: Any) -> VisitorAction:
+            return SKIP
+
+        def enter_variable(self, node: VariableNode, *_: Any) -> None:
+            types = found.setdefault(node.name.value, [])
+            type_ = info.get_input_type()
+            if type_ is not None:
+                types.append(str(type_))
+
+    visit(document, TypeInfoVisitor(info, Uses()))
     return found

@@ -5,22 +5,21 @@ https://relay.dev/docs/api-reference/graphql-and-directives
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass, replace
 
 from graphql import (
     ArgumentNode,
     FragmentDefinitionNode,
+    ListValueNode,
     Location,
     ObjectValueNode,
     OperationDefinitionNode,
+    StringValueNode,
     ValueNode,
-    VariableDefinitionNode,
     parse,
     print_ast,
 )
-
-from gateway.contract.operations.references import variables_in
 
 __all__ = ["FragmentArgument", "fragment_arguments", "refetch_query"]
 
@@ -33,9 +32,19 @@ class FragmentArgument:
     type: str
     """In GraphQL, such as `Int!`; empty where the declaration has none, for validation to refuse."""
     default: ValueNode | None
-    is_provided: bool
-    """Whether Relay provides its value: https://relay.dev/docs/api-reference/graphql-and-directives/#provided-variables."""
+    provider: str | None
+    """The module that provides the value, as https://relay.dev/docs/api-reference/graphql-and-directives/#provided-variables."""
     loc: Location | None
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a spread must pass a value."""
+        return self.type.endswith("!") and self.default is None and self.provider is None
+
+    @property
+    def provided_variable(self) -> str | None:
+        """The name of the operation's variable whose value the provider returns; None without a provider."""
+        return None if self.provider is None else "__relay_internal__pv__" + re.sub(r"\W", "", self.provider)
 
 
 def fragment_arguments(fragment: FragmentDefinitionNode) -> list[FragmentArgument]:
@@ -51,44 +60,52 @@ def fragment_arguments(fragment: FragmentDefinitionNode) -> list[FragmentArgumen
 
 def _argument(node: ArgumentNode, declaration: ObjectValueNode) -> FragmentArgument:
     values = {each.name.value: each.value for each in reversed(declaration.fields)}
+    provider = values.get("provider")
     return FragmentArgument(
         node.name.value,
         getattr(values.get("type"), "value", ""),
         values.get("defaultValue"),
-        "provider" in values,
+        getattr(provider, "value", "") if provider is not None else None,
         node.loc,
     )
 
 
-def refetch_query(
-    fragment: FragmentDefinitionNode, global_variables: Mapping[str, VariableDefinitionNode]
-) -> OperationDefinitionNode | None:
+def refetch_query(fragment: FragmentDefinitionNode, query_type: str = "Query") -> OperationDefinitionNode | None:
     """Return the query that Relay generates for a fragment with `@refetchable`, or None for a fragment without.
 
-    `global_variables` are the variables of the operations that spread the fragment, by name; the query declares those that
-    the fragment uses and does not define. Its location is that of the directive. Raises GraphQLError when the arguments of
-    the directives make no query.
+    The query declares the fragment's own arguments as variables; the variables that the fragment uses without a definition
+    are left to `gateway.contract.operations.compiled`. `query_type` is the name of the root type. The query's location is
+    that of the directive. Raises GraphQLError when the arguments of the directives make no query.
     """
     directive = next((each for each in fragment.directives or () if each.name.value == "refetchable"), None)
     if directive is None:
         return None
-    query_name = next(
-        (print_ast(each.value) for each in directive.arguments or () if each.name.value == "queryName"), ""
-    )
-    arguments = fragment_arguments(fragment)
-    passed = [each for each in arguments if not each.is_provided]
+    values = {each.name.value: each.value for each in directive.arguments or ()}
+    name = print_ast(values["queryName"]).strip('"') if "queryName" in values else ""
+    arguments = [each for each in fragment_arguments(fragment) if each.provider is None]
     declared = [
         f"${each.name}: {each.type}{f' = {print_ast(each.default)}' if each.default is not None else ''}"
-        for each in passed
+        for each in arguments
     ]
-    used = variables_in([fragment]) - {each.name for each in arguments}
-    declared += [print_ast(definition) for name, definition in global_variables.items() if name in used]
-    given = f" @arguments({' '.join(f'{each.name}: ${each.name}' for each in passed)})" if passed else ""
-    selection = f"...{fragment.name.value}{given}"
-    if fragment.type_condition.name.value != "Query":
-        declared.append("$id: ID!")
-        selection = f"node(id: $id) {{ {selection} }}"
+    passed = f" @arguments({' '.join(f'{each.name}: ${each.name}' for each in arguments)})" if arguments else ""
+    selection = f"...{fragment.name.value}{passed}"
+    match fragment.type_condition.name.value:
+        case type_name if type_name == query_type:
+            pass
+        case "Viewer":
+            selection = f"viewer {{ {selection} }}"
+        case _:
+            declared.append("$id: ID!")
+            selection = f"node(id: $id) {{ {selection} }}"
     variables = f"({', '.join(declared)})" if declared else ""
-    query = parse(f"query {query_name.strip(chr(34))}{variables} {{ {selection} }}", no_location=True).definitions[0]
+    directives = " ".join(_texts(values.get("directives")))
+    text = f"query {name}{variables} {directives} {{ {selection} }}"
+    query = parse(text, no_location=True).definitions[0]
     assert isinstance(query, OperationDefinitionNode)
     return replace(query, loc=directive.loc)
+
+
+def _texts(value: ValueNode | None) -> list[str]:
+    """Return the strings of a list."""
+    values = value.values if isinstance(value, ListValueNode) else ()
+    return [each.value for each in values if isinstance(each, StringValueNode)]

@@ -1,4 +1,4 @@
-"""Costs of operations in a file under version control, so that a review shows which change made an operation dearer."""
+"""Costs of operations in a file under version control, so that a review shows which change increased an operation's cost."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def read_snapshot(path: Path) -> dict[str, RecordedCost] | None:
         version = msgspec.json.decode(text, type=_Version).version
         if version != _VERSION:
             raise CheckError(
-                f"{path}: it is of version {version}, and this release knows {_VERSION}: write it anew with --update."
+                f"{path}: it has version {version}, and this release supports {_VERSION}: write it again with --update."
             )
         return msgspec.json.decode(text, type=_Snapshot).operations
     except FileNotFoundError:
@@ -112,7 +112,7 @@ def read_snapshot(path: Path) -> dict[str, RecordedCost] | None:
         raise CheckError(f"{path}: it cannot be read ({error.strerror}).") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CheckError(
-            f"{path}: it is not a snapshot of prices ({error}). Mend it, or write it anew with --update."
+            f"{path}: it is not a snapshot of costs ({error}). Repair it, or write it again with --update."
         ) from None
 
 
@@ -124,7 +124,7 @@ def write_snapshot(path: Path, costs: Mapping[str, RecordedCost]) -> None:
     content = {"version": _VERSION, "operations": msgspec.to_builtins(dict(costs))}
     try:
         if path.exists() and not _WAS_SNAPSHOT.search(path.read_bytes()):
-            raise CheckError(f"{path}: it is something else than a snapshot of prices, and is left as it is.")
+            raise CheckError(f"{path}: it is not a snapshot of costs, so it was not overwritten.")
         path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8", newline="\n")
     except OSError as error:
         raise CheckError(f"{path}: it cannot be written ({error.strerror}).") from None

@@ -8,7 +8,7 @@ of the type that costs most, a list of one id. Conditions of `@include` and `@sk
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
@@ -45,7 +45,7 @@ from gateway.twilio.client import Client
 __all__ = ["EdgeCost", "OperationCost", "operation_cost"]
 
 _CONDITIONS_MAX = 6
-"""How many conditions are evaluated both ways; with more, what they include and what they skip is costed together."""
+"""The maximum number of conditions that are evaluated both ways. With more, all fields are costed together."""
 _COMBINATIONS_MAX = 640
 _ERRORS_MAX = 20
 _UNLIMITED = 10**12
@@ -128,7 +128,7 @@ def operation_cost(
     refused: dict[tuple[int, str], GraphQLError] = {}
     for chosen in _combinations(samples):
         values = {name: sample.value for name, sample in chosen.items()}
-        estimate = _estimate(schema, operation, fragments, {**values, **variables})
+        estimate = _estimate(schema, operation, fragments, {**values, **variables}, conditions)
         if not isinstance(estimate, Estimate):
             return estimate
         refused |= {(id(step.nodes[0]), str(error)): _located(step, error, chosen) for step, error in estimate.refused}
@@ -156,6 +156,7 @@ def _estimate(
     operation: OperationDefinitionNode,
     fragments: Mapping[str, FragmentDefinitionNode],
     variables: Mapping[str, Any],
+    conditions: Iterable[str],
 ) -> Estimate | list[GraphQLError]:
     definitions = operation.variable_definitions or ()
     declared = {definition.variable.name.value for definition in definitions}
@@ -164,11 +165,11 @@ def _estimate(
     )
     if isinstance(values, list):
         return values
-    conditions = {name: values.coerced.get(name) for name in condition_variables(operation, fragments)}
+    outcomes = {name: values.coerced.get(name) for name in conditions}
     try:
-        plan = Plan(schema._schema, schema.schema_converter, operation, fragments, conditions)
+        plan = Plan(schema._schema, schema.schema_converter, operation, fragments, outcomes)
     except NeedsReference as reason:
-        return [GraphQLError(f"What it costs cannot be told ({reason}).", operation)]
+        return [GraphQLError(f"Its cost cannot be computed ({reason}).", operation)]
     limits = OperationLimits(cost_max=_UNLIMITED)
     context = OperationContext(Loaders(Source(cast(Client, None), RESOURCES)), limits=limits)  # Nothing is read.
     return Estimate(plan, context, Arguments(values))
@@ -178,7 +179,7 @@ def _located(step: EdgeStep, error: Exception, chosen: Mapping[str, Sample]) -> 
     """Return an edge's error at its field, with a hint if a sample may have caused it."""
     node = step.nodes[0]
     name = min(variables_in(node.arguments or ()) & chosen.keys(), default=None)
-    hint = f" What was made up for ${name} does not fit: give it a value, --var {name}=…" if name else ""
+    hint = f" The sample for ${name} is not valid here: give it a value, --var {name}=…" if name else ""
     return GraphQLError(f"{node.name.value}: {error}{hint}", node)
 
 

@@ -128,7 +128,7 @@ def description_changes(
 
 
 def removal_text(element: SchemaElement) -> str:
-    """Return the text of an element's removal, which tells whether it had been deprecated."""
+    """Return the text of an element's removal, which says whether it had been deprecated."""
     if element.deprecation_reason is None:
         return "was removed, and had not been deprecated."
     return f"was removed; it had been deprecated: “{element.deprecation_reason}”"

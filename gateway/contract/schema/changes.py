@@ -2,8 +2,8 @@
 
 Kinds and criticalities are those of graphql-core's `find_schema_changes`, and a test compares the two. That function is not
 used here, since it returns sentences without coordinates, and only the first of several changes to one argument. Changes that
-it ignores have kinds of their own: deprecations, root types, `@specifiedBy`, `@oneOf`, `@upstream`, and inputs that become
-required by losing their default.
+it ignores have other kinds: deprecations, root types, `@specifiedBy`, `@oneOf`, `@upstream`, new implementations of interfaces,
+and inputs that become required by losing their default.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _Composite = GraphQLObjectType | GraphQLInterfaceType
 
 
 def find_changes(old: GraphQLSchema, new: GraphQLSchema) -> list[Change]:
-    """Return all changes, the most critical first, then by coordinate; a type's addition or removal is one change."""
+    """Return all changes, the most critical first, then by coordinate; the members of a new or removed type are not listed."""
     ranks = list(Criticality)
     return sorted(
         [*_roots(old, new), *_types(old, new), *_directives(old, new)],
@@ -83,6 +83,7 @@ def _types(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
         yield breaking("TYPE_REMOVED", name, "was removed.")
     for name in after.keys() - before.keys():
         yield safe("TYPE_ADDED", name, "was added.")
+        yield from _implementations(after[name], returned_names)
     for name in before.keys() & after.keys():
         was, now = before[name], after[name]
         yield from description_changes(name, was, now)
@@ -136,6 +137,14 @@ def _kind(type_: GraphQLNamedType) -> str:
             return "an enum"
         case _:
             return "an input object type"
+
+
+def _implementations(added: GraphQLNamedType, returned_names: set[str]) -> Iterator[Change]:
+    """Report an added object type to clients of the interfaces that fields return, where it is a new possible type."""
+    for interface in added.interfaces if isinstance(added, GraphQLObjectType) else ():
+        if interface.name in returned_names:
+            text = f"has a new implementation, {added.name}."
+            yield dangerous("IMPLEMENTATION_ADDED", interface.name, text, returned(interface.name))
 
 
 def _fields(old: _Composite, new: _Composite) -> Iterator[Change]:
@@ -216,9 +225,9 @@ def _directives(old: GraphQLSchema, new: GraphQLSchema) -> Iterator[Change]:
             yield safe("DIRECTIVE_REPEATABLE_ADDED", coordinate, "may be repeated now.")
         locations, locations_now = ({location.name for location in directive.locations} for directive in (was, now))
         for location in locations - locations_now:
-            yield breaking("DIRECTIVE_LOCATION_REMOVED", coordinate, f"may no longer stand on {location}.")
+            yield breaking("DIRECTIVE_LOCATION_REMOVED", coordinate, f"is no longer allowed on {location}.")
         for location in locations_now - locations:
-            yield safe("DIRECTIVE_LOCATION_ADDED", coordinate, f"may stand on {location} now.")
+            yield safe("DIRECTIVE_LOCATION_ADDED", coordinate, f"is allowed on {location} now.")
         yield from deprecation_changes(coordinate, was, now)
         yield from description_changes(coordinate, was, now)
 
@@ -234,8 +243,8 @@ def _price(coordinate: str, old: GraphQLField, new: GraphQLField) -> Iterator[Ch
     text = f"{now or 'it is free'}; it was {was or 'free'}."
     match compare_prices(was, now, is_list=is_list):
         case "dearer":
-            yield dangerous("UPSTREAM_DEARER", coordinate, f"got dearer: {text}")
+            yield dangerous("UPSTREAM_DEARER", coordinate, f"costs more: {text}")
         case "cheaper":
-            yield safe("UPSTREAM_CHEAPER", coordinate, f"got cheaper: {text}")
+            yield safe("UPSTREAM_CHEAPER", coordinate, f"costs less: {text}")
         case "reworded":
-            yield safe("UPSTREAM_REWORDED", coordinate, f"costs the same, said otherwise: {text}")
+            yield safe("UPSTREAM_REWORDED", coordinate, f"costs the same, in other words: {text}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from graphql import validate
 
@@ -12,6 +12,7 @@ from gateway.contract.operations.documents import ClientDocument
 from gateway.contract.problems import Problem
 from gateway.contract.schema.change import Change, Criticality
 from gateway.contract.schema.changes import find_changes
+from gateway.contract.schema.deprecated_inputs import with_deprecated_inputs
 from gateway.contract.schema.sources import SchemaSource
 from gateway.contract.schema.usage import usages
 
@@ -54,7 +55,7 @@ class SchemaReport:
     fail_on: Criticality | None
     """The least criticality that makes the check fail; None when no change does."""
     only_used: bool
-    """Whether changes that affect no operation are to be ignored."""
+    """Whether changes that affect no operation are ignored."""
     failing: list[Change]
     """The changes that make the check fail."""
     fails: bool
@@ -72,13 +73,20 @@ def check_schemas(
     *,
     fail_on: Criticality | None = Criticality.BREAKING,
     only_used: bool = False,
+    unpriced_is_free: bool = False,
 ) -> SchemaReport:
     """Compare two schemas, and find the operations in the documents that the changes affect.
 
     The check fails for changes that are at least as critical as `fail_on`. With `only_used`, changes that affect no operation
-    do not count, if there are operations and all of them could be checked.
+    do not count, if there are operations and all of them could be checked. If no field of one schema has `@upstream`, prices
+    are not compared, unless `unpriced_is_free`.
     """
-    not_compared = sorted(old.not_compared | new.not_compared)
+    hidden = old.not_compared | new.not_compared
+    if old.is_priced is not new.is_priced and not unpriced_is_free:
+        hidden |= {"UPSTREAM"}
+    not_compared = sorted(hidden)
+    if "DEPRECATED_INPUT" in hidden:
+        old, new = _completed(old, new), _completed(new, old)
     changes = [
         change for change in find_changes(old.schema, new.schema) if not change.kind.startswith(tuple(not_compared))
     ]
@@ -93,8 +101,14 @@ def check_schemas(
     return SchemaReport(old.name, new.name, changes, not_compared, impact, fail_on, only_used, failing, fails)
 
 
+def _completed(source: SchemaSource, other: SchemaSource) -> SchemaSource:
+    """Add the deprecated inputs of the other schema, if the source may lack its own."""
+    is_incomplete = "DEPRECATED_INPUT" in source.not_compared
+    return replace(source, schema=with_deprecated_inputs(source.schema, other.schema)) if is_incomplete else source
+
+
 def _impact(old: SchemaSource, new: SchemaSource, changes: list[Change], documents: Sequence[ClientDocument]) -> Impact:
-    gathered = gather_operations(documents)
+    gathered = gather_operations(documents, old.schema)
     checked: list[ClientOperation] = []
     broken: list[tuple[ClientOperation, list[Problem]]] = []
     unchecked = set(gathered.problems)

@@ -26,7 +26,7 @@ class FieldPrice:
     page_size: int | None
     """Records a page."""
     skipped: str | None
-    """In words."""
+    """The condition, as a phrase for people."""
 
     def __str__(self) -> str:
         calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
@@ -49,9 +49,9 @@ def field_price(field: FieldDefinitionNode | None) -> FieldPrice | None:
 def compare_prices(
     old: FieldPrice | None, new: FieldPrice | None, *, is_list: bool
 ) -> Literal["same", "dearer", "cheaper", "reworded"]:
-    """Compare a field's new price with its old one: dearer if any argument is, else cheaper if any argument is.
+    """Compare a field's new price with its old one: higher if any argument is, else lower if any argument is.
 
-    `is_list` is true for a field that returns many records, where a call per item is the dearest unit. Two conditions for
+    `is_list` is true for a field that returns many records, where a call per item costs most. Two conditions for
     skipping cannot be compared: a change of one alone is `reworded`.
     """
     if old is None or new is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from graphql import (
     GraphQLArgument,
@@ -10,6 +11,8 @@ from graphql import (
     GraphQLField,
     GraphQLInputField,
     GraphQLInputObjectType,
+    Undefined,
+    ValueNode,
     get_named_type,
     get_nullable_type,
     is_required_argument,
@@ -17,7 +20,7 @@ from graphql import (
     print_ast,
     value_from_ast_untyped,
 )
-from graphql.utilities import get_default_value_ast
+from graphql.utilities import coerce_input_literal, get_default_value_ast
 
 from gateway.contract.schema.change import (
     Change,
@@ -110,9 +113,35 @@ def _default(coordinate: str, old: _Input, new: _Input, kind: str) -> Iterator[C
             yield dangerous(f"{kind}_DEFAULT_VALUE_CHANGE", coordinate, f"{text}.", omitted(coordinate))
         elif is_input_compatible(old.type, new.type):  # Otherwise the type's change is reported.
             yield breaking(f"{kind}_BECAME_REQUIRED", coordinate, f"{text}, and is required now.", omitted(coordinate))
-    elif was is not None and now is not None and value_from_ast_untyped(was) != value_from_ast_untyped(now):
+    elif was is not None and now is not None and not _is_same_value(was, old, now, new):
         text = f"has the default {print_ast(now)} now; it was {print_ast(was)}."
         yield dangerous(f"{kind}_DEFAULT_VALUE_CHANGE", coordinate, text, omitted(coordinate))
+
+
+def _is_same_value(was: ValueNode, old: _Input, now: ValueNode, new: _Input) -> bool:
+    """Whether two literals are the same value: as they are, or as the types of their inputs coerce them.
+
+    https://spec.graphql.org/draft/#sec-Input-Coercion: `1` is `"1"` for an ID and `[1]` for a list, and an input object without
+    a field has the field's default.
+    """
+    if _equal(value_from_ast_untyped(was), value_from_ast_untyped(now)):
+        return True
+    try:
+        before, after = coerce_input_literal(was, old.type), coerce_input_literal(now, new.type)
+    except RecursionError:  # A default that refers to itself, in a schema that was not validated.
+        return False
+    return before is not Undefined and _equal(before, after)
+
+
+def _equal(old: Any, new: Any) -> bool:
+    """Compare values as JSON does, where `true` is not 1."""
+    match old, new:
+        case dict(), dict():
+            return old.keys() == new.keys() and all(_equal(old[key], new[key]) for key in old)
+        case list(), list():
+            return len(old) == len(new) and all(map(_equal, old, new))
+        case _:
+            return isinstance(old, bool) is isinstance(new, bool) and bool(old == new)
 
 
 def _is_required(element: _Input) -> bool:

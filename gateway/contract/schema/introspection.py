@@ -6,7 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from http.client import HTTPException
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from graphql import get_introspection_query
@@ -17,6 +17,8 @@ __all__ = ["introspect", "not_compared", "redacted_url"]
 
 _TIMEOUT_SECONDS = 30
 _MAX_BYTES = 64 * 1024 * 1024
+_OPTIONS = ("specified_by_url", "directive_is_repeatable", "schema_description", "input_value_deprecation", "one_of")
+"""Parts of the introspection query that the specification of June 2018 did not have, the oldest first."""
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -37,23 +39,26 @@ def introspect(url: str, token: str | None) -> dict[str, Any]:
         is_address = False
     if not is_address:
         raise CheckError("The URL is not an address. Write it as https://gateway.example.com/graphql.")
-    newest = {
-        "specified_by_url": True,
-        "directive_is_repeatable": True,
-        "schema_description": True,
-        "input_value_deprecation": True,
-    }
-    refusal = ""
-    for options in ({**newest, "one_of": True}, newest, {}):  # Older servers lack what later specifications added.
-        answer = _post(url, token, get_introspection_query(**options))
-        data = answer.get("data")
-        if isinstance(data, dict) and data.get("__schema"):
-            return data
-        refusal = _first_message(answer)
+    answer = _post(url, token, get_introspection_query(**dict.fromkeys(_OPTIONS, True)))
+    if not _has_schema(answer):  # Servers lack what specifications later than theirs added, each another part of it.
+        answer = _post(url, token, get_introspection_query())
+        taken: dict[str, bool] = {}
+        for option in _OPTIONS if _has_schema(answer) else ():
+            detailed = _post(url, token, get_introspection_query(**taken, **{option: True}))
+            if _has_schema(detailed):
+                answer, taken[option] = detailed, True
+    if _has_schema(answer):
+        return cast(dict[str, Any], answer["data"])
+    refusal = _first_message(answer)
     raise CheckError(
-        f"{redacted_url(url)} does not tell its schema: {refusal} Is introspection off there (GATEWAY_INTROSPECTION=0)? "
-        "Then compare with the file or the revision that it was made from."
+        f"{redacted_url(url)} does not return its schema: {refusal} Is introspection off there (GATEWAY_INTROSPECTION=0)? "
+        "Then compare with the file or the revision of its schema."
     )
+
+
+def _has_schema(answer: dict[str, Any]) -> bool:
+    data = answer.get("data")
+    return isinstance(data, dict) and bool(data.get("__schema"))
 
 
 def not_compared(introspection: dict[str, Any]) -> frozenset[str]:
@@ -63,7 +68,9 @@ def not_compared(introspection: dict[str, Any]) -> frozenset[str]:
     """
     schema = introspection["__schema"]
     types, directives = schema["types"], schema["directives"]
-    inputs = [each for type_ in types for field in type_.get("fields") or () for each in field["args"]]
+    fields = [field for type_ in types for field in type_.get("fields") or ()]
+    inputs = [each for owner in (*fields, *directives) for each in owner["args"]]
+    inputs += [each for type_ in types for each in type_.get("inputFields") or ()]
     is_included = {
         "DEPRECATED_INPUT": not inputs or any("isDeprecated" in each for each in inputs),
         "DESCRIPTION": any("description" in each for each in types),
@@ -95,20 +102,20 @@ def _post(url: str, token: str | None, query: str) -> dict[str, Any]:
         with error:
             if error.code in {401, 403}:
                 raise CheckError(
-                    f"{name} refuses the caller ({error.code}): give its token with --token or RECEIPTS_GATEWAY_TOKEN."
+                    f"{name} rejects the caller ({error.code}): give its token with --token or RECEIPTS_GATEWAY_TOKEN."
                 ) from None
             if error.code in {301, 302, 303, 307, 308}:
-                raise CheckError(f"{name} is elsewhere ({error.code}): give the address that it leads to.") from None
+                raise CheckError(f"{name} redirects ({error.code}): give the address that it redirects to.") from None
             if error.code in {404, 405}:
                 raise CheckError(
-                    f"{name} is no GraphQL endpoint ({error.code}). A gateway's address ends in /graphql."
+                    f"{name} is not a GraphQL endpoint ({error.code}). A gateway's address ends in /graphql."
                 ) from None
             body = error.read(_MAX_BYTES + 1)  # GraphQL errors may have any status.
     except (OSError, HTTPException):
         raise CheckError(f"{name} cannot be reached. Is the gateway running?") from None
     except ValueError:
         raise CheckError(
-            f"{name} cannot be asked: the address or the token has characters that cannot be sent."
+            f"{name} cannot be requested: the address or the token has characters that cannot be sent."
         ) from None
     if len(body) > _MAX_BYTES:
         raise CheckError(f"{name} answers with more than {_MAX_BYTES} bytes: is it a GraphQL endpoint?")
@@ -117,7 +124,7 @@ def _post(url: str, token: str | None, query: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise CheckError(f"{name} answers with something that is no GraphQL answer: is it a GraphQL endpoint?")
+        raise CheckError(f"{name} does not answer with a GraphQL response: is it a GraphQL endpoint?")
     return answer
 
 
@@ -127,4 +134,4 @@ def _first_message(answer: dict[str, Any]) -> str:
             words = " ".join("".join(each if each.isprintable() else " " for each in message).split())
             return f"“{words[:200]}”."
         case _:
-            return "there is no `__schema` in the answer."
+            return "there is no `__schema` in the response."

@@ -16,13 +16,13 @@ __all__ = ["as_json", "github_lines", "text_lines"]
 _LEVELS = {Criticality.BREAKING: "error", Criticality.DANGEROUS: "warning", Criticality.SAFE: "notice"}
 
 _NOT_COMPARED = {
-    "DEPRECATED_INPUT": "deprecated arguments, which may be missing in it",
+    "DEPRECATED_INPUT": "deprecated arguments and input fields, which may be missing in it",
     "DESCRIPTION": "descriptions",
     "DIRECTIVE_REPEATABLE": "whether directives are repeatable",
     "ONE_OF": "@oneOf",
     "SCHEMA_DESCRIPTION": "the schema's description",
     "SPECIFIED_BY": "@specifiedBy",
-    "UPSTREAM": "prices (@upstream)",
+    "UPSTREAM": "costs (@upstream)",
 }
 
 
@@ -38,7 +38,7 @@ def text_lines(report: SchemaReport) -> Iterator[str]:
             affected = _affected(report, change)
             yield from (f"    {_line(operation)}" for operation in affected or ())
             if affected == []:
-                yield "    It touches no operation."
+                yield "    It affects no operation."
         if len(listed) < len(changes):
             yield f"  {_count(len(changes) - len(listed), 'description')} changed."
         if changes:
@@ -83,10 +83,10 @@ def github_lines(report: SchemaReport) -> Iterator[str]:
         affected = _affected(report, change)
         for operation in affected or ():
             yield workflow_command(
-                level, f"{change.message} It touches {operation.label}.", operation.location, title=title
+                level, f"{change.message} It affects {operation.label}.", operation.location, title=title
             )
         if not affected:
-            suffix = " It touches no operation." if affected == [] else ""
+            suffix = " It affects no operation." if affected == [] else ""
             yield workflow_command(level, change.message + suffix, title=title)
     if report.impact is not None:
         for problem in sorted({each for _, problems in report.impact.broken for each in problems}):
@@ -123,7 +123,7 @@ def _operations(report: SchemaReport) -> Iterator[str]:
 def _closing(report: SchemaReport) -> Iterator[str]:
     if report.not_compared:
         missing = ", ".join(_NOT_COMPARED[kind] for kind in report.not_compared)
-        yield f"Not compared, as introspection does not tell it: {missing}."
+        yield f"Not compared, as one of the schemas does not state it: {missing}."
     breaking, dangerous, safe = (report.count(criticality) for criticality in Criticality)
     counts = f"{breaking} breaking, {dangerous} dangerous and {_count(safe, 'safe change')}"
     yield f"{counts if report.changes else 'No changes'} from {report.old} to {report.new}."
@@ -132,7 +132,7 @@ def _closing(report: SchemaReport) -> Iterator[str]:
         yield f"{_count(all_, 'operation')} checked, of which {broken} no longer {'fits' if broken == 1 else 'fit'}."
         if report.only_used and not report.impact.is_certain:
             why = "not all operations could be checked" if report.impact.unchecked else "there are no operations"
-            yield f"Changes that touch none count as well, since {why}."
+            yield f"Changes that affect none count as well, since {why}."
     yield f"The check fails (--fail-on {report.fail_on})." if report.fails else "The check passes."
 
 

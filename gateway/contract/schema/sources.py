@@ -18,6 +18,8 @@ from graphql import (
     DirectiveNode,
     ExecutableDefinitionNode,
     GraphQLError,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
     GraphQLSchema,
     build_ast_schema,
     build_client_schema,
@@ -28,6 +30,7 @@ from graphql import (
 from graphql.validation.validate import validate_sdl
 
 from gateway.contract import CheckError
+from gateway.contract.schema.field_price import field_price
 
 __all__ = ["SchemaSource", "read_source"]
 
@@ -47,6 +50,16 @@ class SchemaSource:
     not_compared: frozenset[str] = frozenset()
     """Prefixes of the kinds of change that it cannot show."""
 
+    @property
+    def is_priced(self) -> bool:
+        """Whether any field has `@upstream`; tools that copy a schema often omit the directives that are applied in it."""
+        return any(
+            field_price(field.ast_node) is not None
+            for type_ in self.schema.type_map.values()
+            if isinstance(type_, GraphQLObjectType | GraphQLInterfaceType)
+            for field in type_.fields.values()
+        )
+
 
 def read_source(where: str | None, token: str | None) -> SchemaSource:
     """Read the schema in a file, from standard input (`-`), at a URL, or at `git:REV[:PATH]`; None is this package's own.
@@ -59,7 +72,7 @@ def read_source(where: str | None, token: str | None) -> SchemaSource:
 
         return _from_text("this package's schema", print_schema())
     if not where:
-        raise CheckError("An empty name names no schema: is a variable not set?")
+        raise CheckError("The name of a schema is empty: is a variable not set?")
     if where.lower().startswith(("http://", "https://")):
         return _from_url(where, token)
     if where == "-":
@@ -71,10 +84,11 @@ def read_source(where: str | None, token: str | None) -> SchemaSource:
     except FileNotFoundError:
         if _ADDRESS.fullmatch(where):
             raise CheckError(
-                f"{where} is not there. If it is an address, write http:// or https:// before it."
+                f"{where} does not exist. If it is an address, write http:// or https:// before it."
             ) from None
         raise CheckError(
-            f"{where} is not there. A schema is a file, https://… of a gateway, or git:REV such as git:HEAD~1."
+            f"{where} does not exist. A schema is a file, the address of a gateway with http:// or https://, or git:REV "
+            "such as git:HEAD~1."
         ) from None
     except (OSError, ValueError) as error:
         raise CheckError(f"{where} cannot be read ({getattr(error, 'strerror', error)}).") from None
@@ -89,22 +103,33 @@ def _decoded(name: str, content: bytes) -> str:
 
 
 def _in_git(where: str) -> bytes:
-    """Return the content of `git:REV:PATH`; the path is relative to the repository's root."""
-    revision, _, path = where.removeprefix("git:").partition(":")
+    """Return the content of `git:REV:PATH`, or of the staged file `git::PATH`; paths begin at the repository's root."""
+    revision, colon, path = where.removeprefix("git:").partition(":")
     path = path or _GIT_PATH
+    if colon and not revision:
+        return _blob(f":{path}", f"The index has no file {path}. Name another with git::PATH, from the top.")
     if not revision or revision.startswith("-"):
         raise CheckError(f"{where} names no revision. Write git:HEAD~1, git:main or git:v1.2:path/to/schema.graphql.")
     commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if commit.returncode == 1:
         raise CheckError(
-            f"{revision} is no revision of this repository. A shallow clone, as CI makes, has the last one only: fetch "
+            f"{revision} is not a revision of this repository. A shallow clone, as CI makes, has only the last one: fetch "
             "more of them (git fetch --deepen=1; fetch-depth: 2 for actions/checkout)."
         )
     if commit.returncode != 0:
         raise CheckError(f"{where}: git says: {_first_line(commit.stderr)}")
-    content = _git("cat-file", "blob", f"{commit.stdout.decode().strip()}:{path}")
+    return _blob(
+        f"{commit.stdout.decode().strip()}:{path}",
+        f"{revision} has no file {path}. Name another with git:{revision}:PATH, from the top.",
+    )
+
+
+def _blob(name: str, absent: str) -> bytes:
+    """Return the content of a git object; raise `CheckError` with the message `absent` if it does not exist."""
+    content = _git("cat-file", "blob", name)
     if content.returncode != 0:
-        raise CheckError(f"{revision} has no file {path}. Name another with git:{revision}:PATH, from the top.")
+        outside = content.stderr if b"not a git repository" in content.stderr else b""
+        raise CheckError(f"git says: {_first_line(outside)}" if outside else absent)
     return content.stdout
 
 
@@ -114,7 +139,7 @@ def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     except FileNotFoundError:
         raise CheckError("git is not installed here, so that no revision can be read.") from None
     except ValueError as error:
-        raise CheckError(f"git cannot be asked for that ({error}).") from None
+        raise CheckError(f"git cannot run with these arguments ({error}).") from None
 
 
 def _first_line(output: bytes) -> str:
@@ -140,7 +165,7 @@ def _from_text(name: str, text: str) -> SchemaSource:
     except RecursionError:
         raise CheckError(f"{name} is nested too deeply to be a schema.") from None
     except ValueError:
-        raise CheckError(f"{name} is neither SDL nor JSON: a schema is wanted, not an operation.") from None
+        raise CheckError(f"{name} is neither SDL nor JSON: a schema is expected, not an operation.") from None
     return _from_introspection(name, result)
 
 
@@ -152,7 +177,7 @@ def _from_introspection(name: str, result: dict[str, Any]) -> SchemaSource:
     try:
         return SchemaSource(name, build_client_schema(introspection, assume_valid=True), not_compared(introspection))
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError, GraphQLError):
-        raise CheckError(f"{name} is JSON, and not the result of an introspection query, or not all of it.") from None
+        raise CheckError(f"{name} is JSON, but not the complete result of an introspection query.") from None
 
 
 def _from_sdl(name: str, text: str) -> GraphQLSchema:
@@ -162,7 +187,7 @@ def _from_sdl(name: str, text: str) -> GraphQLSchema:
         raise CheckError(_located(name, error)) from None
     for definition in document.definitions:
         if isinstance(definition, ExecutableDefinitionNode):
-            wrong = GraphQLError("This is an operation or a fragment; a schema is wanted.", definition)
+            wrong = GraphQLError("This is an operation or a fragment; a schema is expected.", definition)
             raise CheckError(_located(name, wrong))
     declared = {directive.name for directive in specified_directives} | {
         definition.name.value for definition in document.definitions if isinstance(definition, DirectiveDefinitionNode)

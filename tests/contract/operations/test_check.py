@@ -12,8 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
+from gateway.contract.operations.check import check_operations
 from gateway.graph.schema import print_schema
 
+from ...conftest import Steps
 from ...docs.blocks import blocks, rows, section
 
 
@@ -213,7 +215,7 @@ def test_clients_of_all_kinds_are_read(files: dict[str, str], lines: list[str]) 
         ({"a.graphql": "fragment F on Service { " + "... { " * 27 + "sid" + " }" * 28},
          ["a.graphql:1:1: The document is nested more deeply than 25 levels of fragments."]),
         ({"a.ts": "gql`query A { services { ${fields} } }`"},
-         ["a.ts:1:26: What ${…} stands for here cannot be known: only whole fragments can be put in, outside of all braces. "
+         ["a.ts:1:26: The content of ${…} is unknown here: only whole fragments can be inserted, outside of all braces. "
           "Use a variable, or a fragment and its name."]),
         ({"b.ts": "gql`query A { services { `", "a.graphql": "query A {"},
          ["a.graphql:1:10: Syntax Error: Expected Name, found <EOF>.", "b.ts:1:26: Syntax Error: Expected Name, found <EOF>."]),
@@ -238,10 +240,10 @@ def test_what_is_wrong_is_told_at_its_place(files: dict[str, str], problems: lis
         (["a.graphql", "--var", "frist=5"], "--var frist: no operation has a variable $frist."),
         (["a.graphql", "--update"], "--snapshot FILE"),
         (["a.graphql", "--snapshot", "."], "cannot be read (Is a directory)"),
-        (["a.graphql", "--snapshot", "a.graphql"], "a.graphql: it is not a snapshot of prices"),
+        (["a.graphql", "--snapshot", "a.graphql"], "a.graphql: it is not a snapshot of costs"),
         (["a.graphql", "--snapshot", "missing/prices.json"], "cannot be written (No such file or directory)"),
-        (["a.graphql", "--schema", "missing.graphql"], "missing.graphql is not there"),
-        (["a.graphql", "--schema", "a.graphql"], "This is an operation or a fragment; a schema is wanted."),
+        (["a.graphql", "--schema", "missing.graphql"], "missing.graphql does not exist"),
+        (["a.graphql", "--schema", "a.graphql"], "This is an operation or a fragment; a schema is expected."),
         (["a.graphql", "--schema", "bin"], "bin is not UTF-8 text (byte 0)"),
         (["a.graphql", "--schema", "broken.graphql"], "broken.graphql:1:6: Syntax Error"),
         (["a.graphql", "--schema", "empty.graphql"], "empty.graphql: Query root type must be provided."),
@@ -314,7 +316,7 @@ def test_an_operation_that_could_take_too_much_fails() -> None:
     result = check("src", "--max-calls", "20")
     assert result.exit_code == 1
     assert result.stderr == (
-        "src/Panel.tsx:2:3: ReceiptsPanel could take 51 upstream calls, and 20 are allowed. The dearest part is "
+        "src/Panel.tsx:2:3: ReceiptsPanel could take 51 upstream calls, and 20 are allowed. The largest part is "
         "Query.service.conversation.messages.receipts with 50; Query.service.conversation.messages(first: 19) would fit.\n"
     )
     # What is suggested fits, and one more does not.
@@ -322,7 +324,7 @@ def test_an_operation_that_could_take_too_much_fails() -> None:
     assert check("src", "--max-calls", "20").exit_code == 0
     panel(20)
     assert check("src", "--max-calls", "20").exit_code == 1
-    assert "no one list made shorter would fit" in check("src", "--max-calls", "0").stderr
+    assert "shortening a single list is not enough" in check("src", "--max-calls", "0").stderr
     # A variable that is given counts.
     assert check("src", "--max-calls", "20", "--var", "first=5").exit_code == 0
 
@@ -352,8 +354,8 @@ def test_a_snapshot_is_written_held_to_and_written_anew() -> None:
     assert dearer.stdout.splitlines()[-5:] == [
         "New is new: 1 call",
         "Other is gone: 1 call",
-        "prices.json has no prices of operations without a name, of which there are 1.",
-        "prices.json has other prices: if these are meant, write them with --update.",
+        "prices.json has no costs of operations without a name; there are 1.",
+        "prices.json has other costs: if the new ones are intended, write them with --update.",
         "3 operations, 1 problem",
     ]
     assert snapshot.read_bytes() == content
@@ -404,7 +406,7 @@ def test_another_schema_is_checked_against() -> None:
     write({"src/Later.ts": "gql`query Later { later }`"})
     result = check("src", "--schema", "served.graphql")
     assert (result.exit_code, result.stderr) == (
-        1, "src/Later.ts:1:19: This release, which tells the price, does not take it: Cannot query field 'later' on type "
+        1, "src/Later.ts:1:19: This release, which computes the cost, rejects it: Cannot query field 'later' on type "
         "'Query'.\n")  # fmt: skip
 
 
@@ -492,3 +494,17 @@ def test_the_documented_example_is_true() -> None:
     write({"src/ReceiptsPanel.tsx": source.replace("id text", "id body").replace("= 10", "= 50")})
     assert answer()[0] == 1
     assert answer("--format", "text")[1].count(dearer.strip()) == 1
+
+
+def test_twice_as_many_operations_in_one_file_take_twice_the_work() -> None:
+    work = []
+    for count in (6, 12):
+        comments = "  # what it is for\n" * 100
+        queries = (f"query Q{each} {{\n{comments}  services {{ nope{each} }}\n}}\n" for each in range(count))
+        write({"src/a.graphql": "".join(queries)})
+        with Steps() as steps:
+            report = check_operations(["src"], {})
+        assert len(report.problems) == report.operations == count
+        assert report.problems[-1].location.line == 103 * count - 1
+        work.append(steps.count)
+    assert work[1] < 2.3 * work[0]

@@ -3,15 +3,18 @@
 from pathlib import Path
 
 import pytest
-from graphql import parse, print_ast
+from graphql import build_schema, parse, print_ast
 
 from gateway.contract.operations.client_operations import ClientOperations, gather_operations
 from gateway.contract.operations.documents import ClientDocument
 
+SCHEMA = build_schema("type Query { node(id: ID!): T } type T { f(g: [Int!]!, h: Int): Int }")
+
 
 def gather(*texts: str) -> ClientOperations:
     """What is in these documents, of files a, b and so on."""
-    return gather_operations([ClientDocument(Path(name), text) for name, text in zip("abcdef", texts, strict=False)])
+    documents = [ClientDocument(Path(name), text) for name, text in zip("abcdef", texts, strict=False)]
+    return gather_operations(documents, SCHEMA)
 
 
 def sent(*texts: str) -> list[str]:
@@ -75,7 +78,7 @@ def test_operations_have_the_fragments_they_need(texts: list[str], joined: list[
         ("query A { ...F } fragment F on Q @argumentDefinitions(n: {type: \"Int\", defaultValue: 7}) { f(n: $n) }",
          "query A { ...F } fragment F on Q { f(n: 7) }"),
         ("query A { ...F } fragment F on Q @argumentDefinitions(n: {type: \"Int\"}) { f(n: $n, in: {n: $n, l: [$n]}) }",
-         "query A { ...F } fragment F on Q { f(in: {l: [null]}) }"),
+         "query A { ...F } fragment F on Q { f(in: {l: []}) }"),
         ("query A { ...F @arguments(n: 1) a { ...F @arguments(n: 2) ...F @arguments(n: 1) } } "
          "fragment F on Q @argumentDefinitions(n: {type: \"Int\"}) { f(n: $n) ...G @arguments(m: $n) } "
          "fragment G on Q @argumentDefinitions(m: {type: \"Int!\"}) { g @include(if: $m) }",
@@ -85,7 +88,8 @@ def test_operations_have_the_fragments_they_need(texts: list[str], joined: list[
         ("query A($n: Int) { ...F } fragment F on Q { f(n: $n) }", "query A($n: Int) { ...F } fragment F on Q { f(n: $n) }"),
         ("query A { ...F } fragment F on Q "
          "@argumentDefinitions(on: {type: \"Boolean!\", provider: \"./On.relayprovider\"}) { f @include(if: $on) }",
-         "query A($F_on: Boolean!) { ...F } fragment F on Q { f @include(if: $F_on) }"),
+         "query A($__relay_internal__pv__Onrelayprovider: Boolean!) { ...F } "
+         "fragment F on Q { f @include(if: $__relay_internal__pv__Onrelayprovider) }"),
         ("query A { ...F } fragment F on Q "
          "@argumentDefinitions(on: {type: \"Boolean!\", provider: \"./On.relayprovider\"}) { f }",
          "query A { ...F } fragment F on Q { f }"),
@@ -123,7 +127,7 @@ def test_an_operation_for_the_client_alone_is_none() -> None:
         ('fragment F on T @refetchable(queryName: "R") @argumentDefinitions(n: {type: Int}) { f(n: $n) }',
          "query R($n: Int, $id: ID!) { node(id: $id) { ...F } }"),
         ('query A($g: [Int!]!, $h: Int) { a { ...F } b(h: $h) } fragment F on T @refetchable(queryName: "R") { f(g: $g) }',
-         "query R($g: [Int!]!, $id: ID!) { node(id: $id) { ...F } }"),
+         "query R($id: ID!, $g: [Int!]!) { node(id: $id) { ...F } }"),
     ],
 )  # fmt: skip
 def test_what_relay_fetches_again_is_an_operation(text: str, query: str) -> None:
@@ -142,13 +146,13 @@ def test_what_relay_fetches_again_is_an_operation(text: str, query: str) -> None
         (["query A { ...F }", "\n fragment F on Q { ...G @client ...H }"],
          ["b:2:33: No document that could be read has the fragment H."]),
         (["query A { a }", "{ b }\nquery A { b }"],
-         ["b:2:1: There is another operation A at a:1:1: give each a name of its own."]),
+         ["b:2:1: There is another operation A at a:1:1: give each its own name."]),
         (["fragment F on Q { a }", "fragment F on P { a }"],
-         ["b:1:1: There is another fragment F at a:1:1: give each a name of its own."]),
+         ["b:1:1: There is another fragment F at a:1:1: give each its own name."]),
         (['query R { a } fragment F on T @refetchable(queryName: "R") { f }'],
-         ["a:1:31: There is another operation R at a:1:1: give each a name of its own."]),
+         ["a:1:31: There is another operation R at a:1:1: give each its own name."]),
         (['fragment F on T @refetchable(queryName: "R S") { f }'],
-         ["a:1:1: No query can be made of its @refetchable and @argumentDefinitions: Syntax Error: "
+         ["a:1:1: No query can be generated from its @refetchable and @argumentDefinitions: Syntax Error: "
           "Expected '{', found Name 'S'."]),
         (["{ a }", "{ b", "}"], ["b:1:4: Syntax Error: Expected Name, found <EOF>.",
                                  "c:1:1: Syntax Error: Unexpected '}'."]),
@@ -191,7 +195,7 @@ def test_only_fragments_can_be_put_in(text: str, hole: int | None) -> None:
         end = blank.index("}", start) + 1
         holes.append(start)
         blank = blank[:start] + " " * (end - start) + blank[end:]
-    problems = gather_operations([ClientDocument(Path("a"), blank, substitutions=tuple(holes))]).problems
+    problems = gather_operations([ClientDocument(Path("a"), blank, substitutions=tuple(holes))], SCHEMA).problems
     found = [problem.location.column - 1 for problem in problems if "${…}" in problem.message]
     assert found == ([] if hole is None else [hole])
 

@@ -8,6 +8,8 @@ import pytest
 from gateway.contract import CheckError
 from gateway.contract.operations.documents import ClientDocument, find_documents
 
+from ...conftest import Steps
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -138,3 +140,44 @@ def test_a_place_in_the_text_is_a_place_in_the_file(source: str, word: str, plac
     write("a.ts", source)
     (document,) = find_documents(["a.ts"])
     assert document.line_and_column(document.text.index(f"{word} }}")) == place
+
+
+@pytest.mark.parametrize("line", ["#" * 9, "# a # b # c", "# a   ", "#,,,,", " , ,"])
+def test_comments_alone_are_no_document(line: str) -> None:
+    write("a.graphql", f"{line}\n" * 1000)
+    assert find_documents(["a.graphql"]) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_found"),
+    [
+        ("**/" * 12 + "*x.graphql", False),
+        ("**/" * 12 + "*.graphql", True),
+        ("**/" + "*a" * 40 + "b.graphql", False),
+        ("**/" + "*a" * 40 + "*.graphql", True),
+        ("*/**/b/**/b/*.graphql", True),
+        ("**/a/b/**", True),
+        ("a/**/a/*.graphql", False),
+    ],
+)
+def test_a_pattern_with_many_stars_is_matched(pattern: str, is_found: bool) -> None:
+    write("a/b/" * 15 + "a" * 100 + ".graphql")
+    if is_found:
+        assert len(names(pattern)) == 1
+    else:
+        with pytest.raises(CheckError, match="no file is there"):
+            names(pattern)
+
+
+def test_positions_in_a_file_of_twice_the_size_take_twice_the_work() -> None:
+    work = []
+    for lines in (200, 400):
+        write("a.graphql", "query Q { a }\n" * lines)
+        write("a.ts", "const q = gql`" + 'query Q { a(b: "\\n") }\n' * lines + "`")
+        documents = find_documents(["a.graphql", "a.ts"])
+        with Steps() as steps:
+            for document in documents:
+                for offset in range(0, len(document.text), 13):
+                    document.line_and_column(offset)
+        work.append(steps.count)
+    assert work[1] < 2.3 * work[0]

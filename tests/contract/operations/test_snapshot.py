@@ -99,12 +99,12 @@ PRICE = {"calls": 1, "edges": {}, "roundTrips": 1}
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "not a snapshot of prices"),
-        (b"\xff\xfe", "not a snapshot of prices"),
-        (b"[]", "not a snapshot of prices"),
-        (b"<<<<<<< HEAD\n{}", "not a snapshot of prices"),
+        (b"", "not a snapshot of costs"),
+        (b"\xff\xfe", "not a snapshot of costs"),
+        (b"[]", "not a snapshot of costs"),
+        (b"<<<<<<< HEAD\n{}", "not a snapshot of costs"),
         (b"{}", "`version`"),
-        (json.dumps({"version": 2, "anything": {}}), "of version 2, and this release knows 1"),
+        (json.dumps({"version": 2, "anything": {}}), "has version 2, and this release supports 1"),
         (json.dumps({"version": "1"}), "Expected `int`"),
         (json.dumps({"version": 1}), "`operations`"),
         (json.dumps({"version": 1, "operations": []}), "Expected `object`"),
@@ -112,10 +112,10 @@ PRICE = {"calls": 1, "edges": {}, "roundTrips": 1}
         (json.dumps({"version": 1, "operations": {"A": PRICE | {"calls": "1"}}}), "Expected `int`"),
         (json.dumps({"version": 1, "operations": {"A": PRICE | {"edges": {"x": None}}}}), "Expected `int`"),
         (json.dumps({"version": 1, "operations": {"A": PRICE | {"more": 1}}}), "`more`"),
-        ("[" * 100_000, "not a snapshot of prices"),
+        ("[" * 100_000, "not a snapshot of costs"),
     ],
 )
-def test_a_file_that_is_none_is_refused_in_words(tmp_path: Path, content: str | bytes, words: str) -> None:
+def test_an_unreadable_snapshot_is_rejected_with_its_reason(tmp_path: Path, content: str | bytes, words: str) -> None:
     path = tmp_path / "prices.json"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(CheckError) as caught:
@@ -134,9 +134,9 @@ def test_a_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{ services { edges { cursor } } }", '{"name": "client"}'])
-def test_a_file_that_is_something_else_is_left_as_it_is(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_snapshot_is_not_overwritten(tmp_path: Path, content: str) -> None:
     path = tmp_path / "package.json"
     path.write_text(content)
-    with pytest.raises(CheckError, match="left as it is"):
+    with pytest.raises(CheckError, match="not overwritten"):
         write_snapshot(path, {"A": cost()})
     assert path.read_text() == content

@@ -128,8 +128,8 @@ def test_deferring_costs_as_much(declared: str) -> None:
         ("query Q($n: Int!) { services(first: $n) { edges { cursor } } }", {"n": "many"},
          ["9: Variable '$n' has invalid value: Int cannot represent non-integer value: 'many'"]),
         ("query Q($x: ID!) { service(sid: $x) { url } node(id: $x) { id } }", {},
-         ["45: node: This is not an id of this API. Ids are opaque: pass the value of an `id` field. What was made up for "
-          "$x does not fit: give it a value, --var x=…"]),
+         ["45: node: This is not an id of this API. Ids are opaque: pass the value of an `id` field. The sample for $x is "
+          "not valid here: give it a value, --var x=…"]),
         # Whatever a condition's outcome: both are to be right.
         ("query Q($x: Boolean!) { services @skip(if: $x) { edges { cursor } } "
          "b: services(first: -1) @include(if: $x) { edges { cursor } } }", {},

@@ -64,6 +64,41 @@ def test_what_is_said(old: str, new: str, message: str) -> None:
     assert message in [change.message for change in changes(BEFORE, BEFORE.replace(old, new))]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("ID = 1", 'ID = "1"'),
+        ("[Int] = 1", "[Int] = [1]"),
+        ("[[Int!]!] = 1", "[[Int!]!] = [[1]]"),
+        ("Float = 1", "Float = 1.0"),
+        ("[Float] = 1", "[Float] = [1.0]"),
+        ("[Filter] = {}", "[Filter] = [{ deep: { id: 7 } }]"),
+        ("Filter = { size: [2] }", "Filter = { size: 2, order: [ASC] }"),
+        ("Any = { a: 1, b: [true] }", "Any = { b: [true], a: 1 }"),
+        ('String = "a"', 'String = """a"""'),
+    ],
+)  # fmt: skip
+def test_a_default_written_otherwise_is_the_same_value(old: str, new: str) -> None:
+    rest = """scalar Any enum Order { ASC DESC }
+    input Filter { size: [Int], order: [Order] = ASC, deep: Deep = { id: 7 } } input Deep { id: ID, any: Any }"""
+    before, after = (f"type Query {{ a(x: {each}): Int }} input In {{ x: {each} }} {rest}" for each in (old, new))
+    assert lines(before, after) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Any = 1", "Any = true"),
+        ('Any = "1"', "Any = 1"),
+        ("[Int] = []", "[Int] = [null]"),
+        ("[Int] = null", "[Int] = []"),
+    ],
+)
+def test_another_default_is_another_value(old: str, new: str) -> None:
+    before, after = (f"type Query {{ a(x: {each}): Int }} scalar Any" for each in (old, new))
+    assert lines(before, after) == ["dangerous ARG_DEFAULT_VALUE_CHANGE Query.a(x:)"]
+
+
 LEVELS = {
     kind.name: level
     for kinds, level in ((SafeChangeType, "safe"), (DangerousChangeType, "dangerous"), (BreakingChangeType, "breaking"))
@@ -76,7 +111,7 @@ STRICTER = {
     "INPUT_FIELD_DEFAULT_VALUE_ADDED": "dangerous",
 }
 MILDER = {"VALUE_ADDED_TO_ENUM": "safe"}  # When no field returns the enum.
-UNSEEN = re.compile(r"DEPRECATION_|SPECIFIED_BY_|ONE_OF_|UPSTREAM_|ROOT_TYPE_|SCHEMA_DESCRIPTION_")
+UNSEEN = re.compile(r"DEPRECATION_|SPECIFIED_BY_|ONE_OF_|UPSTREAM_|ROOT_TYPE_|SCHEMA_DESCRIPTION_|IMPLEMENTATION_")
 HIDDEN = re.compile(r".*_CHANGED_KIND_SAFE|.*_DEFAULT_VALUE_(ADDED|CHANGE)")
 """Of an input's type and its default graphql-core tells one change alone."""
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from graphql import build_schema, introspection_from_schema
+from graphql import print_schema as print_core_schema
 
 from gateway.cli import main
 from gateway.graph.schema import print_schema
@@ -49,7 +51,7 @@ Breaking:
   Thread.position was removed, and had not been deprecated.
     src/panel.tsx:2 Panel
   Thread.topic was String! and is String now.
-    It touches no operation.
+    It affects no operation.
 
 Dangerous:
   Thread.size(unit:) has the default WORDS now; it was LINES.
@@ -156,10 +158,10 @@ def test_what_cannot_be_checked_is_told_apart_and_counts() -> None:
         "src/panel.tsx:1:63",
     ]
     assert "1 operation checked, of which 0 no longer fit." in apart
-    assert "Changes that touch none count as well, since not all operations could be checked." in apart
+    assert "Changes that affect none count as well, since not all operations could be checked." in apart
     Path("empty.ts").write_text("export {}")
     result = both("--operations", "empty.ts", "--only-used")
-    assert "Changes that touch none count as well, since there are no operations." in result.output
+    assert "Changes that affect none count as well, since there are no operations." in result.output
     assert result.exit_code == 1
 
 
@@ -208,7 +210,7 @@ def test_what_github_reads() -> None:
     ]
     lines = both(*CLIENT, "--format", "github").output.splitlines()
     assert lines[0].startswith("::error file=src/panel.tsx,line=2,col=3,title=Breaking%3A Thread.position::")
-    assert lines[1].endswith("String now. It touches no operation.")
+    assert lines[1].endswith("String now. It affects no operation.")
     assert lines[4] == (
         "::error file=src/parts.graphql,line=2,col=3,title=Does not fit the new schema::"
         "Cannot query field 'position' on type 'Thread'."
@@ -230,8 +232,8 @@ def test_texts_of_schemas_stay_on_their_line() -> None:
     ("arguments", "words"),
     [
         ((), "Missing argument 'OLD'"),
-        (("no.graphql", "new.graphql"), "no.graphql is not there."),
-        (("old.graphql", "no.graphql"), "no.graphql is not there."),
+        (("no.graphql", "new.graphql"), "no.graphql does not exist."),
+        (("old.graphql", "no.graphql"), "no.graphql does not exist."),
         (("old.graphql", "src/size.graphql"), "neither SDL nor JSON"),
         (("old.graphql", "src/parts.graphql"), "src/parts.graphql:1:1: This is an operation or a fragment"),
         (("git:HEAD~1",), "not a git repository"),
@@ -351,3 +353,53 @@ def test_the_object_is_documented_as_it_is() -> None:
     }.items():
         words = table[f"`{key}`"]
         assert [name for name in parts if f"`{name}`" not in words] == []
+
+
+DEPRECATING = """
+type Query { c(old: Int @deprecated, new: Int): Int d(by: In): Int }
+input In { old: Int @deprecated new: Int }
+directive @mark(old: Int @deprecated, new: Int) on FIELD
+"""
+
+
+DEFAULT = json.dumps(introspection_from_schema(build_schema(DEPRECATING), input_value_deprecation=False))
+"""Its introspection as most tools ask for it."""
+
+
+def test_deprecated_inputs_that_introspection_left_out_are_not_removed() -> None:
+    Path("old.graphql").write_text(DEPRECATING)
+    Path("default.json").write_text(DEFAULT)
+    Path("q.graphql").write_text("query Q { c(old: 1) @mark(old: 2) d(by: { old: 3 }) }")
+    for sources in (("old.graphql", "default.json"), ("default.json", "old.graphql")):
+        result = check(*sources, "--fail-on", "dangerous", "--operations", "q.graphql")
+        assert result.exit_code == 0, result.output
+        assert "No changes from" in result.output
+        assert "deprecated arguments and input fields, which may be missing in it" in result.output
+        assert "1 operation checked, of which 0 no longer fit." in result.output
+
+
+def test_other_inputs_that_introspection_lacks_are_removed() -> None:
+    Path("old.graphql").write_text(DEPRECATING.replace("new: Int", "new: Int more: Int"))
+    Path("default.json").write_text(DEFAULT)
+    result = check("old.graphql", "default.json")
+    assert [line.split()[0] for line in result.output.splitlines() if "was removed" in line] == [
+        "@mark(more:)",
+        "In.more",
+        "Query.c(more:)",
+    ]
+
+
+def test_prices_are_not_compared_with_a_copy_that_has_none() -> None:
+    Path("own.graphql").write_text(print_schema())
+    Path("copy.graphql").write_text(print_core_schema(build_schema(print_schema())))  # It omits the directives applied.
+    for sources in (("own.graphql", "copy.graphql"), ("copy.graphql", "own.graphql")):
+        result = check(*sources, "--fail-on", "dangerous")
+        assert (result.exit_code, result.output.splitlines()[0]) == (
+            0,
+            "Not compared, as one of the schemas does not state it: prices (@upstream).",
+        )
+        assert json.loads(check(*sources, "--format", "json").output)["notCompared"] == ["prices (@upstream)"]
+    free = check("copy.graphql", "own.graphql", "--unpriced-is-free", "--fail-on", "dangerous")
+    assert free.exit_code == 1
+    assert "got dearer" in free.output
+    assert "Not compared" not in check("copy.graphql", "copy.graphql").output

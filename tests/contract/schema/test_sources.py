@@ -75,11 +75,11 @@ def test_sdl_is_read(text: str) -> None:
          "s.graphql:2:13: Cannot extend type 'B' because it is not defined."),
         ("type Query { a: Int }\ntype A @deprecated { b: Int }",
          "s.graphql:2:8: Directive '@deprecated' may not be used on object."),
-        ("query Q { a }", "s.graphql:1:1: This is an operation or a fragment; a schema is wanted."),
-        ("{ a }", "s.graphql is neither SDL nor JSON: a schema is wanted, not an operation."),
-        ("{}", "s.graphql is JSON, and not the result of an introspection query, or not all of it."),
-        ('{"data": null, "errors": []}', "s.graphql is JSON, and not the result of an introspection query, or not all of it."),
-        ('{"__schema": {"types": [{}]}}', "s.graphql is JSON, and not the result of an introspection query, or not all of it."),
+        ("query Q { a }", "s.graphql:1:1: This is an operation or a fragment; a schema is expected."),
+        ("{ a }", "s.graphql is neither SDL nor JSON: a schema is expected, not an operation."),
+        ("{}", "s.graphql is JSON, but not the complete result of an introspection query."),
+        ('{"data": null, "errors": []}', "s.graphql is JSON, but not the complete result of an introspection query."),
+        ('{"__schema": {"types": [{}]}}', "s.graphql is JSON, but not the complete result of an introspection query."),
         ("<html>", "s.graphql:1:1: Syntax Error: Unexpected character: '<'."),
         (b"\xff\xfe", "s.graphql is not UTF-8 text (byte 0)."),
         ("type Query { a: %sInt%s }" % ("[" * 5000, "]" * 5000),
@@ -101,13 +101,14 @@ def test_many_errors_are_not_all_told() -> None:
 @pytest.mark.parametrize(
     ("where", "words"),
     [
-        ("no.graphql", "no.graphql is not there. A schema is a file, https://… of a gateway, or git:REV"),
-        ("localhost:8000/graphql", "localhost:8000/graphql is not there. If it is an address, write http://"),
+        ("no.graphql", "no.graphql does not exist. A schema is a file, the address of a gateway"),
+        ("localhost:8000/graphql", "localhost:8000/graphql does not exist. If it is an address, write http://"),
         (".", ". cannot be read (Is a directory)."),
         ("a\0b", "cannot be read"),
-        ("", "An empty name names no schema"),
+        ("", "The name of a schema is empty"),
         ("HTTP://127.0.0.1:1/graphql", "cannot be reached"),
         ("git:HEAD", "git says: fatal: not a git repository"),
+        ("git::schema.graphql", "git says: fatal: not a git repository"),
         ("git:", "git: names no revision."),
         ("git:--help", "names no revision."),
         ("http://127.0.0.1:1/graphql", "http://127.0.0.1:1/graphql cannot be reached. Is the gateway running?"),
@@ -135,14 +136,14 @@ async def test_a_gateway_may_want_a_token_and_hide_its_schema(sandbox: Sandbox) 
     async with serving(create_app(settings)) as url:
         where = f"{url}/graphql"
         message = await asyncio.to_thread(refusal, where)
-        assert message == f"{where} refuses the caller (401): give its token with --token or RECEIPTS_GATEWAY_TOKEN."
+        assert message == f"{where} rejects the caller (401): give its token with --token or RECEIPTS_GATEWAY_TOKEN."
         message = await asyncio.to_thread(refusal, where, "ann-has-a-long-token")
-        assert message.startswith(f"{where} does not tell its schema: “GraphQL introspection has been disabled")
+        assert message.startswith(f"{where} does not return its schema: “GraphQL introspection has been disabled")
         assert "GATEWAY_INTROSPECTION" in message
         message = await asyncio.to_thread(refusal, f"{url}/nowhere", "ann-has-a-long-token")
-        assert message == f"{url}/nowhere is no GraphQL endpoint (404). A gateway's address ends in /graphql."
+        assert message == f"{url}/nowhere is not a GraphQL endpoint (404). A gateway's address ends in /graphql."
         message = await asyncio.to_thread(refusal, where, "line\nbreak")
-        assert "cannot be asked" in message
+        assert "cannot be requested" in message
         assert "break" not in message
 
 
@@ -156,7 +157,7 @@ def app(endpoint: Callable[[Request], Awaitable[Response]]) -> Starlette:
         (["isOneOf"], {"UPSTREAM", "ONE_OF"}),
         (
             ["isOneOf", "includeDeprecated: true) {", "specifiedByURL", "isRepeatable"],
-            {"UPSTREAM", "ONE_OF", "SPECIFIED_BY", "DIRECTIVE_REPEATABLE", "SCHEMA_DESCRIPTION", "DEPRECATED_INPUT"},
+            {"UPSTREAM", "ONE_OF", "SPECIFIED_BY", "DIRECTIVE_REPEATABLE", "DEPRECATED_INPUT"},
         ),
     ],
 )
@@ -193,16 +194,16 @@ async def test_what_is_no_gateway_is_said_in_words() -> None:
 
     async with serving(app(endpoint)) as url:
         for kind, words in {
-            "page": "is no GraphQL answer: is it a GraphQL endpoint?",
-            "list": "is no GraphQL answer",
-            "data": "does not tell its schema: there is no `__schema` in the answer.",
-            "part": "is JSON, and not the result of an introspection query",
-            "redirect": "is elsewhere (307): give the address that it leads to.",
+            "page": "does not answer with a GraphQL response: is it a GraphQL endpoint?",
+            "list": "does not answer with a GraphQL response",
+            "data": "does not return its schema: there is no `__schema` in the response.",
+            "part": "is JSON, but not the complete result of an introspection query",
+            "redirect": "redirects (307): give the address that it redirects to.",
         }.items():
             authorizations.clear()
             message = await asyncio.to_thread(refusal, f"{url}/graphql?as={kind}", "token-of-mine")
             assert words in message, kind
-            assert len(authorizations) == (3 if kind == "data" else 1)  # A redirect is not followed.
+            assert len(authorizations) == (2 if kind == "data" else 1)  # A redirect is not followed.
 
 
 def test_the_result_of_introspection_is_read_from_a_file() -> None:
@@ -236,7 +237,9 @@ def test_a_revision_is_read(git: Callable[..., str], monkeypatch: pytest.MonkeyP
         git("add", ".")
         git("commit", "-qm", f"{number}")
     git("tag", "v1", "HEAD~1")
-    Path("schema.graphql").write_text("not committed")
+    Path("schema.graphql").write_text("type Query { a3: Int }")
+    git("add", ".")
+    Path("schema.graphql").write_text("not staged")
     Path("deep").mkdir()
     for directory in (".", "deep"):
         monkeypatch.chdir(directory)
@@ -247,16 +250,19 @@ def test_a_revision_is_read(git: Callable[..., str], monkeypatch: pytest.MonkeyP
             "git:v1": "a1",
             "git:v1:api dir/s.graphql": "b1",
             "git:HEAD:schema.graphql": "a2",
+            "git::schema.graphql": "a3",
+            "git::": "a3",
         }.items():
             source = read_source(where, None)
             assert source.schema.query_type is not None
             assert list(source.schema.query_type.fields) == [field]
             assert source.name == where
     for where, words in {
-        "git:HEAD~2": "HEAD~2 is no revision of this repository. A shallow clone",
-        "git:nope": "nope is no revision",
+        "git:HEAD~2": "HEAD~2 is not a revision of this repository. A shallow clone",
+        "git:nope": "nope is not a revision",
         "git:HEAD:nope": "HEAD has no file nope. Name another with git:HEAD:PATH, from the top.",
         "git:HEAD:api dir": "HEAD has no file api dir.",
+        "git::nope": "The index has no file nope.",
     }.items():
         assert words in refusal(where)
     git("clone", "-q", "--depth", "1", f"file://{Path.cwd().parent}", "shallow")

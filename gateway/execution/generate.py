@@ -1,0 +1,290 @@
+"""Generates Python code that writes the answer of a plan, from the records and rows that `levels` reads.
+
+The code is one function, with a comprehension for each edge, the deepest edges first:
+
+    # participant: Participant
+    ...
+    next_4 = map([*written_4, None].__getitem__, indices_4).__next__
+    # receipts: ReceiptConnection
+    written_3 = [
+        {edges_5: [{node_6: {sid_7: row.sid, participant_8: next_4()}} for row in piece.rows]} for piece in found_3
+    ]
+
+The text is made of the schema's names alone. Response keys, which clients choose, are constants: globals of the function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import count as count_from
+from operator import attrgetter
+from typing import Any, NoReturn
+
+from gateway.execution.context import Context
+from gateway.execution.levels import Children, EdgePlace, Unusual, read_levels
+from gateway.execution.plan import Plan
+from gateway.execution.steps import Arguments, EdgeStep, Leaf, Nested, Selection
+
+__all__ = ["GeneratedPlan", "explain"]
+
+_STEPS_MAX = 500  # Each takes about 30 microseconds to generate.
+
+
+class GeneratedPlan:
+    """A plan as code."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Generate the code of a plan; raises `Unusual` when the plan has something that code is not generated for."""
+        if plan.steps > _STEPS_MAX:
+            raise Unusual("size")
+        self._levels: list[list[EdgePlace]] = []
+        count = 0
+        above: list[tuple[EdgePlace | None, Selection]] = [(None, plan.root)]
+        while above:
+            edges = [(parent, step) for parent, selection in above for step in _edges_of(selection)]
+            targets = [(parent, step, below) for parent, step in edges for below in _selections(step)]
+            level = [
+                EdgePlace(number, step, below, parent) for number, (parent, step, below) in enumerate(targets, count)
+            ]
+            count += len(level)
+            above = [(place, place.selection) for place in level]
+            if level:
+                self._levels.append(level)
+        writer = _Writer([place for level in self._levels for place in level])
+        self.source = writer.source(plan.root)
+        """The text of the function."""
+        exec(compile(self.source, "<plan>", "exec"), writer.constants)  # noqa: S102 - made of the schema's names
+        self._write: Callable[[list[Children]], dict[str, Any]] = writer.constants["write"]
+
+    async def answer(self, context: Context, arguments: Arguments) -> dict[str, Any]:
+        """Return the data. Raises `Unusual`, or the error of a read or of a value, when `fill` must execute the plan."""
+        return self._write(await read_levels(self._levels, context, arguments))
+
+
+def explain(plan: Plan) -> str:
+    """Return the code that is generated for a plan, or one line that says why there is none."""
+    try:
+        return GeneratedPlan(plan).source
+    except Unusual as reason:
+        return f"No code is generated: {reason}."
+
+
+def _edges_of(selection: Selection) -> Iterator[EdgeStep]:
+    """Yield the edges of a selection and of its nested objects, in the order of `fill`."""
+    if selection.deferred:
+        raise Unusual("defer")
+    for step in selection.steps:
+        if isinstance(step, EdgeStep):
+            yield step
+        elif isinstance(step, Nested):
+            yield from _edges_of(step.selection)
+
+
+def _selections(step: EdgeStep) -> Iterable[Selection]:
+    """Return the selections of an edge's children, one for each type that a child can have."""
+    if step.is_list:
+        raise Unusual("list of reads")
+    return step.selections.values()
+
+
+def _field_name(step: Leaf | Nested | EdgeStep) -> str:
+    return step.nodes[0].name.value
+
+
+@dataclass(slots=True)
+class _Scope:
+    """The variables from which the fields of one object are read."""
+
+    value: str
+    """The object: a record, a slice, an edge, or an object inside a record."""
+    row: str | None = None
+    """The row of a record that has one."""
+    is_record: bool = True
+    """Whether the object is a record, whose properties are read from its row where they can."""
+    uses_value: bool = False
+    """Whether a field is read from the object."""
+    checks: list[tuple[Callable[[list[Any]], bool], str]] = field(default_factory=list)
+    """Properties of the row that are written as they are if the function confirms it of all rows."""
+
+
+class _Writer:
+    """Writes the text of the function."""
+
+    def __init__(self, places: list[EdgePlace]) -> None:
+        self._places = places
+        self._by_step: dict[int, list[EdgePlace]] = {}
+        """The places of each step, by its id: one for each type of child."""
+        for place in places:
+            self._by_step.setdefault(id(place.step), []).append(place)
+        self.constants: dict[str, Any] = {"Unusual": Unusual, "null": _null, "the_one": _the_one}
+        self._numbers = count_from(1)
+
+    def source(self, root: Selection) -> str:
+        lines = ["def write(children):"]
+        for place in reversed(self._places):
+            number = place.number
+            lines += [
+                f"# {_field_name(place.step)}: {place.selection.type_name}",
+                f"found_{number}, indices_{number} = children[{number}].found, children[{number}].indices",
+                *(self._list(place) if place.is_list else self._single(place)),
+                f"next_{number} = map([*written_{number}, None].__getitem__, indices_{number}).__next__",
+            ]
+        lines.append(f"return {self._object(root, _Scope('root'))}")
+        return _indented(lines)
+
+    def _single(self, place: EdgePlace) -> Iterator[str]:
+        """Yield the lines that write the records at a place."""
+        scope = _Scope("record", "row" if place.selection.needs_row else None)
+        written = self._object(place.selection, scope)
+        number = place.number
+        if scope.row is None:
+            yield f"written_{number} = [None if record is None else {written} for record in found_{number}]"
+            return
+        yield f"rows_{number} = [None if record is None else record.row for record in found_{number}]"
+        yield from self._checks(scope, f"for row in rows_{number} if row is not None")
+        variables, values = "row", f"rows_{number}"
+        if scope.uses_value:
+            variables, values = "record, row", f"zip(found_{number}, {values})"
+        yield f"written_{number} = [None if row is None else {written} for {variables} in {values}]"
+
+    def _list(self, place: EdgePlace) -> Iterator[str]:
+        """Yield the lines that write the slices at a place."""
+        rows: list[_Scope] = []
+        written = self._object(place.selection, _Scope("piece", is_record=False), rows)
+        for scope in rows:
+            yield from self._checks(scope, f"for piece in found_{place.number} for row in piece.rows")
+        yield f"written_{place.number} = [{written} for piece in found_{place.number}]"
+
+    def _checks(self, scope: _Scope, loops: str) -> Iterator[str]:
+        """Yield the lines that check the values of all rows at a place."""
+        by_check: dict[Callable[[list[Any]], bool], list[str]] = {}
+        for check, attribute in scope.checks:
+            by_check.setdefault(check, []).append(f"{scope.row}.{attribute}")
+        for check, values in by_check.items():
+            listed = dict.fromkeys(values)
+            loop = f"{loops} for value in ({', '.join(listed)})" if len(listed) > 1 else loops
+            value = "value" if len(listed) > 1 else values[0]
+            yield f"if not {self._constant('check', check)}([{value} {loop}]): raise Unusual('value')"
+
+    def _object(self, selection: Selection, scope: _Scope, rows: list[_Scope] | None = None) -> str:
+        """Return the expression of an object. In a slice, the scopes of its rows are added to `rows`."""
+        steps = {step.key: step for step in selection.steps}
+        entries: list[str] = []
+        for key, blank in selection.blank.items():
+            step = steps.get(key)
+            if step is None:
+                name, value = "typename", self._constant("typename", blank)
+            else:
+                name = _field_name(step)
+                if isinstance(step, EdgeStep):
+                    children = [f"next_{place.number}()" for place in self._by_step[id(step)]]
+                    value = children[0] if len(children) == 1 else f"the_one({', '.join(children)})"
+                elif isinstance(step, Leaf):
+                    value = self._leaf(step, scope)
+                elif rows is not None and step.is_list:
+                    value = self._edges(step, rows)
+                else:
+                    value = self._nested(step, scope)
+            entries.append(f"{self._constant(name, key)}: {value}")
+        return _braced(entries)
+
+    def _edges(self, edges: Nested, rows: list[_Scope]) -> str:
+        """Return the expression of the edges of a slice."""
+        steps = {step.key: step for step in edges.selection.steps}
+        edge, entries = _Scope("edge", is_record=False), list[str]()
+        nodes: list[_Scope] = []
+        for key, blank in edges.selection.blank.items():
+            step = steps.get(key)
+            if isinstance(step, Nested):
+                node = _Scope("record", "row")
+                nodes.append(node)
+                entries.append(f"{self._constant('node', key)}: {self._object(step.selection, node)}")
+            elif isinstance(step, Leaf):
+                entries.append(f"{self._constant(_field_name(step), key)}: {self._leaf(step, edge)}")
+            else:
+                entries.append(f"{self._constant('typename', key)}: {self._constant('typename', blank)}")
+        rows += nodes
+        if edge.uses_value:
+            loops = "for edge in piece.edges for record in [edge.node] for row in [record.row]"
+        elif any(node.uses_value for node in nodes):
+            loops = "for row in piece.rows for record in [piece.node(row)]"
+        else:
+            loops = "for row in piece.rows"
+        return f"[{_braced(entries)} {loops}]"
+
+    def _leaf(self, step: Leaf, scope: _Scope) -> str:
+        prop = step.prop
+        if prop.attribute is not None and (scope.row is not None or not scope.is_record):
+            if prop.are_plain is None:
+                return self._value(step, scope)
+            if scope.row is not None:
+                scope.checks.append((prop.are_plain, prop.attribute))
+                return f"{scope.row}.{prop.attribute}"
+        value, name = self._value(step, scope), self._new_name("value")
+        if isinstance(step.write, attrgetter):  # The name of an enum's member; None has no name.
+            if not step.is_nullable:
+                return f"{value}._name_"
+            return f"(None if ({name} := {value}) is None else {name}._name_)"
+        is_plain = f"type({name}) is {self._constant('type', step.plain)}"
+        null = name if step.is_nullable else "null()"
+        written = f"{self._constant('write', step.write)}({name})"
+        return f"({null} if ({name} := {value}) is None else {name} if {is_plain} else {written})"
+
+    def _nested(self, step: Nested, scope: _Scope) -> str:
+        name = self._new_name("value")
+        if step.is_list:
+            item = self._new_name("item")
+            written = f"[{self._object(step.selection, _Scope(item, is_record=False))} for {item} in {name}]"
+        else:
+            written = self._object(step.selection, _Scope(name, is_record=False))
+        null = "None" if step.is_nullable else "null()"
+        return f"({null} if ({name} := {self._value(step, scope)}) is None else {written})"
+
+    def _value(self, step: Leaf | Nested, scope: _Scope) -> str:
+        """Return the expression that reads a property."""
+        prop, row = step.prop, scope.row
+        if row is not None and prop.attribute is not None and prop.are_plain is None:
+            return f"{row}.{prop.attribute}"
+        if row is not None and prop.read_row is not None:
+            return f"{self._constant('read', prop.read_row)}({row})"
+        scope.uses_value = True
+        if not scope.is_record and prop.attribute is not None and prop.are_plain is None:
+            return f"{scope.value}.{prop.attribute}"
+        return f"{self._constant('read', prop.read)}({scope.value})"
+
+    def _constant(self, prefix: str, value: Any) -> str:
+        name = self._new_name(prefix)
+        self.constants[name] = value
+        return name
+
+    def _new_name(self, prefix: str) -> str:
+        return f"{prefix}_{next(self._numbers)}"
+
+
+def _braced(entries: list[str]) -> str:
+    listed = ",\n".join(entries)
+    return f"{{\n{listed},\n}}" if len(entries) > 1 else f"{{{listed}}}"
+
+
+def _indented(lines: list[str]) -> str:
+    """Return the text of a function, whose first line is `def`; inside brackets, lines are indented by one step more."""
+    indented, open_brackets = [lines[0]], list[int]()
+    for line in "\n".join(lines[1:]).splitlines():
+        steps = len(open_brackets) + (0 if line[0] in "}])" else 1)
+        indented.append("    " * steps + line)
+        opened = sum(map(line.count, "{[(")) - sum(map(line.count, "}])"))
+        while opened < 0 and open_brackets:
+            opened += open_brackets.pop()
+        if opened > 0:
+            open_brackets.append(opened)
+    return "\n".join(indented) + "\n"
+
+
+def _the_one(*objects: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the only object that is not null, if there is one."""
+    return next((each for each in objects if each is not None), None)
+
+
+def _null() -> NoReturn:
+    raise Unusual("null where none may be")

@@ -1,0 +1,140 @@
+"""`receipts-gateway serve --workers`: replaced without a lost request, one sum of metrics, evenly spread connections."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
+
+from .conftest import ACCOUNT, start
+
+QUERY = {"query": "query Load { __typename }"}
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+@asynccontextmanager
+async def workers(count: int, **environ: str) -> AsyncIterator[tuple[str, subprocess.Popen[str]]]:
+    """Serve with several workers; the value is the base URL, and the process of the command."""
+    server = start("serve", "--port", "0", "--workers", str(count), GATEWAY_LOG_LEVEL="warning", **environ)
+    try:
+        assert server.stdout is not None
+        line = await asyncio.to_thread(server.stdout.readline)
+        yield line.split()[2].rstrip(",").removesuffix("/graphql"), server
+        server.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(server.communicate, timeout=30)
+        assert server.returncode == 0
+    finally:
+        server.kill()
+
+
+def worker_pids(server: subprocess.Popen[str]) -> set[int]:
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    return {int(pid) for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()}
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Poll another process: it sends no signal."""
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def until_replaced(server: subprocess.Popen[str], old: set[int], count: int) -> None:
+    """Wait until there are `count` workers, none of them an old one."""
+    await until(lambda: not (pids := worker_pids(server)) & old and len(pids) == count)
+
+
+def open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+class Load:
+    """Clients that send requests until the load stops: some on kept connections, some on a new one each time."""
+
+    def __init__(self, url: str, clients: int = 4) -> None:
+        self.url = url
+        self.answered = 0
+        self._clients = clients
+        self._stopped = False
+
+    async def __aenter__(self) -> "Load":
+        self._tasks = [
+            asyncio.create_task(self._send(force_close)) for force_close in (False, True) for _ in range(self._clients)
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        self._stopped = True
+        await asyncio.gather(*self._tasks)
+
+    async def _send(self, force_close: bool) -> None:
+        connector = aiohttp.TCPConnector(force_close=force_close)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            while not self._stopped:
+                async with session.post(f"{self.url}/graphql", json=QUERY) as response:
+                    assert await response.json() == {"data": {"__typename": "Query"}}
+                self.answered += 1
+
+
+async def scrape(url: str) -> Samples:
+    """Return the metrics from whichever worker takes a new connection."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/metrics") as response:
+        text = await response.text()
+    families = list(text_string_to_metric_families(text))
+    assert len({family.name for family in families}) == len(families)
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+        if family.type in ("counter", "histogram")
+    }
+
+
+OPERATIONS = ("gateway_operations_total", (("name", "Load"), ("outcome", "ok")))
+
+
+async def test_metrics_are_the_sum_and_no_request_is_lost_while_workers_are_replaced() -> None:
+    """It takes some seconds: six processes start, each of which builds the schema."""
+    async with workers(3, **ACCOUNT) as (url, server):
+        async with Load(url) as load:
+            before: Samples = {}
+            old = worker_pids(server)
+            for number in range(20):
+                if number == 10:
+                    server.send_signal(signal.SIGHUP)
+                    await until_replaced(server, old, 3)
+                at_least = load.answered
+                samples = await scrape(url)
+                assert at_least <= samples.get(OPERATIONS, 0) <= load.answered + 8
+                assert {name: value for name, value in before.items() if samples[name] < value} == {}
+                before = samples
+        for _ in range(3):
+            assert (await scrape(url))[OPERATIONS] == load.answered
+
+
+async def test_connections_spread_evenly_and_metrics_stay_when_a_worker_dies() -> None:
+    async with workers(2, **ACCOUNT) as (url, server):
+        port, before = int(url.rpartition(":")[2]), {pid: open_files(pid) for pid in worker_pids(server)}
+        kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(64)]
+        await until(lambda: sum(map(open_files, before)) == sum(before.values()) + len(kept))
+        assert all(open_files(pid) - files > len(kept) / 8 for pid, files in before.items())
+        for _, writer in kept:
+            writer.close()
+        async with Load(url) as load:
+            await until(lambda: load.answered > 200)
+        earlier = await scrape(url)
+        assert earlier[OPERATIONS] == load.answered
+        os.kill(victim := worker_pids(server).pop(), signal.SIGKILL)
+        await until_replaced(server, {victim}, 2)
+        for _ in range(4):
+            later = await scrape(url)
+            assert later[OPERATIONS] == load.answered
+            assert {name: value for name, value in earlier.items() if later[name] < value} == {}

@@ -1,0 +1,179 @@
+"""Generated code: what its text holds, when it is generated, and what the interpreter executes instead."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gateway.accounts.operation import Operation
+from gateway.execution.context import OperationLimits
+from gateway.execution.executor import Executor
+from gateway.execution.generate import GeneratedPlan
+from gateway.execution.outcome import Outcome
+from gateway.twilio.responses import Response
+
+from .conftest import MARKS, SCHEMA, THREAD, Rounds, context_over, message, thread
+
+ORDINARY = thread(
+    "friendlyName dateCreated messages(first: 5) { pageInfo { hasNextPage endCursor } edges { cursor node { id sid index "
+    "dateCreated delivery { total read } media { sid } participant { identity } service { friendlyName } "
+    "receipts { totalCount edges { node { status errorCode error { title } dateUpdated conversationSid "
+    "participant { sid channel messagingBinding { address } } } } } } } }"
+)
+
+
+class Altered(Rounds):
+    """An upstream whose bodies are altered."""
+
+    def __init__(self, alter: Callable[[str, bytes], bytes]) -> None:
+        super().__init__()
+        self.alter = alter
+
+    async def answer(self, target: str) -> Response:
+        response = await super().answer(target)
+        return Response(response.status, response.headers, self.alter(target, response.body))
+
+
+async def execute(
+    query: str, *, generate_at: int, upstream: Rounds | None = None, limits: OperationLimits | None = None, **more: Any
+) -> tuple[Outcome, list[list[str]], Counter[str]]:
+    upstream = upstream or Rounds()
+    async with context_over(upstream, limits=limits) as context:
+        outcome = await Executor(SCHEMA, generate_at=generate_at).run(Operation(query, **more), context)
+    return outcome, upstream.rounds, context.runs
+
+
+def code_of(executor: Executor) -> list[GeneratedPlan | str | None]:
+    return [planned.generated for planned in executor._plans.values()]
+
+
+async def test_what_is_ordinary_is_executed_by_generated_code() -> None:
+    generated, rounds, runs = await execute(ORDINARY, generate_at=1)
+    interpreted, expected, _ = await execute(ORDINARY, generate_at=2)
+    assert runs == {"engine": 1, "generated": 1}
+    assert rounds == expected
+    assert (generated.data, generated.failures) == (interpreted.data, ())
+
+
+async def test_code_is_generated_once_for_a_plan_that_is_used_again() -> None:
+    executor = Executor(SCHEMA)
+    codes = []
+    for _ in range(3):
+        async with context_over() as context:
+            await executor.run(Operation(message("body")), context)
+        codes += code_of(executor)
+    assert codes[0] is None
+    assert isinstance(codes[1], GeneratedPlan)
+    assert codes[1] is codes[2]
+
+
+async def test_the_text_holds_nothing_that_clients_wrote() -> None:
+    query = (
+        "query Operation_name($text: ID!, $number: Int = 971) { alias_1: service(sid: $text) { alias_2: conversation("
+        'sid: "%s") { ...Fragment_name } } node(id: "literal_id") { alias_5: __typename ... on Message { alias_6: body } } } '
+        "fragment Fragment_name on Conversation { alias_3: messages(first: $number, order: DESC, deliveryStatus: [FAILED]) "
+        "{ alias_4: edges { alias_7: node { sid alias_8: delivery { total } } } } }"
+    )
+    executor = Executor(SCHEMA, generate_at=1)
+    async with context_over() as context:
+        given = {"text": MARKS["service_sid"]}
+        await executor.run(Operation(query % MARKS["conversation_sid"], variables=given), context)
+    (code,) = code_of(executor)
+    assert isinstance(code, GeneratedPlan)
+    assert "row.sid" in code.source
+    for text in (
+        "alias_",
+        "_name_1",
+        "Fragment",
+        "Operation_name",
+        "literal_id",
+        "971",
+        "DESC",
+        "FAILED",
+        *given.values(),
+    ):
+        assert text not in code.source
+    assert MARKS["conversation_sid"] not in code.source
+
+
+LARGE = thread(
+    " ".join(
+        "m%d: messages(first: 1) { edges { node { id sid url index author body attributes accountSid } } }" % number
+        for number in range(50)
+    )
+)
+OFFSET = thread("messages(first: 3) { edges { node { dateCreated } } }")
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("{ nodes(ids: []) { id } }", "list of reads"),
+        (LARGE, "size"),
+        (thread("friendlyName", "nonsense"), "error"),
+        (thread("participants(first: 1000) { edges { node { sid } } }", MARKS["crowded_conversation_sid"]), "list"),
+        (thread("messages(deliveryStatus: [FAILED]) { edges { node { sid } } }"), "list"),
+    ],
+)
+async def test_what_is_not_ordinary_is_executed_by_the_interpreter(query: str, reason: str) -> None:
+    generated, rounds, runs = await execute(query, generate_at=1)
+    interpreted, expected, _ = await execute(query, generate_at=2)
+    assert runs == {"engine": 1, f"not generated: {reason}": 1}
+    assert rounds == expected
+    assert generated.data == interpreted.data
+    assert [each.as_json() for each in generated.failures] == [each.as_json() for each in interpreted.failures]
+
+
+async def test_deferred_fragments_are_executed_by_the_interpreter() -> None:
+    outcome, _, runs = await execute(message("sid ... @defer { body }"), generate_at=1, defer=True)
+    assert outcome.pending
+    assert runs == {"engine": 1, "not generated: defer": 1}
+
+
+@pytest.mark.parametrize(
+    ("time", "shown"),
+    [
+        (b"2026-01-31T12:00:00+02:00", "2026-01-31T10:00:00Z"),
+        (b"2026-01-31T12:00:00Z\\n2026-01-31T12:00:00Z", None),
+        (b"yesterday", None),
+    ],
+)
+async def test_a_time_that_is_not_in_utc_is_left_to_the_interpreter(time: bytes, shown: str | None) -> None:
+    """One value of one row is another; the calls are made once."""
+
+    def alter(target: str, body: bytes) -> bytes:
+        start = body.index(b'"date_created"', body.index(b'"date_created"') + 1)
+        first, last = body.index(b'"', start + 15) + 1, body.index(b'"', body.index(b'"', start + 15) + 1)
+        return body[:first] + time + body[last:]
+
+    outcome, rounds, runs = await execute(OFFSET, generate_at=1, upstream=Altered(alter))
+    assert runs == {"engine": 1, "not generated: value": 1}
+    assert rounds == [[f"{THREAD}/Messages?PageSize=3"]]
+    assert outcome.data is not None
+    times = [edge["node"]["dateCreated"] for edge in outcome.data["service"]["conversation"]["messages"]["edges"]]
+    assert times[1] == shown
+    assert len(outcome.failures) == (shown is None)
+
+
+@pytest.mark.parametrize("limits", [OperationLimits(cost_limit=6), OperationLimits(records_max=9)])
+async def test_a_limit_is_reported_by_the_interpreter(limits: OperationLimits) -> None:
+    generated, rounds, runs = await execute(ORDINARY, generate_at=1, limits=limits)
+    interpreted, expected, _ = await execute(ORDINARY, generate_at=2, limits=limits)
+    assert runs == {"engine": 1, "not generated: error": 1}
+    assert rounds == expected
+    assert generated.data == interpreted.data
+    assert {failure.error.code for failure in generated.failures} == {"COST_LIMIT_EXCEEDED"}
+
+
+async def test_skipped_reads_are_counted_once() -> None:
+    """Also where the interpreter executes what generated code has begun."""
+    begun = "messages(first: 60) { edges { node { receipts { edges { node { sid } } } service { sid } } } } "
+    for selection in (begun, f"{begun} participants(first: 1000) {{ edges {{ node {{ sid }} }} }}"):
+        skips = []
+        for generate_at in (1, 2):
+            async with context_over() as context:
+                query = thread(selection, MARKS["crowded_conversation_sid"])
+                await Executor(SCHEMA, generate_at=generate_at).run(Operation(query), context)
+            skips.append(context.skips)
+        assert skips[0] == skips[1] != {}
