@@ -139,6 +139,15 @@ def test_graphiql_reads_parts_with_the_same_code() -> None:
     assert parts.read_bytes() == (HERE / "relay" / "parts.ts").read_bytes()
 
 
+def test_the_documentation_has_the_ids_that_clients_send() -> None:
+    check = (HERE / "trusted" / "check.ts").read_text(encoding="utf-8")
+    ids = {
+        name: id[: len(id) - 56]
+        for name, id in re.findall(r'^    "?([\w ]+)"?: "((?:sha256:)?[0-9a-f]{64})",$', check, re.MULTILINE)
+    }
+    assert ids == {name: id.strip("`…") for name, id, _ in rows(read("clients"), "sender")}
+
+
 def test_the_documentation_names_the_versions_tested() -> None:
     packages = json.loads((HERE / "package.json").read_text(encoding="utf-8"))["dependencies"]
     versions = "".join(cells for _, cells in rows(read("clients"), "client"))

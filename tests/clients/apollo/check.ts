@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ApolloClient, CombinedGraphQLErrors } from "@apollo/client";
+import { ApolloClient, CombinedGraphQLErrors, HttpLink } from "@apollo/client";
 import { Defer20220824Handler, GraphQL17Alpha9Handler } from "@apollo/client/incremental";
 import type { ResultOf } from "@graphql-typed-document-node/core";
 import { parse } from "graphql";
@@ -146,6 +146,22 @@ for (const incrementalHandler of [new GraphQL17Alpha9Handler(), new Defer2022082
     assert.deepEqual(counts(data), [4, 4]);
   });
 }
+
+test("a deferred fragment that fails as a whole: no longer loading, with its error, and streaming still", async () => {
+  const deferred = parse(`query { services { __typename ... @defer(label: "edges") { edges { __typename cursor } } } }`);
+  const payloads = [
+    { data: { services: { __typename: "ServiceConnection" } }, pending: [{ id: "0", path: ["services"], label: "edges" }], hasNext: true },
+    { completed: [{ id: "0", errors: [{ message: "It failed.", path: ["services", "edges"] }] }], hasNext: false },
+  ];
+  const body = payloads.map((payload) => `\r\n---\r\nContent-Type: application/json\r\n\r\n${JSON.stringify(payload)}`).join("");
+  const headers = { "content-type": 'multipart/mixed; boundary="-"; incrementalSpec=v0.2' };
+  const link = new HttpLink({ uri: demo.graphql, fetch: async () => new Response(`${body}\r\n-----\r\n`, { headers }) });
+  const client = start();
+  client.setLink(link);
+  const last = await lastValueFrom(client.watchQuery({ query: deferred }).pipe(takeWhile(({ loading }) => loading, true)));
+  assert.deepEqual([last.loading, last.dataState], [false, "streaming"]);
+  assert(CombinedGraphQLErrors.is(last.error));
+});
 
 test("persisted queries: a text once, its hash from then on", async () => {
   const query = parse(`query Once${Date.now()}($id: ID!) { node(id: $id) { id } }`); // The demo has not seen it.

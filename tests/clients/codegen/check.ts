@@ -71,7 +71,7 @@ test("the manifest has every operation under its hash", () => {
     names.sort(),
     [
       ...["ApolloDeferred", "ApolloMessage", "ApolloReceipt", "ApolloThread", "CodegenThread"],
-      ...["RequestDeferred", "RequestReceipt", "RequestThread"],
+      ...["RequestDeferred", "RequestReceipt", "RequestThread", "idsQuery"],
     ],
   );
 });

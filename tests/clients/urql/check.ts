@@ -145,6 +145,16 @@ test("receipts behind their messages, with the error for those that did not come
     assert.deepEqual(shown.at(-1)?.error?.graphQLErrors.map(facts), [FAILURE]);
   }));
 
+test("a list that has not been read is null while the result is stale", async () => {
+  const client = start();
+  await client.query(THREAD, { ...landmark, first: 1 });
+  const shown: OperationResult<Thread>[] = [];
+  await new Promise<void>((done) => {
+    client.query(THREAD, { ...landmark, first: 2 }).subscribe((result) => (shown.push(result), result.stale || done()));
+  });
+  assert.deepEqual(shown.map(({ stale, data }) => [stale, indexesOf(data)]), [[true, undefined], [false, [0, 1]]]);
+});
+
 test("persisted queries: a text once, its hash from then on", async () => {
   const query = `query Once${Date.now()}($id: ID!) { node(id: $id) { __typename id } }`; // The demo has not seen it.
   const requests = watchRequests();
