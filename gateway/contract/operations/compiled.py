@@ -209,8 +209,8 @@ class _Compiler:
             if each.provided_variable is not None:
                 values[each.name] = self._provided_variable(each.provided_variable, each)
                 continue
-            value = passed.get(each.name)
-            values[each.name] = each.default if value is None or isinstance(value, NullValueNode) else value
+            value = _unless_null(passed.get(each.name))
+            values[each.name] = value or _unless_null(each.default)
             if isinstance(value, VariableNode):
                 self.passed.setdefault(value.name.value, []).append(each.type)
         original = fragment.name.value
@@ -318,14 +318,16 @@ class _Compiler:
 
     def _arguments(self, arguments: Iterable[ArgumentNode] | None, scope: _Scope) -> tuple[Any, ...]:
         values = ((each, self._value(each.value, scope)) for each in arguments or ())
-        return tuple(replace(each, value=value) for each, value in values if value is not None)
+        sent = ((each, _unless_null(value) if self.is_relay else value) for each, value in values)
+        return tuple(replace(each, value=value) for each, value in sent if value is not None)
 
     def _value(self, value: ValueNode, scope: _Scope) -> ValueNode | None:
-        """Replace a fragment's own arguments in a value; None for an argument without a value."""
+        """Replace a fragment's own arguments in a value; None, and no item or field, for an argument without a value."""
         if isinstance(value, VariableNode):
             return scope.values.get(value.name.value, value)
         if isinstance(value, ListValueNode):
-            return replace(value, values=tuple(self._value(each, scope) or NullValueNode() for each in value.values))
+            inner_values = (self._value(each, scope) for each in value.values)
+            return replace(value, values=tuple(each for each in inner_values if each is not None))
         if isinstance(value, ObjectValueNode):
             fields = ((each, self._value(each.value, scope)) for each in value.fields)
             return replace(
@@ -341,6 +343,11 @@ class _Compiler:
             variable=variable, type=_type(argument.type), directives=(), loc=argument.loc
         )
         return variable
+
+
+def _unless_null(value: ValueNode | None) -> ValueNode | None:
+    """Return the value of an argument; Relay's compiler takes a literal null for no value, and omits the argument."""
+    return None if isinstance(value, NullValueNode) else value
 
 
 def _type(text: str) -> TypeNode:

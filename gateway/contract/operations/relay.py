@@ -13,7 +13,6 @@ from graphql import (
     FragmentDefinitionNode,
     ListValueNode,
     Location,
-    NullValueNode,
     ObjectValueNode,
     OperationDefinitionNode,
     StringValueNode,
@@ -33,7 +32,6 @@ class FragmentArgument:
     type: str
     """In GraphQL, such as `Int!`; empty where the declaration has none, for validation to refuse."""
     default: ValueNode | None
-    """None for `null` too: Relay sends the field without the argument."""
     provider: str | None
     """The module that provides the value, as https://relay.dev/docs/api-reference/graphql-and-directives/#provided-variables."""
     loc: Location | None
@@ -62,11 +60,11 @@ def fragment_arguments(fragment: FragmentDefinitionNode) -> list[FragmentArgumen
 
 def _argument(node: ArgumentNode, declaration: ObjectValueNode) -> FragmentArgument:
     values = {each.name.value: each.value for each in reversed(declaration.fields)}
-    default, provider = values.get("defaultValue"), values.get("provider")
+    provider = values.get("provider")
     return FragmentArgument(
         node.name.value,
         getattr(values.get("type"), "value", ""),
-        None if isinstance(default, NullValueNode) else default,
+        values.get("defaultValue"),
         getattr(provider, "value", "") if provider is not None else None,
         node.loc,
     )

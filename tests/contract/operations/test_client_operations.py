@@ -78,7 +78,7 @@ def test_operations_have_the_fragments_they_need(texts: list[str], joined: list[
         ("query A { ...F } fragment F on Q @argumentDefinitions(n: {type: \"Int\", defaultValue: 7}) { f(n: $n) }",
          "query A { ...F } fragment F on Q { f(n: 7) }"),
         ("query A { ...F } fragment F on Q @argumentDefinitions(n: {type: \"Int\"}) { f(n: $n, in: {n: $n, l: [$n]}) }",
-         "query A { ...F } fragment F on Q { f(in: {l: [null]}) }"),
+         "query A { ...F } fragment F on Q { f(in: {l: []}) }"),
         ("query A { ...F @arguments(n: 1) a { ...F @arguments(n: 2) ...F @arguments(n: 1) } } "
          "fragment F on Q @argumentDefinitions(n: {type: \"Int\"}) { f(n: $n) ...G @arguments(m: $n) } "
          "fragment G on Q @argumentDefinitions(m: {type: \"Int!\"}) { g @include(if: $m) }",
