@@ -70,6 +70,14 @@ def cost(sources: tuple[str, ...], variables: dict[str, Any]) -> None:
 @VARIABLES
 @click.option("--schema", "where", metavar="SCHEMA", help="Check against this schema: a file, a URL or git:REV.")
 @TOKEN
+@click.option(
+    "--client-schema",
+    "client_schemas",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="SDL of fields that the client resolves itself; may be repeated. Relay's schemaExtensions are read without it.",
+)
 @click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Fail operations that could take more calls.")
 @click.option(
     "--snapshot",
@@ -85,6 +93,7 @@ def check(
     variables: dict[str, Any],
     where: str | None,
     token: str | None,
+    client_schemas: tuple[Path, ...],
     max_calls: int | None,
     snapshot: Path | None,
     update: bool,
@@ -111,6 +120,7 @@ def check(
             patterns,
             variables,
             served=read_source(where, token).schema if where is not None else None,
+            client_schemas=client_schemas,
             max_calls=max_calls,
             snapshot=snapshot,
             update=update,
