@@ -82,6 +82,14 @@ def cost(sources: tuple[str, ...], variables: dict[str, Any], is_explained: bool
 @VARIABLES
 @click.option("--schema", "where", metavar="SCHEMA", help="Check against this schema: a file, a URL or git:REV.")
 @TOKEN
+@click.option(
+    "--client-schema",
+    "client_schemas",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="SDL of fields that the client resolves itself; may be repeated. Relay's schemaExtensions are read without it.",
+)
 @click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Fail operations that could take more calls.")
 @click.option(
     "--snapshot",
@@ -97,6 +105,7 @@ def check(
     variables: dict[str, Any],
     where: str | None,
     token: str | None,
+    client_schemas: tuple[Path, ...],
     max_calls: int | None,
     snapshot: Path | None,
     update: bool,
@@ -128,6 +137,7 @@ def check(
             patterns,
             variables,
             served=read_source(where, token).schema if where is not None else None,
+            client_schemas=client_schemas,
             max_calls=max_calls,
             snapshot=snapshot,
             update=update,

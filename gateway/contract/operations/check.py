@@ -21,6 +21,7 @@ from strawberry import Schema
 
 from gateway.contract import CheckError
 from gateway.contract.operations.client_operations import ClientOperation, gather_operations, location_of, problem_from
+from gateway.contract.operations.client_schema import read_client_schema, relay_schema_extensions
 from gateway.contract.operations.documents import ClientDocument, find_documents
 from gateway.contract.operations.snapshot import CostChange, RecordedCost, compare_costs, read_snapshot, write_snapshot
 from gateway.contract.operations.worst_case import OperationCost, operation_cost
@@ -57,6 +58,7 @@ def check_operations(
     variables: Mapping[str, Any],
     *,
     served: GraphQLSchema | None = None,
+    client_schemas: Sequence[Path] = (),
     max_calls: int | None = None,
     snapshot: Path | None = None,
     update: bool = False,
@@ -64,12 +66,13 @@ def check_operations(
     """Check the operations in all documents that match the patterns.
 
     Operations must be valid for the `served` schema, if that is another one, and for this package's, from which costs are
-    computed with these `variables`. It is a problem if one may need more than `max_calls` upstream calls, or more than the
-    `snapshot` has for it. The snapshot is written if it does not exist, or with `update`.
+    computed with these `variables`. Fields that the SDL files `client_schemas` add, or those that Relay's configuration names,
+    are the client's own, and are not sent. It is a problem if an operation may need more than `max_calls` upstream calls, or
+    more than the `snapshot` has for it. The snapshot is written if it does not exist, or with `update`.
     Raises `CheckError` if the check cannot be made.
     """
     before = _previous(snapshot, update) if snapshot is not None else None
-    report = check_documents(find_documents(patterns), variables, served)
+    report = check_documents(find_documents(patterns), variables, served, client_schemas)
     is_complete = not report.problems
     if max_calls is not None:
         report.problems += _over_limit(report, max_calls)
@@ -80,11 +83,19 @@ def check_operations(
 
 
 def check_documents(
-    documents: Sequence[ClientDocument], variables: Mapping[str, Any], served: GraphQLSchema | None = None
+    documents: Sequence[ClientDocument],
+    variables: Mapping[str, Any],
+    served: GraphQLSchema | None = None,
+    client_schemas: Sequence[Path] = (),
 ) -> OperationsReport:
-    """Check the operations in documents, without limits; raises `CheckError` for a variable that no operation defines."""
+    """Check the operations in documents, without limits.
+
+    Raises `CheckError` for a variable that no operation defines, and for client schemas that cannot be used.
+    """
     schema = make_schema()
-    gathered = gather_operations(documents, served or schema._schema)
+    extensions = relay_schema_extensions([each.path for each in documents])
+    client_schema = read_client_schema([*client_schemas, *extensions])
+    gathered = gather_operations(documents, served or schema._schema, client_schema)
     costs: list[tuple[ClientOperation, OperationCost]] = []
     problems = set(gathered.problems)
     unknown = set(variables)

@@ -22,6 +22,7 @@ from graphql import (
     print_ast,
 )
 
+from gateway.contract.operations.client_schema import ClientSchema
 from gateway.contract.operations.compiled import compile_definition, define_variables
 from gateway.contract.operations.documents import ClientDocument
 from gateway.contract.operations.references import fragments_in
@@ -75,12 +76,15 @@ class ClientOperations:
     """Errors that need no schema to be found."""
 
 
-def gather_operations(documents: Sequence[ClientDocument], schema: GraphQLSchema) -> ClientOperations:
+def gather_operations(
+    documents: Sequence[ClientDocument], schema: GraphQLSchema, client_schema: DocumentNode | None = None
+) -> ClientOperations:
     """Join the operations of all documents with their fragments; type system definitions are ignored.
 
     Problems are documents that cannot be parsed, substitutions (`${…}`) whose content is unknown, fragments that are not
     defined, and names with two different definitions. Equal definitions, as code generators repeat them, count as one.
-    The `schema` gives the types of variables in the queries that Relay generates.
+    The `schema` gives the types of variables in the queries that Relay generates. The fields that `client_schema` adds to it
+    are the client's own. Raises `CheckError` if `client_schema` does not fit.
     """
     problems: list[Problem] = []
     definitions: list[DefinitionNode] = []
@@ -89,6 +93,8 @@ def gather_operations(documents: Sequence[ClientDocument], schema: GraphQLSchema
             definitions += _definitions(document)
         except GraphQLError as error:
             problems.append(problem_from(error))
+    if client_schema is not None and client_schema.definitions:
+        definitions = list(map(ClientSchema(schema, client_schema).mark, definitions))
     fragments = _UniqueDefinitions("fragment", problems)
     operations = _UniqueDefinitions("operation", problems)
     for each in definitions:

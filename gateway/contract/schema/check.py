@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from graphql import validate
 
 from gateway.contract.operations.client_operations import ClientOperation, gather_operations, problem_from
+from gateway.contract.operations.client_schema import read_client_schema, relay_schema_extensions
 from gateway.contract.operations.documents import ClientDocument
 from gateway.contract.problems import Problem
 from gateway.contract.schema.change import Change, Criticality
@@ -108,7 +109,8 @@ def _completed(source: SchemaSource, other: SchemaSource) -> SchemaSource:
 
 
 def _impact(old: SchemaSource, new: SchemaSource, changes: list[Change], documents: Sequence[ClientDocument]) -> Impact:
-    gathered = gather_operations(documents, old.schema)
+    client_schema = read_client_schema(relay_schema_extensions([each.path for each in documents]))
+    gathered = gather_operations(documents, old.schema, client_schema)
     checked: list[ClientOperation] = []
     broken: list[tuple[ClientOperation, list[Problem]]] = []
     unchecked = set(gathered.problems)

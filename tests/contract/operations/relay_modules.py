@@ -9,7 +9,7 @@ from random import Random
 LEAVES = {
     "Service": ("sid", "friendlyName", "dateCreated"),
     "Conversation": ("sid", "state", "uniqueName", "friendlyName"),
-    "Message": ("sid", "body", "author", "index"),
+    "Message": ("sid", "body", "author", "index", "isExpanded", "draft(of: $everyFirst)"),
     "Receipt": ("sid", "status", "rawStatus"),
     "Participant": ("sid", "identity"),
 }
@@ -26,6 +26,7 @@ RECORDS = {
     "Receipt": {"participant": "Participant"},
 }
 GLOBALS = {"everyFirst": "Int", "everySid": "ID!", "everyOn": "Boolean!", "everyStatus": "[MessageDeliveryStatus!]"}
+EXTENSION = "extend type Message { isExpanded: Boolean, draft(of: Int): String }"
 LITERALS = {
     "Int": ("3", "40", "null"),
     "Boolean": ("true", "false"),
@@ -109,7 +110,7 @@ class Module:
         body = self._selections("Query", dict(GLOBALS), needed, 3, may_unmask=True)
         needed |= set(re.findall(r"\$(\w+)", body))
         variables = ", ".join(f"${name}: {GLOBALS[name]}" for name in sorted(needed))
-        directive = self.random.choice(("", "@raw_response_type", "@throwOnFieldError"))
+        directive = self.random.choice(("", "@raw_response_type"))
         name = f"{self.name}Q{self._number()}Query"
         self.literals.append(f"query {name}{f'({variables})' if variables else ''} {directive} {body}")
 

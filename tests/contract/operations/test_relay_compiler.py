@@ -1,8 +1,7 @@
 """Each text that relay-compiler writes, compared with the documents that `operations check` takes to be sent.
 
 The compiler adds `id` and `__typename`, evaluates constant conditions, and prints in another order, so documents are compared
-by their variables, and by the fields that they select, each with the types that it is selected on, its conditions and its
-labels.
+by their variables, and by the fields that they select: each with the types that it is selected on, its conditions and labels.
 """
 
 import json
@@ -33,10 +32,11 @@ from graphql import (
 )
 
 from gateway.contract.operations.client_operations import gather_operations
+from gateway.contract.operations.client_schema import read_client_schema, relay_schema_extensions
 from gateway.contract.operations.documents import ClientDocument, find_documents
 from gateway.graph.schema import print_schema
 
-from .relay_modules import Module
+from .relay_modules import EXTENSION, Module
 
 MODULES = 60
 
@@ -145,7 +145,8 @@ def compiled_by_relay(folder: Path, sources: dict[str, str], schema: str) -> dic
     """Run the compiler once; return the text of each operation by its name. Modules that it refuses are left out."""
     (folder / "schema.graphql").write_text(schema, encoding="utf-8")
     (folder / "persisted.json").write_text("{}", encoding="utf-8")
-    (folder / "extensions").mkdir(exist_ok=True)
+    (folder / "extensions").mkdir()
+    (folder / "extensions" / "client.graphql").write_text(EXTENSION, encoding="utf-8")
     (folder / "src").mkdir()
     for name, source in sources.items():
         (folder / "src" / f"{name}.ts").write_text(source, encoding="utf-8")
@@ -172,7 +173,9 @@ def sent(npm: Path) -> dict[str, str]:
 def test_every_text_is_what_relay_sends(npm: Path, sent: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(npm)
     schema = build_schema(print_schema())
-    gathered = gather_operations(find_documents(["src"]), schema)
+    documents = find_documents(["src"])
+    extensions = relay_schema_extensions([each.path for each in documents])
+    gathered = gather_operations(documents, schema, read_client_schema(extensions))
     assert gathered.problems == []
     assert {operation.name for operation in gathered.operations} == set(sent)
     assert len(list(Path("src").glob("*.ts"))) > MODULES * 2 / 3

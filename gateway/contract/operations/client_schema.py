@@ -1,0 +1,208 @@
+"""The schema of a client's own fields, which it resolves itself: they are valid in its operations, and not sent.
+
+https://relay.dev/docs/guides/client-schema-extensions,
+https://www.apollographql.com/docs/react/local-state/client-side-schema
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from graphql import (
+    REMOVE,
+    DefinitionNode,
+    DirectiveDefinitionNode,
+    DirectiveNode,
+    DocumentNode,
+    ExecutableDefinitionNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    GraphQLNamedType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    InputObjectTypeDefinitionNode,
+    InputObjectTypeExtensionNode,
+    InterfaceTypeDefinitionNode,
+    InterfaceTypeExtensionNode,
+    NameNode,
+    ObjectTypeDefinitionNode,
+    ObjectTypeExtensionNode,
+    Source,
+    TypeDefinitionNode,
+    TypeInfo,
+    TypeInfoVisitor,
+    TypeSystemDefinitionNode,
+    TypeSystemExtensionNode,
+    Visitor,
+    VisitorAction,
+    extend_schema,
+    parse,
+    visit,
+)
+from graphql.validation.validate import validate_sdl
+
+from gateway.contract import CheckError
+
+__all__ = ["ClientSchema", "read_client_schema", "relay_schema_extensions"]
+
+_Definition = TypeVar("_Definition", bound=DefinitionNode)
+_WithFields = ObjectTypeDefinitionNode | InterfaceTypeDefinitionNode | InputObjectTypeDefinitionNode
+_EXTENSIONS: dict[type[Any], type[Any]] = {
+    ObjectTypeDefinitionNode: ObjectTypeExtensionNode,
+    InterfaceTypeDefinitionNode: InterfaceTypeExtensionNode,
+    InputObjectTypeDefinitionNode: InputObjectTypeExtensionNode,
+}
+_LOCAL = DirectiveNode(name=NameNode(value="client"), arguments=())
+
+
+class ClientSchema:
+    """The schema of a server with what a client adds to it."""
+
+    def __init__(self, served: GraphQLSchema, client: DocumentNode) -> None:
+        """Extend `served` by the definitions of `client`. Raises `CheckError` if they do not fit it."""
+        added = [
+            each for each in (_new_part(definition, served) for definition in client.definitions) if each is not None
+        ]
+        extension = DocumentNode(definitions=tuple(added))
+        errors = [each for each in validate_sdl(extension, served) if not _is_about_a_directive(each)]
+        if errors:
+            raise CheckError("\n".join(map(_located, errors)))
+        self._schema = extend_schema(served, extension, assume_valid_sdl=True)
+        self._served = served
+        self._directives = {
+            each.name.value
+            for each in added
+            if isinstance(each, DirectiveDefinitionNode) and served.get_directive(each.name.value) is None
+        }
+
+    def mark(self, definition: _Definition) -> _Definition:
+        """Return an operation or a fragment with `@client` on the fields, and on the fragments, that only the client has.
+
+        Directives that only the client has are removed.
+        """
+        if not isinstance(definition, ExecutableDefinitionNode):
+            return definition
+        info = TypeInfo(self._schema)
+        is_local, directives = self._is_local, self._directives
+
+        class Marking(Visitor):
+            def enter_field(self, node: FieldNode, *_: Any) -> VisitorAction:
+                parent = info.get_parent_type()
+                return _marked(node) if parent is not None and is_local(parent, node.name.value) else None
+
+            def enter_inline_fragment(self, node: InlineFragmentNode, *_: Any) -> VisitorAction:
+                type_ = info.get_type()
+                return _marked(node) if isinstance(type_, GraphQLNamedType) and is_local(type_) else None
+
+            def enter_fragment_definition(self, node: FragmentDefinitionNode, *_: Any) -> VisitorAction:
+                type_ = info.get_type()
+                return _marked(node) if isinstance(type_, GraphQLNamedType) and is_local(type_) else None
+
+            def enter_directive(self, node: DirectiveNode, *_: Any) -> VisitorAction:
+                return REMOVE if node.name.value in directives else None
+
+        marked: _Definition = visit(definition, TypeInfoVisitor(info, Marking()))
+        return marked
+
+    def _is_local(self, type_: GraphQLNamedType, field: str | None = None) -> bool:
+        """Whether only the client has a type, or a field of it."""
+        its, ours = (getattr(schema.get_type(type_.name), "fields", {}) for schema in (self._schema, self._served))
+        if self._served.get_type(type_.name) is None:
+            return True
+        return field is not None and field in its and field not in ours
+
+
+def read_client_schema(files: Iterable[Path]) -> DocumentNode:
+    """Read the type system definitions in SDL files; raises `CheckError` if one cannot be read."""
+    definitions: list[DefinitionNode] = []
+    for path in {each.resolve(): each for each in files}.values():
+        try:
+            document = parse(Source(path.read_text(encoding="utf-8-sig"), str(path)))
+        except OSError as error:
+            raise CheckError(f"{path}: it cannot be read ({error.strerror}).") from None
+        except UnicodeDecodeError as error:
+            raise CheckError(f"{path}: it is not UTF-8 text (byte {error.start}).") from None
+        except GraphQLError as error:
+            raise CheckError(_located(error)) from None
+        definitions += (
+            each
+            for each in document.definitions
+            if isinstance(each, TypeSystemDefinitionNode | TypeSystemExtensionNode)
+        )
+    return DocumentNode(definitions=tuple(definitions))
+
+
+def relay_schema_extensions(files: Sequence[Path]) -> list[Path]:
+    """Return the files of `schemaExtensions` in Relay's configuration for these files, in a folder of one or above.
+
+    The configuration is `relay.config.json`, or `relay` in `package.json`; one in JavaScript is not read.
+    """
+    folders = {folder for path in files for folder in path.resolve().parents}
+    found: dict[Path, None] = {}
+    for folder in sorted(folders):
+        for config in _relay_configs(folder):
+            for name in _extensions(config):
+                path = folder / name
+                found.update(dict.fromkeys(sorted(path.rglob("*.graphql")) if path.is_dir() else [path]))
+    return list(found)
+
+
+def _relay_configs(folder: Path) -> Iterator[dict[str, Any]]:
+    for name, key in (("relay.config.json", None), ("package.json", "relay")):
+        try:
+            content = json.loads((folder / name).read_text(encoding="utf-8-sig"))
+        except (OSError, ValueError):  # Relay's compiler reports a configuration that cannot be read.
+            continue
+        config = content.get(key) if key is not None and isinstance(content, dict) else content
+        if isinstance(config, dict):
+            yield config
+
+
+def _extensions(config: dict[str, Any]) -> list[str]:
+    """Return the paths in a configuration of one project or of several."""
+    projects = config.get("projects")
+    several = [config, *(projects.values() if isinstance(projects, dict) else ())]
+    paths = [path for each in several if isinstance(each, dict) for path in each.get("schemaExtensions") or ()]
+    return [path for path in paths if isinstance(path, str)]
+
+
+def _new_part(definition: DefinitionNode, served: GraphQLSchema) -> DefinitionNode | None:
+    """Return what a definition adds to the server's schema; None if it adds nothing.
+
+    A definition of a type that the server has counts as an extension of it, as code generators merge them.
+    """
+    if isinstance(definition, DirectiveDefinitionNode):
+        return definition if served.get_directive(definition.name.value) is None else None
+    if not isinstance(definition, TypeDefinitionNode | TypeSystemExtensionNode):
+        return None
+    type_ = served.get_type(getattr(getattr(definition, "name", None), "value", ""))
+    if type_ is None:
+        return definition
+    own = getattr(type_, "fields", None)
+    fields = getattr(definition, "fields", None)
+    if own is None or fields is None:
+        return definition if isinstance(definition, TypeSystemExtensionNode) else None
+    new = tuple(each for each in fields if each.name.value not in own)
+    if isinstance(definition, _WithFields):
+        return _EXTENSIONS[type(definition)](name=definition.name, directives=(), fields=new, loc=definition.loc)  # type: ignore[no-any-return]
+    return replace(definition, fields=new)  # type: ignore[call-arg]
+
+
+def _is_about_a_directive(error: GraphQLError) -> bool:
+    """Whether an error concerns a directive applied in SDL: the client's tools define them, and they change no field."""
+    return bool(error.nodes) and isinstance(error.nodes[0], DirectiveNode)  # type: ignore[index]
+
+
+def _located(error: GraphQLError) -> str:
+    name = error.source.name if error.source is not None else "The client's schema"
+    place = "".join(f":{each.line}:{each.column}" for each in (error.locations or [])[:1])
+    return f"{name}{place}: {' '.join(error.message.split())}"
+
+
+def _marked(node: Any) -> Any:
+    return replace(node, directives=(*(node.directives or ()), _LOCAL))

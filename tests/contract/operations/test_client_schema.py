@@ -1,0 +1,121 @@
+"""Fields of the client's own: valid, not sent, and without a price."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from gateway.cli import main
+
+CLIENT = """
+extend type Message { isExpanded: Boolean, draftsOf(author: String): [Draft!] }
+type Draft { text: String message: Message }
+extend type Query { draft(first: Int): Draft, settings: Settings! }
+type Settings { theme: Theme }
+enum Theme { DARK LIGHT }
+directive @remembered(for: Int) on FIELD
+"""
+QUERY = """query Thread($id: ID!, $author: String, $n: Int) {
+  draft(first: $n) { text message { conversation { messages(first: 1000) { __typename } } } }
+  node(id: $id) @remembered(for: 5) { ... on Message { body isExpanded ...Drafts } }
+}
+fragment Drafts on Message { draftsOf(author: $author) { ...Own } }
+fragment Own on Draft { text }
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/q.graphql").write_text(QUERY)
+    (tmp_path / "extensions").mkdir()
+    (tmp_path / "extensions/client.graphql").write_text(CLIENT)
+    return tmp_path
+
+
+def check(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["operations", "check", *arguments])
+
+
+def test_fields_of_the_client_are_not_sent_and_cost_nothing() -> None:
+    result = check("src", "--client-schema", "extensions/client.graphql")
+    assert result.output.splitlines() == [
+        "src/q.graphql:1:1 Thread: at most 1 upstream call, 1 round trip",
+        "  with $id = the id of a Message",
+        "1 operation, 0 problems",
+    ]
+
+
+def test_without_the_schema_they_are_unknown() -> None:
+    result = check("src")
+    assert result.exit_code == 1
+    assert "Cannot query field 'isExpanded' on type 'Message'." in result.output
+    assert "Cannot query field 'draft' on type 'Query'." in result.output
+
+
+def test_other_fields_are_unknown_with_it() -> None:
+    Path("src/q.graphql").write_text(QUERY.replace("isExpanded", "isExpandde"))
+    result = check("src", "--client-schema", "extensions/client.graphql")
+    assert [line for line in result.output.splitlines() if "Cannot" in line] == [
+        "src/q.graphql:3:61: Cannot query field 'isExpandde' on type 'Message'."
+    ]
+
+
+def test_an_operation_of_the_client_alone_is_not_sent() -> None:
+    Path("src/q.graphql").write_text("query Own { settings { theme } }")
+    assert check("src", "--client-schema", "extensions/client.graphql").output == "0 operations, 0 problems\n"
+
+
+@pytest.mark.parametrize("extended", ["extend type", "type"])
+def test_a_whole_type_may_be_written_again(extended: str) -> None:
+    """As code generators merge schemas."""
+    text = CLIENT.replace("extend type", extended).replace("isExpanded", "id: ID! isExpanded")
+    Path("extensions/client.graphql").write_text(text)
+    assert check("src", "--client-schema", "extensions/client.graphql").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("relay.config.json", {"schemaExtensions": ["./extensions"]}),
+        ("relay.config.json", {"schemaExtensions": ["./extensions/client.graphql"]}),
+        ("relay.config.json", {"projects": {"app": {"schemaExtensions": ["extensions"]}}}),
+        ("package.json", {"relay": {"schemaExtensions": ["./extensions"]}}),
+    ],
+)
+def test_relays_configuration_names_it(name: str, config: dict[str, object]) -> None:
+    Path(name).write_text(json.dumps(config))
+    for more in ((), ("--client-schema", "extensions/client.graphql")):
+        assert check("src", *more).exit_code == 0
+    result = CliRunner().invoke(main, ["schema", "check", "own.graphql", "own.graphql", "--operations", "src"])
+    assert result.exit_code == 2  # There is no such schema.
+    Path("own.graphql").write_text(CliRunner().invoke(main, ["schema"]).output)
+    result = CliRunner().invoke(main, ["schema", "check", "own.graphql", "own.graphql", "--operations", "src"])
+    assert "1 operation checked, of which 0 no longer fit." in result.output
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"schemaExtensions": null}', '{"relay": 1, "projects": []}'])
+def test_other_configurations_name_none(text: str) -> None:
+    Path("relay.config.json").write_text(text)
+    Path("package.json").write_text(text)
+    assert check("src").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("extend type Message {", "client.graphql:1:22: Syntax Error: Expected Name, found <EOF>."),
+        (
+            "extend type Nothing { a: Int }",
+            "client.graphql:1:13: Cannot extend type 'Nothing' because it is not defined.",
+        ),
+        ("extend type Message { a: Nothing @own }", "client.graphql:1:26: Unknown type 'Nothing'."),
+    ],
+)
+def test_a_schema_that_does_not_fit_is_refused(text: str, message: str) -> None:
+    Path("client.graphql").write_text(text)
+    result = check("src", "--client-schema", "client.graphql")
+    assert (result.exit_code, message in result.output) == (2, True), result.output
+    assert "nothing.graphql: it cannot be read" in check("src", "--client-schema", "nothing.graphql").output
