@@ -97,6 +97,7 @@ def cost(sources: tuple[str, ...], variables: dict[str, Any], is_explained: bool
     metavar="FILE",
     help="Fail operations that cost more than in this file; write the file if it does not exist.",
 )
+@click.option("--tag", "tags", multiple=True, metavar="NAME", help="Another name of the tag gql; may be repeated.")
 @click.option("--update", is_flag=True, help="Overwrite the snapshot with the costs found.")
 @FORMAT
 @_with_worst_case
@@ -108,6 +109,7 @@ def check(
     client_schemas: tuple[Path, ...],
     max_calls: int | None,
     snapshot: Path | None,
+    tags: tuple[str, ...],
     update: bool,
     output: str,
 ) -> None:
@@ -116,8 +118,9 @@ def check(
     Validate them against the schema, and print what each costs at most. No account and no call is needed.
 
     PATTERN is a file, a directory or a pattern such as 'src/**/*.{graphql,gql,ts,tsx,js,jsx}', in quotes. Documents are
-    GraphQL files, and in JavaScript and TypeScript the strings after gql, graphql and /* GraphQL */. Fragments may be in
-    other files. What Apollo, urql, gql.tada and Relay remove or compile before they send is removed and compiled.
+    GraphQL files, and in JavaScript, TypeScript and the scripts of Vue, Svelte and Astro files the strings after gql, graphql
+    and /* GraphQL */; imports of these tags under other names are followed. Fragments may be in other files. What Apollo, urql,
+    gql.tada and Relay remove or compile before they send is removed and compiled.
 
     The exit code is 0 without problems, 1 with problems, and 2 when the check could not be made.
     """
@@ -141,6 +144,7 @@ def check(
             max_calls=max_calls,
             snapshot=snapshot,
             update=update,
+            tags=tags,
         )
     except CheckError as error:
         fail(str(error))

@@ -22,7 +22,7 @@ from strawberry import Schema
 from gateway.contract import CheckError
 from gateway.contract.operations.client_operations import ClientOperation, gather_operations, location_of, problem_from
 from gateway.contract.operations.client_schema import read_client_schema, relay_schema_extensions
-from gateway.contract.operations.documents import ClientDocument, find_documents
+from gateway.contract.operations.documents import ClientDocument, ClientFiles, PassedOver, read_files
 from gateway.contract.operations.snapshot import CostChange, RecordedCost, compare_costs, read_snapshot, write_snapshot
 from gateway.contract.operations.worst_case import OperationCost, operation_cost
 from gateway.contract.problems import Problem
@@ -50,7 +50,11 @@ class OperationsReport:
     changes: list[CostChange] = field(default_factory=list)
     """Differences from the snapshot, by name; increases are among the problems too."""
     notes: list[str] = field(default_factory=list)
-    """The changes to the snapshot file, or why it was not written."""
+    """Remarks: whether the snapshot was written, and why not; or that no operation was found."""
+    files: int = 0
+    """How many files were read."""
+    passed_over: list[PassedOver] = field(default_factory=list)
+    """Files and parts of files that were not read, in file order."""
 
 
 def check_operations(
@@ -62,17 +66,24 @@ def check_operations(
     max_calls: int | None = None,
     snapshot: Path | None = None,
     update: bool = False,
+    tags: Sequence[str] = (),
 ) -> OperationsReport:
     """Check the operations in all documents that match the patterns.
 
     Operations must be valid for the `served` schema, if that is another one, and for this package's, from which costs are
     computed with these `variables`. Fields that the SDL files `client_schemas` add, or those that Relay's configuration names,
     are the client's own, and are not sent. It is a problem if an operation may need more than `max_calls` upstream calls, or
-    more than the `snapshot` has for it. The snapshot is written if it does not exist, or with `update`.
-    Raises `CheckError` if the check cannot be made.
+    more than the `snapshot` has for it. The snapshot is written if it does not exist, or with `update`. `tags` are names of
+    tags besides `gql` and `graphql`. Raises `CheckError` if the check cannot be made, or if there is nothing to check.
     """
     before = _previous(snapshot, update) if snapshot is not None else None
-    report = check_documents(find_documents(patterns), variables, served, client_schemas)
+    read = read_files(patterns, tags)
+    if not read.documents:
+        raise CheckError(_nothing_found(patterns, read))
+    report = check_documents(read.documents, variables, served, client_schemas)
+    report.files, report.passed_over = read.files, read.passed_over
+    if not report.operations and not report.problems:
+        report.notes.append("No operation was found, only fragments or type definitions.")
     is_complete = not report.problems
     if max_calls is not None:
         report.problems += _over_limit(report, max_calls)
@@ -114,6 +125,12 @@ def check_documents(
     if unknown and not problems:
         raise CheckError(f"--var {min(unknown)}: no operation has a variable ${min(unknown)}.")
     return OperationsReport(len(gathered.operations), costs, sorted(problems))
+
+
+def _nothing_found(patterns: Sequence[str], read: ClientFiles) -> str:
+    files = "1 file was" if read.files == 1 else f"{read.files} files were"
+    reasons = "".join(f"\n{each.path}: {each.reason}" for each in read.passed_over)
+    return f"{', '.join(patterns)}: {files} read, and no operation was found. Name other tags with --tag NAME.{reasons}"
 
 
 def _problems(operation: ClientOperation, schema: Schema, served: GraphQLSchema | None) -> list[Problem]:

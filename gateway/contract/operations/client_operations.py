@@ -166,6 +166,8 @@ class _UniqueDefinitions:
 
 def _definitions(document: ClientDocument) -> Iterator[DefinitionNode]:
     source = _DocumentSource(document)
+    if document.error:
+        raise GraphQLError(document.error, source=source, positions=[0])
     unknown = _unknown_substitution(document)
     if unknown is not None:
         raise GraphQLError(

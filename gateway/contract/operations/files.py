@@ -73,7 +73,7 @@ def _matches(pattern: str, suffixes: frozenset[str]) -> Iterator[Path]:
 
 
 def _compiled(parts: Sequence[str]) -> list[re.Pattern[str] | None]:
-    """Compile each part of a glob; None stands for `**`, which a trailing one may not match without a name after it."""
+    """Compile each part of a glob, `**` to None; one at the end needs at least one name."""
     compiled = [None if part == "**" else re.compile(fnmatch.translate(part)) for part in parts]
     return compiled if compiled[-1] is not None else [*compiled, re.compile(".*", re.DOTALL)]
 

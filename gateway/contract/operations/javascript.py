@@ -1,15 +1,48 @@
 """GraphQL literals in JavaScript and TypeScript: those tagged `gql` or `graphql`, or marked with `/* GraphQL */`.
 
-A scanner, not a parser: it tells comments, strings, templates, regular expressions and JSX apart, and ignores the rest of the
-language.
+tree-sitter (https://tree-sitter.github.io/tree-sitter/) separates comments, strings, templates, regular expressions and JSX
+text from code. Tags are looked for in the code, and followed to the literal that comes after them.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
+from typing import Literal as OneOf
 
-__all__ = ["Literal", "find_literals"]
+from gateway.contract import CheckError
+
+if TYPE_CHECKING:
+    from tree_sitter import Node, Parser, Query
+
+__all__ = ["TAGS", "Literal", "Script", "SyntaxProblem", "find_literals", "mentions_tags"]
+
+TAGS = frozenset({"gql", "graphql"})
+
+_GRAMMARS = {"js": ("javascript", "tsx"), "ts": ("typescript", "tsx"), "tsx": ("tsx", "javascript")}
+"""The grammars to try for a language, in order; a `.js` file may have type annotations."""
+
+_CLIENTS = re.compile(
+    r"(?:@apollo/|@graphql-typed|@urql/|@vue/apollo|apollo-|babel-plugin-relay|gql\.tada|graphql-request|graphql-tag"
+    r"|graphql\.macro|react-apollo|react-relay|relay-runtime|urql)"
+)
+"""Packages whose default export and whose namespace's `gql` and `graphql` are tags."""
+_NOT_CLIENTS = frozenset({"@octokit/graphql", "gatsby", "graphql"})
+"""Packages whose `graphql` is for another server, or no tag."""
+
+_MAGIC_COMMENT = re.compile(r"/\*\s*+graphql\s*+\*/", re.IGNORECASE)
+_SPACE = re.compile(r"[\s\ufeff]*+")
+_OPENING = re.compile(r"(?:<[^<>()`]{0,1000}+>\s*+)?(?:`|\((?:\s*+\()?\s*+[`'\"])")
+_IN_TYPES = re.compile(r"=>|[<>(){}\[\];`'\"/]")
+_BRACKETS = {"<": ">", "(": ")", "{": "}", "[": "]"}
+_WORD_BEFORE = re.compile(r"(?<![\w$])[\w$]++\Z")
+_DECLARATION = re.compile(r"(?<![\w$.])(?:const|let|var)\s++([\w$]++)")
+_IDENTIFIER = re.compile(r"[\w$]++")
+_LIST = re.compile(r",\s*+\[([\w$,.\s]{0,5000}+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,210 +53,390 @@ class Literal:
     mappings: tuple[tuple[int, int], ...]
     """An offset in the text with its offset in the source: the beginning, and after each escape sequence."""
     substitutions: tuple[int, ...]
-    """Offsets in the text of each `${…}`."""
+    """Offsets in the text of each replaced `${…}`."""
+    tag: str | None = None
+    """`gql` or `graphql`, whatever its name is in this file; None for a literal with a comment."""
+    module: str | None = None
+    """The module that the tag is imported from."""
+    is_call: bool = False
+    """Whether it is an argument of the tag, and not its template."""
+    name: str | None = None
+    """The variable to which it is assigned."""
+    included: tuple[str | None, ...] = ()
+    """The variables in `${…}` and in the list after the literal, in order; None for another expression."""
+    has_list: bool = False
+    """Whether a list of fragments follows, as in `graphql(`…`, [Row])`."""
 
 
-_GAP = r"(?:\s|//[^\n\r]*[\n\r]|/\*(?:[^*]|\*(?!/))*\*/)*"
-_TYPES = r"<(?:[^<>()`]|=>|<(?:[^<>()`]|=>|<[^<>()`]*>)*>)*>"
-_TAG = re.compile(rf"{_GAP}(?:{_TYPES}{_GAP})?(?:(?P<template>`)|\({_GAP}(?P<argument>[`'\"]))")
-_MAGIC_COMMENT = re.compile(r"/\*\s*graphql\s*\*/", re.IGNORECASE)
-_BEFORE_LITERAL = re.compile(rf"{_GAP}[`'\"]")
+@dataclass(frozen=True, slots=True)
+class SyntaxProblem:
+    """A tag whose literal could not be read, because of a syntax error in the file."""
 
-_TOKEN = re.compile(
-    r"""(?P<space>\s+)
-    |(?P<comment>//[^\n\r]*|/\*(?:[^*]|\*(?!/))*(?:\*/)?)
-    |(?P<string>"(?:[^"\\\n\r]|\\(?:\r\n|[^\r]|\r))*"|'(?:[^'\\\n\r]|\\(?:\r\n|[^\r]|\r))*')
-    |(?P<word>[\w$]+)
-    |(?P<mark>\+\+|--|\.\.\.|=>|.)""",
-    re.VERBOSE | re.DOTALL,
-)
-_REGEXP = re.compile(r"/(?:[^/\\\[\n\r]|\\[^\n\r]|\[(?:[^\]\\\n\r]|\\[^\n\r])*\])+/[a-z]*")
-_BEFORE_VALUE = re.compile(
-    "await|case|default|delete|do|else|extends|in|instanceof|new|of|return|throw|typeof|void|yield"
-)
-"""Keywords before an expression: a `/` after one of them begins a regular expression."""
-_TEMPLATE_TEXT = re.compile(r"(?:[^`\\$]|\\.|\$(?!\{))*", re.DOTALL)
-_ELEMENT = re.compile(r"<[A-Za-z_$>]")
-_TAG_PART = re.compile(r"//[^\n\r]*|/\*(?:[^*]|\*(?!/))*\*/|\"[^\"]*\"|'[^']*'|/\s*>|[^\"'/<>{}]+|.", re.DOTALL)
-_CHILDREN_TEXT = re.compile(r"(?:[^<>{}]|<(?![/\w$>]))*")
-_RESCAN_MAX = 4
-"""How many times its length a source may be rescanned, after a `<` that did not begin an element."""
+    offset: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The literals in one source, and the errors that hide others."""
+
+    literals: list[Literal]
+    """In the order in which they end."""
+    problems: list[SyntaxProblem] = field(default_factory=list)
+    syntax_error: int | None = None
+    """The offset of the first syntax error."""
+    other_modules: frozenset[str] = frozenset()
+    """Packages for other servers whose literals were ignored."""
+
+
+def find_literals(source: str, *, language: OneOf["js", "ts", "tsx"], tags: Iterable[str] = frozenset()) -> Script:
+    """Find the literals that hold GraphQL, tagged with the names in TAGS, in `tags`, or with those that imports give them.
+
+    Raises `CheckError` if tree-sitter is not installed.
+    """
+    if not mentions_tags(source, tags):
+        return Script([])
+    names = TAGS | frozenset(tags)
+    best: Script | None = None
+    for grammar in _GRAMMARS[language]:
+        scan = _Scan(source, grammar, names)
+        script = scan.run()
+        if script.syntax_error is not None and scan.type_arguments:
+            script = _Scan(_blanked(source, scan.type_arguments), grammar, names).run()
+        if best is None or script.syntax_error is None or len(script.problems) < len(best.problems):
+            best = script
+        if best.syntax_error is None:
+            break
+    assert best is not None
+    return best
+
+
+def mentions_tags(source: str, tags: Iterable[str] = frozenset()) -> bool:
+    """Whether a source can hold GraphQL: whether a name of a tag is anywhere in it."""
+    return _any_of(TAGS | frozenset(tags), re.IGNORECASE, whole=False).search(source) is not None
+
+
+@cache
+def _any_of(names: frozenset[str], flags: int = 0, *, whole: bool = True) -> re.Pattern[str]:
+    choice = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+    return re.compile(rf"(?<![\w$])(?:{choice})(?![\w$])" if whole else choice, flags)
+
+
+@cache
+def _parser(grammar: str) -> tuple[Parser, Query]:
+    """Return the parser of a grammar, and the query for everything that is not code, for imports and for errors."""
+    try:
+        import tree_sitter
+        import tree_sitter_javascript
+        import tree_sitter_typescript
+    except ImportError:
+        raise CheckError(
+            "Reading JavaScript and TypeScript needs a parser: pip install 'receipts-gateway[operations]'."
+        ) from None
+    languages = {
+        "javascript": tree_sitter_javascript.language,
+        "typescript": tree_sitter_typescript.language_typescript,
+        "tsx": tree_sitter_typescript.language_tsx,
+    }
+    language = tree_sitter.Language(languages[grammar]())
+    kinds = ["comment", "html_comment", "string", "template_string", "template_substitution", "regex", "hash_bang_line"]
+    kinds += ["jsx_text"] if grammar != "typescript" else []
+    kinds += ["template_literal_type"] if grammar != "javascript" else []
+    parts = " ".join(f"({kind})" for kind in kinds)
+    query = tree_sitter.Query(
+        language,
+        f"[{parts}] @part (import_statement) @import [(ERROR) (MISSING)] @error"
+        "(variable_declarator name: (_) @name value: (call_expression function: (identifier) @function"
+        ' arguments: (arguments . (string) @module)) (#eq? @function "require"))',
+    )
+    return tree_sitter.Parser(language), query
 
 
 @dataclass(slots=True)
-class _Template:
-    """A template literal whose end has not been reached."""
+class _Part:
+    """A node that is not code, or the code of a `${…}`."""
 
+    kind: str
     start: int
-    is_wanted: bool
+    end: int
+    parent: _Part | None
     substitutions: list[tuple[int, int]] = field(default_factory=list)
 
 
-def find_literals(source: str, *, jsx: bool) -> list[Literal]:
-    """Return the literals that hold GraphQL, in the order in which they end. With `jsx`, a `<` may begin an element."""
-    return _Scan(source, jsx).run() if re.search("gql|graphql", source, re.IGNORECASE) else []
-
-
 class _Scan:
-    """One pass over a source, with a stack of open brackets whose top says what kind of text comes next."""
+    """The search of one source, parsed with one grammar."""
 
-    def __init__(self, source: str, jsx: bool) -> None:
-        self.source = source
-        self.jsx = jsx
-        self.at = len(source.partition("\n")[0]) if source.startswith("#!") else 0
-        self.found: list[Literal] = []
-        self.open: list[_Template | str] = []
-        """Templates, `{` in code, `${` in a template, `<` and `</` in a tag, `>` between tags, `<{` for code in JSX."""
-        self.is_after_value = False
-        self.wanted: set[int] = set()
-        """Offsets where GraphQL literals begin."""
-        self.element: tuple[int, int, int] | None = None
-        """Offset of the outermost JSX element with the lengths of `open` and `found` there, to backtrack to if it is none."""
-        self.no_elements: set[int] = set()
-        self.rescanned = 0
+    def __init__(self, source: str, grammar: str, names: frozenset[str]) -> None:
+        parser, query = _parser(grammar)
+        from tree_sitter import QueryCursor
 
-    def run(self) -> list[Literal]:
-        while True:
-            while self.at < len(self.source):
-                top = self.open[-1] if self.open else None
-                if isinstance(top, _Template):
-                    self._template(top)
-                elif top in {"<", "</"}:
-                    self._tag(top)
-                elif top == ">":
-                    self._children()
-                else:
-                    self._code()
-            if self.element is None:
+        self._source = source
+        data = source.encode()
+        root = parser.parse(data).root_node
+        captures = QueryCursor(query).captures(root)
+        spans = sorted((each.start_byte, -each.end_byte, each.type) for each in captures.get("part", ()))
+        errors = [each.start_byte for each in captures.get("error", ())]
+        if root.has_error and not errors:
+            errors.append(root.start_byte)
+        offsets = _character_offsets(data, {0, *errors, *(at for start, end, _ in spans for at in (start, -end))})
+        self._parts = _nested((kind, offsets[start], offsets[-end]) for start, end, kind in spans)
+        self._starts = [part.start for part in self._parts]
+        self._by_start = {part.start: part for part in self._parts if part.kind != "template_substitution"}
+        self._error = min((offsets[each] for each in errors), default=None)
+        self._modules = dict[str, str]()
+        """The module of each imported name."""
+        self._original = {name: name for name in names}
+        """The tag of each name, such as `gql` of `query` after `import { gql as query }`."""
+        self._namespaces = dict[str, str]()
+        self._others: set[str] = set()
+        self._type_ends: dict[int, int | None] = {}
+        self.type_arguments: list[tuple[int, int]] = []
+        """Where those between tags and literals are: the grammars refuse some before a template."""
+        for node in captures.get("import", ()):
+            self._import(node)
+        for name, module in zip(captures.get("name", ()), captures.get("module", ()), strict=True):
+            self._require(name, _text(module)[1:-1])
+
+    def run(self) -> Script:
+        found: dict[int, tuple[str | None, str | None, bool, int]] = {}
+        problems: list[SyntaxProblem] = []
+        for match in _any_of(frozenset(self._original)).finditer(self._source):
+            part = self._around(match.start())
+            if part is None or part.kind == "template_substitution":
+                module = self._module(match[0], match.start())
+                literal = self._literal_after(match.end()) if module is not None else None
+                if literal is not None and module in _NOT_CLIENTS:
+                    self._others.add(module)
+                elif literal is not None:
+                    at, is_call = literal
+                    found[at] = (self._original[match[0]], module or None, is_call, match.start())
+                if literal is not None or module is None:
+                    continue
+            elif "comment" in part.kind:
+                continue
+            if self._error is not None:
+                opening = self._opening(match.end())
+                # A template without an end takes the next one's beginning for its own end.
+                is_wrong = part is None or part.end > self._error or opening == part.end - 1
+                if opening is not None and is_wrong:
+                    problems.append(SyntaxProblem(match.start(), self._unread(match[0], self._error)))
+        for part in self._parts:
+            if part.kind == "comment" and _MAGIC_COMMENT.fullmatch(self._source, part.start, part.end):
+                at = self._after_gap(part.end)
+                if at in self._by_start and self._by_start[at].kind in {"string", "template_string"}:
+                    found.setdefault(at, (None, None, False, part.start))
+            elif part.kind == "template_string" and self._source.startswith("#graphql", part.start + 1):
+                found.setdefault(part.start, (None, None, False, part.start))
+        literals = sorted((self._by_start[at].end, at) for at in found)
+        return Script(
+            [self._literal(self._by_start[at], *found[at]) for _, at in literals],
+            problems,
+            self._error,
+            frozenset(self._others),
+        )
+
+    def _import(self, node: Node) -> None:
+        source = node.child_by_field_name("source")
+        clause = next((each for each in node.named_children if each.type == "import_clause"), None)
+        if source is None or clause is None:
+            return
+        module = _text(source)[1:-1]
+        for child in clause.named_children:
+            if child.type == "identifier":
+                self._bind("default", _text(child), module)
+            elif child.type == "namespace_import" and child.named_children:
+                self._namespaces[_text(child.named_children[-1])] = module
+            for each in child.named_children if child.type == "named_imports" else ():
+                name, alias = each.child_by_field_name("name"), each.child_by_field_name("alias")
+                if name is not None:
+                    self._bind(_text(name), _text(alias or name), module)
+
+    def _require(self, pattern: Node, module: str) -> None:
+        if pattern.type == "identifier":
+            self._bind("default", _text(pattern), module)
+            self._namespaces[_text(pattern)] = module
+        for each in pattern.named_children if pattern.type == "object_pattern" else ():
+            key, value = each.child_by_field_name("key"), each.child_by_field_name("value")
+            if key is not None and value is not None:
+                self._bind(_text(key), _text(value), module)
+            else:
+                self._bind(_text(each), _text(each), module)
+
+    def _bind(self, exported: str, name: str, module: str) -> None:
+        """Note an import. Its name is a tag if it is one in its module."""
+        is_default = exported == "default"
+        if exported in TAGS or (is_default and _CLIENTS.match(module)):
+            self._original[name] = ("graphql" if "relay" in module else "gql") if is_default else exported
+        if name in self._original:
+            self._modules[name] = module
+
+    def _module(self, name: str, at: int) -> str | None:
+        """Return the module of the tag at an offset, "" if it is not imported, and None if it is not a tag there."""
+        before = self._before_gap(at)
+        last = self._source[before - 1 : before]
+        if last == "#":
+            return None
+        if last == "." and not self._source.endswith("...", 0, before):
+            before = self._before_gap(before - 1)
+            word = _WORD_BEFORE.search(self._source[max(before - 100, 0) : before])
+            namespace = self._namespaces.get(word[0]) if word is not None and name in TAGS else None
+            return namespace if namespace is not None and _CLIENTS.match(namespace) else None
+        word = _WORD_BEFORE.search(self._source[max(before - 9, 0) : before])
+        if word is not None and word[0] in {"new", "function"}:
+            return None
+        return self._modules.get(name, "")
+
+    def _literal_after(self, at: int) -> tuple[int, bool] | None:
+        """Return where the literal of a tag begins, and whether the tag is called with it."""
+        at = self._after_gap(at)
+        if self._source.startswith("<", at):
+            end = self._types_end(at)
+            if end is None:
+                return None
+            self.type_arguments.append((at, end))
+            at = self._after_gap(end)
+        is_call = self._source.startswith("(", at)
+        while self._source.startswith("(", at):
+            at = self._after_gap(at + 1)
+        part = self._by_start.get(at)
+        kinds = {"string", "template_string"} if is_call else {"template_string"}
+        return (at, is_call) if part is not None and part.kind in kinds else None
+
+    def _types_end(self, at: int) -> int | None:
+        """Return where the type arguments end that begin at an offset, or None if they do not end."""
+        if at in self._type_ends:  # They were within others.
+            return self._type_ends[at]
+        start = at
+        opened: list[tuple[str, int]] = []
+        while (token := _IN_TYPES.search(self._source, at)) is not None:
+            at, text = token.end(), token[0]
+            part = self._by_start.get(token.start())
+            if part is not None:
+                at = part.end
+            elif text in _BRACKETS:
+                opened.append((text, token.start()))
+            elif text in _BRACKETS.values():
+                if _BRACKETS[opened[-1][0]] != text:
+                    break
+                self._type_ends[opened.pop()[1]] = at
+                if not opened:
+                    break
+            elif text == ";" and opened[-1][0] != "{":
                 break
-            self._backtrack()
-        for each in self.open:
-            if isinstance(each, _Template) and each.is_wanted:  # Never closed: parsing it reports the error.
-                self._take(each.start, len(self.source), each.substitutions)
-        return self.found
+        self._type_ends.update((each, None) for _, each in opened)
+        return self._type_ends[start]
 
-    def _code(self) -> None:
-        source, at = self.source, self.at
-        token = _TOKEN.match(source, at)
-        assert token is not None
-        self.at, kind, text = token.end(), token.lastgroup, token[0]
-        if kind == "space":
-            return
-        if kind == "comment":
-            following = _BEFORE_LITERAL.match(source, self.at) if _MAGIC_COMMENT.fullmatch(text) else None
-            if following is not None:
-                self.wanted.add(following.end() - 1)
-            return
-        if kind == "string":
-            if at in self.wanted:
-                self._take(at + 1, self.at - 1, [])
-            self.is_after_value = True
-        elif kind == "word":
-            if text in {"gql", "graphql"} and not re.search(r"(?<!\.\.)\.\s*$", source[max(at - 20, 0) : at]):
-                literal = _TAG.match(source, self.at)
-                if literal is not None:
-                    self.wanted.add(literal.end() - 1)
-            self.is_after_value = not _BEFORE_VALUE.fullmatch(text)
-        else:
-            self._mark(text, at)
+    def _around(self, at: int) -> _Part | None:
+        """Return the innermost part that holds an offset."""
+        index = bisect_right(self._starts, at) - 1
+        part = self._parts[index] if index >= 0 else None
+        while part is not None and part.end <= at:
+            part = part.parent
+        return part
 
-    def _mark(self, mark: str, at: int) -> None:
-        was_after_value, self.is_after_value = self.is_after_value, mark in ")]}"
-        if mark == "`":
-            self.open.append(_Template(self.at, at in self.wanted or self.source.startswith("#graphql", self.at)))
-        elif mark == "{":
-            self.open.append("{")
-        elif mark == "}":
-            self._close()
-        elif mark in {"++", "--"}:
-            self.is_after_value = was_after_value
-        elif mark == "/" and not was_after_value and not self.source.startswith("<", at - 1):
-            regexp = _REGEXP.match(self.source, at)
-            if regexp is not None:
-                self.at, self.is_after_value = regexp.end(), True
-        elif mark == "<" and not was_after_value and self._may_be_element(at):
-            self.element = self.element or (at, len(self.open), len(self.found))
-            self.open.append("<")
+    def _after_gap(self, at: int) -> int:
+        """Skip blanks and comments."""
+        while True:
+            space = _SPACE.match(self._source, at)
+            assert space is not None
+            at = space.end()
+            part = self._by_start.get(at)
+            if part is None or part.kind != "comment":
+                return at
+            at = part.end
 
-    def _may_be_element(self, at: int) -> bool:
-        return self.jsx and at not in self.no_elements and _ELEMENT.match(self.source, at) is not None
+    def _before_gap(self, at: int) -> int:
+        """Skip blanks and comments backwards."""
+        while at > 0:
+            if self._source[at - 1].isspace():
+                at -= 1
+                continue
+            part = self._around(at - 1)
+            if part is None or part.kind != "comment":
+                break
+            at = part.start
+        return at
 
-    def _close(self) -> None:
-        if self.open and self.open[-1] in {"{", "${", "<{"}:
-            was = self.open.pop()
-            if was == "${":
-                template = self.open[-1]
-                assert isinstance(template, _Template)
-                template.substitutions[-1] = template.substitutions[-1][0], self.at
+    def _opening(self, at: int) -> int | None:
+        """Return where a literal seems to begin after a tag, by the text alone."""
+        at = self._after_gap(at)
+        while (comment := self._source[at : at + 2]) in {"//", "/*"}:  # After a syntax error it may be part of no node.
+            end = self._source.find("*/" if comment == "/*" else "\n", at + 2)
+            at = self._after_gap(end + len(comment) if comment == "/*" else end) if end >= 0 else len(self._source)
+        opening = _OPENING.match(self._source, at)
+        return opening.end() - 1 if opening is not None else None
 
-    def _template(self, template: _Template) -> None:
-        text = _TEMPLATE_TEXT.match(self.source, self.at)
-        assert text is not None
-        end = text.end()
-        if self.source.startswith("${", end):
-            template.substitutions.append((end, len(self.source)))
-            self.open.append("${")
-            self.at, self.is_after_value = end + 2, False
-        else:
-            self.at, self.is_after_value = end + 1, True
-            if end < len(self.source):
-                self.open.pop()
-                if template.is_wanted:
-                    self._take(template.start, end, template.substitutions)
+    def _unread(self, tag: str, error: int) -> str:
+        line = self._source.count("\n", 0, error) + 1
+        return (
+            f"The document after {tag} cannot be read, because of a syntax error at line {line} of the file: "
+            "a template, a string or a regular expression may have no end."
+        )
 
-    def _tag(self, kind: str) -> None:
-        part = _TAG_PART.match(self.source, self.at)
-        assert part is not None
-        self.at, text = part.end(), part[0]
-        if text == "{":
-            self.open.append("<{")
-            self.is_after_value = False
-        elif text == "<":
-            self.open.append("<")
-        elif text == "}":
-            self._backtrack()
-        elif text == ">" and kind == "<":
-            self.open[-1] = ">"
-        elif text == ">":
-            del self.open[-2:]
-            self._end_element()
-        elif text.startswith("/") and text.endswith(">") and kind == "<":
-            self.open.pop()
-            self._end_element()
+    def _literal(self, part: _Part, tag: str | None, module: str | None, is_call: bool, start: int) -> Literal:
+        source = self._source
+        text, mappings, blanks = _evaluated(source, part.start + 1, part.end - 1, part.substitutions)
+        included = [_IDENTIFIER.fullmatch(source[low + 2 : high - 1].strip()) for low, high in part.substitutions]
+        names = [each[0] if each is not None else None for each in included]
+        following = _LIST.match(source, self._after_gap(part.end)) if is_call else None
+        if following is not None:
+            names += [each.strip() for each in following[1].split(",") if each.strip()]
+        name = self._declared(start)
+        return Literal(text, mappings, blanks, tag, module, is_call, name, tuple(names), following is not None)
 
-    def _children(self) -> None:
-        text = _CHILDREN_TEXT.match(self.source, self.at)
-        assert text is not None
-        self.at = text.end() + 1
-        following = self.source[text.end() : text.end() + 2]
-        if following[:1] == "{":
-            self.open.append("<{")
-            self.is_after_value = False
-        elif following == "</":
-            self.open.append("</")
-            self.at += 1
-        elif following[:1] == "<":
-            self.open.append("<")
-        else:
-            self._backtrack()  # JSX text has no bare `}` or `>`: this was a type parameter.
+    def _declared(self, at: int) -> str | None:
+        """Return the name of the variable whose value begins at an offset."""
+        before = self._before_gap(at)
+        if not self._source.endswith("=", 0, before):
+            return None
+        first = max(before - 300, 0)
+        declaration = max(
+            _DECLARATION.finditer(self._source, first, before), key=lambda each: each.start(), default=None
+        )
+        if declaration is None or re.search("[=;`]", self._source[declaration.end() : before - 1]):
+            return None
+        return declaration[1]
 
-    def _end_element(self) -> None:
-        self.is_after_value = True
-        if self.element is not None and len(self.open) <= self.element[1]:
-            self.element = None
 
-    def _backtrack(self) -> None:
-        """Rescan after the `<` that turned out to begin no element."""
-        assert self.element is not None
-        at, opened, found = self.element
-        self.no_elements.add(at)
-        self.rescanned += self.at - at
-        self.jsx = self.jsx and self.rescanned < _RESCAN_MAX * len(self.source)
-        self.at, self.element, self.is_after_value = at + 1, None, False
-        del self.open[opened:], self.found[found:]
+def _text(node: Node) -> str:
+    return (node.text or b"").decode()
 
-    def _take(self, start: int, end: int, substitutions: list[tuple[int, int]]) -> None:
-        self.found.append(_literal(self.source, start, end, substitutions))
+
+def _blanked(source: str, spans: list[tuple[int, int]]) -> str:
+    """Replace parts of a source by as many blanks."""
+    parts: list[str] = []
+    at = 0
+    for start, end in spans:
+        parts += [source[at:start], " " * (end - start)]
+        at = end
+    return "".join([*parts, source[at:]])
+
+
+def _character_offsets(data: bytes, offsets: set[int]) -> dict[int, int]:
+    """Convert offsets in UTF-8 to offsets in text."""
+    if data.isascii():
+        return {each: each for each in offsets}
+    converted: dict[int, int] = {}
+    before = characters = 0
+    for each in sorted(offsets):
+        characters += len(data[before:each].decode())
+        converted[each], before = characters, each
+    return converted
+
+
+def _nested(spans: Iterable[tuple[str, int, int]]) -> list[_Part]:
+    """Return parts with their parents; spans come in document order, an outer one before those within."""
+    parts: list[_Part] = []
+    parent: _Part | None = None
+    for kind, start, end in spans:
+        while parent is not None and parent.end <= start:
+            parent = parent.parent
+        part = _Part(kind, start, end, parent)
+        parts.append(part)
+        if kind == "template_substitution" and parent is not None:
+            parent.substitutions.append((start, end))
+        parent = part
+    return parts
 
 
 _ESCAPE = re.compile(
@@ -234,8 +447,10 @@ _ESCAPE = re.compile(
 _NAMED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
 
 
-def _literal(source: str, start: int, end: int, substitutions: list[tuple[int, int]]) -> Literal:
-    """Evaluate the source between two offsets as JavaScript does."""
+def _evaluated(
+    source: str, start: int, end: int, substitutions: list[tuple[int, int]]
+) -> tuple[str, tuple[tuple[int, int], ...], tuple[int, ...]]:
+    """Evaluate the source between two offsets as JavaScript does: a literal's text, mappings and substitutions."""
     parts: list[str] = []
     mappings = [(0, start)]
     blanks: list[int] = []
@@ -253,7 +468,7 @@ def _literal(source: str, start: int, end: int, substitutions: list[tuple[int, i
         if low < high:
             blanks.append(length)
         length, at = length + len(blank), high
-    return Literal("".join(parts), tuple(mappings), tuple(blanks))
+    return "".join(parts), tuple(mappings), tuple(blanks)
 
 
 def _resolved(escape: re.Match[str]) -> str:

@@ -25,10 +25,12 @@ def cost_lines(source: str, operation: ClientOperation, cost: OperationCost, *, 
 
 
 def summary_lines(report: OperationsReport) -> Iterator[str]:
-    """Yield the changes that are not problems, the notes about the snapshot, and the totals."""
+    """Yield the changes that are not problems, the notes, what was passed over, and the totals."""
     reported = {problem.message for problem in report.problems}
     yield from (text for text in map(str, report.changes) if text not in reported)
     yield from report.notes
+    yield from (f"{each.path}: {each.reason}" for each in report.passed_over)
+    yield f"{_count(report.files, 'file')} read, {len(report.passed_over)} passed over"
     yield f"{_count(report.operations, 'operation')}, {_count(len(report.problems), 'problem')}"
 
 
@@ -52,6 +54,9 @@ def as_json(report: OperationsReport) -> str:
         "problems": [problem.as_json() for problem in report.problems],
         "changes": [_change(change) for change in report.changes],
         "notes": report.notes,
+        "filesRead": report.files,
+        "operationsFound": report.operations,
+        "passedOver": [each.as_json() for each in report.passed_over],
     }
     return json.dumps(content, indent=2, ensure_ascii=False)
 

@@ -174,8 +174,9 @@ def test_clients_of_all_kinds_are_read(files: dict[str, str], lines: list[str]) 
     result = check("src/**/*.{graphql,gql,ts,tsx,js,jsx}")
     assert result.stderr == ""
     assert result.exit_code == 0
-    *prices, last = result.stdout.splitlines()
+    *prices, read, last = result.stdout.splitlines()
     assert prices == lines
+    assert read.endswith("read, 0 passed over")
     count = sum("at most" in line for line in lines)
     assert last == f"{count} operation{'s' if count > 1 else ''}, 0 problems"
 
@@ -351,11 +352,12 @@ def test_a_snapshot_is_written_held_to_and_written_anew() -> None:
     assert dearer.exit_code == 1
     words = "ReceiptsPanel 11 → 51 calls: Query.service.conversation.messages.receipts 10 → 50"
     assert dearer.stderr == f"src/Panel.tsx:2:3: {words}\n"
-    assert dearer.stdout.splitlines()[-5:] == [
+    assert dearer.stdout.splitlines()[-6:] == [
         "New is new: 1 call",
         "Other is gone: 1 call",
         "prices.json has no costs of operations without a name; there are 1.",
         "prices.json has other costs: if the new ones are intended, write them with --update.",
+        "1 file read, 0 passed over",
         "3 operations, 1 problem",
     ]
     assert snapshot.read_bytes() == content
@@ -508,3 +510,91 @@ def test_twice_as_many_operations_in_one_file_take_twice_the_work() -> None:
         assert report.problems[-1].location.line == 103 * count - 1
         work.append(steps.count)
     assert work[1] < 2.3 * work[0]
+
+
+LOST = "query Lost($id: ID!) { node(id: $id) { ... on Message { text } } }"
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("a.vue", "<template>\n  <p>it's `</p>\n</template>\n<script setup lang=\"ts\">\nconst q = gql`LOST`\n</script>"),
+        ("a.vue", "<script>\nexport default { q: gql`LOST` }\n</script>\n<style>a { b: '`' }</style>"),
+        ("a.vue", "<!-- <script>`</script> -->\n<script generic='T extends A<\"b\">' lang=tsx>\ngql`LOST`</script >"),
+        ("a.vue", "<script>\nlet a = 1\n</script>\n<script setup>\ngql`LOST`\n</script>"),
+        ("a.svelte", "<script module>\n  const q = gql(`LOST`);\n</script>\n{#if a}it's{/if}"),
+        ("a.svelte", "<p>'</p><SCRIPT lang='ts'>const q = a! / 2; gql`LOST`</SCRIPT>"),
+        ("a.astro", "---\nimport { gql as query } from 'urql';\nconst q = query`LOST`;\n---\n<p>it's</p>"),
+        ("a.astro", "<p>it's</p>\n<script>\n  gql`LOST`\n</script>"),
+    ],
+)  # fmt: skip
+def test_scripts_of_components_are_read(name: str, source: str) -> None:
+    text = source.replace("LOST", LOST)
+    before = text[: text.index("text }")].split("\n")
+    write({f"src/{name}": text})
+    result = check("src")
+    place = f"src/{name}:{len(before)}:{len(before[-1]) + 1}"
+    assert result.stderr == f"{place}: Cannot query field 'text' on type 'Message'.\n"
+    assert result.exit_code == 1
+
+
+def test_what_is_passed_over_is_listed() -> None:
+    write({
+        "src/a.vue": "<script lang='coffee'>\nq = gql`{ a }`\n</script>",
+        "src/b.js": "import { graphql } from '@octokit/graphql'; graphql(`{ viewer { login } }`)",
+        "src/c.ts": "const a = ;\ngql`query Q { services { edges { cursor } } }`",
+        "src/d.css": "a {}",
+    })  # fmt: skip
+    result = check("src")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1:] == [
+        "src/a.vue: A script in the language coffee is not read.",
+        "src/b.js: Documents tagged with `graphql` of @octokit/graphql are for another server.",
+        "src/c.ts: A syntax error at 1:11; the documents around it were read.",
+        "3 files read, 3 passed over",
+        "1 operation, 0 problems",
+    ]
+    content = json.loads(check("src", "--format", "json").stdout)
+    assert (content["filesRead"], content["operationsFound"]) == (3, 1)
+    assert [each["file"] for each in content["passedOver"]] == ["src/a.vue", "src/b.js", "src/c.ts"]
+
+
+def test_a_template_without_an_end_is_a_problem() -> None:
+    write({"src/a.ts": f"const a = `never closed\nconst q = gql`{LOST}`"})
+    result = check("src")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        "src/a.ts:2:11: The document after gql cannot be read, because of a syntax error at line "
+    )
+
+
+def test_files_without_any_operation_are_an_error() -> None:
+    write({"src/a.ts": "export const a = query`{ services { edges { cursor } } }`", "src/b.css": ""})
+    result = check("src")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "src: 1 file was read, and no operation was found. Name other tags with --tag NAME.\n"
+    assert check("src", "--tag", "query").exit_code == 0
+    write({"src/a.ts": "export const a = gql`fragment F on Service { sid }`"})
+    result = check("src")
+    assert result.exit_code == 0
+    assert "No operation was found, only fragments or type definitions." in result.stdout
+
+
+def test_without_the_parser_graphql_files_are_checked() -> None:
+    write(
+        {
+            "a.graphql": "{ services { edges { cursor } } }",
+            "b.ts": "const a = 1",
+            "c.ts": "gql`{ services { edges { cursor } } }`",
+        }
+    )
+    code = "import sys; sys.modules['tree_sitter'] = None; import gateway.cli as c; c.main(sys.argv[1:])"
+
+    def run(*patterns: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", code, "operations", "check", *patterns]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    assert run("a.graphql", "b.ts").returncode == 0
+    result = run("a.graphql", "c.ts")
+    assert result.returncode == 2
+    assert "pip install 'receipts-gateway[operations]'" in result.stderr

@@ -94,7 +94,7 @@ def test_a_pattern_that_matches_nothing_is_told(pattern: str, words: str) -> Non
 
 def test_where_nothing_is_found_that_is_told() -> None:
     write("src/style.css", "a {}")
-    with pytest.raises(CheckError, match=r"^src, src/style.css: no file is there with one of the endings .cjs"):
+    with pytest.raises(CheckError, match=r"^src, src/style.css: no file is there with one of the endings .astro"):
         find_documents(["src", "src/style.css"])
 
 

@@ -1,5 +1,7 @@
 """GraphQL in JavaScript and TypeScript: every way in which clients write it, and all that only looks like it."""
 
+from typing import Literal as OneOf
+
 import pytest
 
 from gateway.contract.operations.javascript import Literal, find_literals
@@ -7,8 +9,8 @@ from gateway.contract.operations.javascript import Literal, find_literals
 from ...conftest import Steps
 
 
-def texts(source: str, *, jsx: bool = True) -> list[str]:
-    return [literal.text for literal in find_literals(source, jsx=jsx)]
+def texts(source: str, language: OneOf["js", "ts", "tsx"] = "tsx") -> list[str]:
+    return [literal.text for literal in find_literals(source, language=language).literals]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,6 @@ def texts(source: str, *, jsx: bool = True) -> list[str]:
         "const f = <T>(x: T) => x; const e = <p>don't `</p>; gql`{ a }`",
         "f<T>(`x`); const y = z as Map<string, 'a'>; gql`{ a }`",
         # What is not closed elsewhere.
-        "const a = <p>never closed; gql`{ a }`",
         "} ) ] gql`{ a }`",
         "const a = 'never closed\ngql`{ a }`",
     ],
@@ -137,7 +138,7 @@ def test_what_only_looks_like_it_is_not(source: str) -> None:
 
 def test_without_jsx_a_bracket_is_a_type() -> None:
     source = "const a = <Foo>bar; const b = `it's`; const c = x > y; gql`{ a }`"
-    assert texts(source, jsx=False) == ["{ a }"]
+    assert texts(source, "ts") == ["{ a }"]
 
 
 @pytest.mark.parametrize(
@@ -164,8 +165,8 @@ def test_text_is_as_javascript_reads_it(source: str, text: str) -> None:
 
 def test_where_each_part_stands() -> None:
     source = "x\ngql`a\\`b${c}d\\n`"
-    (literal,) = find_literals(source, jsx=True)
-    assert literal == Literal("a`b    d\n", ((0, 6), (2, 9), (9, 17)), (3,))
+    (literal,) = find_literals(source, language="tsx").literals
+    assert literal == Literal("a`b    d\n", ((0, 6), (2, 9), (9, 17)), (3,), "gql", included=("c",))
     for offset, position in literal.mappings[:2]:
         assert literal.text[offset] == source[position]
 
@@ -175,9 +176,104 @@ def test_several_are_found_in_order() -> None:
     assert texts(source) == ["b", f"a {' ' * len('${gql`b`}')}", "c", "d", "#graphql\ne"]
 
 
-def test_a_template_that_is_never_closed_is_taken_to_the_end() -> None:
-    assert texts("gql`query { a") == ["query { a"]
-    assert texts("const a = `x ${ gql`query { a") == ["query { a"]
+@pytest.mark.parametrize(
+    ("source", "offset"),
+    [
+        ("gql`query { a", 0),
+        ("const a = `x ${ gql`query { a", 16),
+        ("const a = `never closed\nconst q = gql`query { a }`", 34),
+        ("const a = <p>never closed; gql`{ a }`", 27),
+        ("const a = <p>a => b `</p>;\ngql /* why */ `{ a }`", 27),
+        ("const a = <p>a => b `</p>;\ngql // why\n (`{ a }`)", 27),
+        ("const a = b(/`never]closed\ngql`{ a }`", 27),
+        ("const q = /* why */ graphql(\n  `query { a }, [A])", 20),
+    ],
+)
+def test_a_document_lost_to_a_syntax_error_is_a_problem(source: str, offset: int) -> None:
+    script = find_literals(source, language="ts" if "<p>" not in source else "tsx")
+    assert script.syntax_error is not None
+    assert offset in {problem.offset for problem in script.problems} or "{ a }" in {
+        each.text for each in script.literals
+    }
+    assert script.problems or script.literals
+
+
+LOST = "query Lost($id: ID!) { node(id: $id) { ... on Message { text } } }"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "const label = `${done! / 60}/${total! / 60} min`;",
+        "const r = a! / b, s = `${a}/${b}`;",
+        "const half = width! / 2; const label = `half is ${half / 1}`;",
+        "const h = a?.b! / 2, s = `${a?.b! / 2}`;",
+        'if (!value) /["`]/.test(other) && report(other);',
+        "if (a) { b(); } /`/.test(c) && d();",
+        "for (const a of b) /`/.test(a);",
+        "while (x) /'`/g.exec(y);",
+        "label: { a(); } /`/.test(b);",
+        "function f() {} /`/.test(c);",
+        "const a = b as any / 2, c = `${d as number / 2}`;",
+        "const a = <const>['`'];",
+        "const t = `a${b satisfies C}/`;",
+        "type A = `${B}/${C}`;",
+        "x = y++ / 2; z = `${w-- / 3}`;",
+        "const o = { if: 1 }.if / 2, p = `${q}/`;",
+    ],
+)
+def test_no_document_is_lost_behind(before: str) -> None:
+    assert texts(f"{before}\nexport const A = gql`{LOST}`;", "ts") == [LOST]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "// The row's data.\ngql`{ a }`",
+        "// The row's data.\ngraphql`{ a }`",
+        "// The row's data.\ngql(`{ a }`)",
+        "useQuery(\n  // The row's data.\n  gql`{ a }`,\n)",
+        "gql((`{ a }`))",
+        "gql(( /* a */ (`{ a }`)), 1)",
+        "gql<Data, { a: () => void; b: `x${string}` }>`{ a }`",
+        "import { gql as query } from '@apollo/client'; query`{ a }`",
+        "import { a, graphql as g } from './graphql'; g(`{ a }`)",
+        "import { default as query } from 'graphql-tag'; query`{ a }`",
+        "import query from 'graphql-tag'; query`{ a }`",
+        "import query, { resetCaches } from 'graphql-tag'; query`{ a }`",
+        "import type { A } from 'b'; import query from 'graphql-tag.macro'; query`{ a }`",
+        "import * as Apollo from '@apollo/client'; Apollo.gql`{ a }`",
+        "import * as Apollo from '@apollo/client'; Apollo . gql(`{ a }`)",
+        "const query = require('graphql-tag'); query`{ a }`",
+        "const { gql: query, useQuery } = require('@apollo/client'); query`{ a }`",
+        "const { gql } = require('urql'); gql`{ a }`",
+    ],
+)
+def test_tags_are_found_by_their_imports_and_behind_comments(source: str) -> None:
+    assert texts(source, "ts") == ["{ a }"]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "this.#graphql`query nope {`",
+        "a.b.gql`x`",
+        "octokit . graphql(`x`)",
+        "import query from './styles'; query`a {}`",
+        "import * as octokit from '@octokit/core'; octokit.graphql(`{ a }`)",
+        "import { graphql } from '@octokit/graphql'; graphql(`{ a }`)",
+        "new gql(`x`)",
+        "gql < a > b; c = `x`",
+    ],
+)
+def test_other_tags_are_not_taken(source: str) -> None:
+    assert find_literals(source, language="ts").problems == []
+    assert texts(source, "ts") == []
+
+
+def test_tags_by_name() -> None:
+    source = "query`{ a }`; sql`select`; gql`{ b }`"
+    assert [each.text for each in find_literals(source, language="ts", tags={"query"}).literals] == ["{ a }", "{ b }"]
 
 
 @pytest.mark.parametrize(
@@ -188,6 +284,6 @@ def test_a_source_of_twice_the_size_takes_twice_the_work(piece: str) -> None:
     work = []
     for lines in (100, 200):
         with Steps() as steps:
-            find_literals("gql" + f"x = {piece}\n" * lines, jsx=True)
+            find_literals("gql" + f"x = {piece}\n" * lines, language="tsx")
         work.append(steps.count)
     assert work[1] < 2.2 * work[0]
