@@ -15,9 +15,13 @@ const relay = {
     }),
 };
 
+const names = process.argv.slice(2);
+const with17 = names[0] === "--graphql17" && names.shift();
+
 await build({
-  entryPoints: process.argv.slice(2).map((name) => `${name}/check.ts`),
-  outdir: "build",
+  entryPoints: names.map((name) => `${name}/check.ts`),
+  alias: with17 ? { graphql: "graphql17" } : {},
+  outdir: with17 ? "build/graphql17" : "build",
   outbase: ".",
   outExtension: { ".js": ".cjs" },
   bundle: true,

@@ -20,7 +20,7 @@ from ..docs.blocks import all_blocks, read, rows
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-CLIENTS = ("apollo", "urql", "relay", "request", "codegen")
+CLIENTS = ("apollo", "urql", "relay", "request", "codegen", "mocks", "graphql17/mocks")
 WRITTEN = ("node_modules", "gql", "build", "__generated__", "graphql-env.d.ts", "apollo.json", "relay.json")
 """What the project's own steps write."""
 
@@ -124,6 +124,7 @@ def test_the_documentation_shows_the_very_files() -> None:
         "urql/client.ts",
         "urql/graphql.ts",
         "urql/tsconfig.json",
+        "mocks/schema.ts",
         "relay.config.json",
         "relay/environment.ts",
         "relay/parts.ts",
@@ -151,7 +152,7 @@ def test_the_documentation_has_the_ids_that_clients_send() -> None:
 def test_the_documentation_names_the_versions_tested() -> None:
     packages = json.loads((HERE / "package.json").read_text(encoding="utf-8"))["dependencies"]
     versions = "".join(cells for _, cells in rows(read("clients"), "client"))
-    build = {"@babel/core", "@types/node", "esbuild"}
+    build = {"@babel/core", "@types/node", "esbuild", "graphql17"}
     assert dict(re.findall(r"`(\S+)` (\d[\d.]*\d)", versions)) == {
         name: version for name, version in packages.items() if name not in build
     }
