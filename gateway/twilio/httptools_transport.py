@@ -187,7 +187,7 @@ class HttptoolsTransport:
 
 
 class _Exchange:
-    """One request, and who receives its response."""
+    """One request, and the callback that receives its response."""
 
     __slots__ = ("_on_done", "connection", "is_done", "opening", "request")
 
