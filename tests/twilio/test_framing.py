@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from gateway.errors import UpstreamInvalidResponse
 from gateway.twilio.httptools_transport import HttptoolsTransport, _Connection, _Exchange
 from gateway.twilio.responses import Response
 from gateway.twilio.transport import Credentials, Origin
@@ -22,9 +23,11 @@ class Writes(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.is_aborted = False
+        self.written = 0
 
     def write(self, data: Any) -> None:
         assert data.startswith(b"GET /v1/Services HTTP/1.1\r\n")
+        self.written += 1
 
     def abort(self) -> None:
         self.is_aborted = True
@@ -61,6 +64,7 @@ def result_of(kind: type[_Connection], pool: HttptoolsTransport, pieces: list[by
     connection = kind(pool, pool._loop, None)
     connection.connection_made(writes)
     connection.begin(_Exchange(b"GET /v1/Services HTTP/1.1\r\n\r\n", results.append))
+    pool._write_all()
     states = []
     for piece in pieces:
         connection.data_received(piece)
@@ -192,6 +196,29 @@ def test_they_agree_on_every_change_to_a_plain_response(
 )
 def test_a_plain_response_is_not_parsed(pool: HttptoolsTransport, reply: bytes) -> None:
     assert result_of(HeadOnly, pool, [reply])["body"] == b"{}"
+
+
+@pytest.mark.parametrize("is_reused", [False, True])
+def test_what_is_received_before_the_request_is_sent_is_not_its_response(
+    pool: HttptoolsTransport, monkeypatch: pytest.MonkeyPatch, is_reused: bool
+) -> None:
+    """The request is sent over a new connection if this one was idle; a server that always speaks first is an error."""
+    assert pool._loop is not None
+    again: list[_Exchange] = []
+    monkeypatch.setattr(pool, "send_on_new_connection", again.append)
+    results: list[Any] = []
+    connection, writes = _Connection(pool, pool._loop, None), Writes()
+    connection.connection_made(writes)
+    if is_reused:
+        connection.release()
+        pool.idle.clear()
+    exchange = _Exchange(b"GET /v1/Services HTTP/1.1\r\n\r\n", results.append)
+    connection.begin(exchange)
+    connection.data_received(PLAIN)
+    pool._write_all()
+    assert (writes.is_aborted, writes.written) == (True, 0)
+    assert again == ([exchange] if is_reused else [])
+    assert [type(result) for result in results] == ([] if is_reused else [UpstreamInvalidResponse])
 
 
 @pytest.mark.parametrize(
