@@ -8,17 +8,21 @@ from collections import Counter
 from random import Random
 from typing import Any
 
-from .random_operations import GENERATOR, INTERPRETER, Writer, run, seen
+from gateway.execution.executor import Executor
+
+from .conftest import SCHEMA as STRAWBERRY
+from .random_operations import Writer, run, seen
 
 __all__ = ["difference"]
 
 
 def difference(random: Random, runs: Counter[str]) -> str | None:
     """Return how generated code and the interpreter differ over one random operation; count in `runs` what executed it."""
+    executor = Executor(STRAWBERRY, generate_at=2)  # The interpreter runs first, generated code second.
     document, variables = Writer(random.randint).document()
     settings: dict[str, Any] = {"trouble": random.choice([0, 0, 0, 0, 1, 3]), "no_cache": random.random() < 0.2}
-    generated, its_upstream, its_context = run(document, variables, GENERATOR, **settings)
-    interpreted, upstream, context = run(document, variables, INTERPRETER, **settings)
+    interpreted, upstream, context = run(document, variables, executor, **settings)
+    generated, its_upstream, its_context = run(document, variables, executor, **settings)
     runs.update(its_context.runs)
     for what, mine, other in (
         ("exceptions", its_context.runs["not generated: exception"], 0),

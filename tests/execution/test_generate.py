@@ -97,6 +97,7 @@ async def test_the_text_holds_nothing_that_clients_wrote() -> None:
     assert MARKS["conversation_sid"] not in code.source
 
 
+ORDINARY_MESSAGES = "messages(first: 3) { edges { node { sid receipts { edges { node { sid } } } } } }"
 LARGE = thread(
     " ".join(
         "m%d: messages(first: 1) { edges { node { id sid url index author body attributes accountSid } } }" % number
@@ -177,3 +178,21 @@ async def test_skipped_reads_are_counted_once() -> None:
                 await Executor(SCHEMA, generate_at=generate_at).run(Operation(query), context)
             skips.append(context.skips)
         assert skips[0] == skips[1] != {}
+
+
+@pytest.mark.parametrize("mark", ["service_sid", "other_service_sid"])
+async def test_a_caller_of_some_services_reads_no_others(mark: str) -> None:
+    """Neither a service by its sid, nor one in the list of services."""
+    query = "{ services { edges { node { sid friendlyName } } } %s }" % thread(ORDINARY_MESSAGES)[1:-1]
+    results = []
+    for generate_at in (1, 2):
+        upstream = Rounds()
+        async with context_over(upstream) as context:
+            context.services = frozenset({MARKS[mark]})
+            outcome = await Executor(SCHEMA, generate_at=generate_at).run(Operation(query), context)
+        assert outcome.data is not None
+        assert [edge["node"]["sid"] for edge in outcome.data["services"]["edges"]] == [MARKS[mark]]
+        codes = [failure.error.code for failure in outcome.failures]
+        results.append((outcome.data, codes, upstream.rounds))
+    assert results[0] == results[1]
+    assert results[0][1] == ([] if mark == "service_sid" else ["FORBIDDEN"])
