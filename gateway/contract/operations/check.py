@@ -23,6 +23,7 @@ from gateway.contract import CheckError
 from gateway.contract.operations.client_operations import ClientOperation, gather_operations, location_of, problem_from
 from gateway.contract.operations.client_schema import read_client_schema, relay_schema_extensions
 from gateway.contract.operations.documents import ClientDocument, find_documents
+from gateway.contract.operations.relay_resolvers import RelayResolver, find_relay_resolvers
 from gateway.contract.operations.snapshot import CostChange, RecordedCost, compare_costs, read_snapshot, write_snapshot
 from gateway.contract.operations.worst_case import OperationCost, operation_cost
 from gateway.contract.problems import Problem
@@ -72,7 +73,8 @@ def check_operations(
     Raises `CheckError` if the check cannot be made.
     """
     before = _previous(snapshot, update) if snapshot is not None else None
-    report = check_documents(find_documents(patterns), variables, served, client_schemas)
+    documents, resolvers = find_documents(patterns), find_relay_resolvers(patterns)
+    report = check_documents(documents, variables, served, client_schemas, resolvers)
     is_complete = not report.problems
     if max_calls is not None:
         report.problems += _over_limit(report, max_calls)
@@ -87,6 +89,7 @@ def check_documents(
     variables: Mapping[str, Any],
     served: GraphQLSchema | None = None,
     client_schemas: Sequence[Path] = (),
+    resolvers: Sequence[RelayResolver] = (),
 ) -> OperationsReport:
     """Check the operations in documents, without limits.
 
@@ -95,7 +98,7 @@ def check_documents(
     schema = make_schema()
     extensions = relay_schema_extensions([each.path for each in documents])
     client_schema = read_client_schema([*client_schemas, *extensions])
-    gathered = gather_operations(documents, served or schema._schema, client_schema)
+    gathered = gather_operations(documents, served or schema._schema, client_schema, resolvers)
     costs: list[tuple[ClientOperation, OperationCost]] = []
     problems = set(gathered.problems)
     unknown = set(variables)
