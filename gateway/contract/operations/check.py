@@ -23,6 +23,7 @@ from gateway.contract import CheckError
 from gateway.contract.operations.client_operations import ClientOperation, gather_operations, location_of, problem_from
 from gateway.contract.operations.client_schema import read_client_schema, relay_schema_extensions
 from gateway.contract.operations.documents import ClientDocument, ClientFiles, PassedOver, read_files
+from gateway.contract.operations.relay_resolvers import RelayResolver, find_relay_resolvers
 from gateway.contract.operations.snapshot import CostChange, RecordedCost, compare_costs, read_snapshot, write_snapshot
 from gateway.contract.operations.worst_case import OperationCost, operation_cost
 from gateway.contract.problems import Problem
@@ -80,7 +81,8 @@ def check_operations(
     read = read_files(patterns, tags)
     if not read.documents:
         raise CheckError(_nothing_found(patterns, read))
-    report = check_documents(read.documents, variables, served, client_schemas)
+    resolvers = find_relay_resolvers(patterns)
+    report = check_documents(read.documents, variables, served, client_schemas, resolvers)
     report.files, report.passed_over = read.files, read.passed_over
     if not report.operations and not report.problems:
         report.notes.append("No operation was found, only fragments or type definitions.")
@@ -98,6 +100,7 @@ def check_documents(
     variables: Mapping[str, Any],
     served: GraphQLSchema | None = None,
     client_schemas: Sequence[Path] = (),
+    resolvers: Sequence[RelayResolver] = (),
 ) -> OperationsReport:
     """Check the operations in documents, without limits.
 
@@ -106,7 +109,7 @@ def check_documents(
     schema = make_schema()
     extensions = relay_schema_extensions([each.path for each in documents])
     client_schema = read_client_schema([*client_schemas, *extensions])
-    gathered = gather_operations(documents, served or schema._schema, client_schema)
+    gathered = gather_operations(documents, served or schema._schema, client_schema, resolvers)
     costs: list[tuple[ClientOperation, OperationCost]] = []
     problems = set(gathered.problems)
     unknown = set(variables)

@@ -27,6 +27,7 @@ from gateway.contract.operations.compiled import compile_definition, define_vari
 from gateway.contract.operations.documents import ClientDocument
 from gateway.contract.operations.references import fragments_in
 from gateway.contract.operations.relay import refetch_query
+from gateway.contract.operations.relay_resolvers import RelayResolver
 from gateway.contract.problems import FileLocation, Problem
 
 __all__ = ["ClientOperation", "ClientOperations", "gather_operations", "location_of", "problem_from"]
@@ -77,14 +78,17 @@ class ClientOperations:
 
 
 def gather_operations(
-    documents: Sequence[ClientDocument], schema: GraphQLSchema, client_schema: DocumentNode | None = None
+    documents: Sequence[ClientDocument],
+    schema: GraphQLSchema,
+    client_schema: DocumentNode | None = None,
+    resolvers: Sequence[RelayResolver] = (),
 ) -> ClientOperations:
     """Join the operations of all documents with their fragments; type system definitions are ignored.
 
     Problems are documents that cannot be parsed, substitutions (`${…}`) whose content is unknown, fragments that are not
     defined, and names with two different definitions. Equal definitions, as code generators repeat them, count as one.
-    The `schema` gives the types of variables in the queries that Relay generates. The fields that `client_schema` adds to it
-    are the client's own. Raises `CheckError` if `client_schema` does not fit.
+    The `schema` gives the types of variables in the queries that Relay generates. The fields that `client_schema` and
+    Relay's `resolvers` add to it are the client's own. Raises `CheckError` if `client_schema` does not fit.
     """
     problems: list[Problem] = []
     definitions: list[DefinitionNode] = []
@@ -93,8 +97,9 @@ def gather_operations(
             definitions += _definitions(document)
         except GraphQLError as error:
             problems.append(problem_from(error))
-    if client_schema is not None and client_schema.definitions:
-        definitions = list(map(ClientSchema(schema, client_schema).mark, definitions))
+    client_schema = client_schema or DocumentNode(definitions=())
+    if client_schema.definitions or resolvers:
+        definitions = ClientSchema(schema, client_schema, resolvers).mark_all(definitions)
     fragments = _UniqueDefinitions("fragment", problems)
     operations = _UniqueDefinitions("operation", problems)
     for each in definitions:

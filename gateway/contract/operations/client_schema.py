@@ -7,7 +7,7 @@ https://www.apollographql.com/docs/react/local-state/client-side-schema
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,9 @@ from graphql import (
     ExecutableDefinitionNode,
     FieldNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
     GraphQLError,
+    GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLSchema,
     InlineFragmentNode,
@@ -47,6 +49,8 @@ from graphql import (
 from graphql.validation.validate import validate_sdl
 
 from gateway.contract import CheckError
+from gateway.contract.operations.relay import fragment_arguments
+from gateway.contract.operations.relay_resolvers import RelayResolver
 
 __all__ = ["ClientSchema", "read_client_schema", "relay_schema_extensions"]
 
@@ -63,8 +67,13 @@ _LOCAL = DirectiveNode(name=NameNode(value="client"), arguments=())
 class ClientSchema:
     """The schema of a server with what a client adds to it."""
 
-    def __init__(self, served: GraphQLSchema, client: DocumentNode) -> None:
-        """Extend `served` by the definitions of `client`. Raises `CheckError` if they do not fit it."""
+    def __init__(self, served: GraphQLSchema, client: DocumentNode, resolvers: Sequence[RelayResolver] = ()) -> None:
+        """Extend `served` by the definitions of `client`, and by the fields of Relay's resolvers.
+
+        Raises `CheckError` if the definitions do not fit.
+        """
+        client = DocumentNode(definitions=(*client.definitions, *map(_resolver_definition, resolvers)))
+        self._root_fragments = {(each.type, each.field): each.root_fragment for each in resolvers}
         added = [
             each for each in (_new_part(definition, served) for definition in client.definitions) if each is not None
         ]
@@ -80,20 +89,33 @@ class ClientSchema:
             if isinstance(each, DirectiveDefinitionNode) and served.get_directive(each.name.value) is None
         }
 
-    def mark(self, definition: _Definition) -> _Definition:
+    def mark_all(self, definitions: Sequence[DefinitionNode]) -> list[DefinitionNode]:
+        """Mark all operations and fragments of a client."""
+        arguments = {
+            each.name.value: {argument.name for argument in fragment_arguments(each)}
+            for each in definitions
+            if isinstance(each, FragmentDefinitionNode)
+        }
+        return [self.mark(each, arguments) for each in definitions]
+
+    def mark(self, definition: _Definition, arguments: Mapping[str, Container[str]]) -> _Definition:
         """Return an operation or a fragment with `@client` on the fields, and on the fragments, that only the client has.
 
-        Directives that only the client has are removed.
+        Directives that only the client has are removed. A resolver's field becomes a spread of its root fragment, which Relay's
+        compiler sends in its place; `arguments` are the names of the arguments of each fragment.
         """
         if not isinstance(definition, ExecutableDefinitionNode):
             return definition
         info = TypeInfo(self._schema)
-        is_local, directives = self._is_local, self._directives
+        is_local, directives, root_fragments = self._is_local, self._directives, self._root_fragments
 
         class Marking(Visitor):
-            def enter_field(self, node: FieldNode, *_: Any) -> VisitorAction:
+            def enter_field(self, node: FieldNode, *_: Any) -> Any:
                 parent = info.get_parent_type()
-                return _marked(node) if parent is not None and is_local(parent, node.name.value) else None
+                if parent is None or not is_local(parent, node.name.value):
+                    return None
+                root_fragment = root_fragments.get((parent.name, node.name.value))
+                return _marked(node) if root_fragment is None else _spread(root_fragment, node, arguments)
 
             def enter_inline_fragment(self, node: InlineFragmentNode, *_: Any) -> VisitorAction:
                 type_ = info.get_type()
@@ -189,6 +211,8 @@ def _new_part(definition: DefinitionNode, served: GraphQLSchema) -> DefinitionNo
         return definition if isinstance(definition, TypeSystemExtensionNode) else None
     new = tuple(each for each in fields if each.name.value not in own)
     if isinstance(definition, _WithFields):
+        if isinstance(type_, GraphQLInterfaceType):
+            return InterfaceTypeExtensionNode(name=definition.name, directives=(), fields=new, loc=definition.loc)
         return _EXTENSIONS[type(definition)](name=definition.name, directives=(), fields=new, loc=definition.loc)  # type: ignore[no-any-return]
     return replace(definition, fields=new)  # type: ignore[call-arg]
 
@@ -202,6 +226,20 @@ def _located(error: GraphQLError) -> str:
     name = error.source.name if error.source is not None else "The client's schema"
     place = "".join(f":{each.line}:{each.column}" for each in (error.locations or [])[:1])
     return f"{name}{place}: {' '.join(error.message.split())}"
+
+
+def _resolver_definition(resolver: RelayResolver) -> DefinitionNode:
+    """Return the definition of a resolver's field; its own type does not matter, since no part of it is sent."""
+    return parse(f"type {resolver.type} {{ {resolver.field}: String }}", no_location=True).definitions[0]
+
+
+def _spread(fragment: str, node: FieldNode, arguments: Mapping[str, Container[str]]) -> FragmentSpreadNode:
+    """Spread a root fragment in place of a field, with those of the field's arguments that the fragment has."""
+    directives = [each for each in node.directives or () if each.name.value in {"include", "skip"}]
+    passed = tuple(each for each in node.arguments or () if each.name.value in arguments.get(fragment, ()))
+    if passed:
+        directives.append(DirectiveNode(name=NameNode(value="arguments"), arguments=passed, loc=node.loc))
+    return FragmentSpreadNode(name=NameNode(value=fragment, loc=node.loc), directives=tuple(directives), loc=node.loc)
 
 
 def _marked(node: Any) -> Any:

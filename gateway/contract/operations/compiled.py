@@ -41,7 +41,7 @@ from graphql import (
 )
 
 from gateway.contract.operations.references import fragments_in, variable_types, variables_in
-from gateway.contract.operations.relay import FragmentArgument, fragment_arguments
+from gateway.contract.operations.relay import FragmentArgument, fragment_arguments, is_unmasked, labelled_defer
 
 __all__ = ["CompiledDefinition", "compile_definition", "define_variables"]
 
@@ -197,7 +197,9 @@ class _Compiler:
             if not _FOR_CLIENTS.fullmatch(each.name.value) and not self._is_settled(each, scope)
         )
         return tuple(
-            _labelled(each, scope.owner, spread) if self.is_relay and spread and each.name.value == "defer" else each
+            labelled_defer(each, scope.owner, spread)
+            if self.is_relay and spread and each.name.value == "defer"
+            else each
             for each in compiled
         )
 
@@ -256,7 +258,7 @@ class _Compiler:
         if fragment is None:
             self.missing.append(spread)
             return None
-        if self.is_relay and _is_unmasked(spread):
+        if self.is_relay and is_unmasked(spread):
             inlined = InlineFragmentNode(
                 type_condition=fragment.type_condition,
                 directives=spread.directives,
@@ -355,26 +357,6 @@ def _type(text: str) -> TypeNode:
         return parse_type(text, no_location=True)
     except GraphQLError:
         return NamedTypeNode(name=NameNode(value=text))  # Validation refuses it.
-
-
-def _labelled(defer: DirectiveNode, owner: str, spread: str) -> DirectiveNode:
-    """Return a `@defer` with the label that Relay's compiler gives it."""
-    label = next((each.value for each in defer.arguments or () if each.name.value == "label"), None)
-    if label is not None and not isinstance(label, StringValueNode):
-        return defer  # Validation refuses it.
-    text = f"{owner}$defer${label.value if label is not None else spread}"
-    others = [each for each in defer.arguments or () if each.name.value != "label"]
-    given = ArgumentNode(name=NameNode(value="label"), value=StringValueNode(value=text, block=False), loc=defer.loc)
-    return replace(defer, arguments=(given, *others))
-
-
-def _is_unmasked(spread: FragmentSpreadNode) -> bool:
-    return any(
-        argument.name.value == "mask" and isinstance(argument.value, BooleanValueNode) and not argument.value.value
-        for directive in spread.directives or ()
-        if directive.name.value == "relay"
-        for argument in directive.arguments or ()
-    )
 
 
 def _is_local(node: SelectionNode | OperationDefinitionNode | FragmentDefinitionNode) -> bool:

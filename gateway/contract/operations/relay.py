@@ -1,4 +1,4 @@
-"""Relay's own directives on fragments: arguments (`@argumentDefinitions`) and refetch queries (`@refetchable`).
+"""Relay's own directives: arguments of fragments, refetch queries, and labels of `@defer`.
 
 https://relay.dev/docs/api-reference/graphql-and-directives
 """
@@ -10,9 +10,13 @@ from dataclasses import dataclass, replace
 
 from graphql import (
     ArgumentNode,
+    BooleanValueNode,
+    DirectiveNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
     ListValueNode,
     Location,
+    NameNode,
     ObjectValueNode,
     OperationDefinitionNode,
     StringValueNode,
@@ -21,7 +25,7 @@ from graphql import (
     print_ast,
 )
 
-__all__ = ["FragmentArgument", "fragment_arguments", "refetch_query"]
+__all__ = ["FragmentArgument", "fragment_arguments", "is_unmasked", "labelled_defer", "refetch_query"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,27 @@ def refetch_query(fragment: FragmentDefinitionNode, query_type: str = "Query") -
     query = parse(text, no_location=True).definitions[0]
     assert isinstance(query, OperationDefinitionNode)
     return replace(query, loc=directive.loc)
+
+
+def labelled_defer(defer: DirectiveNode, owner: str, spread: str) -> DirectiveNode:
+    """Return a `@defer` with the label that Relay's compiler gives it."""
+    label = next((each.value for each in defer.arguments or () if each.name.value == "label"), None)
+    if label is not None and not isinstance(label, StringValueNode):
+        return defer  # Validation refuses it.
+    text = f"{owner}$defer${label.value if label is not None else spread}"
+    others = [each for each in defer.arguments or () if each.name.value != "label"]
+    given = ArgumentNode(name=NameNode(value="label"), value=StringValueNode(value=text, block=False), loc=defer.loc)
+    return replace(defer, arguments=(given, *others))
+
+
+def is_unmasked(spread: FragmentSpreadNode) -> bool:
+    """Whether Relay's compiler inlines a spread, for `@relay(mask: false)`."""
+    return any(
+        argument.name.value == "mask" and isinstance(argument.value, BooleanValueNode) and not argument.value.value
+        for directive in spread.directives or ()
+        if directive.name.value == "relay"
+        for argument in directive.arguments or ()
+    )
 
 
 def _texts(value: ValueNode | None) -> list[str]:
