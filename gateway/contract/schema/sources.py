@@ -36,7 +36,7 @@ __all__ = ["SchemaSource", "read_source"]
 
 _GIT_PATH = "schema.graphql"
 _ERRORS_SHOWN = 10
-_ADDRESS = re.compile(r"(//)?([\w.-]+|\[[\da-fA-F:]+\])(:\d+(/.*)?|.*/graphql)", re.DOTALL)
+_ADDRESS = re.compile(r"(//)?+([\w.-]++|\[[\da-fA-F:]++\])(:\d++(/.*+)?+|(?=.*/graphql\Z).*+)", re.DOTALL)
 """What may be a URL without its scheme."""
 
 
