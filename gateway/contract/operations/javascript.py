@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
@@ -35,8 +35,16 @@ _NOT_CLIENTS = frozenset({"@octokit/graphql", "gatsby", "graphql"})
 """Packages whose `graphql` is for another server, or no tag."""
 
 _MAGIC_COMMENT = re.compile(r"/\*\s*+graphql\s*+\*/", re.IGNORECASE)
+_MARK = re.compile(r"/\*\s*+graphql\s*+\*/|`(?=#graphql)", re.IGNORECASE)
+_RENAMING = re.compile(
+    r"(?:gql|graphql|default)(?=\s)\s*+as\s|(?:gql|graphql)\s*+:|\*\s*+as\s|[\"'](?:graphql-tag|graphql\.macro|babel-plugin-relay)"
+)
 _SPACE = re.compile(r"[\s\ufeff]*+")
-_OPENING = re.compile(r"(?:<[^<>()`]{0,1000}+>\s*+)?(?:`|\((?:\s*+\()?\s*+[`'\"])")
+_LINE = re.compile(r"//[^\n\r\u2028\u2029]*+")
+_BEFORE = 200
+"""Characters before a tag that may show it to be none: a dot, a comment, a keyword."""
+_TYPES_MAX = 5000
+"""Characters of type arguments between a tag and its literal."""
 _IN_TYPES = re.compile(r"=>|[<>(){}\[\];`'\"/]")
 _BRACKETS = {"<": ">", "(": ")", "{": "}", "[": "]"}
 _WORD_BEFORE = re.compile(r"(?<![\w$])[\w$]++\Z")
@@ -97,6 +105,8 @@ def find_literals(source: str, *, language: OneOf["js", "ts", "tsx"], tags: Iter
     if not mentions_tags(source, tags):
         return Script([])
     names = TAGS | frozenset(tags)
+    if not _may_hold_literals(source, names):
+        return Script([])
     best: Script | None = None
     for grammar in _GRAMMARS[language]:
         scan = _Scan(source, grammar, names)
@@ -116,15 +126,56 @@ def mentions_tags(source: str, tags: Iterable[str] = frozenset()) -> bool:
     return _any_of(TAGS | frozenset(tags), re.IGNORECASE, whole=False).search(source) is not None
 
 
+def _may_hold_literals(source: str, names: frozenset[str]) -> bool:
+    """Whether a literal seems to follow a tag or a mark, or an import may give a tag another name."""
+    if _MARK.search(source) or _RENAMING.search(source):
+        return True
+    return any(source[(at := _after_gap(source, end)) : at + 1] in {"`", "(", "<"} for _, end in _tags(source, names))
+
+
+def _tags(source: str, names: frozenset[str]) -> Iterator[tuple[int, int]]:
+    """Yield where names of tags are, in code or not."""
+    for match in _any_of(names).finditer(source):
+        before = source[match.start() - 1 : match.start()]
+        if not (before.isalnum() or before in {"_", "$"}):
+            yield match.span()
+
+
+def _after_gap(source: str, at: int) -> int:
+    """Skip blanks and comments."""
+    while True:
+        space = _SPACE.match(source, at)
+        assert space is not None
+        at = space.end()
+        if source.startswith("//", at):
+            line = _LINE.match(source, at)
+            assert line is not None
+            at = line.end()
+        elif source.startswith("/*", at):
+            end = source.find("*/", at + 2)
+            at = end + 2 if end >= 0 else len(source)
+        else:
+            return at
+
+
+def _opening(source: str, at: int) -> int | None:
+    """Return where a literal seems to begin, by the text alone: a template, or an argument of a call."""
+    marks = "`"
+    while source.startswith("(", at):
+        marks = "`'\""
+        at = _after_gap(source, at + 1)
+    return at if at < len(source) and source[at] in marks else None
+
+
 @cache
 def _any_of(names: frozenset[str], flags: int = 0, *, whole: bool = True) -> re.Pattern[str]:
     choice = "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-    return re.compile(rf"(?<![\w$])(?:{choice})(?![\w$])" if whole else choice, flags)
+    return re.compile(rf"(?:{choice})(?![\w$])" if whole else choice, flags)
 
 
 @cache
-def _parser(grammar: str) -> tuple[Parser, Query]:
-    """Return the parser of a grammar, and the query for everything that is not code, for imports and for errors."""
+def _parser(grammar: str) -> tuple[Parser, dict[str, Query]]:
+    """Return the parser of a grammar, and queries: for everything that is not code, for imports and for `require`."""
     try:
         import tree_sitter
         import tree_sitter_javascript
@@ -143,13 +194,13 @@ def _parser(grammar: str) -> tuple[Parser, Query]:
     kinds += ["jsx_text"] if grammar != "typescript" else []
     kinds += ["template_literal_type"] if grammar != "javascript" else []
     parts = " ".join(f"({kind})" for kind in kinds)
-    query = tree_sitter.Query(
-        language,
-        f"[{parts}] @part (import_statement) @import [(ERROR) (MISSING)] @error"
-        "(variable_declarator name: (_) @name value: (call_expression function: (identifier) @function"
+    queries = {
+        "parts": f"[{parts}] @part [(ERROR) (MISSING)] @error",
+        "imports": "(import_statement) @import",
+        "requires": "(variable_declarator name: (_) @name value: (call_expression function: (identifier) @function"
         ' arguments: (arguments . (string) @module)) (#eq? @function "require"))',
-    )
-    return tree_sitter.Parser(language), query
+    }
+    return tree_sitter.Parser(language), {name: tree_sitter.Query(language, text) for name, text in queries.items()}
 
 
 @dataclass(slots=True)
@@ -160,29 +211,17 @@ class _Part:
     start: int
     end: int
     parent: _Part | None
-    substitutions: list[tuple[int, int]] = field(default_factory=list)
+    node: Node
 
 
 class _Scan:
     """The search of one source, parsed with one grammar."""
 
     def __init__(self, source: str, grammar: str, names: frozenset[str]) -> None:
-        parser, query = _parser(grammar)
+        parser, queries = _parser(grammar)
         from tree_sitter import QueryCursor
 
         self._source = source
-        data = source.encode()
-        root = parser.parse(data).root_node
-        captures = QueryCursor(query).captures(root)
-        spans = sorted((each.start_byte, -each.end_byte, each.type) for each in captures.get("part", ()))
-        errors = [each.start_byte for each in captures.get("error", ())]
-        if root.has_error and not errors:
-            errors.append(root.start_byte)
-        offsets = _character_offsets(data, {0, *errors, *(at for start, end, _ in spans for at in (start, -end))})
-        self._parts = _nested((kind, offsets[start], offsets[-end]) for start, end, kind in spans)
-        self._starts = [part.start for part in self._parts]
-        self._by_start = {part.start: part for part in self._parts if part.kind != "template_substitution"}
-        self._error = min((offsets[each] for each in errors), default=None)
         self._modules = dict[str, str]()
         """The module of each imported name."""
         self._original = {name: name for name in names}
@@ -192,37 +231,67 @@ class _Scan:
         self._type_ends: dict[int, int | None] = {}
         self.type_arguments: list[tuple[int, int]] = []
         """Where those between tags and literals are: the grammars refuse some before a template."""
-        for node in captures.get("import", ()):
+        data = source.encode()
+        root = parser.parse(data).root_node
+        imports = QueryCursor(queries["imports"])
+        imports.set_max_start_depth(1)
+        for node in imports.captures(root).get("import", ()):
             self._import(node)
-        for name, module in zip(captures.get("name", ()), captures.get("module", ()), strict=True):
-            self._require(name, _text(module)[1:-1])
+        if "require" in source:
+            captures = QueryCursor(queries["requires"]).captures(root)
+            for name, module in zip(captures.get("name", ()), captures.get("module", ()), strict=True):
+                self._require(name, _text(module)[1:-1])
+        self._tags = list(_tags(source, frozenset(self._original)))
+        cursor = QueryCursor(queries["parts"])
+        nodes: dict[tuple[int, int, str], Node] = {}
+        errors: list[int] = []
+        for low, high in [(0, len(data))] if root.has_error else _byte_offsets(source, data, self._ranges()):
+            cursor.set_byte_range(low, high)
+            captures = cursor.captures(root)
+            nodes |= {(each.start_byte, -each.end_byte, each.type): each for each in captures.get("part", ())}
+            errors += [each.start_byte for each in captures.get("error", ())]
+        if root.has_error and not errors:
+            errors.append(root.start_byte)
+        spans = sorted(nodes)
+        offsets = _character_offsets(data, {*errors, *(at for start, end, _ in spans for at in (start, -end))})
+        self._data = data
+        self._parts = _nested(
+            (kind, offsets[start], offsets[-end], nodes[start, end, kind]) for start, end, kind in spans
+        )
+        self._starts = [part.start for part in self._parts]
+        self._by_start = {part.start: part for part in self._parts if part.kind != "template_substitution"}
+        self._error = min((offsets[each] for each in errors), default=None)
 
     def run(self) -> Script:
         found: dict[int, tuple[str | None, str | None, bool, int]] = {}
         problems: list[SyntaxProblem] = []
-        for match in _any_of(frozenset(self._original)).finditer(self._source):
-            part = self._around(match.start())
+        for start, end in self._tags:
+            name = self._source[start:end]
+            part = self._around(start)
             if part is None or part.kind == "template_substitution":
-                module = self._module(match[0], match.start())
-                literal = self._literal_after(match.end()) if module is not None else None
+                module = self._module(name, start)
+                literal = self._literal_after(end) if module is not None else None
                 if literal is not None and module in _NOT_CLIENTS:
                     self._others.add(module)
                 elif literal is not None:
                     at, is_call = literal
-                    found[at] = (self._original[match[0]], module or None, is_call, match.start())
+                    found[at] = (self._original[name], module or None, is_call, start)
                 if literal is not None or module is None:
                     continue
             elif "comment" in part.kind:
                 continue
             if self._error is not None:
-                opening = self._opening(match.end())
+                types_end = (
+                    self._types_end(at) if self._source.startswith("<", at := _after_gap(self._source, end)) else at
+                )
+                opening = _opening(self._source, _after_gap(self._source, types_end)) if types_end is not None else None
                 # A template without an end takes the next one's beginning for its own end.
                 is_wrong = part is None or part.end > self._error or opening == part.end - 1
                 if opening is not None and is_wrong:
-                    problems.append(SyntaxProblem(match.start(), self._unread(match[0], self._error)))
+                    problems.append(SyntaxProblem(start, self._unread(name, self._error)))
         for part in self._parts:
             if part.kind == "comment" and _MAGIC_COMMENT.fullmatch(self._source, part.start, part.end):
-                at = self._after_gap(part.end)
+                at = _after_gap(self._source, part.end)
                 if at in self._by_start and self._by_start[at].kind in {"string", "template_string"}:
                     found.setdefault(at, (None, None, False, part.start))
             elif part.kind == "template_string" and self._source.startswith("#graphql", part.start + 1):
@@ -288,16 +357,16 @@ class _Scan:
 
     def _literal_after(self, at: int) -> tuple[int, bool] | None:
         """Return where the literal of a tag begins, and whether the tag is called with it."""
-        at = self._after_gap(at)
+        at = _after_gap(self._source, at)
         if self._source.startswith("<", at):
             end = self._types_end(at)
             if end is None:
                 return None
             self.type_arguments.append((at, end))
-            at = self._after_gap(end)
+            at = _after_gap(self._source, end)
         is_call = self._source.startswith("(", at)
         while self._source.startswith("(", at):
-            at = self._after_gap(at + 1)
+            at = _after_gap(self._source, at + 1)
         part = self._by_start.get(at)
         kinds = {"string", "template_string"} if is_call else {"template_string"}
         return (at, is_call) if part is not None and part.kind in kinds else None
@@ -334,16 +403,25 @@ class _Scan:
             part = part.parent
         return part
 
-    def _after_gap(self, at: int) -> int:
-        """Skip blanks and comments."""
-        while True:
-            space = _SPACE.match(self._source, at)
-            assert space is not None
-            at = space.end()
-            part = self._by_start.get(at)
-            if part is None or part.kind != "comment":
-                return at
-            at = part.end
+    def _ranges(self) -> list[tuple[int, int]]:
+        """Return the parts of the source to look at: around the tags that a literal seems to follow, and around marks."""
+        spots: list[tuple[int, int]] = []
+        for start, end in self._tags:
+            at = _after_gap(self._source, end)
+            opening = _opening(self._source, at)
+            if self._source.startswith("<", at):
+                spots.append((start - _BEFORE, at + _TYPES_MAX))
+            elif opening is not None:
+                spots.append((start - _BEFORE, opening + 1))
+        for match in _MARK.finditer(self._source):
+            spots.append((match.start(), _after_gap(self._source, match.end()) + 1))
+        ranges: list[tuple[int, int]] = []
+        for start, end in sorted(spots):
+            if ranges and start <= ranges[-1][1]:
+                ranges[-1] = ranges[-1][0], max(ranges[-1][1], end)
+            else:
+                ranges.append((max(start, 0), end))
+        return [(start, min(end, len(self._source))) for start, end in ranges]
 
     def _before_gap(self, at: int) -> int:
         """Skip blanks and comments backwards."""
@@ -357,15 +435,6 @@ class _Scan:
             at = part.start
         return at
 
-    def _opening(self, at: int) -> int | None:
-        """Return where a literal seems to begin after a tag, by the text alone."""
-        at = self._after_gap(at)
-        while (comment := self._source[at : at + 2]) in {"//", "/*"}:  # After a syntax error it may be part of no node.
-            end = self._source.find("*/" if comment == "/*" else "\n", at + 2)
-            at = self._after_gap(end + len(comment) if comment == "/*" else end) if end >= 0 else len(self._source)
-        opening = _OPENING.match(self._source, at)
-        return opening.end() - 1 if opening is not None else None
-
     def _unread(self, tag: str, error: int) -> str:
         line = self._source.count("\n", 0, error) + 1
         return (
@@ -375,14 +444,26 @@ class _Scan:
 
     def _literal(self, part: _Part, tag: str | None, module: str | None, is_call: bool, start: int) -> Literal:
         source = self._source
-        text, mappings, blanks = _evaluated(source, part.start + 1, part.end - 1, part.substitutions)
-        included = [_IDENTIFIER.fullmatch(source[low + 2 : high - 1].strip()) for low, high in part.substitutions]
+        substitutions = self._substitutions(part)
+        text, mappings, blanks = _evaluated(source, part.start + 1, part.end - 1, substitutions)
+        included = [_IDENTIFIER.fullmatch(source[low + 2 : high - 1].strip()) for low, high in substitutions]
         names = [each[0] if each is not None else None for each in included]
-        following = _LIST.match(source, self._after_gap(part.end)) if is_call else None
+        following = _LIST.match(source, _after_gap(self._source, part.end)) if is_call else None
         if following is not None:
             names += [each.strip() for each in following[1].split(",") if each.strip()]
         name = self._declared(start)
         return Literal(text, mappings, blanks, tag, module, is_call, name, tuple(names), following is not None)
+
+    def _substitutions(self, part: _Part) -> list[tuple[int, int]]:
+        """Return where each `${…}` of a template is."""
+        nodes = [each for each in part.node.named_children if each.type == "template_substitution"]
+        offsets = _character_offsets(
+            self._data,
+            {at for each in nodes for at in (each.start_byte, each.end_byte)},
+            part.node.start_byte,
+            part.start,
+        )
+        return [(offsets[each.start_byte], offsets[each.end_byte]) for each in nodes]
 
     def _declared(self, at: int) -> str | None:
         """Return the name of the variable whose value begins at an offset."""
@@ -412,29 +493,39 @@ def _blanked(source: str, spans: list[tuple[int, int]]) -> str:
     return "".join([*parts, source[at:]])
 
 
-def _character_offsets(data: bytes, offsets: set[int]) -> dict[int, int]:
-    """Convert offsets in UTF-8 to offsets in text."""
+def _character_offsets(data: bytes, offsets: set[int], before: int = 0, characters: int = 0) -> dict[int, int]:
+    """Convert offsets in UTF-8 to offsets in text; `before` is one whose offset in text is `characters`."""
     if data.isascii():
         return {each: each for each in offsets}
     converted: dict[int, int] = {}
-    before = characters = 0
     for each in sorted(offsets):
         characters += len(data[before:each].decode())
         converted[each], before = characters, each
     return converted
 
 
-def _nested(spans: Iterable[tuple[str, int, int]]) -> list[_Part]:
+def _byte_offsets(source: str, data: bytes, ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Convert sorted ranges in text to ranges in UTF-8."""
+    if data.isascii():
+        return ranges
+    converted: list[int] = []
+    before = size = 0
+    for each in (offset for pair in ranges for offset in pair):
+        size += len(source[before:each].encode())
+        converted.append(size)
+        before = each
+    return list(zip(converted[::2], converted[1::2], strict=True))
+
+
+def _nested(spans: Iterable[tuple[str, int, int, Node]]) -> list[_Part]:
     """Return parts with their parents; spans come in document order, an outer one before those within."""
     parts: list[_Part] = []
     parent: _Part | None = None
-    for kind, start, end in spans:
+    for kind, start, end, node in spans:
         while parent is not None and parent.end <= start:
             parent = parent.parent
-        part = _Part(kind, start, end, parent)
+        part = _Part(kind, start, end, parent, node)
         parts.append(part)
-        if kind == "template_substitution" and parent is not None:
-            parent.substitutions.append((start, end))
         parent = part
     return parts
 
