@@ -42,8 +42,8 @@ _BOUNDS = (*map(floatToGoString, _BUCKETS), "+Inf")
 
 
 _REASONS = {
-    "nothing beyond ids, sids and what is known is selected": "reference",
-    "the message tells that there is nothing to find": "summary",
+    "only ids, sids and known values are selected": "reference",
+    "the message's `delivery` shows that no receipt matches": "summary",
     "nothing matches": "filter",
     "null where none may be": "null",
 }

@@ -85,7 +85,9 @@ def check_operations(
     report = check_documents(read.documents, variables, served, client_schemas, resolvers)
     report.files, report.passed_over = read.files, read.passed_over
     if not report.operations and not report.problems:
-        report.notes.append("No operation was found, only fragments or type definitions.")
+        report.notes.append(
+            "No operation is sent: there are only fragments, type definitions, or fields of the client."
+        )
     is_complete = not report.problems
     if max_calls is not None:
         report.problems += _over_limit(report, max_calls)

@@ -22,7 +22,7 @@ _NOT_COMPARED = {
     "ONE_OF": "@oneOf",
     "SCHEMA_DESCRIPTION": "the schema's description",
     "SPECIFIED_BY": "@specifiedBy",
-    "UPSTREAM": "costs (@upstream)",
+    "UPSTREAM": "prices (@upstream)",
 }
 
 

@@ -36,8 +36,8 @@ __all__ = ["SchemaSource", "read_source"]
 
 _GIT_PATH = "schema.graphql"
 _ERRORS_SHOWN = 10
-_ADDRESS = re.compile(r"(//)?+([\w.-]++|\[[\da-fA-F:]++\])(:\d++(/.*+)?+|(?=.*/graphql\Z).*+)", re.DOTALL)
-"""What may be a URL without its scheme."""
+_HOST = re.compile(r"(?://)?+(?:[\w.-]++|\[[\da-fA-F:]++\])")
+_PORT_AND_PATH = re.compile(r":\d++(?:/.*+)?+", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,13 @@ class SchemaSource:
         )
 
 
+def _may_be_address(where: str) -> bool:
+    """Whether a name that is not a file may be a URL without its scheme."""
+    host = _HOST.match(where)
+    rest = where[host.end() :] if host is not None else ""
+    return rest.endswith("/graphql") or _PORT_AND_PATH.fullmatch(rest) is not None
+
+
 def read_source(where: str | None, token: str | None) -> SchemaSource:
     """Read the schema in a file, from standard input (`-`), at a URL, or at `git:REV[:PATH]`; None is this package's own.
 
@@ -82,7 +89,7 @@ def read_source(where: str | None, token: str | None) -> SchemaSource:
     try:
         content = Path(where).read_bytes()
     except FileNotFoundError:
-        if _ADDRESS.fullmatch(where):
+        if _may_be_address(where):
             raise CheckError(
                 f"{where} does not exist. If it is an address, write http:// or https:// before it."
             ) from None

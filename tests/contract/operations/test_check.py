@@ -577,7 +577,7 @@ def test_files_without_any_operation_are_an_error() -> None:
     write({"src/a.ts": "export const a = gql`fragment F on Service { sid }`"})
     result = check("src")
     assert result.exit_code == 0
-    assert "No operation was found, only fragments or type definitions." in result.stdout
+    assert "No operation is sent: there are only fragments, type definitions, or fields of the client." in result.stdout
 
 
 def test_without_the_parser_graphql_files_are_checked() -> None:

@@ -44,6 +44,7 @@ def test_fields_of_the_client_are_not_sent_and_cost_nothing() -> None:
     assert result.output.splitlines() == [
         "src/q.graphql:1:1 Thread: at most 1 upstream call, 1 round trip",
         "  with $id = the id of a Message",
+        "1 file read, 0 passed over",
         "1 operation, 0 problems",
     ]
 
@@ -65,7 +66,10 @@ def test_other_fields_are_unknown_with_it() -> None:
 
 def test_an_operation_of_the_client_alone_is_not_sent() -> None:
     Path("src/q.graphql").write_text("query Own { settings { theme } }")
-    assert check("src", "--client-schema", "extensions/client.graphql").output == "0 operations, 0 problems\n"
+    assert (
+        check("src", "--client-schema", "extensions/client.graphql").output.splitlines()[-1]
+        == "0 operations, 0 problems"
+    )
 
 
 @pytest.mark.parametrize("extended", ["extend type", "type"])
