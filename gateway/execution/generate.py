@@ -51,7 +51,10 @@ class GeneratedPlan:
             above = [(place, place.selection) for place in level]
             if level:
                 self._levels.append(level)
-        writer = _Writer([place for level in self._levels for place in level])
+        places = [place for level in self._levels for place in level]
+        if not any(place.is_list for place in places):
+            raise Unusual("no list")  # `fill` is as fast for single records.
+        writer = _Writer(places)
         self.source = writer.source(plan.root)
         """The text of the function."""
         exec(compile(self.source, "<plan>", "exec"), writer.constants)  # noqa: S102 - made of the schema's names
