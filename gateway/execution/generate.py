@@ -34,8 +34,11 @@ _STEPS_MAX = 500  # Each takes about 30 microseconds to generate.
 class GeneratedPlan:
     """A plan as code."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Generate the code of a plan; raises `Unusual` when the plan has something that code is not generated for."""
+    def __init__(self, plan: Plan, *, without_lists: bool = False) -> None:
+        """Generate the code of a plan; raises `Unusual` when the plan has something that code is not generated for.
+
+        A plan without lists is `Unusual` too, since `fill` is as fast for it, except with `without_lists`.
+        """
         if plan.steps > _STEPS_MAX:
             raise Unusual("size")
         self._levels: list[list[EdgePlace]] = []
@@ -52,8 +55,8 @@ class GeneratedPlan:
             if level:
                 self._levels.append(level)
         places = [place for level in self._levels for place in level]
-        if not any(place.is_list for place in places):
-            raise Unusual("no list")  # `fill` is as fast for single records.
+        if not without_lists and not any(place.is_list for place in places):
+            raise Unusual("no list")
         writer = _Writer(places)
         self.source = writer.source(plan.root)
         """The text of the function."""
