@@ -25,12 +25,13 @@ An operation takes five steps, each in its module:
 5. `engine` runs one plan (`Run`): prefetch, fill, and afterwards the subsequent payloads of `@defer` (`deferred`). The result
    is an `outcome`; `failures` turns errors into its entries.
 
-From its second run on, a plan is executed by code instead of `fill`. `levels` reads every level into lists of rows, and a
-function that `generate` writes from the plan's steps turns them into the answer in comprehensions, without objects for edges
-and nodes. It needs three more facts, stated beside properties and edges (`fields`): which values can be written as they are,
-how those of a whole page are checked together, and which records lead to the same child. Anything else (an error, a list with
-filters or several pages, a limit, `@defer`) is `Unusual`: `fill` executes the operation with the same context, so that nothing
-is fetched twice, and the reason is counted. `receipts-gateway operations cost --explain` prints the code.
+From its second run on, a plan with lists is executed by code instead of `fill`. `levels` reads every level into lists of rows,
+and a function that `generate` writes from the plan's steps turns them into the answer in comprehensions, without objects for
+edges and nodes. The facts it needs are stated beside properties and edges (`fields`): which values are written as they are, how
+those of many rows are checked together, which records lead to the same child, and how the children of a whole list are looked
+up together. Anything else (an error, a list with filters or several pages, a limit, `@defer`) is `Unusual`: `fill` executes the
+operation with the same context, so that nothing is fetched twice, and the reason is counted. `receipts-gateway operations cost
+--explain` prints the code.
 
 What the engine cannot execute faithfully raises `NeedsReference`: a non-null field that is null, and any resolver that is
 neither a property nor an edge. graphql-core then executes the operation with the same context, so that nothing is fetched

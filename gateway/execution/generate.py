@@ -34,8 +34,11 @@ _STEPS_MAX = 500  # Each takes about 30 microseconds to generate.
 class GeneratedPlan:
     """A plan as code."""
 
-    def __init__(self, plan: Plan) -> None:
-        """Generate the code of a plan; raises `Unusual` when the plan has something that code is not generated for."""
+    def __init__(self, plan: Plan, *, without_lists: bool = False) -> None:
+        """Generate the code of a plan; raises `Unusual` when the plan has something that code is not generated for.
+
+        A plan without lists is `Unusual` too, since `fill` is as fast for it, except with `without_lists`.
+        """
         if plan.steps > _STEPS_MAX:
             raise Unusual("size")
         self._levels: list[list[EdgePlace]] = []
@@ -51,7 +54,10 @@ class GeneratedPlan:
             above = [(place, place.selection) for place in level]
             if level:
                 self._levels.append(level)
-        writer = _Writer([place for level in self._levels for place in level])
+        places = [place for level in self._levels for place in level]
+        if not without_lists and not any(place.is_list for place in places):
+            raise Unusual("no list")
+        writer = _Writer(places)
         self.source = writer.source(plan.root)
         """The text of the function."""
         exec(compile(self.source, "<plan>", "exec"), writer.constants)  # noqa: S102 - made of the schema's names

@@ -61,7 +61,7 @@ async def test_code_is_generated_once_for_a_plan_that_is_used_again() -> None:
     codes = []
     for _ in range(3):
         async with context_over() as context:
-            await executor.run(Operation(message("body")), context)
+            await executor.run(Operation(OFFSET), context)
         codes += code_of(executor)
     assert codes[0] is None
     assert isinstance(codes[1], GeneratedPlan)
@@ -112,7 +112,8 @@ OFFSET = thread("messages(first: 3) { edges { node { dateCreated } } }")
     [
         ("{ nodes(ids: []) { id } }", "list of reads"),
         (LARGE, "size"),
-        (thread("friendlyName", "nonsense"), "error"),
+        (message("body"), "no list"),
+        (thread("messages { edges { cursor } }", "nonsense"), "error"),
         (thread("participants(first: 1000) { edges { node { sid } } }", MARKS["crowded_conversation_sid"]), "list"),
         (thread("messages(deliveryStatus: [FAILED]) { edges { node { sid } } }"), "list"),
     ],
