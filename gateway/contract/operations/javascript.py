@@ -470,11 +470,13 @@ class _Scan:
         before = self._before_gap(at)
         if not self._source.endswith("=", 0, before):
             return None
-        first = max(before - 300, 0)
-        declaration = max(
-            _DECLARATION.finditer(self._source, first, before), key=lambda each: each.start(), default=None
-        )
-        if declaration is None or re.search("[=;`]", self._source[declaration.end() : before - 1]):
+        end = self._before_gap(before - 1)
+        first = max(end - 300, 0)
+        word = _WORD_BEFORE.search(self._source[first:end])
+        if word is not None and self._source[first : first + word.start()].rstrip()[-1:] not in set(".:|&<>"):
+            return word[0]
+        declaration = max(_DECLARATION.finditer(self._source, first, end), key=lambda each: each.start(), default=None)
+        if declaration is None or re.search("[=;`]", self._source[declaration.end() : end]):
             return None
         return declaration[1]
 
