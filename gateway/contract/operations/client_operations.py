@@ -37,7 +37,6 @@ __all__ = ["ClientOperation", "ClientOperations", "gather_operations", "location
 _TOKEN = re.compile(
     r'(?P<text>"""(?:\\"""|.)*?(?:"""|\Z)|"(?:\\.|[^"\\\n\r])*"?)|(?P<comment>\#[^\n\r]*)|[^\s,\ufeff]', re.DOTALL
 )
-_IS_DESCRIBED = re.compile(r"(?:[\s,\ufeff]++|#[^\n\r]*+)*+\"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +200,8 @@ def _definitions(document: ClientDocument) -> Iterator[DefinitionNode]:
     if (
         literal is not None and literal.tag == "graphql" and not literal.is_call
     ):  # Relay's, whose compiler prints it anew.
-        if _IS_DESCRIBED.match(document.text):
+        first = next((each for each in _TOKEN.finditer(document.text) if each["comment"] is None), None)
+        if first is not None and first["text"]:
             raise GraphQLError(
                 "relay-compiler writes nothing for a document that begins with a description: use a comment.",
                 source=source,
@@ -212,7 +212,7 @@ def _definitions(document: ClientDocument) -> Iterator[DefinitionNode]:
 
 
 def _unknown_substitution(document: ClientDocument) -> int | None:
-    """Return the offset of the first `${…}` in a position where no definition may stand."""
+    """Return the offset of the first `${…}` in a position where no definition is allowed."""
     depth, may_define = 0, True
     waiting = list(reversed(document.substitutions))
     for token in _TOKEN.finditer(document.text) if waiting else ():
