@@ -21,10 +21,11 @@ _EXPANSIONS_MAX = 1000
 def find_files(patterns: Sequence[str], suffixes: frozenset[str]) -> list[Path]:
     """Return the files that match any pattern and have one of the `suffixes`, sorted, each once.
 
-    A pattern is a glob, a file, or a directory, which is searched recursively. A file without a suffix matches if it is named
-    itself. `node_modules`, names that begin with a dot, and generated files (`__generated__`, `*.generated.*`) are skipped
-    unless the pattern names them. A pattern after `!` leaves its files out. Raises `CheckError` if a glob has no match, if a path does not exist, or if no file is
-    found at all; a single path may contribute none, since a shell may have expanded a glob to it.
+    A pattern is a glob, a file, or a directory, which is searched recursively; after `!` it leaves its files out. A file
+    without a suffix matches if it is named itself. `node_modules`, names that begin with a dot, and generated files
+    (`__generated__`, `*.generated.*`) are skipped unless the pattern names them. Raises `CheckError` if a glob has no match,
+    if a path does not exist, or if no file is found at all; a single path may contribute none, since a shell may have
+    expanded a glob to it.
     """
     found: dict[Path, None] = {}
     excluded: set[Path] = set()
