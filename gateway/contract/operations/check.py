@@ -129,7 +129,7 @@ def check_documents(
         problems.update(_fragment_problems(fragment, served or schema._schema))
     if unknown and not problems:
         raise CheckError(f"--var {min(unknown)}: no operation has a variable ${min(unknown)}.")
-    return OperationsReport(len(gathered.operations), costs, sorted(problems))
+    return OperationsReport(len(gathered.operations), costs, sorted(problems), notes=gathered.notes)
 
 
 def _nothing_found(patterns: Sequence[str], read: ClientFiles) -> str:

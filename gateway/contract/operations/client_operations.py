@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphql import (
@@ -18,13 +18,17 @@ from graphql import (
     OperationDefinitionNode,
     Source,
     SourceLocation,
+    StringValueNode,
+    Visitor,
     parse,
     print_ast,
+    visit,
 )
 
 from gateway.contract.operations.client_schema import ClientSchema
 from gateway.contract.operations.compiled import compile_definition, define_variables
 from gateway.contract.operations.documents import ClientDocument
+from gateway.contract.operations.documents_as_sent import ParsedDocument, documents_as_sent
 from gateway.contract.operations.references import fragments_in
 from gateway.contract.operations.relay import refetch_query
 from gateway.contract.operations.relay_resolvers import RelayResolver
@@ -75,6 +79,8 @@ class ClientOperations:
     """One document for each fragment that no operation spreads: the fragment, then those that it needs."""
     problems: list[Problem]
     """Errors that need no schema to be found."""
+    notes: list[str]
+    """Remarks that are no errors in every client."""
 
 
 def gather_operations(
@@ -92,11 +98,14 @@ def gather_operations(
     """
     problems: list[Problem] = []
     definitions: list[DefinitionNode] = []
+    parsed: list[ParsedDocument] = []
     for document in documents:
         try:
-            definitions += _definitions(document)
+            parsed.append(ParsedDocument(document, list(_definitions(document))))
         except GraphQLError as error:
             problems.append(problem_from(error))
+        else:
+            definitions += parsed[-1].definitions
     client_schema = client_schema or DocumentNode(definitions=())
     if client_schema.definitions or resolvers:
         definitions = ClientSchema(schema, client_schema, resolvers).mark_all(definitions)
@@ -112,7 +121,10 @@ def gather_operations(
     by_name = {each.name.value: each for each in fragments.all}
     for query in _refetch_queries(by_name, schema, problems):
         operations.add(query)
-    return _join(operations.all, by_name, problems)
+    sent = [*documents_as_sent(parsed, by_name)]
+    problems += [Problem(location_of(each.node), each.message) for each in sent if each.is_certain]
+    notes = [f"{location_of(each.node)}: {each.message}" for each in sent if not each.is_certain]
+    return _join(operations.all, by_name, problems, notes)
 
 
 def problem_from(error: GraphQLError, default: FileLocation | None = None) -> Problem:
@@ -164,9 +176,26 @@ class _UniqueDefinitions:
         first = self._by_name.setdefault(node.name.value, node) if node.name is not None else node
         if first is node:
             self.all.append(node)
-        elif node.name is not None and print_ast(node) != print_ast(first):
+        elif node.name is not None and print_ast(_normalized(node)) != print_ast(_normalized(first)):
             message = f"There is another {self.kind} {node.name.value} at {location_of(first)}: give each its own name."
             self.problems.append(Problem(location_of(node), message))
+
+
+class _Normalizer(Visitor):
+    """Writes strings in one way, and removes descriptions, as builds do."""
+
+    def enter(self, node: Node, *_: Any) -> Node | None:
+        if isinstance(node, StringValueNode) and node.block:
+            return replace(node, block=False)
+        if getattr(node, "description", None) is not None:
+            return replace(node, description=None)  # type: ignore[call-arg]
+        return None
+
+
+def _normalized(node: Node) -> Node:
+    normalized = visit(node, _Normalizer())
+    assert isinstance(normalized, Node)
+    return normalized
 
 
 def _definitions(document: ClientDocument) -> Iterator[DefinitionNode]:
@@ -183,7 +212,20 @@ def _definitions(document: ClientDocument) -> Iterator[DefinitionNode]:
         )
     if document.substitutions and not _TOKEN.search(document.text):
         return
-    yield from parse(source, allow_empty_selection_sets=False).definitions
+    definitions = parse(source, allow_empty_selection_sets=False).definitions
+    literal = document.literal
+    if (
+        literal is not None and literal.tag == "graphql" and not literal.is_call
+    ):  # Relay's, whose compiler prints it anew.
+        first = next((each for each in _TOKEN.finditer(document.text) if each["comment"] is None), None)
+        if first is not None and first["text"]:
+            raise GraphQLError(
+                "relay-compiler writes nothing for a document that begins with a description: use a comment.",
+                source=source,
+                positions=[0],
+            )
+        definitions = tuple(visit(each, _Normalizer()) for each in definitions)
+    yield from definitions
 
 
 def _unknown_substitution(document: ClientDocument) -> int | None:
@@ -227,7 +269,10 @@ def _is_relay(node: Node) -> bool:
 
 
 def _join(
-    operations: Sequence[OperationDefinitionNode], fragments: dict[str, FragmentDefinitionNode], problems: list[Problem]
+    operations: Sequence[OperationDefinitionNode],
+    fragments: dict[str, FragmentDefinitionNode],
+    problems: list[Problem],
+    notes: list[str],
 ) -> ClientOperations:
     joined: list[ClientOperation] = []
     unused: list[DocumentNode] = []
@@ -254,4 +299,4 @@ def _join(
         Problem(location_of(each), f"No document that could be read has the fragment {each.name.value}.")
         for each in missing
     ]
-    return ClientOperations(sorted(joined, key=lambda each: each.location), unused, sorted(set(problems)))
+    return ClientOperations(sorted(joined, key=lambda each: each.location), unused, sorted(set(problems)), notes)

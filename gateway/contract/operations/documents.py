@@ -12,6 +12,7 @@ from typing import Literal
 from gateway.contract import CheckError
 from gateway.contract.operations.components import find_scripts
 from gateway.contract.operations.files import find_files
+from gateway.contract.operations.javascript import Literal as JavaScriptLiteral
 from gateway.contract.operations.javascript import find_literals, mentions_tags
 
 __all__ = ["ClientDocument", "ClientFiles", "PassedOver", "find_documents", "read_files"]
@@ -43,10 +44,15 @@ class ClientDocument:
     """An offset in the text with its line and column in the file, after each escape sequence."""
     error: str = ""
     """Why the text could not be read; it is empty then."""
-    is_relay: bool = False
-    """Whether it is a template literal tagged `graphql`, the only ones that Relay's compiler reads."""
+    literal: JavaScriptLiteral | None = field(default=None, repr=False, compare=False)
+    """The literal that holds the text, in JavaScript."""
     _line_starts: list[int] = field(default_factory=list, init=False, repr=False, compare=False)
     """Offsets in the text where lines begin; found at the first use."""
+
+    @property
+    def is_relay(self) -> bool:
+        """Whether it is a template literal tagged `graphql`, the only ones that Relay's compiler reads."""
+        return self.literal is not None and self.literal.tag == "graphql" and not self.literal.is_call
 
     def line_and_column(self, offset: int) -> tuple[int, int]:
         """Return the line and column in the file, from 1, of an offset in the text, such as a node's `loc.start`."""
@@ -152,9 +158,9 @@ def _script_documents(
         if literal.substitutions or not _IS_BLANK.fullmatch(literal.text):
             (_, begin), *others = literal.mappings
             mappings = tuple((offset, *line_and_column(position)) for offset, position in others)
-            is_relay = literal.tag == "graphql" and not literal.is_call
-            place = line_and_column(begin)
-            yield ClientDocument(path, literal.text, *place, literal.substitutions, mappings, is_relay=is_relay)
+            yield ClientDocument(
+                path, literal.text, *line_and_column(begin), literal.substitutions, mappings, literal=literal
+            )
     for problem in script.problems:
         yield ClientDocument(path, "", *line_and_column(problem.offset), error=problem.message)
     if script.syntax_error is not None and not script.problems:

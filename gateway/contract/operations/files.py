@@ -21,24 +21,29 @@ _EXPANSIONS_MAX = 1000
 def find_files(patterns: Sequence[str], suffixes: frozenset[str]) -> list[Path]:
     """Return the files that match any pattern and have one of the `suffixes`, sorted, each once.
 
-    A pattern is a glob, a file, or a directory, which is searched recursively. A file without a suffix matches if it is named
-    itself. `node_modules`, names that begin with a dot, and generated files (`__generated__`, `*.generated.*`) are skipped
-    unless the pattern names them. Raises `CheckError` if a glob has no match, if a path does not exist, or if no file is
-    found at all; a single path may contribute none, since a shell may have expanded a glob to it.
+    A pattern is a glob, a file, or a directory, which is searched recursively; after `!` it leaves its files out. A file
+    without a suffix matches if it is named itself. `node_modules`, names that begin with a dot, and generated files
+    (`__generated__`, `*.generated.*`) are skipped unless the pattern names them. Raises `CheckError` if a glob has no match,
+    if a path does not exist, or if no file is found at all; a single path may contribute none, since a shell may have
+    expanded a glob to it.
     """
     found: dict[Path, None] = {}
+    excluded: set[Path] = set()
     for pattern in patterns:
         if not pattern:
             raise CheckError("An empty pattern is not a file.")
+        if pattern.startswith("!") and not os.path.lexists(pattern):
+            excluded.update(path for each in _expanded(pattern[1:]) for path in _matches(each, suffixes))
+            continue
         matches = [path for each in _expanded(pattern) for path in _matches(each, suffixes)]
         if not matches and (_MAGIC.search(pattern) or _BRACES.search(pattern)):
             raise CheckError(_no_files(pattern, suffixes))
         if not matches and not os.path.exists(pattern):
             raise CheckError(f"{pattern}: there is no such file or directory in {Path.cwd()}.")
         found.update(dict.fromkeys(matches))
-    if not found:
+    if not found.keys() - excluded:
         raise CheckError(_no_files(", ".join(patterns), suffixes))
-    return sorted(found, key=lambda path: path.parts)
+    return sorted(found.keys() - excluded, key=lambda path: path.parts)
 
 
 def _expanded(pattern: str) -> list[str]:

@@ -265,6 +265,10 @@ class _Scan:
     def run(self) -> Script:
         found: dict[int, tuple[str | None, str | None, bool, int]] = {}
         problems: list[SyntaxProblem] = []
+        line = self._source.count("\n", 0, self._error or 0) + 1
+        hidden = (
+            f"a syntax error at line {line} of the file: a template, a string or a regular expression may have no end."
+        )
         for start, end in self._tags:
             name = self._source[start:end]
             part = self._around(start)
@@ -280,15 +284,8 @@ class _Scan:
                     continue
             elif "comment" in part.kind:
                 continue
-            if self._error is not None:
-                types_end = (
-                    self._types_end(at) if self._source.startswith("<", at := _after_gap(self._source, end)) else at
-                )
-                opening = _opening(self._source, _after_gap(self._source, types_end)) if types_end is not None else None
-                # A template without an end takes the next one's beginning for its own end.
-                is_wrong = part is None or part.end > self._error or opening == part.end - 1
-                if opening is not None and is_wrong:
-                    problems.append(SyntaxProblem(start, self._unread(name, self._error)))
+            if self._error is not None and self._hides_literal(part, end):
+                problems.append(SyntaxProblem(start, f"The document after {name} cannot be read, because of {hidden}"))
         for part in self._parts:
             if part.kind == "comment" and _MAGIC_COMMENT.fullmatch(self._source, part.start, part.end):
                 at = _after_gap(self._source, part.end)
@@ -435,12 +432,15 @@ class _Scan:
             at = part.start
         return at
 
-    def _unread(self, tag: str, error: int) -> str:
-        line = self._source.count("\n", 0, error) + 1
-        return (
-            f"The document after {tag} cannot be read, because of a syntax error at line {line} of the file: "
-            "a template, a string or a regular expression may have no end."
-        )
+    def _hides_literal(self, part: _Part | None, at: int) -> bool:
+        """Whether a literal seems to follow a tag that ends at an offset, and the syntax error may have hidden it."""
+        at = _after_gap(self._source, at)
+        end = self._types_end(at) if self._source.startswith("<", at) else at
+        opening = _opening(self._source, _after_gap(self._source, end)) if end is not None else None
+        if opening is None or part is None or self._error is None:
+            return opening is not None
+        # A template without an end takes the next one's beginning for its own end.
+        return part.end > self._error or opening == part.end - 1
 
     def _literal(self, part: _Part, tag: str | None, module: str | None, is_call: bool, start: int) -> Literal:
         source = self._source
@@ -470,11 +470,13 @@ class _Scan:
         before = self._before_gap(at)
         if not self._source.endswith("=", 0, before):
             return None
-        first = max(before - 300, 0)
-        declaration = max(
-            _DECLARATION.finditer(self._source, first, before), key=lambda each: each.start(), default=None
-        )
-        if declaration is None or re.search("[=;`]", self._source[declaration.end() : before - 1]):
+        end = self._before_gap(before - 1)
+        first = max(end - 300, 0)
+        word = _WORD_BEFORE.search(self._source[first:end])
+        if word is not None and self._source[first : first + word.start()].rstrip()[-1:] not in set(".:|&<>"):
+            return word[0]
+        declaration = max(_DECLARATION.finditer(self._source, first, end), key=lambda each: each.start(), default=None)
+        if declaration is None or re.search("[=;`]", self._source[declaration.end() : end]):
             return None
         return declaration[1]
 

@@ -46,6 +46,8 @@ def names(*patterns: str) -> list[str]:
         (["src/deep/style.css", "src/deep/empty", "src/a.graphql", "LICENSE"], ["LICENSE", "src/a.graphql"]),
         (["src/__generated__/*.graphql"], ["src/__generated__/d.graphql"]),
         (["node_modules/x/*.graphql"], ["node_modules/x/e.graphql"]),
+        (["src", "!src/**/*.{ts,tsx}"], ["src/a.graphql", "src/deep/er/b.gql"]),
+        (["!src/deep/**", "src/**/*.gql", "src/*.graphql", "!missing/*.ts"], ["src/a.graphql"]),
     ],
 )
 def test_what_patterns_match(patterns: list[str], found: list[str]) -> None:

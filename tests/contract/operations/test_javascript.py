@@ -287,3 +287,21 @@ def test_a_source_of_twice_the_size_takes_twice_the_work(piece: str) -> None:
             find_literals("gql" + f"x = {piece}\n" * lines, language="tsx")
         work.append(steps.count)
     assert work[1] < 2.2 * work[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("const A = gql`a`", "A"),
+        ("export const a1 = b, $A_ = /* why */ gql(`a`)", "$A_"),
+        ("const A: TypedDocumentNode<B, { c: string }> = gql`a`", "A"),
+        ("A = gql`a`", "A"),
+        ("a.B = gql`a`", None),
+        ("f(gql`a`)", None),
+        ("export default gql`a`", None),
+        ("const A = 1, b = { c: gql`a` }", None),
+    ],
+)
+def test_the_variable_of_a_literal(source: str, name: str | None) -> None:
+    (literal,) = find_literals(source, language="ts").literals
+    assert literal.name == name
