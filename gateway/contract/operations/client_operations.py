@@ -212,20 +212,7 @@ def _definitions(document: ClientDocument) -> Iterator[DefinitionNode]:
         )
     if document.substitutions and not _TOKEN.search(document.text):
         return
-    definitions = parse(source, allow_empty_selection_sets=False).definitions
-    literal = document.literal
-    if (
-        literal is not None and literal.tag == "graphql" and not literal.is_call
-    ):  # Relay's, whose compiler prints it anew.
-        first = next((each for each in _TOKEN.finditer(document.text) if each["comment"] is None), None)
-        if first is not None and first["text"]:
-            raise GraphQLError(
-                "relay-compiler writes nothing for a document that begins with a description: use a comment.",
-                source=source,
-                positions=[0],
-            )
-        definitions = tuple(visit(each, _Normalizer()) for each in definitions)
-    yield from definitions
+    yield from parse(source, allow_empty_selection_sets=False).definitions
 
 
 def _unknown_substitution(document: ClientDocument) -> int | None:

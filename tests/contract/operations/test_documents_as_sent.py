@@ -77,7 +77,7 @@ def test_a_fragment_of_another_document_must_be_included() -> None:
 def test_a_description_before_a_document_of_relay_is_a_problem() -> None:
     source = '`\n # Why\n """What it shows""" query Q { services { edges { cursor } } }`'
     (message,), _ = check(f"graphql{source}")
-    assert message == "relay-compiler writes nothing for a document that begins with a description: use a comment."
+    assert message.startswith("Relay's compiler accepts no description of an operation")
     assert check(f"gql{source}") == ([], [])
 
 

@@ -115,6 +115,11 @@ UNSEEN = re.compile(r"DEPRECATION_|SPECIFIED_BY_|ONE_OF_|UPSTREAM_|ROOT_TYPE_|SC
 HIDDEN = re.compile(r".*_CHANGED_KIND_SAFE|.*_DEFAULT_VALUE_(ADDED|CHANGE)")
 """Of an input's type and its default graphql-core tells one change alone."""
 
+EQUAL = re.compile(
+    r"Thread\.messages\(filter:\) has changed defaultValue from \{ (depth: 2, )?(size.*) \} to \{ (depth: 2, )?\2 \}\."
+)
+"""A default that graphql-core compares as text: `depth` is 2 where it is not written."""
+
 
 BEFORE_PLACE = {"IMPLEMENTED_INTERFACE_ADDED": "implemented by ", "IMPLEMENTED_INTERFACE_REMOVED": "^"}
 """What stands before the coordinate in sentences with two names."""
@@ -139,6 +144,7 @@ def test_what_graphql_core_sees_is_seen(numbers: set[int], is_back: bool) -> Non
         (change.type.name, change.description)
         for change in find_schema_changes(old, new)
         if not re.match(r"Standard scalar|(Int|Float|ID|String|Boolean) was added", change.description)
+        and not EQUAL.fullmatch(change.description)
     ]
     for change in find_changes(old, new):
         if UNSEEN.match(change.kind):

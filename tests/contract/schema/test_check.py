@@ -401,5 +401,5 @@ def test_prices_are_not_compared_with_a_copy_that_has_none() -> None:
         assert json.loads(check(*sources, "--format", "json").output)["notCompared"] == ["prices (@upstream)"]
     free = check("copy.graphql", "own.graphql", "--unpriced-is-free", "--fail-on", "dangerous")
     assert free.exit_code == 1
-    assert "got dearer" in free.output
+    assert "costs more" in free.output
     assert "Not compared" not in check("copy.graphql", "copy.graphql").output
