@@ -152,6 +152,7 @@ def test_nothing_but_what_belongs_stands_at_the_top() -> None:
         "gateway",
         "schema.graphql",
         "tests",
+        "findings",
         "Dockerfile",
     }
 
