@@ -47,7 +47,7 @@ class Read(Protocol):
 
     @property
     def is_shared(self) -> bool:
-        """Whether many records need what is fetched for it, so that it is worth a prefetch."""
+        """Whether many records need its keys, so that they are prefetched."""
 
     @property
     def is_sparse(self) -> bool:
@@ -88,7 +88,7 @@ class ReadBatch(Protocol):
 
 
 class Context(Protocol):
-    """What the engine asks of the operation that it executes: its limits, its caller's rights, and its records."""
+    """The operation that the engine executes: its limits, its caller's rights, and its records."""
 
     @property
     def limits(self) -> OperationLimits:
@@ -114,7 +114,7 @@ class Context(Protocol):
     def look_up(self, read: Read, needs_row: bool) -> object | MissingKey | None:
         """Return the child of a read, None when it does not exist, or the key to fetch before it can be resolved.
 
-        Without `needs_row` a reference will do. Raises the error of the edge's field.
+        Without `needs_row` the child may be a reference. Raises the error of the edge's field.
         """
 
     def look_up_batch(self, batch: ReadBatch, positions: Iterable[int]) -> list[object | MissingKey]:

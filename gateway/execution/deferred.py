@@ -1,4 +1,4 @@
-"""Incremental delivery: what is deferred, and its results (https://github.com/graphql/graphql-spec/pull/1110)."""
+"""Incremental delivery: the deferred fragments, and their results (https://github.com/graphql/graphql-spec/pull/1110)."""
 
 from __future__ import annotations
 

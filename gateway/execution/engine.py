@@ -1,4 +1,4 @@
-"""One run of a plan: prefetch, execute, and deliver what is deferred afterwards."""
+"""One run of a plan: prefetch, execute, and then deliver the deferred fragments."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ class Run:
 
     @property
     def pending(self) -> list[Pending]:
-        """What is deferred, after `answer`: the results that `subsequent` delivers."""
+        """The deferred fragments, after `answer`: one for each result that `subsequent` delivers."""
         return [place for group in self._groups for place in group.pending]
 
     async def subsequent(self) -> AsyncGenerator[IncrementalPayload, None]:
         """Yield the subsequent payloads.
 
         The results of one fragment are delivered together, for all records that have it; different fragments do not wait
-        for one another. Closing the iterator cancels what is in progress.
+        for one another. Closing the iterator cancels the reads in progress.
         """
         tasks = [asyncio.create_task(self._defer(group)) for group in self._groups]
         keys = self.estimate.deferred_prefetch

@@ -1,6 +1,6 @@
 """What an operation reads, estimated before it runs: the keys of the first round trip, and the worst case in calls.
 
-The plan is walked with records of which only the path is known. All members of a list are represented by one, whose sid is a
+The plan is walked with records that have a path and no row. All members of a list are represented by one, whose sid is a
 placeholder token such as `*1`; `lists` says how many members there can be. A key that several records share, such as their
 conversation's participants, holds the conversation's token only, so that it is priced once per conversation.
 """

@@ -55,7 +55,7 @@ _CACHED_WEIGHT = 40_000  # In steps of plans, of about a kilobyte each with code
 
 
 class ExecutionRequest(Protocol):
-    """What the executor reads of an operation that is to be executed."""
+    """The part of an operation that the executor reads."""
 
     @property
     def document(self) -> str:
@@ -84,7 +84,7 @@ class ExecutionRequest(Protocol):
 
 @dataclass(slots=True)
 class _ValidOperation:
-    """An operation of a valid document, and what is cached for it."""
+    """An operation of a valid document, with its cached parts."""
 
     key: tuple[str, str | None]
     """The document's text and the requested operation name."""

@@ -56,7 +56,7 @@ class PropertyField(StrawberryField):
         self.read: Callable[[Any], object] = derive if derive is not None and not needs_row else _unbound
         """Reads the value from the record."""
         self.read_row: Callable[[Any], object] | None = None
-        """Reads the value from the record's row; None when it is no part of the row."""
+        """Reads the value from the record's row; None when the row does not have it."""
         self.attribute = attribute
         """The attribute of the row, or of an embedded object, that is the value: decoded as the field's type, so that it is
         written as it is."""

@@ -37,7 +37,7 @@ class Batch:
     weights: list[int] = field(default_factory=list)
     """At how many places of the answer each object appears; it is written once."""
     reads: list[Read] = field(default_factory=list)
-    """The read of each record, where something of the selection is deferred."""
+    """The read of each record, where the selection has deferred fragments."""
     depth: int = 0
     """The number of edges above it."""
 
@@ -297,7 +297,7 @@ class SelectionExecutor:
         return self._children(edges)
 
     def deferred_groups(self, roots: Iterable[tuple[Any, ResponsePath]]) -> list[DeferredGroup]:
-        """Return what is deferred in the answers, or parts of answers, at those paths."""
+        """Return the deferred fragments in the answers, or parts of answers, at those paths."""
         if not self._deferred:
             return []
         paths: dict[int, list[ResponsePath]] = {

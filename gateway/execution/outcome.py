@@ -1,4 +1,4 @@
-"""The outcome of an operation: its data and errors, and what was deferred."""
+"""The outcome of an operation: its data and errors, and the payloads of deferred fragments."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Subsequent:
             raise
 
     async def aclose(self) -> None:
-        """Cancel what is still being read."""
+        """Cancel the reads in progress."""
         try:
             await self._payloads.aclose()
         finally:
@@ -69,7 +69,7 @@ class Outcome:
     """Upstream calls in the worst case."""
     extensions: dict[str, Any] = field(default_factory=dict)
     max_age: Callable[[], float] = field(default=float, repr=False)
-    """Returns for how many more seconds the answer is fresh (RFC 9111, 4.2); 0 unless the account sets it."""
+    """Returns the seconds until the answer is stale (RFC 9111, 4.2); 0 unless the account sets it."""
     shared_with: str | None = None
     """The id of the request that the operation was executed for, when that is another, equal request."""
     budget: dict[str, int] | None = None
@@ -77,7 +77,7 @@ class Outcome:
     encoded: bytes | None = field(default=None, repr=False)
     """The response body, once it has been encoded."""
     pending: list[Pending] = field(default_factory=list)
-    """What is deferred: the results that `subsequent` delivers."""
+    """The deferred fragments: one for each result that `subsequent` delivers."""
     subsequent: Subsequent | None = field(default=None, repr=False)
     """The subsequent payloads, where something is deferred."""
 
