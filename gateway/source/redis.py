@@ -12,7 +12,7 @@ import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -77,7 +77,7 @@ class RedisCache:
         `timeout` is in seconds, for every question.
         """
         self.counts: Counter[str] = Counter()
-        """Questions by result: `answer`, `no answer`, and `not asked` while the server is down."""
+        """Questions by result: `answer`, `no answer`, and `not asked` while the server is down, or after closing."""
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=8,
@@ -97,7 +97,9 @@ class RedisCache:
         self._is_down = False
         self._to_put: list[tuple[str, bytes, int]] = []
         self._to_release: list[str] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[None]] = set()
+        self._questions: set[asyncio.Future[Any]] = set()
+        self._is_closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,9 +107,10 @@ class RedisCache:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Writes end within the timeout. Cancelling one while it connects could leave a connection open.
+        await asyncio.gather(*self._writes, return_exceptions=True)
+        self._is_closed = True
+        await asyncio.gather(*self._questions, return_exceptions=True)
         await self._redis.aclose()
 
     async def get_or_lease(self, keys: Sequence[str]) -> Found:
@@ -147,7 +150,7 @@ class RedisCache:
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T | None:
         loop = asyncio.get_running_loop()
-        if loop.time() < self._down_until:
+        if self._is_closed or loop.time() < self._down_until:
             self.counts["not asked"] += 1
             return None
         try:
@@ -172,6 +175,8 @@ class RedisCache:
         time, and the second leaves the event loop a turn to see it.
         """
         asking = asyncio.ensure_future(question())
+        self._questions.add(asking)
+        asking.add_done_callback(self._questions.discard)
         try:
             for _ in range(2):
                 done, _ = await asyncio.wait({asking}, timeout=self._timeout / 2)
@@ -185,8 +190,8 @@ class RedisCache:
         """Schedule one request for everything that is put and released in this turn of the event loop."""
         if not self._to_put and not self._to_release:
             task = asyncio.create_task(self._write())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._writes.add(task)
+            task.add_done_callback(self._writes.discard)
 
     async def _write(self) -> None:
         puts, released = self._to_put, self._to_release
