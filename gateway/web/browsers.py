@@ -6,6 +6,7 @@ A browser lets every page send a *simple* request to any host, from the network 
 
 import re
 from collections.abc import Container, Iterable, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from gateway.addresses import is_loopback
@@ -56,6 +57,7 @@ def check_get(headers: Mapping[str, str], origins: Container[str]) -> None:
         )
 
 
+@lru_cache(maxsize=64)  # Of accepted hosts alone: an exception is not cached.
 def check_host(host: str | None) -> None:
     """Raise `Forbidden` unless `Host` names this machine. For a server that requires no token.
 
