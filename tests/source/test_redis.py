@@ -22,9 +22,12 @@ from gateway.demo import landmark_variables
 from gateway.execution.outcome import Outcome
 from gateway.sandbox import Fault, Sandbox
 from gateway.source import redis
+from gateway.source.in_flight import Waiter
 from gateway.source.lifetimes import Lifetimes
 from gateway.source.memory import MemoryCache
+from gateway.source.options import ReadOptions
 from gateway.source.redis import RedisCache
+from gateway.source.remote import RemoteReads
 from gateway.source.slots import share_slots
 from gateway.twilio.client import Client
 from gateway.twilio.retry import RetryPolicy
@@ -207,6 +210,24 @@ async def test_what_cannot_be_decoded_is_read_from_twilio(sandbox: Sandbox, serv
             await remote._redis.set(name, b"\x00" * 8 + b'{"meta": {}, "delivery_receipts": [{"sid": 1}]}')
         second = await ask(other, sandbox, RECEIPTS)
         assert (second.data, second.calls) == (first.data, 1)
+
+
+async def test_a_lease_whose_waiters_have_left_is_released_at_once(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease arrives after the request has been cancelled: another process may read the key."""
+    monkeypatch.setattr(redis, "_LEASE_SECONDS", 3600.0)
+    async with (
+        RedisCache(server.url, "left", timeout=TIMEOUT) as one,
+        RedisCache(server.url, "left", timeout=TIMEOUT) as other,
+    ):
+        waiter, is_leased = Waiter("key", ReadOptions()), asyncio.Event()
+        RemoteReads(one, lambda *_: None, lambda _: is_leased.set()).start([waiter])
+        waiter.cancel()
+        async with asyncio.timeout(10):
+            await is_leased.wait()
+            while (await other.get_or_lease(["key"])).leased != {"key"}:
+                pass
 
 
 async def test_a_lease_of_ones_own_is_not_waited_for(server: Server) -> None:
