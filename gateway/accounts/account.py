@@ -23,6 +23,7 @@ from gateway.execution.outcome import Outcome, Subsequent
 from gateway.graph.context import OperationContext
 from gateway.graph.schema import shared_executor
 from gateway.graph.types import RESOURCES
+from gateway.source.journal import Update
 from gateway.source.lifetimes import Lifetimes
 from gateway.source.loaders import Loaders
 from gateway.source.memory import MemoryCache
@@ -30,6 +31,7 @@ from gateway.source.options import ReadOptions
 from gateway.source.remote import RemoteCache
 from gateway.source.source import Source
 from gateway.source.trace import Trace
+from gateway.source.updates import Updates
 from gateway.twilio.client import Client
 from gateway.twilio.paths import redacted
 
@@ -67,6 +69,9 @@ class Account:
         """
         self._memory = cache if cache is not None else MemoryCache(0)
         self._source = Source(client, RESOURCES, self._memory, lifetimes, remote)
+        self.updates = Updates(self._source)
+        """Applies events to the cached records and answers."""
+        self.updates.add_listener(self._on_update)
         self._limits = limits or Limits()
         self._executor = executor or shared_executor()
         self._answers = Answers(self._memory)
@@ -179,6 +184,10 @@ class Account:
                     self._conclude(outcome, operation, context)
                     payload.extensions = outcome.extensions
                 yield payload
+
+    def _on_update(self, update: Update) -> None:
+        """Let no operation that begins after an event join one that may have read older records."""
+        self._running.clear()
 
     def _close(self, operation: Operation, context: OperationContext) -> None:
         """Cancel the reads in progress, and refund the reserved calls that were not made."""

@@ -53,7 +53,7 @@ class ScopedWebhook:
     """The configuration of the targets `studio` and `trigger`, which are never called."""
 
 
-class WebhookSettings:
+class WebhookRegistry:
     """All configured webhooks."""
 
     def __init__(self, seed: Seed) -> None:

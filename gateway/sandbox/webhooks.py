@@ -12,7 +12,7 @@ from uuid import UUID
 from .faults import Fault, Faults
 from .seeds import Seed
 from .webhook_events import WebhookEvent
-from .webhook_settings import WebhookSettings
+from .webhook_settings import WebhookRegistry
 
 LOG_LENGTH = 200_000
 FORM = "application/x-www-form-urlencoded; charset=utf-8"
@@ -95,7 +95,7 @@ class Webhooks:
     """Decides which requests an event causes, and logs them. No sockets here: `send` has them."""
 
     def __init__(
-        self, settings: WebhookSettings, seed: Seed, auth_token: str, faults: Faults, on_change: Callable[[], None]
+        self, settings: WebhookRegistry, seed: Seed, auth_token: str, faults: Faults, on_change: Callable[[], None]
     ) -> None:
         """Sign with `auth_token`; call `on_change` whenever a webhook is logged or has been answered."""
         self.log: list[Webhook] = []

@@ -15,7 +15,7 @@ from .conversation import (
 from .occurrences import Occurrence
 from .sample_text import AWKWARD_UNIQUE_NAME, SERVICE_NAMES, TITLES, TOPICS
 from .seeds import Seed
-from .webhook_settings import POST_EVENTS, WebhookSettings
+from .webhook_settings import POST_EVENTS, WebhookRegistry
 
 Size = Literal["small", "medium", "large"]
 
@@ -69,7 +69,7 @@ class World:
         self.size = size
         self.account_sid = account_sid or self.seed.sid("AC", "", 0)
         self.version = 0
-        self.webhooks = WebhookSettings(self.seed)
+        self.webhooks = WebhookRegistry(self.seed)
         self.on_occurrence: Callable[[Occurrence], None] | None = None
         """Called with each change that fires webhooks."""
         self.services = [self._service(number) for number in range(len(SIZES[size]))]
