@@ -34,6 +34,7 @@ from gateway.twilio.client import Client
 from gateway.twilio.httptools_transport import HttptoolsTransport
 from gateway.twilio.transport import Origin, Timeouts, Transport
 from gateway.web.browsers import Origins
+from gateway.web.deliveries import Deliveries
 from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
 from gateway.web.graphiql import Graphiql
@@ -42,6 +43,7 @@ from gateway.web.manifests import read_manifests
 from gateway.web.metrics import Metrics, MetricsPage
 from gateway.web.request import HttpRequest, combine_headers
 from gateway.web.responses import Reply, error_response, respond
+from gateway.web.webhooks import WEBHOOK_PATH, RecentPage, WebhookIntake
 
 if TYPE_CHECKING:
     from gateway.callers.jwt import JwtVerifier
@@ -121,7 +123,8 @@ def create_app(
             each then returns the sum over all. Only this user should be able to open it.
 
     Returns:
-        An application with the routes `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`.
+        An application with the routes `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`, and those of webhooks if
+        `settings.webhook` is set.
 
     Raises:
         SettingsError: A manifest of trusted documents cannot be read, or a document does not fit the schema.
@@ -138,7 +141,9 @@ def create_app(
     callers = Callers(settings.tokens, _verifier(settings.jwt))
     origins = Origins(settings.cors_origins)
     persisted = Documents(documents, trusted_only=settings.trusted_only)
-    metrics = Metrics(account, client)
+    deliveries = Deliveries()
+    metrics = Metrics(account, client, deliveries)
+    webhooks = WebhookIntake(settings.webhook, account.updates.apply, deliveries, callers) if settings.webhook else None
     workers = _worker_metrics(metrics, metrics_directory)
     telemetry = _telemetry(settings)
     endpoint = Endpoint(
@@ -169,15 +174,21 @@ def create_app(
         Route("/readyz", ready),
         Route("/metrics", MetricsPage(metrics, callers, workers=workers, any_host=any_host).answer),
     ]
+    if webhooks is not None:
+        routes += [
+            Route(WEBHOOK_PATH, webhooks, methods=["GET", "POST"]),
+            Route("/webhooks/recent", RecentPage(deliveries, callers, any_host=any_host).answer),
+        ]
     if settings.graphiql:
         routes += Graphiql(graphiql_variables, settings.upstream_url if graphiql_variables else None).routes
     middleware = [Middleware(CORSMiddleware, **_cors(origins))] if settings.cors_origins else []
     app = _Application(
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}
     )
-    app.endpoint, app.has_cors = endpoint, bool(settings.cors_origins)
+    app.endpoint, app.webhooks, app.has_cors = endpoint, webhooks, bool(settings.cors_origins)
     app.router.redirect_slashes = False
     app.state.callers, app.state.documents, app.state.account = callers, persisted, account
+    app.state.webhooks = webhooks
     return app
 
 
@@ -266,16 +277,21 @@ class _Application(Starlette):
     """Starlette, with a direct way to the endpoint for requests that need none of the middleware."""
 
     endpoint: Endpoint
+    webhooks: WebhookIntake | None = None
     has_cors = False
     is_open = False
     """Whether its lifespan is running."""
 
     def start(self, request: HttpRequest) -> Reply | Awaitable[Reply] | None:
-        """Return what the endpoint does (see its `start`); None for a request to another route, or one that needs CORS."""
-        is_direct = request.path == "/graphql" and request.method in {"GET", "POST"}
-        if not is_direct or (self.has_cors and "origin" in request.headers):
+        """Return what the endpoint does (see its `start`), or the intake of webhooks.
+
+        None for a request to another route, or one that needs CORS.
+        """
+        if request.method not in {"GET", "POST"} or (self.has_cors and "origin" in request.headers):
             return None
-        return self.endpoint.start(request)
+        if request.path == "/graphql":
+            return self.endpoint.start(request)
+        return self.webhooks.start(request) if self.webhooks is not None and request.path == WEBHOOK_PATH else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or the lifespan, through ASGI; reply with 500 when the lifespan is not running."""

@@ -142,4 +142,6 @@ def _reload(app: Starlette) -> None:
         return
     app.state.callers.replace(settings.tokens)
     app.state.documents.trust(documents)
+    if app.state.webhooks is not None and settings.webhook is not None:
+        app.state.webhooks.replace(settings.webhook)
     logger.info("reloaded", callers=sorted(settings.tokens), documents=len(documents))

@@ -31,6 +31,7 @@ __all__ = [
     "tokens",
     "traces_url",
     "transport",
+    "webhook_keys",
 ]
 
 ALGORITHMS = {f"{family}{bits}" for family in ("HS", "RS", "ES", "PS") for bits in (256, 384, 512)} | {"EdDSA"}
@@ -158,6 +159,19 @@ def tokens(text: str) -> dict[str, Token]:
             raise ValueError("has the same caller or token twice.")
         tokens[name] = Token(secret, services)
     return tokens
+
+
+def webhook_keys(text: str) -> dict[str, str]:
+    """Parse the secrets of webhook shared keys by the keys' names."""
+    keys: dict[str, str] = {}
+    for entry in filter(None, (part.strip() for part in re.split(r"[,\n]", text))):
+        name, _, secret = entry.partition(":")
+        if not re.fullmatch(r"[\w.-]{1,200}", name) or not re.fullmatch(r"[!-~]+", secret):
+            raise ValueError("must be name:secret, separated by commas.")
+        if name in keys:
+            raise ValueError("has the same key twice.")
+        keys[name] = secret
+    return keys
 
 
 def origins(text: str) -> frozenset[str]:

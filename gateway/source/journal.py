@@ -56,9 +56,9 @@ class Update(msgspec.Struct, frozen=True):
     known: Known
     """The record after the event. It changes with later events."""
     properties: Mapping[str, Any]
-    """What was proved after this event."""
+    """The properties that were proved after this event."""
     previous: Mapping[str, Any] | None
-    """What was proved before; None for a record that no earlier event of the journal names."""
+    """Those that were proved before it; None for a record that no earlier event of the journal names."""
     received_at: float
     """Seconds since the epoch."""
 
@@ -74,7 +74,7 @@ class Journal:
         self._by_list: dict[str, dict[str, Known]] = {}
         """By the path of the record's list, then by sid."""
         self._owners: dict[str, set[str]] = {}
-        """The sids of records with a list in `_by_list`, by the path of their own list."""
+        """The sids of records with a list in `_by_list`, by the path of the list that they are in."""
 
     def __len__(self) -> int:
         return len(self._records)
@@ -129,9 +129,13 @@ class Journal:
         """Return the record with an event merged; None if the event changes nothing."""
         if known.receipt is not None:
             state = merge(known.receipt, _state(event))
-            if state is known.receipt:
-                return None
-            known.receipt = state
+            before, known.receipt = known.receipt, state
+            if (state.status, state.date_updated, state.error_code) == (
+                before.status,
+                before.date_updated,
+                before.error_code,
+            ):
+                return None  # Perhaps an earlier failure of a message that was delivered after all.
             known.properties = _properties(known.properties | event.properties, state)
             known.date = state.date_updated or known.date
             return known
@@ -181,7 +185,7 @@ def _state(event: Event) -> ReceiptState:
 
 
 def _properties(properties: Mapping[str, Any], state: ReceiptState | None) -> dict[str, Any]:
-    """Return what is proved after a merge: the state of a receipt in place of that of one event."""
+    """Return the properties after a merge: the state of a receipt in place of that of one event."""
     found = dict(properties)
     if state is not None:
         found["status"], found["date_updated"] = state.status, state.date_updated or None

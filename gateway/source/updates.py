@@ -4,12 +4,12 @@ An event is merged into the journal first. If it adds nothing there, it has no e
 
     event on              cached records and lists                            reads in flight
     a receipt             merged into it; its message has the new summary if  merged into the receipts; the message's summary is
-                          all its receipts are known, and is removed if not   raised to what is proved, and not cached
+                          all its receipts are known, and is removed if not   raised as far as that is proved, and not cached
     a message or a        replaced by its properties, if they are later; one  merged, if the read began earlier; one without it,
     participant           that was added or removed: its lists are removed    or with one that was removed, is not cached
     a conversation        its state is replaced, and lists are removed        merged, if the read began earlier
 
-Nothing is read because of an event: what is removed is read when a request needs it. Requests that begin after an event do not
+Nothing is read because of an event: a removed value is read when a request needs it. Requests that begin after an event do not
 share reads that began before it, where these could not be merged.
 """
 

@@ -27,6 +27,7 @@ from gateway.execution.outcome import Outcome
 from gateway.twilio.client import Client
 from gateway.version import __version__
 from gateway.web.browsers import SECURITY_HEADERS, check_host
+from gateway.web.deliveries import Deliveries
 from gateway.web.responses import error_response
 
 if TYPE_CHECKING:
@@ -97,10 +98,11 @@ class _Names:
 class Metrics:
     """The metrics of one process; a collector (https://prometheus.github.io/client_python/collector/custom/)."""
 
-    def __init__(self, account: Account, client: Client) -> None:
-        """Create the metrics of an account and its client, in addition to what they count."""
+    def __init__(self, account: Account, client: Client, deliveries: Deliveries | None = None) -> None:
+        """Create the metrics of an account, its client and its webhooks, in addition to what they count."""
         self._account = account
         self._client = client
+        self._deliveries = deliveries or Deliveries()
         self._series: dict[tuple[str | None, str, str], tuple[_Count, _Durations, _Count]] = {}
         """A cache of `_find_series`."""
         self._answered: defaultdict[tuple[str, str], _Count] = defaultdict(_Count)
@@ -213,6 +215,18 @@ class Metrics:
             "Requests to Redis: answered (`answer`), failed (`no_answer`), or not sent after a failure (`not_asked`).",
             account.remote_counts,
         )
+        yield _by(
+            "gateway_webhooks",
+            "Webhooks by verdict: applied (`accepted`), older than another (`late`), repeated (`duplicate`), of another "
+            "account, service or type (`unknown`), or not verified (`forged`).",
+            self._deliveries.counts,
+            label="verdict",
+        )
+        delay = HistogramMetricFamily(
+            "gateway_webhook_delay_seconds", "Time from an event's date at Twilio to the acceptance of its webhook."
+        )
+        delay.add_metric((), *self._deliveries.delays())
+        yield delay
         for name, help_, value in (
             ("gateway_upstream_in_flight", "Upstream calls in flight.", limiter.in_flight),
             ("gateway_upstream_waiting", "Reads waiting for a slot.", limiter.queued),

@@ -46,6 +46,8 @@ FIXED_HEADERS = encode_headers({**SECURITY_HEADERS, "Vary": VARY})
 """The headers of every reply, with `Cache-Control: no-store`."""
 _FIXED_LINES = _lines(FIXED_HEADERS)
 _FIXED_WITHOUT_CACHE = [header for header in FIXED_HEADERS if header[0] != b"cache-control"]
+_WITHOUT_LENGTH = {204, 304}
+"""Statuses without a body, whose `Content-Length` would be wrong (RFC 9110, 8.6)."""
 
 
 @dataclass(slots=True)
@@ -66,7 +68,7 @@ class Reply:
     def as_bytes(self) -> bytes:
         """Return the response from the line after the status line on: `all_headers` and the body."""
         fixed = _FIXED_LINES if self.cache_headers is None else _lines(_FIXED_WITHOUT_CACHE + self.cache_headers)
-        length = b"" if self.status == 304 else b"content-length: %d\r\n" % len(self.body)
+        length = b"" if self.status in _WITHOUT_LENGTH else b"content-length: %d\r\n" % len(self.body)
         own = _lines(self.headers)
         return b"%b%bx-request-id: %b\r\n%b\r\n%b" % (fixed, own, self.request_id.encode(), length, self.body)
 
@@ -79,7 +81,7 @@ class Reply:
         """Return every header, in the order in which they are sent."""
         fixed = FIXED_HEADERS if self.cache_headers is None else _FIXED_WITHOUT_CACHE + self.cache_headers
         headers = [*fixed, *self.headers, (b"x-request-id", self.request_id.encode())]
-        if self.status != 304:  # There it would be the length of the cached response.
+        if self.status not in _WITHOUT_LENGTH:
             headers.append((b"content-length", b"%d" % len(self.body)))
         return headers
 

@@ -20,6 +20,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.sandbox import Sandbox
+from gateway.settings import Settings
+from gateway.twilio.events import EVENT_TYPES
 
 from ..conftest import ROOT, serving
 from .blocks import FILES, all_blocks, blocks
@@ -116,6 +118,19 @@ async def test_the_sandbox_in_python(sandbox: Sandbox, tmp_path: Path) -> None:
     body = textwrap.indent(alone.replace("[...]", "[]"), "    ")
     exec(f"async def run():\n{body}", names)  # noqa: S102
     await names["run"]()
+
+
+async def test_webhooks_are_configured_as_described(sandbox: Sandbox, tmp_path: Path) -> None:
+    setting, command = blocks("webhooks", "sh")
+    command = command.replace("https://conversations.twilio.com", sandbox.url)
+    service = sandbox.landmarks["service_sid"]
+    environ = environment(sandbox, **credentials(sandbox), SERVICE=service)
+    printed = json.loads(
+        await asyncio.to_thread(shell, setting + command.replace("curl", "curl -s"), environ, tmp_path)
+    )
+    assert printed["post_webhook_url"] == "https://receipts.example.com/webhooks/twilio"
+    assert set(printed["filters"]) == set(EVENT_TYPES)
+    assert Settings.load({**credentials(sandbox), "GATEWAY_WEBHOOK_URL": printed["post_webhook_url"]}).webhook
 
 
 def test_the_contributors_commands() -> None:

@@ -103,6 +103,7 @@ def test_an_event_that_adds_nothing_is_no_update() -> None:
     assert later.previous is not None
     assert (later.previous["status"], later.properties["status"]) == ("delivered", "read")
     assert first.properties["status"] == "delivered"
+    assert journal.add(receipt("failed", 1, 30003)) is None
 
 
 def test_a_failure_without_a_code_does_not_prove_that_there_is_none() -> None:
