@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 from asyncio import gather
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import isawaitable
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import GraphQLResolveInfo
 from strawberry.annotation import StrawberryAnnotation
@@ -23,7 +23,7 @@ from gateway.execution.context import Context, Read, ReadBatch
 from gateway.execution.price import Price
 from gateway.execution.selection import selects
 
-__all__ = ["EdgeField", "PropertyField", "edge"]
+__all__ = ["Distinct", "EdgeField", "PropertyField", "edge"]
 
 _Reads = Read | Sequence[Read | GatewayError] | None
 """What the function of an edge returns; an error in a list is the error of that child."""
@@ -76,15 +76,25 @@ class PropertyField(StrawberryField):
         return twin
 
 
+class Distinct(NamedTuple):
+    """Which records of lists lead to the same child: those with the same owner, and an equal attribute of their rows."""
+
+    owner: Callable[[str], str]
+    """Returns the path of that owner, from the path of a list."""
+    read: Callable[[str, Any], Read | None]
+    """Returns the read of the child, from the owner's path and the value of the attribute."""
+    attribute: str | None = None
+    """The attribute; None when the owner alone decides."""
+
+
 class EdgeField(StrawberryField):
     """A field that leads to another record, or to a list of records. Its function does no I/O: it returns a `Read`."""
 
     needs_row: bool
     estimate: Callable[[Any, str], Read | None]
     """Of an edge that needs the row: its read as far as the record's path shows it, with a token in place of a sid."""
-    distinct: Callable[[str, list[Any]], Iterable[Hashable]] | None
-    """Returns a key for each row of the list at a path: records with equal keys lead to the same child. None when each record
-    has its own."""
+    distinct: Distinct | None
+    """Which records of lists lead to the same child; None when each has its own."""
     batch: Callable[..., ReadBatch | None] | None
     """Returns the reads from all rows of the list at a path together, for the arguments; None when they cannot be."""
 
@@ -146,7 +156,7 @@ def edge(
     *,
     needs_row: bool = False,
     estimate: Callable[[Any, str], Read | None] | None = None,
-    distinct: Callable[[str, list[Any]], Iterable[Hashable]] | None = None,
+    distinct: Distinct | None = None,
     batch: Callable[..., ReadBatch | None] | None = None,
 ) -> Callable[[Callable[..., _Reads]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.

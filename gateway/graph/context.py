@@ -96,12 +96,15 @@ class OperationContext:
         except Missing as missing:
             return MissingKey(missing.key)
 
-    def look_up_batch(self, batch: ReadBatch, positions: Iterable[int]) -> list[object | MissingKey]:
-        """Return the children of some reads of a batch, or the keys to fetch first; raises the error of any of them."""
-        lists = cast(WholeLists, batch)
-        if self.services is not None and sids_of(lists.path)[0] not in self.services:
+    def missing(self, batch: ReadBatch) -> list[str]:
+        """Return the keys to fetch before a batch can be resolved; raises the error of the field."""
+        if self.services is not None and sids_of(batch.list_path)[0] not in self.services:
             raise Forbidden("This caller may not read that service.")
-        return cast(list[object | MissingKey], lists.look_up(self, positions))
+        return cast(WholeLists, batch).missing(self)
+
+    def resolve(self, batch: ReadBatch) -> bool:
+        """Resolve the lists of a batch; raises the error of any of them. Return False when they must be read one by one."""
+        return cast(WholeLists, batch).resolve(self)
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Fetch keys concurrently, and wait for all of them."""

@@ -1,5 +1,6 @@
 """Delivery statuses: how Twilio's values map to the graph, for one receipt and for a whole message."""
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
@@ -20,6 +21,7 @@ __all__ = [
     "message_delivery_status",
     "receipt_status",
     "receipt_summary",
+    "without_receipts",
 ]
 
 
@@ -124,6 +126,18 @@ def has_no_receipts(message: Any) -> bool:
     """Whether a message's row shows that it has no receipts."""
     delivery = readable(message, "delivery", _UNREADABLE)
     return delivery is None or delivery.total == 0
+
+
+def without_receipts(messages: Sequence[Any]) -> set[int]:
+    """Return the positions of the messages' rows that show that they have no receipts."""
+    try:
+        return {
+            position
+            for position, message in enumerate(messages)
+            if (delivery := message.delivery) is None or delivery.total == 0
+        }
+    except UpstreamInvalidResponse:
+        return {position for position, message in enumerate(messages) if has_no_receipts(message)}
 
 
 def cannot_match(message: Any, wanted: set[DeliveryStatus]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from types import TracebackType
 from typing import Any, Self
@@ -147,6 +147,30 @@ class Loaders:
         """Whether `key` is a page that has not been read: what `page` would find out, without an exception."""
         return "?" in key and key not in self._pages
 
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        """Return those of the keys of pages that have not been read."""
+        pages = self._pages
+        return [key for key in keys if key not in pages]
+
+    def whole_lists(self, keys: Iterable[str]) -> list[list[Row]] | None:
+        """Return the rows of lists by the keys of their first pages; None when one of them has more pages.
+
+        Raises `Missing`, and the error of any read.
+        """
+        known = self._pages
+        try:
+            pages = [known[key] for key in keys]
+        except KeyError as error:
+            raise Missing(error.args[0]) from None
+        lists: list[list[Row]] = []
+        for page in pages:
+            if isinstance(page, GatewayError):
+                raise page.with_traceback(None)
+            if page.next is not None:
+                return None
+            lists.append(page.rows)
+        return lists
+
     def pages(self, target: str, *, most: int) -> Iterator[Page]:
         """Yield the pages of a list from `target` on; raises as `page` does.
 
@@ -194,7 +218,13 @@ class Loaders:
 
     def expect(self, key: str, summary: ReceiptSummary) -> None:
         """Set the delivery summary of the message whose receipts have the page key `key`: a cached list is checked by it."""
-        self.options.expected_summaries[key] = summary
+        self.options.expected_summaries.add(key, summary)
+
+    def expect_all(
+        self, keys: Sequence[str], messages: Sequence[Row], summary: Callable[[Row], ReceiptSummary | None]
+    ) -> None:
+        """Do the same for the receipts of many messages, whose rows have what `summary` returns."""
+        self.options.expected_summaries.add_all(keys, messages, summary)
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Read the keys that are missing as one batch, and wait until each has a value or an error.
