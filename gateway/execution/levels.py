@@ -52,15 +52,18 @@ class EdgePlace:
 class Children(ABC):
     """The children of the edge at a place, for all records above."""
 
-    __slots__ = ("_above", "_context", "found", "missing")
+    __slots__ = ("_above", "_context", "_is_list", "_weights", "found", "missing")
 
-    def __init__(self, above: Children | None, context: Context) -> None:
+    def __init__(self, above: Children | None, context: Context, *, is_list: bool) -> None:
         self.found: list[Any] = []
         """The distinct children: records or None, or of a list its slices."""
         self.missing: list[str] = []
         """The keys to fetch before all children are known."""
         self._above = above
         self._context = context
+        self._is_list = is_list
+        self._weights: Sequence[int] | None = ()
+        """See `weights`; empty until they are computed."""
 
     @abstractmethod
     def resolve(self) -> None:
@@ -85,18 +88,27 @@ class Children(ABC):
     def size(self) -> int:
         """The number of records that they add to the answer."""
         weights = self.weights
-        return sum(weights) if weights is not None else sum(map(len, self.rows))
+        if weights is not None:
+            return sum(weights)
+        return sum(map(len, self.rows)) if self._is_list else sum([record is not None for record in self.found])
 
     @property
-    @abstractmethod
     def weights(self) -> Sequence[int] | None:
         """At how many places of the answer each record appears; None when each appears once."""
+        if self._weights == ():
+            weights = self._count(self._above.weights if self._above is not None else None)
+            self._weights = weights if weights is not None and any(weight != 1 for weight in weights) else None
+        return self._weights
+
+    @abstractmethod
+    def _count(self, above: Sequence[int] | None) -> Sequence[int] | None:
+        """Return the weights, from those of the records above."""
 
 
 class OwnChildren(Children):
     """The children of an edge that is read for each record above by itself."""
 
-    __slots__ = ("_by_path", "_indices", "_is_list", "_needs_row", "_pending", "_weights")
+    __slots__ = ("_by_path", "_indices", "_needs_row", "_pending")
 
     def __init__(
         self,
@@ -110,8 +122,7 @@ class OwnChildren(Children):
 
         `at_root` has the reads of the root's edges by the id of their step, for those whose children can have several types.
         """
-        super().__init__(above, context)
-        self._is_list = place.is_list
+        super().__init__(above, context, is_list=place.is_list)
         self._needs_row = place.selection.needs_row
         self._indices: list[int] = []
         """For each record above, the index of its child in `found`; -1 when the edge leads nowhere."""
@@ -119,7 +130,6 @@ class OwnChildren(Children):
         """The indices of single records."""
         self._pending: dict[int, Read] = {}
         """The reads whose keys must be fetched, by the index of the child."""
-        self._weights: list[int] | None = None
         step, type_name = place.step, place.selection.type_name
         function = step.function
         if above is None:
@@ -159,22 +169,16 @@ class OwnChildren(Children):
                 self._pending[index] = read
                 self.missing.append(child)
 
-    @property
-    def weights(self) -> Sequence[int] | None:
-        """See `Children.weights`."""
-        above = self._above.weights if self._above is not None else None
+    def _count(self, above: Sequence[int] | None) -> Sequence[int] | None:
         if self._is_list and above is None:
             return None
-        if self._weights is None:
-            by_index = [0] * (len(self.found) + 1)  # The last one is of index -1.
-            for index, weight in zip(self._indices, above if above is not None else repeat(1), strict=False):
-                by_index[index] += weight
-            pairs = zip(self.found, by_index, strict=False)
-            if self._is_list:
-                self._weights = [weight for piece, weight in pairs for _ in piece.rows]
-            else:
-                self._weights = [weight for record, weight in pairs if record is not None]
-        return self._weights
+        by_index = [0] * (len(self.found) + 1)  # The last one is of index -1.
+        for index, weight in zip(self._indices, above if above is not None else repeat(1), strict=False):
+            by_index[index] += weight
+        pairs = zip(self.found, by_index, strict=False)
+        if self._is_list:
+            return [weight for piece, weight in pairs for _ in piece.rows]
+        return [weight for record, weight in pairs if record is not None]
 
     def each(self, written: list[Any]) -> Callable[[], Any]:
         """Return a function whose next call returns what was written of the next record's child."""
@@ -188,7 +192,7 @@ class BatchedChildren(Children):
 
     def __init__(self, batches: list[ReadBatch], above: Children, context: Context) -> None:
         """Look up the lists; raises the error of the edge's field."""
-        super().__init__(above, context)
+        super().__init__(above, context, is_list=True)
         self._batches = batches
         self._rows: list[list[Any]] = []
         self.missing = [key for batch in batches for key in context.missing(batch)]
@@ -218,11 +222,7 @@ class BatchedChildren(Children):
         """See `Children.slices`."""
         return [piece for batch in self._batches for piece in batch.slices]
 
-    @property
-    def weights(self) -> Sequence[int] | None:
-        """See `Children.weights`."""
-        assert self._above is not None
-        above = self._above.weights
+    def _count(self, above: Sequence[int] | None) -> Sequence[int] | None:
         if above is None:
             return None
         return [weight for rows, weight in zip(self._rows, above, strict=True) for _ in rows]
@@ -235,11 +235,11 @@ class BatchedChildren(Children):
 class SharedChildren(Children):
     """The children of an edge that many rows of the lists above share (see `Distinct`)."""
 
-    __slots__ = ("_counts", "_distinct", "_indices", "_lists", "_needs_row", "_owners", "_pending", "_weights")
+    __slots__ = ("_counts", "_distinct", "_indices", "_lists", "_needs_row", "_owners", "_pending")
 
     def __init__(self, place: EdgePlace, distinct: Distinct, above: Children, context: Context) -> None:
         """Look up the children; raises the error of the edge's field."""
-        super().__init__(above, context)
+        super().__init__(above, context, is_list=False)
         self._distinct = distinct
         self._needs_row = place.selection.needs_row
         self._lists = above.rows
@@ -251,7 +251,6 @@ class SharedChildren(Children):
         """By owner, how many rows have each value."""
         self._pending: dict[int, Read] = {}
         """The reads whose keys must be fetched, by the index of the child."""
-        self._weights: list[int] | None = None
         lists_of: dict[str, list[list[Any]]] = {}
         for owner, rows in zip(self._owners, self._lists, strict=True):
             lists_of.setdefault(owner, []).append(rows)
@@ -292,27 +291,21 @@ class SharedChildren(Children):
                 self._pending[index] = read
                 self.missing.append(child)
 
-    @property
-    def weights(self) -> Sequence[int] | None:
-        """See `Children.weights`."""
-        if self._weights is None:
-            assert self._above is not None
-            by_index = [0] * (len(self.found) + 1)  # The last one is of index -1.
-            above = self._above.weights
-            if above is None:
-                for owner, counts in self._counts.items():
-                    indices = self._indices[owner]
-                    for value, count in counts.items():
-                        by_index[indices[value]] += count
-            else:
-                following = iter(above)
-                for owner, rows in zip(self._owners, self._lists, strict=True):
-                    indices = self._indices[owner]
-                    for value in self._values([rows]):
-                        by_index[indices[value]] += next(following)
-            pairs = zip(self.found, by_index, strict=False)
-            self._weights = [weight for record, weight in pairs if record is not None]
-        return self._weights
+    def _count(self, above: Sequence[int] | None) -> Sequence[int] | None:
+        by_index = [0] * (len(self.found) + 1)  # The last one is of index -1.
+        if above is None:
+            for owner, counts in self._counts.items():
+                indices = self._indices[owner]
+                for value, count in counts.items():
+                    by_index[indices[value]] += count
+        else:
+            following = iter(above)
+            for owner, rows in zip(self._owners, self._lists, strict=True):
+                indices = self._indices[owner]
+                for value in self._values([rows]):
+                    by_index[indices[value]] += next(following)
+        pairs = zip(self.found, by_index, strict=False)
+        return [weight for record, weight in pairs if record is not None]
 
     def by_list(self, written: list[Any]) -> list[Any]:
         """Return, for each list above, what was written of the child, or of the children by the value of the attribute."""
