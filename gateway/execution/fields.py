@@ -23,10 +23,18 @@ from gateway.execution.context import Context, Read, ReadBatch
 from gateway.execution.price import Price
 from gateway.execution.selection import selects
 
-__all__ = ["Distinct", "EdgeField", "PropertyField", "edge"]
+__all__ = ["Distinct", "EdgeField", "Mapped", "PropertyField", "edge"]
 
 _Reads = Read | Sequence[Read | GatewayError] | None
 """What the function of an edge returns; an error in a list is the error of that child."""
+
+
+class Mapped(NamedTuple):
+    """A property's value as a function of one attribute: that of a table, or else the default."""
+
+    attribute: str
+    values: Mapping[Any, Any]
+    default: Any
 
 
 class PropertyField(StrawberryField):
@@ -40,13 +48,15 @@ class PropertyField(StrawberryField):
         of: Mapping[str, Any] | None = None,
         needs_row: bool = True,
         attribute: str | None = None,
+        mapped: Mapped | None = None,
+        non_zero: str | None = None,
     ) -> None:
         """Create a property with its description.
 
         `derive` computes the value from the record's row, or from the record itself when `needs_row` is false, and `of`
         names the upstream properties that it uses, with their types. Without `derive` the value is the upstream property
         with the field's own name and type. `attribute` names the property of the row that has the same value, where a record
-        has its row.
+        has its row; `mapped` and `non_zero` state `derive` in another way.
         """
         super().__init__(description=description)
         self.init = self.repr = self.compare = False
@@ -62,6 +72,10 @@ class PropertyField(StrawberryField):
         written as it is."""
         self.are_plain: Callable[[list[Any]], bool] | None = None
         """Returns whether all values of `attribute` can be written as they are; None when they always can."""
+        self.mapped = mapped
+        """The value as a function of an attribute of the row or the embedded object, where that can be read."""
+        self.non_zero = non_zero
+        """The attribute of the row that is the value, except that 0 is null."""
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> object:
         """Return the value on `source`."""
@@ -70,6 +84,7 @@ class PropertyField(StrawberryField):
     def __copy__(self) -> PropertyField:
         twin = PropertyField(self.description or "", derive=self.derive, of=self.of, needs_row=self.needs_row)
         twin.attribute, twin.are_plain = self.attribute, self.are_plain
+        twin.mapped, twin.non_zero = self.mapped, self.non_zero
         twin.python_name, twin.graphql_name = self.python_name, self.graphql_name
         twin.type_annotation, twin.origin = self.type_annotation, self.origin
         twin.read, twin.read_row = self.read, self.read_row

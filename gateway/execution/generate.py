@@ -25,6 +25,7 @@ from operator import attrgetter
 from typing import Any, NoReturn
 
 from gateway.execution.context import Context
+from gateway.execution.fields import Mapped
 from gateway.execution.levels import Children, EdgePlace, Unusual, read_levels
 from gateway.execution.plan import Plan
 from gateway.execution.steps import Arguments, EdgeStep, Leaf, Nested, Selection
@@ -242,6 +243,10 @@ class _Writer:
             if scope.row is not None:
                 scope.checks.append((prop.are_plain, prop.attribute))
                 return f"{scope.row}.{prop.attribute}"
+        if prop.mapped is not None and (scope.row is not None or not scope.is_record):
+            return self._mapped(step, prop.mapped, scope)
+        if prop.non_zero is not None and scope.row is not None and step.is_nullable:
+            return f"{scope.row}.{prop.non_zero} or None"
         value, name = self._value(step, scope), self._new_name("value")
         if isinstance(step.write, attrgetter):  # The name of an enum's member; None has no name.
             if not step.is_nullable:
@@ -251,6 +256,13 @@ class _Writer:
         null = name if step.is_nullable else "null()"
         written = f"{self._constant('write', step.write)}({name})"
         return f"({null} if ({name} := {value}) is None else {name} if {is_plain} else {written})"
+
+    def _mapped(self, step: Leaf, mapped: Mapped, scope: _Scope) -> str:
+        """Return the expression of a value that is looked up in a table, which has the values as they are written."""
+        table = {given: step.write(value) if value is not None else None for given, value in mapped.values.items()}
+        default = self._constant("default", step.write(mapped.default))
+        attribute = f"{scope.row or scope.value}.{mapped.attribute}"
+        return f"{self._constant('written', table.get)}({attribute}, {default})"
 
     def _nested(self, step: Nested, scope: _Scope) -> str:
         name = self._new_name("value")

@@ -7,11 +7,13 @@ from typing import Any
 import strawberry
 
 from gateway.errors import UpstreamInvalidResponse
+from gateway.execution.fields import Mapped
 from gateway.graph.node import enum_value
 from gateway.twilio.partial_rows import PartialRow, readable
 from gateway.twilio.statuses import ReceiptSummary
 
 __all__ = [
+    "STATUS",
     "DeliveryAmount",
     "DeliveryStatus",
     "MessageDeliveryStatus",
@@ -66,6 +68,8 @@ _STATUSES: dict[str | None, DeliveryStatus] = {
     "failed": DeliveryStatus.FAILED,
     "undelivered": DeliveryStatus.UNDELIVERED,
 }
+STATUS = Mapped("status", _STATUSES, DeliveryStatus.UNKNOWN)
+"""`receipt_status` of a row whose status can be read."""
 _AMOUNTS = {"none": DeliveryAmount.NONE, "some": DeliveryAmount.SOME, "all": DeliveryAmount.ALL}
 _UNREADABLE = ReceiptSummary(-1, None, None, None, None, None)
 """Stands for a delivery summary that could not be read: it shows nothing."""

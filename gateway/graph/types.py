@@ -14,6 +14,7 @@ from gateway.execution.price import Price, Unit
 from gateway.graph.arguments import After, First, Sid
 from gateway.graph.connection import Connection
 from gateway.graph.delivery import (
+    STATUS,
     DeliveryStatus,
     MessageDeliveryStatus,
     cannot_match,
@@ -29,6 +30,7 @@ from gateway.graph.node import Node, embedded, from_path, node, prop, sid_of
 from gateway.graph.reads import Item, Member
 from gateway.graph.scalars import DateTime, Url, in_utc, moment
 from gateway.graph.values import (
+    STATE,
     ConversationState,
     ConversationStateFilter,
     DeliveryError,
@@ -223,7 +225,10 @@ class Conversation(Node):
     unique_name: str | None = prop("The name of the conversation that is unique in its service, if one is set.")
     attributes: str | None = prop("Data of the application, as JSON text.")
     state: ConversationState | None = prop(
-        "The state of the conversation.", derive=lambda row: conversation_state(row.state), of={"state": str | None}
+        "The state of the conversation.",
+        derive=lambda row: conversation_state(row.state),
+        of={"state": str | None},
+        mapped=STATE,
     )
     date_inactive: DateTime | None = prop(
         "When the conversation becomes inactive, unless there is activity before.",
@@ -437,7 +442,9 @@ class Receipt(Node):
         "The sid of the message on the channel: `SM…`, `MM…` or `WA…`. Twilio's messaging logs list it."
     )
     participant_sid: strawberry.ID | None = prop("The sid of the recipient: `MB…`.")
-    status: DeliveryStatus = prop("The delivery status.", derive=receipt_status, of={"status": str | None})
+    status: DeliveryStatus = prop(
+        "The delivery status.", derive=receipt_status, of={"status": str | None}, mapped=STATUS
+    )
     raw_status: str | None = prop(
         "The status as Twilio returns it; null while the message has not left Twilio.",
         derive=lambda row: row.status,
@@ -452,6 +459,7 @@ class Receipt(Node):
         "Twilio's error code if the message failed or was undelivered; null otherwise.",
         derive=lambda row: row.error_code or None,
         of={"error_code": Int32 | None},
+        non_zero="error_code",
     )
     error: DeliveryError | None = prop(
         "The error if the message failed or was undelivered; null otherwise.",
