@@ -109,6 +109,10 @@ class Context(Protocol):
         """Whether every record is read from upstream (`Cache-Control: no-cache`)."""
 
     @property
+    def is_restricted(self) -> bool:
+        """Whether the caller may read some records only, so that `authorize` refuses or replaces reads."""
+
+    @property
     def runs(self) -> Counter[str]:
         """Operations by what executed them: `engine`, or graphql-core by the reason. The executor counts here.
 

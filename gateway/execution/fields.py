@@ -23,7 +23,7 @@ from gateway.execution.context import Context, Read, ReadBatch
 from gateway.execution.price import Price
 from gateway.execution.selection import selects
 
-__all__ = ["Distinct", "EdgeField", "Mapped", "PropertyField", "edge"]
+__all__ = ["Distinct", "EdgeField", "Mapped", "NamedBy", "PropertyField", "edge"]
 
 _Reads = Read | Sequence[Read | GatewayError] | None
 """What the function of an edge returns; an error in a list is the error of that child."""
@@ -102,6 +102,13 @@ class Distinct(NamedTuple):
     """The attribute; None when the owner alone decides."""
 
 
+class NamedBy(NamedTuple):
+    """The argument that names the child of an edge: a valid value is a segment of the child's path, without another effect."""
+
+    argument: str
+    is_valid: Callable[[str], bool]
+
+
 class EdgeField(StrawberryField):
     """A field that leads to another record, or to a list of records. Its function does no I/O: it returns a `Read`."""
 
@@ -112,6 +119,8 @@ class EdgeField(StrawberryField):
     """Which records of lists lead to the same child; None when each has its own."""
     batch: Callable[..., ReadBatch | None] | None
     """Returns the reads from all rows of the list at a path together, for the arguments; None when they cannot be."""
+    named_by: NamedBy | None
+    """The argument that names the child, if there is one."""
 
     @property
     def is_pure(self) -> bool:
@@ -173,12 +182,14 @@ def edge(
     estimate: Callable[[Any, str], Read | None] | None = None,
     distinct: Distinct | None = None,
     batch: Callable[..., ReadBatch | None] | None = None,
+    named_by: NamedBy | None = None,
 ) -> Callable[[Callable[..., _Reads]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
     `returns` is the field's type, resolved in the function's module, and `price` its cost in upstream calls. With
     `needs_row` the function uses the record's row, and `estimate` returns the read as far as the record's path shows it.
-    `distinct` and `batch` state how the records of a list are read together (see `EdgeField`).
+    `distinct` and `batch` state how the records of a list are read together, and `named_by` which argument names the child (see
+    `EdgeField`).
     """
 
     def decorate(function: Callable[..., _Reads]) -> EdgeField:
@@ -191,7 +202,7 @@ def edge(
         )
         field.needs_row = needs_row
         field.estimate = estimate or _unknown
-        field.distinct, field.batch = distinct, batch
+        field.distinct, field.batch, field.named_by = distinct, batch, named_by
         return field
 
     return decorate

@@ -262,7 +262,7 @@ class _Writer:
         table = {given: step.write(value) if value is not None else None for given, value in mapped.values.items()}
         default = self._constant("default", step.write(mapped.default))
         attribute = f"{scope.row or scope.value}.{mapped.attribute}"
-        return f"{self._constant('written', table.get)}({attribute}, {default})"
+        return f"{self._constant('table', table.get)}({attribute}, {default})"
 
     def _nested(self, step: Nested, scope: _Scope) -> str:
         name = self._new_name("value")

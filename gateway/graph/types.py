@@ -11,7 +11,7 @@ import strawberry
 from gateway.errors import BadUserInput, UpstreamInvalidResponse
 from gateway.execution.fields import Distinct, edge
 from gateway.execution.price import Price, Unit
-from gateway.graph.arguments import After, First, Sid
+from gateway.graph.arguments import After, First, Sid, by_sid
 from gateway.graph.connection import Connection
 from gateway.graph.delivery import (
     STATUS,
@@ -188,6 +188,7 @@ class Service(Node):
         "Conversation | None",
         "The conversation with this sid. Null when there is none.",
         _BY_SID,
+        named_by=by_sid("CH"),
     )
     def conversation(self, sid: Sid) -> Item:
         return _by_sid(Conversation.resource, self, sid)
@@ -297,6 +298,7 @@ class Conversation(Node):
         "Message | None",
         "The message with this sid. Null when there is none.",
         _BY_SID,
+        named_by=by_sid("IM"),
     )
     def message(self, sid: Sid) -> Item:
         return _by_sid(Message.resource, self, sid)
@@ -313,6 +315,7 @@ class Conversation(Node):
         "Participant | None",
         "The participant with this sid. Null when there is none.",
         _BY_SID,
+        named_by=by_sid("MB"),
     )
     def participant(self, sid: Sid) -> Item:
         return _by_sid(Participant.resource, self, sid)
@@ -414,6 +417,7 @@ class Message(Node):
         "Receipt | None",
         "The receipt with this sid. Null when there is none.",
         _BY_SID,
+        named_by=by_sid("DY"),
     )
     def receipt(self, sid: Sid) -> Item:
         return _by_sid(Receipt.resource, self, sid)

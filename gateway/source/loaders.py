@@ -56,7 +56,8 @@ class Loaders:
         self._rows: dict[str, Row | GatewayError] = {}
         self._pages: dict[str, Page | GatewayError] = {}
         self._pages_of: dict[str, list[Page]] = {}
-        """The pages of a list, by its path."""
+        """The pages of a list, by its path, but for those in `_unsorted`."""
+        self._unsorted: list[Page] = []
         self._lists: dict[str, _ReadPages] = {}
         """Lists as far as they have been read, by the key of their first page; those of `member` by the path of the list."""
         self._cached: set[str] = set()
@@ -126,7 +127,7 @@ class Loaders:
         row = self._rows.get(path)
         if row is None:
             list_path, _, sid = path.rpartition("/")
-            for page in self._pages_of.get(list_path, ()):
+            for page in self._pages_below(list_path):
                 if sid in page.by_sid:
                     return page.by_sid[sid]
             raise Missing(path)
@@ -210,8 +211,10 @@ class Loaders:
                 raise Missing(cached[0])
         return row
 
-    def is_cached(self, key: str) -> bool:
-        """Whether reading the key takes no upstream call."""
+    def is_free(self, key: str) -> bool:
+        """Whether reading the key takes no upstream call, or took none."""
+        if key in self._pages or key in self._rows:
+            return key in self._cached
         return self._source.cached(key, self.options) is not None
 
     # Reading
@@ -235,15 +238,15 @@ class Loaders:
         if self._closed:
             raise asyncio.CancelledError
         batch = _Batch(self)
-        on_done, reading = batch.finish, self._reading
+        on_done, options, reading, pages, rows = batch.finish, self.options, self._reading, self._pages, self._rows
         waiters: list[Waiter] = []
         for key in keys:
-            if key in (self._pages if "?" in key else self._rows):
+            if key in pages or key in rows:
                 continue
             if key in reading:
                 self._joined.setdefault(key, []).append(batch)
             else:
-                reading[key] = waiter = Waiter(key, self.options, on_done)
+                reading[key] = waiter = Waiter(key, options, on_done)
                 waiters.append(waiter)
             batch.left += 1
         if self._is_late:
@@ -278,14 +281,21 @@ class Loaders:
         """Keep what a waiter has received, and return it if it is a bug. Batches that have joined it are called back."""
         key, value = waiter.key, waiter.value
         del self._reading[key]
-        self._calls += waiter.is_first
-        fault = value if isinstance(value, Exception) and not isinstance(value, GatewayError) else None
-        if waiter.is_cached:
+        if waiter.is_first:
+            self._calls += 1
+        elif waiter.is_cached:
             self.planned -= 1
             self._cached.add(key)
-        elif not waiter.is_first and self.options.trace is not None:
+        elif self.options.trace is not None:
             self.options.trace.coalesced.add(key)
-        if fault is None:
+        fault = None
+        if type(value) is Page:
+            if key not in self._pages:
+                self._pages[key] = value
+                self._unsorted.append(value)
+        elif isinstance(value, Exception) and not isinstance(value, GatewayError):
+            fault = value
+        else:
             self._keep(key, value)
         if self._joined:
             for batch in self._joined.pop(key, ()):
@@ -334,7 +344,14 @@ class Loaders:
         elif key not in self._pages:
             self._pages[key] = value
             if not isinstance(value, GatewayError):
-                self._pages_of.setdefault(key.partition("?")[0], []).append(value)
+                self._unsorted.append(value)
+
+    def _pages_below(self, list_path: str) -> list[Page]:
+        """Return the pages of the list at a path that have been read."""
+        for page in self._unsorted:
+            self._pages_of.setdefault(page.target.partition("?")[0], []).append(page)
+        self._unsorted.clear()
+        return self._pages_of.get(list_path, [])
 
     def _revalidate(self, targets: list[str]) -> None:
         """Forget cached pages, so that they are read again from Twilio."""
@@ -344,7 +361,7 @@ class Loaders:
             self.options.revalidate.add(target)
             page = self._pages.pop(target)
             if isinstance(page, Page):
-                self._pages_of[target.partition("?")[0]].remove(page)
+                self._pages_below(target.partition("?")[0]).remove(page)
             self._loads.pop(target, None)
 
     def _expire(self) -> None:
