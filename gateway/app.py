@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from hashlib import sha256
 from pathlib import Path
@@ -40,6 +40,7 @@ from gateway.web.graphiql import Graphiql
 from gateway.web.health import live, ready
 from gateway.web.manifests import read_manifests
 from gateway.web.metrics import Metrics, MetricsPage
+from gateway.web.pending import PendingReply
 from gateway.web.request import HttpRequest, combine_headers
 from gateway.web.responses import Reply, error_response, respond
 
@@ -270,7 +271,7 @@ class _Application(Starlette):
     is_open = False
     """Whether its lifespan is running."""
 
-    def start(self, request: HttpRequest) -> Reply | Awaitable[Reply] | None:
+    def start(self, request: HttpRequest) -> Reply | PendingReply | None:
         """Return what the endpoint does (see its `start`); None for a request to another route, or one that needs CORS."""
         is_direct = request.path == "/graphql" and request.method in {"GET", "POST"}
         if not is_direct or (self.has_cors and "origin" in request.headers):

@@ -39,13 +39,14 @@ from gateway.execution.context import Context
 from gateway.execution.documents import condition_variables, only_introspection, without_defer
 from gateway.execution.engine import Run
 from gateway.execution.estimate import Estimate
+from gateway.execution.expected import ExpectedReads
 from gateway.execution.failures import Failure, as_graphql, failure_of
 from gateway.execution.generate import GeneratedPlan
 from gateway.execution.inputs import variable_reader
 from gateway.execution.levels import Unusual
 from gateway.execution.outcome import Outcome, Subsequent
 from gateway.execution.plan import Plan
-from gateway.execution.steps import NeedsReference
+from gateway.execution.steps import Arguments, NeedsReference
 
 __all__ = ["ExecutionRequest", "Executor"]
 
@@ -111,10 +112,11 @@ class _ValidOperation:
 
 @dataclass(slots=True)
 class _CachedPlan:
-    """A plan, and the code generated from it."""
+    """A plan, its expected reads, and the code generated from it."""
 
     plan: Plan
     weight: int
+    expected_reads: ExpectedReads
     runs: int = 0
     generated: GeneratedPlan | str | None = None
     """The code, or why there is none."""
@@ -178,13 +180,15 @@ class Executor:
             context.runs[planned] += 1
             return await self._reference(operation, context, variables)
         plan = planned.plan
-        run = Run(plan, context, values)
-        requested = run.estimate.requested
-        if requested > context.limits.cost_max:
-            return self._rejected(operation, run.estimate, context.limits.cost_max)
-        if request.dry_run:
-            return operation.outcome(None, requested=requested, extensions={"plan": run.estimate.as_json()})
+        expected = planned.expected_reads.of(context, values)
+        requested = expected.requested
+        if request.dry_run or requested > context.limits.cost_max:
+            estimate = Estimate(plan, context, Arguments(values))
+            if requested > context.limits.cost_max:
+                return self._rejected(operation, estimate, context.limits.cost_max)
+            return operation.outcome(None, requested=requested, extensions={"plan": estimate.as_json()})
         context.reserve(requested)
+        run = Run(plan, context, values, expected)
         reason = "not asked"
         if not request.reference:
             try:
@@ -321,7 +325,7 @@ class Executor:
         except NeedsReference as reason:
             return str(reason)
         weight = plan.steps + operation.characters // 16
-        planned = _CachedPlan(plan, weight)
+        planned = _CachedPlan(plan, weight, ExpectedReads(plan))
         if weight <= _CACHED_WEIGHT // 8:
             self._plans[key] = planned
         return planned

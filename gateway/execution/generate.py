@@ -4,11 +4,14 @@ The code is one function, with a comprehension for each edge, the deepest edges 
 
     # participant: Participant
     ...
-    next_4 = map([*written_4, None].__getitem__, indices_4).__next__
+    by_4 = children[4].by_list(written_4)
     # receipts: ReceiptConnection
+    rows_3 = children[3].rows
     written_3 = [
-        {edges_5: [{node_6: {sid_7: row.sid, participant_8: next_4()}} for row in piece.rows]} for piece in found_3
+        {edges_5: [{node_6: {sid_7: row.sid, participant_8: the_4[row.participant_sid]}} for row in rows]}
+        for rows, the_4 in zip(rows_3, by_4)
     ]
+    next_3 = children[3].each(written_3)
 
 The text is made of the schema's names alone. Response keys, which clients choose, are constants: globals of the function.
 """
@@ -22,6 +25,7 @@ from operator import attrgetter
 from typing import Any, NoReturn
 
 from gateway.execution.context import Context
+from gateway.execution.fields import Mapped
 from gateway.execution.levels import Children, EdgePlace, Unusual, read_levels
 from gateway.execution.plan import Plan
 from gateway.execution.steps import Arguments, EdgeStep, Leaf, Nested, Selection
@@ -48,7 +52,7 @@ class GeneratedPlan:
             edges = [(parent, step) for parent, selection in above for step in _edges_of(selection)]
             targets = [(parent, step, below) for parent, step in edges for below in _selections(step)]
             level = [
-                EdgePlace(number, step, below, parent) for number, (parent, step, below) in enumerate(targets, count)
+                EdgePlace.of(number, step, below, parent) for number, (parent, step, below) in enumerate(targets, count)
             ]
             count += len(level)
             above = [(place, place.selection) for place in level]
@@ -132,9 +136,10 @@ class _Writer:
             number = place.number
             lines += [
                 f"# {_field_name(place.step)}: {place.selection.type_name}",
-                f"found_{number}, indices_{number} = children[{number}].found, children[{number}].indices",
                 *(self._list(place) if place.is_list else self._single(place)),
-                f"next_{number} = map([*written_{number}, None].__getitem__, indices_{number}).__next__",
+                f"next_{number} = children[{number}].each(written_{number})"
+                if place.distinct is None
+                else f"by_{number} = children[{number}].by_list(written_{number})",
             ]
         lines.append(f"return {self._object(root, _Scope('root'))}")
         return _indented(lines)
@@ -144,23 +149,33 @@ class _Writer:
         scope = _Scope("record", "row" if place.selection.needs_row else None)
         written = self._object(place.selection, scope)
         number = place.number
+        yield f"found_{number} = children[{number}].found"
         if scope.row is None:
             yield f"written_{number} = [None if record is None else {written} for record in found_{number}]"
             return
         yield f"rows_{number} = [None if record is None else record.row for record in found_{number}]"
         yield from self._checks(scope, f"for row in rows_{number} if row is not None")
-        variables, values = "row", f"rows_{number}"
+        loop = f"for row in rows_{number}"
         if scope.uses_value:
-            variables, values = "record, row", f"zip(found_{number}, {values})"
-        yield f"written_{number} = [None if row is None else {written} for {variables} in {values}]"
+            loop = f"for record, row in zip(found_{number}, rows_{number})"
+        yield f"written_{number} = [None if row is None else {written} {loop}]"
 
     def _list(self, place: EdgePlace) -> Iterator[str]:
         """Yield the lines that write the slices at a place."""
-        rows: list[_Scope] = []
-        written = self._object(place.selection, _Scope("piece", is_record=False), rows)
-        for scope in rows:
-            yield from self._checks(scope, f"for piece in found_{place.number} for row in piece.rows")
-        yield f"written_{place.number} = [{written} for piece in found_{place.number}]"
+        scope, rows = _Scope("piece", is_record=False), list[_Scope]()
+        written = self._object(place.selection, scope, rows)
+        number = place.number
+        yield f"rows_{number} = children[{number}].rows"
+        for each in rows:
+            yield from self._checks(each, f"for rows in rows_{number} for row in rows")
+        loops = {"rows": f"rows_{number}"}
+        if scope.uses_value:
+            loops["piece"] = f"children[{number}].slices"
+        for below in self._places:
+            if below.parent is place and below.distinct is not None:
+                loops[f"the_{below.number}"] = f"by_{below.number}"
+        values = ", ".join(loops.values())
+        yield f"written_{number} = [{written} for {', '.join(loops)} in {f'zip({values})' if len(loops) > 1 else values}]"
 
     def _checks(self, scope: _Scope, loops: str) -> Iterator[str]:
         """Yield the lines that check the values of all rows at a place."""
@@ -184,18 +199,18 @@ class _Writer:
             else:
                 name = _field_name(step)
                 if isinstance(step, EdgeStep):
-                    children = [f"next_{place.number}()" for place in self._by_step[id(step)]]
+                    children = [_child(place) for place in self._by_step[id(step)]]
                     value = children[0] if len(children) == 1 else f"the_one({', '.join(children)})"
                 elif isinstance(step, Leaf):
                     value = self._leaf(step, scope)
                 elif rows is not None and step.is_list:
-                    value = self._edges(step, rows)
+                    value = self._edges(step, scope, rows)
                 else:
                     value = self._nested(step, scope)
             entries.append(f"{self._constant(name, key)}: {value}")
         return _braced(entries)
 
-    def _edges(self, edges: Nested, rows: list[_Scope]) -> str:
+    def _edges(self, edges: Nested, scope: _Scope, rows: list[_Scope]) -> str:
         """Return the expression of the edges of a slice."""
         steps = {step.key: step for step in edges.selection.steps}
         edge, entries = _Scope("edge", is_record=False), list[str]()
@@ -214,9 +229,10 @@ class _Writer:
         if edge.uses_value:
             loops = "for edge in piece.edges for record in [edge.node] for row in [record.row]"
         elif any(node.uses_value for node in nodes):
-            loops = "for row in piece.rows for record in [piece.node(row)]"
+            loops = "for row in rows for record in [piece.node(row)]"
         else:
-            loops = "for row in piece.rows"
+            loops = "for row in rows"
+        scope.uses_value = scope.uses_value or "piece" in loops
         return f"[{_braced(entries)} {loops}]"
 
     def _leaf(self, step: Leaf, scope: _Scope) -> str:
@@ -227,6 +243,10 @@ class _Writer:
             if scope.row is not None:
                 scope.checks.append((prop.are_plain, prop.attribute))
                 return f"{scope.row}.{prop.attribute}"
+        if prop.mapped is not None and (scope.row is not None or not scope.is_record):
+            return self._mapped(step, prop.mapped, scope)
+        if prop.non_zero is not None and scope.row is not None and step.is_nullable:
+            return f"{scope.row}.{prop.non_zero} or None"
         value, name = self._value(step, scope), self._new_name("value")
         if isinstance(step.write, attrgetter):  # The name of an enum's member; None has no name.
             if not step.is_nullable:
@@ -236,6 +256,13 @@ class _Writer:
         null = name if step.is_nullable else "null()"
         written = f"{self._constant('write', step.write)}({name})"
         return f"({null} if ({name} := {value}) is None else {name} if {is_plain} else {written})"
+
+    def _mapped(self, step: Leaf, mapped: Mapped, scope: _Scope) -> str:
+        """Return the expression of a value that is looked up in a table, which has the values as they are written."""
+        table = {given: step.write(value) if value is not None else None for given, value in mapped.values.items()}
+        default = self._constant("default", step.write(mapped.default))
+        attribute = f"{scope.row or scope.value}.{mapped.attribute}"
+        return f"{self._constant('table', table.get)}({attribute}, {default})"
 
     def _nested(self, step: Nested, scope: _Scope) -> str:
         name = self._new_name("value")
@@ -266,6 +293,14 @@ class _Writer:
 
     def _new_name(self, prefix: str) -> str:
         return f"{prefix}_{next(self._numbers)}"
+
+
+def _child(place: EdgePlace) -> str:
+    """Return the expression of what was written of a record's child."""
+    if place.distinct is None:
+        return f"next_{place.number}()"
+    attribute = place.distinct.attribute
+    return f"the_{place.number}" if attribute is None else f"the_{place.number}[row.{attribute}]"
 
 
 def _braced(entries: list[str]) -> str:
