@@ -121,13 +121,13 @@ class _CachedPlan:
     generated: GeneratedPlan | str | None = None
     """The code, or why there is none."""
 
-    def code(self, generate_at: int, without_lists: bool) -> GeneratedPlan | str | None:
+    def code(self, generate_at: int) -> GeneratedPlan | str | None:
         """Return the code of the plan, generated at that run, or why there is none; None before that run."""
         if self.generated is None:
             self.runs += 1
             if self.runs >= generate_at:
                 try:
-                    self.generated = GeneratedPlan(self.plan, without_lists=without_lists)
+                    self.generated = GeneratedPlan(self.plan)
                 except Unusual as reason:
                     self.generated = str(reason)
         return self.generated
@@ -143,13 +143,11 @@ class Executor:
         *,
         introspection: bool = True,
         generate_at: int = 2,
-        without_lists: bool = False,
     ) -> None:
         """Create an executor; documents larger than `bounds` are rejected.
 
         Without `introspection` the schema can neither be queried nor guessed from the suggestions in error messages. A plan
-        is executed by generated code from its run number `generate_at` on: generating code takes longer than running once. Code
-        is generated for plans with lists, and `without_lists` for all others as well.
+        is executed by generated code from its run number `generate_at` on: generating code takes longer than running once.
         """
         self._schema = schema._schema
         self._converter = schema.schema_converter
@@ -159,7 +157,7 @@ class Executor:
         self._operations: LRUCache[tuple[str, str | None], _ValidOperation] = LRUCache(
             _CACHED_CHARACTERS, getsizeof=lambda operation: operation.characters
         )
-        self._generate_at, self._without_lists = generate_at, without_lists
+        self._generate_at = generate_at
         self._plans: LRUCache[tuple[tuple[str, str | None], bool, tuple[Any, ...]], _CachedPlan] = LRUCache(
             _CACHED_WEIGHT, getsizeof=attrgetter("weight")
         )
@@ -192,7 +190,7 @@ class Executor:
         reason = "not asked"
         if not request.reference:
             try:
-                data, failures = await run.answer(planned.code(self._generate_at, self._without_lists))
+                data, failures = await run.answer(planned.code(self._generate_at))
             except NeedsReference as needs_reference:
                 reason = str(needs_reference)
                 context.reset_counts()

@@ -26,23 +26,21 @@ from typing import Any, NoReturn
 
 from gateway.execution.context import Context
 from gateway.execution.fields import Mapped
-from gateway.execution.levels import Children, EdgePlace, Unusual, read_levels
+from gateway.execution.levels import EdgePlace, Unusual, read_levels, read_records
 from gateway.execution.plan import Plan
 from gateway.execution.steps import Arguments, EdgeStep, Leaf, Nested, Selection
 
 __all__ = ["GeneratedPlan", "explain"]
 
+_UNUSUAL_VALUE = "raise Unusual('value')"
 _STEPS_MAX = 500  # Each takes about 30 microseconds to generate.
 
 
 class GeneratedPlan:
     """A plan as code."""
 
-    def __init__(self, plan: Plan, *, without_lists: bool = False) -> None:
-        """Generate the code of a plan; raises `Unusual` when the plan has something that code is not generated for.
-
-        A plan without lists is `Unusual` too, since `fill` is as fast for it, except with `without_lists`.
-        """
+    def __init__(self, plan: Plan) -> None:
+        """Generate the code of a plan; raises `Unusual` when the plan has something that code is not generated for."""
         if plan.steps > _STEPS_MAX:
             raise Unusual("size")
         self._levels: list[list[EdgePlace]] = []
@@ -59,17 +57,17 @@ class GeneratedPlan:
             if level:
                 self._levels.append(level)
         places = [place for level in self._levels for place in level]
-        if not without_lists and not any(place.is_list for place in places):
-            raise Unusual("no list")
-        writer = _Writer(places)
+        self._has_lists = any(place.is_list for place in places)
+        writer = _Writer(places, has_lists=self._has_lists)
         self.source = writer.source(plan.root)
         """The text of the function."""
         exec(compile(self.source, "<plan>", "exec"), writer.constants)  # noqa: S102 - made of the schema's names
-        self._write: Callable[[list[Children]], dict[str, Any]] = writer.constants["write"]
+        self._write: Callable[[list[Any]], dict[str, Any]] = writer.constants["write"]
 
     async def answer(self, context: Context, arguments: Arguments) -> dict[str, Any]:
         """Return the data. Raises `Unusual`, or the error of a read or of a value, when `fill` must execute the plan."""
-        return self._write(await read_levels(self._levels, context, arguments))
+        read = read_levels if self._has_lists else read_records
+        return self._write(await read(self._levels, context, arguments))
 
 
 def explain(plan: Plan) -> str:
@@ -117,12 +115,20 @@ class _Scope:
     checks: list[tuple[Callable[[list[Any]], bool], str]] = field(default_factory=list)
     """Properties of the row that are written as they are if the function confirms it of all rows."""
 
+    def values_by_check(self) -> list[tuple[Callable[[list[Any]], bool], list[str]]]:
+        """Return the expressions of the values that each function checks."""
+        by_check: dict[Callable[[list[Any]], bool], dict[str, None]] = {}
+        for check, attribute in self.checks:
+            by_check.setdefault(check, {})[f"{self.row}.{attribute}"] = None
+        return [(check, list(values)) for check, values in by_check.items()]
+
 
 class _Writer:
     """Writes the text of the function."""
 
-    def __init__(self, places: list[EdgePlace]) -> None:
+    def __init__(self, places: list[EdgePlace], *, has_lists: bool) -> None:
         self._places = places
+        self._has_lists = has_lists
         self._by_step: dict[int, list[EdgePlace]] = {}
         """The places of each step, by its id: one for each type of child."""
         for place in places:
@@ -131,18 +137,30 @@ class _Writer:
         self._numbers = count_from(1)
 
     def source(self, root: Selection) -> str:
-        lines = ["def write(children):"]
+        lines = ["def write(children):" if self._has_lists else "def write(records):"]
         for place in reversed(self._places):
-            number = place.number
-            lines += [
-                f"# {_field_name(place.step)}: {place.selection.type_name}",
-                *(self._list(place) if place.is_list else self._single(place)),
-                f"next_{number} = children[{number}].each(written_{number})"
-                if place.distinct is None
-                else f"by_{number} = children[{number}].by_list(written_{number})",
-            ]
+            lines.append(f"# {_field_name(place.step)}: {place.selection.type_name}")
+            if self._has_lists:
+                lines += self._list(place) if place.is_list else self._single(place)
+                lines.append(_below(place))
+            else:
+                lines += self._record(place)
         lines.append(f"return {self._object(root, _Scope('root'))}")
         return _indented(lines)
+
+    def _record(self, place: EdgePlace) -> Iterator[str]:
+        """Yield the lines that write the one record at a place."""
+        record, row, written = f"record_{place.number}", f"row_{place.number}", f"written_{place.number}"
+        yield f"{record} = records[{place.number}]"
+        if not place.selection.needs_row:
+            yield f"{written} = None if {record} is None else {self._object(place.selection, _Scope(record))}"
+            return
+        scope = _Scope(record, row)
+        fields = self._object(place.selection, scope)
+        yield f"{row} = None if {record} is None else {record}.row"
+        for check, values in scope.values_by_check():
+            yield f"if {row} is not None and not {self._constant('check', check)}([{', '.join(values)}]): {_UNUSUAL_VALUE}"
+        yield f"{written} = None if {row} is None else {fields}"
 
     def _single(self, place: EdgePlace) -> Iterator[str]:
         """Yield the lines that write the records at a place."""
@@ -179,14 +197,10 @@ class _Writer:
 
     def _checks(self, scope: _Scope, loops: str) -> Iterator[str]:
         """Yield the lines that check the values of all rows at a place."""
-        by_check: dict[Callable[[list[Any]], bool], list[str]] = {}
-        for check, attribute in scope.checks:
-            by_check.setdefault(check, []).append(f"{scope.row}.{attribute}")
-        for check, values in by_check.items():
-            listed = dict.fromkeys(values)
-            loop = f"{loops} for value in ({', '.join(listed)})" if len(listed) > 1 else loops
-            value = "value" if len(listed) > 1 else values[0]
-            yield f"if not {self._constant('check', check)}([{value} {loop}]): raise Unusual('value')"
+        for check, values in scope.values_by_check():
+            loop = f"{loops} for value in ({', '.join(values)})" if len(values) > 1 else loops
+            value = "value" if len(values) > 1 else values[0]
+            yield f"if not {self._constant('check', check)}([{value} {loop}]): {_UNUSUAL_VALUE}"
 
     def _object(self, selection: Selection, scope: _Scope, rows: list[_Scope] | None = None) -> str:
         """Return the expression of an object. In a slice, the scopes of its rows are added to `rows`."""
@@ -199,7 +213,7 @@ class _Writer:
             else:
                 name = _field_name(step)
                 if isinstance(step, EdgeStep):
-                    children = [_child(place) for place in self._by_step[id(step)]]
+                    children = [self._child(place) for place in self._by_step[id(step)]]
                     value = children[0] if len(children) == 1 else f"the_one({', '.join(children)})"
                 elif isinstance(step, Leaf):
                     value = self._leaf(step, scope)
@@ -286,6 +300,15 @@ class _Writer:
             return f"{scope.value}.{prop.attribute}"
         return f"{self._constant('read', prop.read)}({scope.value})"
 
+    def _child(self, place: EdgePlace) -> str:
+        """Return the expression of what was written of a record's child."""
+        if not self._has_lists:
+            return f"written_{place.number}"
+        if place.distinct is None:
+            return f"next_{place.number}()"
+        attribute = place.distinct.attribute
+        return f"the_{place.number}" if attribute is None else f"the_{place.number}[row.{attribute}]"
+
     def _constant(self, prefix: str, value: Any) -> str:
         name = self._new_name(prefix)
         self.constants[name] = value
@@ -295,12 +318,12 @@ class _Writer:
         return f"{prefix}_{next(self._numbers)}"
 
 
-def _child(place: EdgePlace) -> str:
-    """Return the expression of what was written of a record's child."""
+def _below(place: EdgePlace) -> str:
+    """Return the line that assigns what was written at a place to the records above."""
+    number = place.number
     if place.distinct is None:
-        return f"next_{place.number}()"
-    attribute = place.distinct.attribute
-    return f"the_{place.number}" if attribute is None else f"the_{place.number}[row.{attribute}]"
+        return f"next_{number} = children[{number}].each(written_{number})"
+    return f"by_{number} = children[{number}].by_list(written_{number})"
 
 
 def _braced(entries: list[str]) -> str:

@@ -19,7 +19,7 @@ from gateway.execution.context import Context, MissingKey, Read, ReadBatch
 from gateway.execution.fields import Distinct
 from gateway.execution.steps import Arguments, EdgeStep, Selection
 
-__all__ = ["Children", "EdgePlace", "Unusual", "read_levels"]
+__all__ = ["Children", "EdgePlace", "Unusual", "read_levels", "read_records"]
 
 
 class Unusual(Exception):
@@ -339,6 +339,33 @@ async def read_levels(levels: list[list[EdgePlace]], context: Context, arguments
         for each in children:
             context.count(each.size)
         found += children
+    return found
+
+
+async def read_records(levels: list[list[EdgePlace]], context: Context, arguments: Arguments) -> list[Any]:
+    """Return the record or None at every place of a plan without lists; raises the error of any read."""
+    found: list[Any] = []
+    for level in levels:
+        pending: list[tuple[int, Read, bool]] = []
+        for place in level:
+            step, selection = place.step, place.selection
+            source = found[place.parent.number] if place.parent is not None else None
+            record = None
+            if source is not None or place.parent is None:
+                read = step.function(source, **arguments.of(step))
+                if read is not None and (len(step.selections) == 1 or read.type_name == selection.type_name):
+                    record = context.look_up(read, selection.needs_row)
+                    if type(record) is MissingKey:
+                        pending.append((place.number, read, selection.needs_row))
+            found.append(record)
+        while pending:
+            missing = dict.fromkeys([found[number] for number, _, _ in pending])
+            context.charge(missing)
+            await context.fetch(missing)
+            for number, read, needs_row in pending:
+                found[number] = context.look_up(read, needs_row)
+            pending = [each for each in pending if type(found[each[0]]) is MissingKey]
+        context.count(sum([found[place.number] is not None for place in level]))
     return found
 
 

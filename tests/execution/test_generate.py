@@ -128,7 +128,6 @@ OFFSET = thread("messages(first: 3) { edges { node { dateCreated } } }")
     [
         ("{ nodes(ids: []) { id } }", "list of reads"),
         (LARGE, "size"),
-        (message("body"), "no list"),
         (thread("messages { edges { cursor } }", "nonsense"), "error"),
     ],
 )
