@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from hashlib import sha256
 from pathlib import Path
@@ -41,6 +41,7 @@ from gateway.web.graphiql import Graphiql
 from gateway.web.health import live, ready
 from gateway.web.manifests import read_manifests
 from gateway.web.metrics import Metrics, MetricsPage
+from gateway.web.pending import PendingReply
 from gateway.web.request import HttpRequest, combine_headers
 from gateway.web.responses import Reply, error_response, respond
 from gateway.web.webhooks import WEBHOOK_PATH, RecentPage, WebhookIntake
@@ -282,7 +283,7 @@ class _Application(Starlette):
     is_open = False
     """Whether its lifespan is running."""
 
-    def start(self, request: HttpRequest) -> Reply | Awaitable[Reply] | None:
+    def start(self, request: HttpRequest) -> Reply | PendingReply | None:
         """Return what the endpoint does (see its `start`), or the intake of webhooks.
 
         None for a request to another route, or one that needs CORS.

@@ -12,7 +12,7 @@ from graphql.execution.values import VariableValues
 from gateway.errors import GatewayError
 from gateway.execution.context import Context
 from gateway.execution.deferred import DeferredGroup, IncrementalPayload, IncrementalResult, Pending
-from gateway.execution.estimate import Estimate
+from gateway.execution.expected import Expected
 from gateway.execution.failures import Failure, failure_from
 from gateway.execution.fill import Batch, SelectionExecutor
 from gateway.execution.generate import GeneratedPlan
@@ -26,20 +26,19 @@ __all__ = ["Run"]
 class Run:
     """One run of a plan with the values of its variables."""
 
-    def __init__(self, plan: Plan, context: Context, variables: VariableValues) -> None:
+    def __init__(self, plan: Plan, context: Context, variables: VariableValues, expected: Expected) -> None:
         self._plan = plan
         self._context = context
         self._arguments = Arguments(variables)
         self._groups: list[DeferredGroup] = []
-        self.estimate = Estimate(plan, context, self._arguments)
-        """What the run reads, in the worst case."""
+        self._expected = expected
 
     async def answer(self, generated: GeneratedPlan | str | None = None) -> tuple[dict[str, Any], tuple[Failure, ...]]:
         """Return the data and the failures; raises `NeedsReference` when a non-null field is null.
 
         The code `generated` from the plan executes it if that is possible; instead of code it can be the reason for none.
         """
-        keys = self.estimate.prefetch
+        keys = self._expected.prefetch
         if len(keys) > 1 and self._context.try_charge(keys):  # A single key is fetched by the first level.
             await self._context.fetch(keys)
         if generated is not None:
@@ -81,7 +80,7 @@ class Run:
         for one another. Closing the iterator cancels the reads in progress.
         """
         tasks = [asyncio.create_task(self._defer(group)) for group in self._groups]
-        keys = self.estimate.deferred_prefetch
+        keys = self._expected.deferred_prefetch
         fetching = None
         if keys and self._context.try_charge(keys):
             fetching = asyncio.create_task(self._context.fetch(keys))

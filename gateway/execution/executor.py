@@ -39,13 +39,14 @@ from gateway.execution.context import Context
 from gateway.execution.documents import condition_variables, only_introspection, without_defer
 from gateway.execution.engine import Run
 from gateway.execution.estimate import Estimate
+from gateway.execution.expected import ExpectedReads
 from gateway.execution.failures import Failure, as_graphql, failure_of
 from gateway.execution.generate import GeneratedPlan
 from gateway.execution.inputs import variable_reader
 from gateway.execution.levels import Unusual
 from gateway.execution.outcome import Outcome, Subsequent
 from gateway.execution.plan import Plan
-from gateway.execution.steps import NeedsReference
+from gateway.execution.steps import Arguments, NeedsReference
 
 __all__ = ["ExecutionRequest", "Executor"]
 
@@ -111,21 +112,22 @@ class _ValidOperation:
 
 @dataclass(slots=True)
 class _CachedPlan:
-    """A plan, and the code generated from it."""
+    """A plan, its expected reads, and the code generated from it."""
 
     plan: Plan
     weight: int
+    expected_reads: ExpectedReads
     runs: int = 0
     generated: GeneratedPlan | str | None = None
     """The code, or why there is none."""
 
-    def code(self, generate_at: int, without_lists: bool) -> GeneratedPlan | str | None:
+    def code(self, generate_at: int) -> GeneratedPlan | str | None:
         """Return the code of the plan, generated at that run, or why there is none; None before that run."""
         if self.generated is None:
             self.runs += 1
             if self.runs >= generate_at:
                 try:
-                    self.generated = GeneratedPlan(self.plan, without_lists=without_lists)
+                    self.generated = GeneratedPlan(self.plan)
                 except Unusual as reason:
                     self.generated = str(reason)
         return self.generated
@@ -141,13 +143,11 @@ class Executor:
         *,
         introspection: bool = True,
         generate_at: int = 2,
-        without_lists: bool = False,
     ) -> None:
         """Create an executor; documents larger than `bounds` are rejected.
 
         Without `introspection` the schema can neither be queried nor guessed from the suggestions in error messages. A plan
-        is executed by generated code from its run number `generate_at` on: generating code takes longer than running once. Code
-        is generated for plans with lists, and `without_lists` for all others as well.
+        is executed by generated code from its run number `generate_at` on: generating code takes longer than running once.
         """
         self._schema = schema._schema
         self._converter = schema.schema_converter
@@ -157,7 +157,7 @@ class Executor:
         self._operations: LRUCache[tuple[str, str | None], _ValidOperation] = LRUCache(
             _CACHED_CHARACTERS, getsizeof=lambda operation: operation.characters
         )
-        self._generate_at, self._without_lists = generate_at, without_lists
+        self._generate_at = generate_at
         self._plans: LRUCache[tuple[tuple[str, str | None], bool, tuple[Any, ...]], _CachedPlan] = LRUCache(
             _CACHED_WEIGHT, getsizeof=attrgetter("weight")
         )
@@ -178,17 +178,19 @@ class Executor:
             context.runs[planned] += 1
             return await self._reference(operation, context, variables)
         plan = planned.plan
-        run = Run(plan, context, values)
-        requested = run.estimate.requested
-        if requested > context.limits.cost_max:
-            return self._rejected(operation, run.estimate, context.limits.cost_max)
-        if request.dry_run:
-            return operation.outcome(None, requested=requested, extensions={"plan": run.estimate.as_json()})
+        expected = planned.expected_reads.of(context, values)
+        requested = expected.requested
+        if request.dry_run or requested > context.limits.cost_max:
+            estimate = Estimate(plan, context, Arguments(values))
+            if requested > context.limits.cost_max:
+                return self._rejected(operation, estimate, context.limits.cost_max)
+            return operation.outcome(None, requested=requested, extensions={"plan": estimate.as_json()})
         context.reserve(requested)
+        run = Run(plan, context, values, expected)
         reason = "not asked"
         if not request.reference:
             try:
-                data, failures = await run.answer(planned.code(self._generate_at, self._without_lists))
+                data, failures = await run.answer(planned.code(self._generate_at))
             except NeedsReference as needs_reference:
                 reason = str(needs_reference)
                 context.reset_counts()
@@ -321,7 +323,7 @@ class Executor:
         except NeedsReference as reason:
             return str(reason)
         weight = plan.steps + operation.characters // 16
-        planned = _CachedPlan(plan, weight)
+        planned = _CachedPlan(plan, weight, ExpectedReads(plan))
         if weight <= _CACHED_WEIGHT // 8:
             self._plans[key] = planned
         return planned

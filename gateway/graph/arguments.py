@@ -1,12 +1,15 @@
 """Arguments that several fields take."""
 
+from functools import partial
 from typing import Annotated
 
 import strawberry
 
+from gateway.execution.fields import NamedBy
 from gateway.graph.limits import FIRST_MAX
+from gateway.twilio.paths import is_sid
 
-__all__ = ["After", "First", "Sid"]
+__all__ = ["After", "First", "Sid", "by_sid"]
 
 First = Annotated[
     int | None,
@@ -20,3 +23,8 @@ After = Annotated[
     ),
 ]
 Sid = Annotated[strawberry.ID, strawberry.argument(description="The record's sid.")]
+
+
+def by_sid(prefix: str) -> NamedBy:
+    """Return that the argument `sid` names the child of an edge, whose sids have this prefix."""
+    return NamedBy("sid", partial(is_sid, prefix=prefix))

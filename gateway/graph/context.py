@@ -40,7 +40,7 @@ class OperationContext:
     budgets: Budgets | None = None
     """The callers' budgets."""
     charged: frozenset[str] = frozenset()
-    """The keys that count towards `cost_limit`."""
+    """The keys that count towards `cost_limit`, and perhaps some that are cached."""
     reserved: int = 0
     """Upstream calls reserved in the caller's budget."""
     records: int = 0
@@ -54,6 +54,11 @@ class OperationContext:
 
     def __post_init__(self) -> None:
         self.no_cache = self.loaders.no_cache
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the caller may read some services only."""
+        return self.services is not None
 
     def reserve(self, calls: int) -> None:
         """Reserve upstream calls in the caller's budget; raises `CostLimitExceeded` when it has too few left."""
@@ -96,12 +101,15 @@ class OperationContext:
         except Missing as missing:
             return MissingKey(missing.key)
 
-    def look_up_batch(self, batch: ReadBatch, positions: Iterable[int]) -> list[object | MissingKey]:
-        """Return the children of some reads of a batch, or the keys to fetch first; raises the error of any of them."""
-        lists = cast(WholeLists, batch)
-        if self.services is not None and sids_of(lists.path)[0] not in self.services:
+    def missing(self, batch: ReadBatch) -> list[str]:
+        """Return the keys to fetch before a batch can be resolved; raises the error of the field."""
+        if self.services is not None and sids_of(batch.list_path)[0] not in self.services:
             raise Forbidden("This caller may not read that service.")
-        return cast(list[object | MissingKey], lists.look_up(self, positions))
+        return cast(WholeLists, batch).missing(self)
+
+    def resolve(self, batch: ReadBatch) -> bool:
+        """Resolve the lists of a batch; raises the error of any of them. Return False when they must be read one by one."""
+        return cast(WholeLists, batch).resolve(self)
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Fetch keys concurrently, and wait for all of them."""
@@ -137,17 +145,20 @@ class OperationContext:
 
         A key that is cached costs nothing, and a key is charged once.
         """
-        charged = self.charged.union(key for key in keys if not self.loaders.is_cached(key))
-        if len(charged) > self.limits.cost_limit:
-            return False
+        charged = self.charged.union(keys)
+        if len(charged) > self.limits.cost_limit:  # Only then does it matter which of them are cached.
+            charged = frozenset(key for key in charged if not self.loaders.is_free(key))
+            if len(charged) > self.limits.cost_limit:
+                return False
         self.charged = charged
         return True
 
     def charge(self, keys: Collection[str]) -> None:
         """Charge the operation for fetching keys; raises `CostLimitExceeded` beyond `cost_limit`."""
         if not self.try_charge(keys):
+            made = sum(not self.loaders.is_free(key) for key in self.charged)
             raise CostLimitExceeded(
-                f"The operation has made {len(self.charged)} upstream calls and needs {len(keys)} more at once; "
+                f"The operation has made {made} upstream calls and needs {len(keys)} more at once; "
                 f"{self.limits.cost_limit} are allowed. Ask for less at a time."
             )
 

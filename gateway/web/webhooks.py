@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -36,8 +36,8 @@ from gateway.errors import BadRequest, Forbidden, GatewayError
 from gateway.twilio.events import Event, InvalidEvent, read_event
 from gateway.twilio.signatures import Flaw, Secrets, WebhookRequest, called_url, find_flaw
 from gateway.web.browsers import SECURITY_HEADERS, check_host
-from gateway.web.connection import ClientDisconnected, ReplyAborted
 from gateway.web.deliveries import Deliveries, Delivery, age_of, now_text, sids_in
+from gateway.web.pending import PendingReply, Steps, start
 from gateway.web.request import HttpRequest
 from gateway.web.responses import Reply, error_reply, error_response, respond
 
@@ -90,26 +90,21 @@ class WebhookIntake:
         """Verify with the secrets of these settings from now on."""
         self._secrets = Secrets(settings.auth_token, dict(settings.keys))
 
-    def start(self, request: HttpRequest) -> Reply | Awaitable[Reply]:
-        """Return the reply to a request, or an awaitable of it if the body is still to be received."""
-        if request.body is None:
-            return self._receive(request)
-        return self._answer(request, request.body)
+    def start(self, request: HttpRequest) -> Reply | PendingReply:
+        """Return the reply to a request, or a pending one if the body is still to be received."""
+        return start(request, self._steps(request))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reply to a request through ASGI."""
         await respond(self.start(HttpRequest.from_asgi(scope, receive)), send)
 
-    async def _receive(self, request: HttpRequest) -> Reply:
-        try:
-            body = await request.receive_body(_BODY_MAX) if request.method == "POST" else b""
-        except ClientDisconnected:
-            raise ReplyAborted from None
-        except BadRequest:
-            body = bytes(_BODY_MAX + 1)
-        return self._answer(request, body)
-
-    def _answer(self, request: HttpRequest, body: bytes) -> Reply:
+    def _steps(self, request: HttpRequest) -> Steps:
+        body = request.body
+        if body is None:
+            try:
+                body = (yield request.receive_body(_BODY_MAX)) if request.method == "POST" else b""
+            except BadRequest:
+                body = bytes(_BODY_MAX + 1)
         reply = self._verdict(request, body, time.perf_counter(), time.time())
         reply.request_id = request.id
         return reply

@@ -234,7 +234,7 @@ async def test_two_looks_for_new_members_revalidate_once_and_find_both(
         whole = [row.sid for row in (await get(loaders, "page", f"{thread}?PageSize=100")).rows]
     page = cache._entries[f"{thread}?PageSize=100"].value
     del page.rows[-2:]
-    page.__dict__.pop("by_sid", None)
+    page._by_sid = None
     async with Loaders(source) as loaders:
         found = await asyncio.gather(*(get(loaders, "member", thread, sid) for sid in whole[-2:]))
     assert [row.sid for row in found] == whole[-2:]

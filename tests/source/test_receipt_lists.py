@@ -186,7 +186,7 @@ async def test_without_a_summary_a_list_is_fresh_for_a_moment_even_if_it_is_fina
         async with Loaders(source) as loaders:
             if summary is not None:
                 loaders.expect(key, summary)
-            assert loaders.is_cached(key) is is_cached
+            assert loaders.is_free(key) is is_cached
 
 
 @pytest.mark.parametrize(("messages", "seconds"), [(2.0, 21_600.0), (300.0, 2.0)])
