@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ from gateway.errors import BadRequest, InternalError
 from gateway.graph.schema import shared_executor
 from gateway.settings import JwtSettings, Settings, SettingsError
 from gateway.source.memory import MemoryCache
+from gateway.source.publication import Publication
 from gateway.source.slots import share_slots
 from gateway.twilio.aiohttp_transport import AiohttpTransport
 from gateway.twilio.client import Client
@@ -142,9 +144,11 @@ def create_app(
     callers = Callers(settings.tokens, _verifier(settings.jwt))
     origins = Origins(settings.cors_origins)
     persisted = Documents(documents, trusted_only=settings.trusted_only)
-    deliveries = Deliveries()
-    metrics = Metrics(account, client, deliveries)
-    webhooks = WebhookIntake(settings.webhook, account.updates.apply, deliveries, callers) if settings.webhook else None
+    deliveries, publication = Deliveries(), Publication(account.updates)
+    deliveries.on_delivery = partial(publication.send, "delivery")
+    publication.on_message("delivery", deliveries.receive)
+    metrics = Metrics(account, client, deliveries, publication)
+    webhooks = WebhookIntake(settings.webhook, publication.apply, deliveries, callers) if settings.webhook else None
     workers = _worker_metrics(metrics, metrics_directory)
     telemetry = _telemetry(settings)
     endpoint = Endpoint(
@@ -161,7 +165,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         try:
-            async with _open(client, remote), workers or nullcontext():
+            channels = _channels(settings, publication, metrics_directory) if webhooks is not None else nullcontext()
+            async with _open(client, remote), workers or nullcontext(), channels:
                 app.is_open = True
                 yield
         finally:
@@ -222,6 +227,23 @@ async def _open(client: Client, remote: RedisCache | None) -> AsyncIterator[None
         yield
 
 
+@asynccontextmanager
+async def _channels(settings: Settings, publication: Publication, directory: Path | None) -> AsyncIterator[None]:
+    """Open the channels to the other processes of the account: to the workers that share `directory`, and over Redis."""
+    async with AsyncExitStack() as stack:
+        if directory is not None:
+            from gateway.source.worker_channel import WorkerChannel  # It needs Unix.
+
+            workers = WorkerChannel(directory, publication.receive, publication.greeting)
+            publication.add(await stack.enter_async_context(workers))
+        if settings.cache_url != "memory://":
+            from gateway.source.redis_stream import RedisStream  # redis is an extra.
+
+            stream = RedisStream(settings.cache_url, _tenant(settings), publication)
+            publication.add(await stack.enter_async_context(stream))
+        yield
+
+
 def _trusted_documents(settings: Settings) -> dict[str, str]:
     """Return the trusted documents by id; raises `SettingsError`."""
     problems: list[str] = []
@@ -258,14 +280,19 @@ def _worker_metrics(metrics: Metrics, directory: Path | None) -> WorkerMetrics |
 
 
 def _remote_cache(settings: Settings) -> RedisCache | None:
-    """Return the cache that processes share, if there is one. Its keys start with a hash of the account and its rights."""
+    """Return the cache that processes share, if there is one."""
     if settings.cache_url == "memory://":
         return None
     from gateway.source.redis import RedisCache  # redis is an extra.
 
+    return RedisCache(settings.cache_url, _tenant(settings))
+
+
+def _tenant(settings: Settings) -> str:
+    """Return the prefix of an account's keys in Redis: a hash of the account and its rights."""
     credentials = settings.credentials
     tenant = f"{settings.upstream_url} {credentials.username} {credentials.secret}"
-    return RedisCache(settings.cache_url, sha256(tenant.encode()).hexdigest()[:32])
+    return sha256(tenant.encode()).hexdigest()[:32]
 
 
 _NOT_STARTED = (

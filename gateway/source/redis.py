@@ -20,7 +20,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from gateway.source.redis_stream import CHANGED
 from gateway.source.remote import Found
+from gateway.twilio.paths import list_of
 
 __all__ = ["RedisCache"]
 
@@ -31,14 +33,18 @@ _logger = structlog.get_logger("gateway")
 _BACKOFF_SECONDS = 1.0  # For which a server that did not answer is not asked.
 _LEASE_SECONDS = 3.0  # After which the read of a process that has not released its lease is started by another.
 
-# For each key its body; without one, "+" if this process has the lease now, "-" if another one has.
+# For each key its body; without one, "+" if this process has the lease now, "-" if another one has. The second half of KEYS
+# has, for each key, the time at which an event changed its list: a body that was read before counts as absent.
 _GET_OR_LEASE = """
-local found = redis.call('MGET', unpack(KEYS))
-for place, key in ipairs(KEYS) do
-  if not found[place] then
+local values, found, count = redis.call('MGET', unpack(KEYS)), {}, #KEYS / 2
+for place = 1, count do
+  local key, value, changed = KEYS[place], values[place], values[count + place]
+  if value and changed and struct.unpack('>d', value) <= tonumber(changed) then value = false end
+  if not value then
     local ours = redis.call('SET', key .. '?lease', ARGV[1], 'NX', 'PX', ARGV[2])
-    found[place] = (ours or redis.call('GET', key .. '?lease') == ARGV[1]) and '+' or '-'
+    value = (ours or redis.call('GET', key .. '?lease') == ARGV[1]) and '+' or '-'
   end
+  found[place] = value
 end
 return found
 """
@@ -116,6 +122,7 @@ class RedisCache:
     async def get_or_lease(self, keys: Sequence[str]) -> Found:
         """Return the bodies that are cached and the leases of the other keys; when the server is down, all are leased."""
         names = [self._prefix + key for key in keys]
+        names += [f"{self._prefix}{list_of(key)}{CHANGED}" for key in keys]
         values = await self._ask(lambda: self._get_or_lease(keys=names, args=[self._name, int(_LEASE_SECONDS * 1000)]))
         found = Found({}, set(), set())
         for key, value in zip(keys, values or [b"+"] * len(keys), strict=True):

@@ -80,6 +80,10 @@ class Deliveries:
         """Log a delivery that another process has counted."""
         self._log.append(delivery)
 
+    def receive(self, body: msgspec.Raw) -> None:
+        """Log a delivery that another process has sent, in MessagePack; raises `msgspec.DecodeError`."""
+        self.add_of_others(msgspec.msgpack.decode(body, type=Delivery))
+
     def recent(self) -> list[Delivery]:
         """Return the last deliveries, the newest first."""
         newest_first = [*self._log][::-1]

@@ -24,6 +24,7 @@ from gateway.accounts.account import Account
 from gateway.callers.callers import Caller, Callers
 from gateway.errors import GatewayError, ValidationFailed
 from gateway.execution.outcome import Outcome
+from gateway.source.publication import Publication
 from gateway.twilio.client import Client
 from gateway.version import __version__
 from gateway.web.browsers import SECURITY_HEADERS, check_host
@@ -98,11 +99,18 @@ class _Names:
 class Metrics:
     """The metrics of one process; a collector (https://prometheus.github.io/client_python/collector/custom/)."""
 
-    def __init__(self, account: Account, client: Client, deliveries: Deliveries | None = None) -> None:
+    def __init__(
+        self,
+        account: Account,
+        client: Client,
+        deliveries: Deliveries | None = None,
+        publication: Publication | None = None,
+    ) -> None:
         """Create the metrics of an account, its client and its webhooks, in addition to what they count."""
         self._account = account
         self._client = client
         self._deliveries = deliveries or Deliveries()
+        self._publication = publication or Publication(account.updates)
         self._series: dict[tuple[str | None, str, str], tuple[_Count, _Durations, _Count]] = {}
         """A cache of `_find_series`."""
         self._answered: defaultdict[tuple[str, str], _Count] = defaultdict(_Count)
@@ -227,6 +235,18 @@ class Metrics:
         )
         delay.add_metric((), *self._deliveries.delays())
         yield delay
+        yield _by(
+            "gateway_events",
+            "Events sent to other processes (`published`), received from them (`received`), or not sent since Redis was down "
+            "for too long (`dropped`).",
+            self._publication.counts,
+        )
+        stream = GaugeMetricFamily(
+            "gateway_event_stream_up", "Processes that are connected to the event stream in Redis."
+        )
+        if self._publication.is_stream_up is not None:
+            stream.add_metric((), int(self._publication.is_stream_up))
+        yield stream
         for name, help_, value in (
             ("gateway_upstream_in_flight", "Upstream calls in flight.", limiter.in_flight),
             ("gateway_upstream_waiting", "Reads waiting for a slot.", limiter.queued),

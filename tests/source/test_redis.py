@@ -5,11 +5,8 @@ They run against a real redis-server (Debian's package of that name), which each
 
 import asyncio
 import os
-import shutil
-import socket
-import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -33,44 +30,9 @@ from gateway.twilio.client import Client
 from gateway.twilio.retry import RetryPolicy
 from gateway.twilio.transport import Credentials, Origin
 
-from .conftest import RECEIPTS, THREAD
+from .conftest import RECEIPTS, THREAD, Server
 
 TIMEOUT = 10.0  # Seconds, so that a slow machine is not mistaken for a server that is down.
-
-
-class Server:
-    """A redis-server that can be stopped, started and frozen."""
-
-    def __init__(self, directory: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"redis://127.0.0.1:{self.port}"
-        self._directory = directory
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--save", "", "--dir", self._directory]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if b"eady to accept connections" in line:
-                return
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.communicate()
-
-
-@pytest.fixture
-def server(tmp_path: Any) -> Iterator[Server]:
-    if shutil.which("redis-server") is None:
-        pytest.skip("no redis-server: install Debian's package redis-server")
-    server = Server(str(tmp_path))
-    server.start()
-    yield server
-    server.stop()
 
 
 @asynccontextmanager
