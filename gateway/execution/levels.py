@@ -8,7 +8,6 @@ for single edges, and the records of lists stay rows. Anything unusual raises `U
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -73,6 +72,10 @@ class Children(ABC):
     def paths(self) -> list[str]:
         """The upstream path of each list."""
         return [piece.path for piece in self.found]
+
+    def owners(self, owner: Callable[[str], str]) -> list[str]:
+        """Return the owner of each list (see `Distinct`)."""
+        return [owner(path) for path in self.paths]
 
     @property
     def rows(self) -> list[list[Any]]:
@@ -212,6 +215,17 @@ class BatchedChildren(Children):
         """See `Children.paths`."""
         return [path for batch in self._batches for path in batch.paths]
 
+    def owners(self, owner: Callable[[str], str]) -> list[str]:
+        """See `Children.owners`."""
+        owners: list[str] = []
+        for batch in self._batches:
+            of_parents = owner(batch.list_path)
+            if len(of_parents) < len(batch.list_path):  # The owner of the parents' list owns all lists below it.
+                owners += [of_parents] * len(batch.rows)
+            else:
+                owners += [owner(path) for path in batch.paths]
+        return owners
+
     @property
     def rows(self) -> list[list[Any]]:
         """See `Children.rows`."""
@@ -235,7 +249,7 @@ class BatchedChildren(Children):
 class SharedChildren(Children):
     """The children of an edge that many rows of the lists above share (see `Distinct`)."""
 
-    __slots__ = ("_counts", "_distinct", "_indices", "_lists", "_needs_row", "_owners", "_pending")
+    __slots__ = ("_distinct", "_indices", "_lists", "_needs_row", "_owners", "_pending")
 
     def __init__(self, place: EdgePlace, distinct: Distinct, above: Children, context: Context) -> None:
         """Look up the children; raises the error of the edge's field."""
@@ -243,12 +257,10 @@ class SharedChildren(Children):
         self._distinct = distinct
         self._needs_row = place.selection.needs_row
         self._lists = above.rows
-        self._owners = [distinct.owner(path) for path in above.paths]
+        self._owners = above.owners(distinct.owner)
         """The owner of each list above."""
         self._indices: dict[str, dict[Any, int]] = {}
         """By owner and the value of the attribute, the index of the child in `found`; -1 when the edge leads nowhere."""
-        self._counts: dict[str, Counter[Any]] = {}
-        """By owner, how many rows have each value."""
         self._pending: dict[int, Read] = {}
         """The reads whose keys must be fetched, by the index of the child."""
         lists_of: dict[str, list[list[Any]]] = {}
@@ -256,15 +268,23 @@ class SharedChildren(Children):
             lists_of.setdefault(owner, []).append(rows)
         by_path: dict[str, int] = {}
         for owner, lists in lists_of.items():
-            counts = self._counts[owner] = Counter(self._values(lists))
-            self._indices[owner] = {value: self._look_up(distinct.read(owner, value), by_path) for value in counts}
+            values = dict.fromkeys(self._values(lists))
+            self._indices[owner] = {value: self._look_up(distinct.read(owner, value), by_path) for value in values}
 
-    def _values(self, lists: Iterable[list[Any]]) -> Iterable[Any]:
+    def _values(self, lists: list[list[Any]]) -> Iterable[Any]:
         """Return the value of the attribute for each row of the lists."""
         attribute = self._distinct.attribute
         if attribute is None:
             return repeat(None, sum(map(len, lists)))
         return map(attrgetter(attribute), chain.from_iterable(lists))
+
+    @property
+    def size(self) -> int:
+        """See `Children.size`."""
+        has_nulls = None in self.found or any(-1 in indices.values() for indices in self._indices.values())
+        if has_nulls or self._above is None or self._above.weights is not None:
+            return super().size
+        return sum(map(len, self._lists))  # Each row has a child.
 
     def _look_up(self, read: Read | None, by_path: dict[str, int]) -> int:
         """Look up the child of a read, and return its index."""
@@ -293,17 +313,11 @@ class SharedChildren(Children):
 
     def _count(self, above: Sequence[int] | None) -> Sequence[int] | None:
         by_index = [0] * (len(self.found) + 1)  # The last one is of index -1.
-        if above is None:
-            for owner, counts in self._counts.items():
-                indices = self._indices[owner]
-                for value, count in counts.items():
-                    by_index[indices[value]] += count
-        else:
-            following = iter(above)
-            for owner, rows in zip(self._owners, self._lists, strict=True):
-                indices = self._indices[owner]
-                for value in self._values([rows]):
-                    by_index[indices[value]] += next(following)
+        following = iter(above) if above is not None else repeat(1)
+        for owner, rows in zip(self._owners, self._lists, strict=True):
+            indices = self._indices[owner]
+            for value in self._values([rows]):
+                by_index[indices[value]] += next(following)
         pairs = zip(self.found, by_index, strict=False)
         return [weight for record, weight in pairs if record is not None]
 
