@@ -9,6 +9,7 @@ from inspect import isawaitable
 from operator import attrgetter
 from typing import Any, Protocol
 
+import msgspec
 from cachetools import LRUCache
 from graphql import (
     DocumentNode,
@@ -201,7 +202,10 @@ class Executor:
                 if plan.has_introspection:
                     context.runs["introspection"] += 1
                     about_schema, more = self._introspect(operation, variables)
-                    data, failures = data | about_schema, failures + more
+                    data = (msgspec.json.decode(data) if isinstance(data, bytes) else data) | about_schema
+                    failures += more
+                if isinstance(data, bytes):
+                    return operation.outcome(None, requested=requested, data_json=data)
                 outcome = operation.outcome(data, failures, requested=requested)
                 outcome.pending = run.pending
                 if outcome.pending:

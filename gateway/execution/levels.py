@@ -14,11 +14,16 @@ from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
 from gateway.execution.context import Context, MissingKey, Read, ReadBatch
 from gateway.execution.fields import Distinct
 from gateway.execution.steps import Arguments, EdgeStep, Selection
 
 __all__ = ["Children", "EdgePlace", "Unusual", "read_levels"]
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Unusual(Exception):
@@ -324,6 +329,8 @@ class SharedChildren(Children):
     def by_list(self, written: list[Any]) -> list[Any]:
         """Return, for each list above, what was written of the child, or of the children by the value of the attribute."""
         objects = [*written, None]
+        if 2 * len(written) < sum(map(len, self._lists)):  # Each is encoded once, and not wherever it appears.
+            objects = [msgspec.Raw(_encode(each)) if each is not None else None for each in objects]
         tables: dict[str, Any] = {
             owner: {value: objects[index] for value, index in indices.items()}
             for owner, indices in self._indices.items()
