@@ -113,48 +113,23 @@ class Children(ABC):
         """Return the weights, from those of the records above."""
 
 
-class OwnChildren(Children):
-    """The children of an edge that is read for each record above by itself."""
+class ReadChildren(Children):
+    """Children that are looked up by a read each."""
 
-    __slots__ = ("_by_path", "_indices", "_needs_row", "_pending")
+    __slots__ = ("_by_path", "_needs_row", "_pending")
 
-    def __init__(
-        self,
-        place: EdgePlace,
-        above: Children | None,
-        context: Context,
-        arguments: dict[str, Any],
-        at_root: dict[int, Read | None],
-    ) -> None:
-        """Look up the children of the records of `above`; raises the error of the edge's field.
-
-        `at_root` has the reads of the root's edges by the id of their step, for those whose children can have several types.
-        """
+    def __init__(self, place: EdgePlace, above: Children | None, context: Context) -> None:
         super().__init__(above, context, is_list=place.is_list)
         self._needs_row = place.selection.needs_row
-        self._indices: list[int] = []
-        """For each record above, the index of its child in `found`; -1 when the edge leads nowhere."""
         self._by_path: dict[str, int] = {}
-        """The indices of single records."""
+        """The indices in `found` of single records."""
         self._pending: dict[int, Read] = {}
         """The reads whose keys must be fetched, by the index of the child."""
-        step, type_name = place.step, place.selection.type_name
-        function = step.function
-        if above is None:
-            if id(step) not in at_root:
-                at_root[id(step)] = function(None, **arguments)
-            reads: Iterable[Read | None] = (at_root[id(step)],)
-        elif place.parent is not None and place.parent.is_list:
-            reads = (function(piece.node(row), **arguments) for piece in above.slices for row in piece.rows)
-        else:
-            reads = (function(record, **arguments) for record in above.found if record is not None)
-        has_types = len(step.selections) > 1
-        for read in reads:
-            is_one = read is not None and not (has_types and read.type_name != type_name)
-            self._indices.append(self._look_up(read) if read is not None and is_one else -1)
 
-    def _look_up(self, read: Read) -> int:
-        """Look up the child of a read, and return its index."""
+    def _look_up(self, read: Read | None) -> int:
+        """Look up the child of a read, and return its index; -1 when there is no read."""
+        if read is None:
+            return -1
         index = len(self.found)
         if read.is_single:
             known = self._by_path.setdefault(read.path, index)
@@ -176,6 +151,41 @@ class OwnChildren(Children):
             if type(child) is MissingKey:
                 self._pending[index] = read
                 self.missing.append(child)
+
+
+class OwnChildren(ReadChildren):
+    """The children of an edge that is read for each record above by itself."""
+
+    __slots__ = ("_indices",)
+
+    def __init__(
+        self,
+        place: EdgePlace,
+        above: Children | None,
+        context: Context,
+        arguments: dict[str, Any],
+        at_root: dict[int, Read | None],
+    ) -> None:
+        """Look up the children of the records of `above`; raises the error of the edge's field.
+
+        `at_root` has the reads of the root's edges by the id of their step, for those whose children can have several types.
+        """
+        super().__init__(place, above, context)
+        step, type_name = place.step, place.selection.type_name
+        function = step.function
+        reads: Iterable[Read | None]
+        if above is None:
+            if id(step) not in at_root:
+                at_root[id(step)] = function(None, **arguments)
+            reads = (at_root[id(step)],)
+        elif place.parent is not None and place.parent.is_list:
+            reads = (function(piece.node(row), **arguments) for piece in above.slices for row in piece.rows)
+        else:
+            reads = (function(record, **arguments) for record in above.found if record is not None)
+        if len(step.selections) > 1:
+            reads = (read if read is not None and read.type_name == type_name else None for read in reads)
+        self._indices = [self._look_up(read) for read in reads]
+        """For each record above, the index of its child in `found`; -1 when the edge leads nowhere."""
 
     def _count(self, above: Sequence[int] | None) -> Sequence[int] | None:
         if self._is_list and above is None:
@@ -251,30 +261,26 @@ class BatchedChildren(Children):
         return iter(written).__next__
 
 
-class SharedChildren(Children):
+class SharedChildren(ReadChildren):
     """The children of an edge that many rows of the lists above share (see `Distinct`)."""
 
-    __slots__ = ("_distinct", "_indices", "_lists", "_needs_row", "_owners", "_pending")
+    __slots__ = ("_distinct", "_indices", "_lists", "_owners")
 
     def __init__(self, place: EdgePlace, distinct: Distinct, above: Children, context: Context) -> None:
         """Look up the children; raises the error of the edge's field."""
-        super().__init__(above, context, is_list=False)
+        super().__init__(place, above, context)
         self._distinct = distinct
-        self._needs_row = place.selection.needs_row
         self._lists = above.rows
         self._owners = above.owners(distinct.owner)
         """The owner of each list above."""
         self._indices: dict[str, dict[Any, int]] = {}
         """By owner and the value of the attribute, the index of the child in `found`; -1 when the edge leads nowhere."""
-        self._pending: dict[int, Read] = {}
-        """The reads whose keys must be fetched, by the index of the child."""
         lists_of: dict[str, list[list[Any]]] = {}
         for owner, rows in zip(self._owners, self._lists, strict=True):
             lists_of.setdefault(owner, []).append(rows)
-        by_path: dict[str, int] = {}
         for owner, lists in lists_of.items():
             values = dict.fromkeys(self._values(lists))
-            self._indices[owner] = {value: self._look_up(distinct.read(owner, value), by_path) for value in values}
+            self._indices[owner] = {value: self._look_up(distinct.read(owner, value)) for value in values}
 
     def _values(self, lists: list[list[Any]]) -> Iterable[Any]:
         """Return the value of the attribute for each row of the lists."""
@@ -290,31 +296,6 @@ class SharedChildren(Children):
         if has_nulls or self._above is None or self._above.weights is not None:
             return super().size
         return sum(map(len, self._lists))  # Each row has a child.
-
-    def _look_up(self, read: Read | None, by_path: dict[str, int]) -> int:
-        """Look up the child of a read, and return its index."""
-        if read is None:
-            return -1
-        index = len(self.found)
-        known = by_path.setdefault(read.path, index)
-        if known != index:
-            return known
-        child = self._context.look_up(read, self._needs_row)
-        if type(child) is MissingKey:
-            self._pending[index] = read
-            self.missing.append(child)
-        self.found.append(child)
-        return index
-
-    def resolve(self) -> None:
-        """See `Children.resolve`."""
-        self.missing = []
-        pending, self._pending = self._pending, {}
-        for index, read in pending.items():
-            child = self.found[index] = self._context.look_up(read, self._needs_row)
-            if type(child) is MissingKey:
-                self._pending[index] = read
-                self.missing.append(child)
 
     def _count(self, above: Sequence[int] | None) -> Sequence[int] | None:
         by_index = [0] * (len(self.found) + 1)  # The last one is of index -1.
