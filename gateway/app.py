@@ -29,7 +29,6 @@ from gateway.graph.schema import shared_executor
 from gateway.settings import JwtSettings, Settings, SettingsError
 from gateway.source.memory import MemoryCache
 from gateway.source.slots import share_slots
-from gateway.twilio.aiohttp_transport import AiohttpTransport
 from gateway.twilio.client import Client
 from gateway.twilio.httptools_transport import HttptoolsTransport
 from gateway.twilio.transport import Origin, Timeouts, Transport
@@ -52,8 +51,6 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app", "create_client", "load_settings", "open_account"]
 
-_TRANSPORTS: dict[str, Callable[[Origin], Transport]] = {"httptools": HttptoolsTransport, "aiohttp": AiohttpTransport}
-
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> tuple[Settings, dict[str, str]]:
     """Return the settings in `environ` and the trusted documents that they name, by id.
@@ -75,7 +72,16 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> tuple[Settings, di
 def create_client(settings: Settings) -> Client:
     """Return a client of the Twilio account that the settings name; it is an async context manager."""
     origin = Origin(settings.upstream_url, settings.credentials, Timeouts(read=settings.upstream_timeout))
-    return Client(origin, transport=_TRANSPORTS[settings.transport], concurrency=settings.upstream_concurrency)
+    return Client(origin, transport=_transport(settings.transport), concurrency=settings.upstream_concurrency)
+
+
+def _transport(name: str) -> Callable[[Origin], Transport]:
+    """Return the transport with that name; aiohttp, which takes 6 MB of memory, is imported only when it is asked for."""
+    if name == "aiohttp":
+        from gateway.twilio.aiohttp_transport import AiohttpTransport
+
+        return AiohttpTransport
+    return HttptoolsTransport
 
 
 @asynccontextmanager

@@ -33,8 +33,10 @@ class Run:
         self._groups: list[DeferredGroup] = []
         self._expected = expected
 
-    async def answer(self, generated: GeneratedPlan | str | None = None) -> tuple[dict[str, Any], tuple[Failure, ...]]:
-        """Return the data and the failures; raises `NeedsReference` when a non-null field is null.
+    async def answer(
+        self, generated: GeneratedPlan | str | None = None
+    ) -> tuple[dict[str, Any] | bytes, tuple[Failure, ...]]:
+        """Return the data, perhaps as JSON, and the failures; raises `NeedsReference` when a non-null field is null.
 
         The code `generated` from the plan executes it if that is possible; instead of code it can be the reason for none.
         """
@@ -42,17 +44,17 @@ class Run:
         if len(keys) > 1 and self._context.try_charge(keys):  # A single key is fetched by the first level.
             await self._context.fetch(keys)
         if generated is not None:
-            data = await self._generated_answer(generated)
-            if data is not None:
-                return data, ()
+            encoded = await self._generated_answer(generated)
+            if encoded is not None:
+                return encoded, ()
         data = self._plan.root.blank.copy()
         executor = SelectionExecutor(self._context, self._arguments)
         await executor.execute([Batch(self._plan.root, [None], [data], [1])])
         self._groups = executor.deferred_groups([(data, ())])
         return data, executor.failures(data)
 
-    async def _generated_answer(self, generated: GeneratedPlan | str) -> dict[str, Any] | None:
-        """Return the data, or None when the interpreter must execute the plan, with the same context."""
+    async def _generated_answer(self, generated: GeneratedPlan | str) -> bytes | None:
+        """Return the data as JSON, or None when the interpreter must execute the plan, with the same context."""
         context = self._context
         if isinstance(generated, str):
             context.runs[f"not generated: {generated}"] += 1

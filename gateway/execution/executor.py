@@ -9,6 +9,7 @@ from inspect import isawaitable
 from operator import attrgetter
 from typing import Any, Protocol
 
+import msgspec
 from cachetools import LRUCache
 from graphql import (
     DocumentNode,
@@ -52,7 +53,7 @@ __all__ = ["ExecutionRequest", "Executor"]
 
 _CACHED_CHARACTERS = 2**19  # A parsed document takes about 80 bytes of memory for each character of its text.
 _ERRORS_MAX = 20
-_CACHED_WEIGHT = 40_000  # In steps of plans, of about a kilobyte each with code, and as much of their documents.
+_CACHED_WEIGHT = 30_000  # In steps of plans, of up to 2 kilobytes each with code, and as much of their documents.
 
 
 class ExecutionRequest(Protocol):
@@ -199,7 +200,10 @@ class Executor:
                 if plan.has_introspection:
                     context.runs["introspection"] += 1
                     about_schema, more = self._introspect(operation, variables)
-                    data, failures = data | about_schema, failures + more
+                    data = (msgspec.json.decode(data) if isinstance(data, bytes) else data) | about_schema
+                    failures += more
+                if isinstance(data, bytes):
+                    return operation.outcome(None, requested=requested, data_json=data)
                 outcome = operation.outcome(data, failures, requested=requested)
                 outcome.pending = run.pending
                 if outcome.pending:

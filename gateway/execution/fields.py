@@ -95,7 +95,7 @@ class Distinct(NamedTuple):
     """Which records of lists lead to the same child: those with the same owner, and an equal attribute of their rows."""
 
     owner: Callable[[str], str]
-    """Returns the path of that owner, from the path of a list."""
+    """Returns the path of that owner, which is the beginning of a list's path; for another path, that path."""
     read: Callable[[str, Any], Read | None]
     """Returns the read of the child, from the owner's path and the value of the attribute."""
     attribute: str | None = None

@@ -82,7 +82,9 @@ class OperationContext:
 
     def look_up(self, read: Read, needs_row: bool) -> object | MissingKey | None:
         """Return the child of a read, None when it does not exist, or the key to fetch first; raises the field's error."""
-        authorized = cast(_GraphRead, self.authorize(read))  # Edges of this graph return no other reads.
+        authorized = cast(
+            _GraphRead, read if self.services is None else self.authorize(read)
+        )  # The graph has no others.
         if not needs_row and not self.no_cache:
             reference = authorized.reference()
             if reference is not None:

@@ -165,11 +165,12 @@ class Loaders:
             raise Missing(error.args[0]) from None
         lists: list[list[Row]] = []
         for page in pages:
-            if isinstance(page, GatewayError):
+            if type(page) is Page:
+                if page.next is not None:
+                    return None
+                lists.append(page.rows)
+            elif isinstance(page, GatewayError):
                 raise page.with_traceback(None)
-            if page.next is not None:
-                return None
-            lists.append(page.rows)
         return lists
 
     def pages(self, target: str, *, most: int) -> Iterator[Page]:

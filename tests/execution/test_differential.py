@@ -40,7 +40,9 @@ def run_in_parts(document: str, variables: dict[str, Any], trouble: int, no_cach
     async def once() -> Payloads:
         async with context_over(upstream, no_cache=no_cache) as context:
             initial = await INTERPRETER.run(Operation(document, variables=variables, defer=True), context)
-            initial.data = deepcopy(initial.data)  # One object can stand at several places; results are merged into it.
+            initial._data = deepcopy(
+                initial.data
+            )  # One object can stand at several places; results are merged into it.
             payloads = Payloads(initial, list(initial.pending))
             if initial.subsequent is not None:
                 async for payload in initial.subsequent:
