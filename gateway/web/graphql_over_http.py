@@ -143,6 +143,8 @@ class Accepted:
     """0 for the first one that is named, -1 for the second, and so on."""
     announces: bool = field(default=False, compare=False)
     """Whether its parameters have `incrementalSpec=v0.2` (see `gateway.web.incremental`)."""
+    names_format: bool = field(default=False, compare=False)
+    """Whether they have that, or `deferSpec=20220824`."""
 
 
 def accepted(accept: str | None) -> dict[str, Accepted]:
@@ -156,7 +158,8 @@ def accepted(accept: str | None) -> dict[str, Accepted]:
         weight = parameters.get("q", "1")
         if _WEIGHT.fullmatch(weight) and parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8", "*"}:
             announces = parameters.get("incrementalspec", "").lower() == "v0.2"
-            types.setdefault(media_type, Accepted(float(weight), -position, announces))
+            names_format = announces or parameters.get("deferspec") == "20220824"
+            types.setdefault(media_type, Accepted(float(weight), -position, announces, names_format))
     return types
 
 

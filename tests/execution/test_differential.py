@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -61,6 +62,21 @@ def merge(into: Any, more: Any) -> None:
             into[key] = value
 
 
+def merged_by_id(payloads: Payloads) -> Any:
+    """Merge the parts as clients of the specification's format do: no field is delivered twice."""
+    data = json.loads(json.dumps(payloads.initial.data))  # One object can stand at several places.
+    for result in payloads.incremental:
+        for place, part in result.parts:
+            assert part.path[: len(place.path)] == place.path
+            target: Any = data
+            for step in part.path:
+                target = target[step]
+            assert part.data is not None
+            assert not target.keys() & part.data.keys()
+            target |= json.loads(json.dumps(part.data))
+    return data
+
+
 @st.composite
 def operations(draw: Any) -> tuple[str, dict[str, Any]]:
     return Writer(lambda least, most: int(draw(st.integers(least, most)))).document()
@@ -107,8 +123,10 @@ def test_the_parts_of_an_answer_make_the_whole(
     """Takes a quarter of a minute, for six hundred operations."""
     document, variables = operation
     payloads, upstream = run_in_parts(document, variables, trouble, no_cache)
-    whole, _, _ = run(document, variables, INTERPRETER, trouble=trouble, no_cache=no_cache)
+    whole, calls, _ = run(document, variables, INTERPRETER, trouble=trouble, no_cache=no_cache)
     parts = payloads.incremental
+    if not trouble:
+        assert len(upstream.calls) <= len(calls.calls), "more calls than the same operation whole"
     assert Counter((part.pending.path, part.pending.label) for part in parts) == Counter(
         (place.path, place.label) for place in payloads.pending
     ), "each pending place gets its result, once"
@@ -119,6 +137,7 @@ def test_the_parts_of_an_answer_make_the_whole(
         assert all(part.failures for part in parts if part.data is None)
         event("a part came to nothing")
         return
+    by_id = merged_by_id(payloads)
     failures = (*payloads.initial.failures, *(failure for part in parts for failure in part.failures))
     listener, expected = (set(seen(Outcome(None, each))[1]) for each in (failures, whole.failures))
     if trouble and listener != expected:
@@ -134,3 +153,4 @@ def test_the_parts_of_an_answer_make_the_whole(
         merge(place, part.data)
     event(f"{min(len(parts), 5)} parts")
     assert payloads.initial.data == whole.data
+    assert by_id == whole.data
