@@ -19,6 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.errors import BadRequest
+from gateway.twilio.partial_rows import replace_lone_surrogates
 from gateway.web.json_text import check_json
 from gateway.web.request_headers import list_elements
 
@@ -80,6 +81,9 @@ def read_post(body: bytes) -> GraphQLRequest:
             "`operationName` (a string) and `extensions` (an object). Batches are not supported: send requests one by one."
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        whole = replace_lone_surrogates(body)
+        if whole != body:
+            return read_post(whole)
         raise BadRequest("The request's body is not JSON.") from None
     return replace(request, operation_name=None) if request.operation_name == "" else request
 
@@ -191,6 +195,9 @@ def _object(values: Mapping[str, str], name: str) -> dict[str, Any] | None:
     try:
         content = text.encode().removeprefix(BOM_UTF8)
         check_json(content)
-        return _object_decoder.decode(content)
+        try:
+            return _object_decoder.decode(content)
+        except msgspec.DecodeError:
+            return _object_decoder.decode(replace_lone_surrogates(content))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise BadRequest(f"The parameter `{name}` is not a JSON object.") from None
