@@ -7,7 +7,7 @@ delivered once; in the format of 2022, each fragment is delivered with all its f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,8 @@ class Pending:
     is_delivered: bool = False
     has_failed: bool = False
     """Whether it has no data: a non-null field of the fragment itself is null."""
+    _parts_by_place: dict[int, dict[ResponsePath, list[DeferredPart]]] = field(default_factory=dict)
+    """The parts by the first elements of their paths, for each number of elements."""
 
     @property
     def label(self) -> str | None:
@@ -55,6 +57,17 @@ class Pending:
     def is_empty(self) -> bool:
         """Whether nothing is executed for it: all its fields are delivered with others."""
         return not self.parts
+
+    def parts_around(self, path: ResponsePath) -> Iterator[DeferredPart]:
+        """Yield the parts that contain the place at `path`, or are in it; the fragment must be complete."""
+        length = len(path)
+        by_place = self._parts_by_place.get(length)
+        if by_place is None:
+            by_place = self._parts_by_place[length] = {}
+            for part in self.parts:
+                by_place.setdefault(part.path[:length], []).append(part)
+        for end in range(length + 1):
+            yield from by_place.get(path[:end], ())
 
 
 @dataclass(slots=True, eq=False)
@@ -106,7 +119,7 @@ class IncrementalResult:
         above: Pending | None = pending
         parts: list[DeferredPart] = []
         while above is not None:
-            parts += above.parts
+            parts += above.parts_around(pending.path)
             above = above.parent
         _copy_fields(self.initial, (), data, pending)
         for part in sorted(parts, key=lambda each: len(each.path)):
@@ -299,8 +312,6 @@ def _innermost(part: DeferredPart, completed: Pending) -> Pending:
 def _copy_fields(source: Any, path: ResponsePath, target: Any, pending: Pending) -> None:
     """Copy the fragment's own fields from a part of the answer at `path` into the fragment's data."""
     length = min(len(path), len(pending.path))
-    if path[:length] != pending.path[:length]:
-        return
     fields = pending.usage.fields
     for step in pending.path[length:]:  # The place of the fragment may be in the part, or in another one beside it.
         source = _child(source, step)
