@@ -142,7 +142,7 @@ def _problems(operation: ClientOperation, schema: Schema, served: GraphQLSchema 
     try:
         parse_within(print_ast(operation.document), Bounds())
     except (GatewayError, GraphQLError) as error:
-        return [Problem(operation.location, f"{operation.label}: {error}")]
+        return [Problem(operation.location, f"{operation.label}: {error.message}")]
     rules = specified_rules if operation.is_complete else _INCOMPLETE_RULES
     errors = validate(served or schema._schema, operation.document, rules)
     prefix = ""

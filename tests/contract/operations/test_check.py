@@ -1,5 +1,6 @@
 """`receipts-gateway operations check` as its user sees it, over the repositories of small clients."""
 
+import asyncio
 import json
 import os
 import shlex
@@ -11,12 +12,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from gateway.accounts.operation import Operation
 from gateway.cli import main
 from gateway.contract.operations.check import check_operations
-from gateway.graph.schema import print_schema
+from gateway.execution.executor import Executor
+from gateway.graph.schema import make_schema, print_schema
 
 from ...conftest import Steps
 from ...docs.blocks import blocks, rows, section
+from ...execution.conftest import bare_context
 
 
 @pytest.fixture(autouse=True)
@@ -598,3 +602,33 @@ def test_without_the_parser_graphql_files_are_checked() -> None:
     result = run("a.graphql", "c.ts")
     assert result.returncode == 2
     assert "pip install 'receipts-gateway[operations]'" in result.stderr
+
+
+NODES = "query Q { services(first: 1) { edges { node { %s } } } }"
+WITHIN = [
+    NODES % ("sid " * 316),
+    "query Q { services { edges { node { ...F } } } } fragment F on Service { %s }" % ("sid " * 316),
+    NODES % " ".join(f"a{number}: sid" for number in range(100)),
+]
+BEYOND = [
+    NODES % ("sid " * 317),
+    "query Q { services { edges { node { ...F ...F } } } } fragment F on Service { %s }" % ("sid " * 317),
+    "query Q { services { edges { node { %s } } } }" % ("...F " * 13)
+    + "fragment F on Service { %s }" % " ".join(f"a{number}: sid" for number in range(8)),
+    NODES % ("sid " * 3990),
+    NODES % " ".join(f"a{number}: sid" for number in range(101)),
+    NODES % ("sid @include(if: true) " * 101),
+    NODES % "sid @include(if: true) @skip(if: false) @include(if: true) @skip(if: false) @include(if: true)",
+    "query Q { " + " ".join(f"a{number}: __typename" for number in range(51)) + " }",
+    "query Q { services { edges { node { " + "...{ " * 26 + "sid" + " }" * 26 + " } } } }",
+]
+
+
+@pytest.mark.parametrize("document", WITHIN + BEYOND)
+def test_limits_are_those_of_the_gateway(document: str) -> None:
+    Path("q.graphql").write_text(document, encoding="utf-8")
+    outcome = asyncio.run(Executor(make_schema()).run(Operation(document, dry_run=True), bare_context()))
+    report = check_operations(["q.graphql"], {})
+    served = [f"Q: {failure.error.message}" for failure in outcome.failures]
+    assert [problem.message for problem in report.problems] == served
+    assert bool(served) is (document in BEYOND)
