@@ -270,6 +270,10 @@ class _Application(Starlette):
     is_open = False
     """Whether its lifespan is running."""
 
+    def begin_drain(self) -> None:
+        """Answer `/readyz` with 503 from here on: the server is about to stop."""
+        self.state.is_draining = True
+
     def start(self, request: HttpRequest) -> Reply | Awaitable[Reply] | None:
         """Return what the endpoint does (see its `start`); None for a request to another route, or one that needs CORS."""
         is_direct = request.path == "/graphql" and request.method in {"GET", "POST"}
