@@ -23,7 +23,7 @@ _REDIS_SECONDS = 2.0
 
 @click.command(cls=CommandWithSettings)
 def check() -> None:
-    """Check the settings, the credentials, and the servers that the settings name.
+    """Check the settings, the credentials, Redis and JWT keys.
 
     Print which services the credentials can read, and how long a call takes. Redis and the URL of the JWK set are tried if
     they are set.
