@@ -198,13 +198,16 @@ class Executor:
                     context.runs["introspection"] += 1
                     about_schema, more = self._introspect(operation, variables)
                     data, failures = data | about_schema, failures + more
+                failures = _with_cost(failures, run.estimate, context)
                 outcome = operation.outcome(data, failures, requested=requested)
                 outcome.pending = run.pending
                 if outcome.pending:
                     outcome.subsequent = Subsequent(run.subsequent())
                 return outcome
         context.runs[reason] += 1
-        return replace(await self._reference(operation, context, variables), requested=requested)
+        outcome = await self._reference(operation, context, variables)
+        failures = _with_cost(outcome.failures, run.estimate, context)
+        return replace(outcome, failures=failures, requested=requested)
 
     def check(self, text: str) -> tuple[Failure, ...]:
         """Return why the operations of a document can never be executed, whatever their variables; empty if they can."""
@@ -335,6 +338,20 @@ class _Invalid(Exception):
         self.failures = failures
         self.operation = operation
         """The name of the operation, if it is known and has one."""
+
+
+def _with_cost(failures: tuple[Failure, ...], estimate: Estimate, context: Context) -> tuple[Failure, ...]:
+    """Return the failures; the first one of a field that was left out has the number of calls, and a change that would fit."""
+    if not context.left_out:
+        return failures
+    limit = context.limits.cost_limit
+    for index, failure in enumerate(failures):
+        if failure.error is context.limit_error:
+            suggestion = estimate.refusal(limit)["suggestion"]
+            cost = {"limit": limit, "leftOut": len(context.left_out), "suggestion": suggestion}
+            error = CostLimitExceeded(failure.error.message, details={"cost": cost})
+            return (*failures[:index], replace(failure, error=error), *failures[index + 1 :])
+    return failures
 
 
 def _fingerprint(text: str) -> str:
