@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -32,10 +32,11 @@ from gateway.source.slots import share_slots
 from gateway.twilio.client import Client
 from gateway.twilio.httptools_transport import HttptoolsTransport
 from gateway.twilio.transport import Origin, Timeouts, Transport
-from gateway.web.browsers import Origins
+from gateway.web.browsers import SECURITY_HEADERS, Origins
 from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
 from gateway.web.graphiql import Graphiql
+from gateway.web.graphql_over_http import prefers_html
 from gateway.web.health import live, ready
 from gateway.web.manifests import read_manifests
 from gateway.web.metrics import Metrics, MetricsPage
@@ -128,7 +129,7 @@ def create_app(
             each then returns the sum over all. Only this user should be able to open it.
 
     Returns:
-        An application with the routes `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`.
+        An application with the routes `/`, `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`.
 
     Raises:
         SettingsError: A manifest of trusted documents cannot be read, or a document does not fit the schema.
@@ -177,6 +178,7 @@ def create_app(
         Route("/metrics", MetricsPage(metrics, callers, workers=workers, any_host=any_host).answer),
     ]
     if settings.graphiql:
+        routes.append(Route("/", _redirect_to_graphiql))
         routes += Graphiql(graphiql_variables, settings.upstream_url if graphiql_variables else None).routes
     middleware = [Middleware(CORSMiddleware, **_cors(origins))] if settings.cors_origins else []
     app = _Application(
@@ -277,6 +279,10 @@ class _Application(Starlette):
     is_open = False
     """Whether its lifespan is running."""
 
+    def begin_drain(self) -> None:
+        """Answer `/readyz` with 503 from here on: the server is about to stop."""
+        self.state.is_draining = True
+
     def start(self, request: HttpRequest) -> Reply | PendingReply | None:
         """Return what the endpoint does (see its `start`); None for a request to another route, or one that needs CORS."""
         is_direct = request.path == "/graphql" and request.method in {"GET", "POST"}
@@ -324,6 +330,13 @@ def _cors(origins: Origins) -> dict[str, Any]:
         "expose_headers": ["ETag", "Gateway-Budget", "Gateway-Cost", "X-Request-Id", "Retry-After"],
         "max_age": 600,
     }
+
+
+async def _redirect_to_graphiql(request: Request) -> Response:
+    """Redirect a browser to GraphiQL; raise 404 for other clients."""
+    if not prefers_html(request.headers.get("accept")):
+        raise HTTPException(404)
+    return RedirectResponse("graphiql", 303, headers={**SECURITY_HEADERS, "Vary": "Accept"})
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

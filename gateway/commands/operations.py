@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from gateway.commands.options import FORMAT, TOKEN, VARIABLES, fail, read_document
+from gateway.commands.options import FORMAT, TOKEN, VARIABLES, complete_document, fail, read_document
 
 __all__ = ["operations"]
 
@@ -37,7 +37,7 @@ def operations() -> None:
 
 
 @operations.command()
-@click.argument("sources", metavar="FILE…", nargs=-1, required=True)
+@click.argument("sources", metavar="FILE…", nargs=-1, required=True, shell_complete=complete_document)
 @VARIABLES
 @click.option(
     "--explain", "is_explained", is_flag=True, help="Print the code generated for each operation, or why there is none."
@@ -126,8 +126,10 @@ def check(
     """
     from gateway.contract import CheckError
     from gateway.contract.github import workflow_command
+    from gateway.contract.junit import as_junit
     from gateway.contract.operations.check import check_operations
-    from gateway.contract.operations.report import as_json, cost_lines, summary_lines
+    from gateway.contract.operations.report import as_json, cases, cost_lines, findings, summary_lines
+    from gateway.contract.sarif import as_sarif
     from gateway.contract.schema.sources import read_source
 
     if update and snapshot is None:
@@ -150,6 +152,10 @@ def check(
         fail(str(error))
     if output == "json":
         click.echo(as_json(report))
+    elif output == "junit":
+        click.echo(as_junit("operations check", cases(report)))
+    elif output == "sarif":
+        click.echo(as_sarif(findings(report), Path("schema.graphql")))
     else:
         for operation, cost in report.costs:
             click.echo("\n".join(cost_lines(str(operation.location), operation, cost)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,7 @@ __all__ = [
     "VARIABLES",
     "VARIABLE_TEXTS",
     "CommandWithSettings",
+    "complete_document",
     "decode_variable",
     "fail",
     "load_or_fail",
@@ -96,10 +98,10 @@ VARIABLE_TEXTS: _Option = click.option(
 FORMAT: _Option = click.option(
     "--format",
     "output",
-    type=click.Choice(["text", "json", "github"]),
+    type=click.Choice(["text", "json", "github", "junit", "sarif"]),
     default="text",
     show_default=True,
-    help="Output for people, for programs, or as annotations of lines on GitHub.",
+    help="Output for people, for programs, as annotations of lines on GitHub, as tests, or for code scanning.",
 )
 
 
@@ -145,6 +147,21 @@ def load_or_fail() -> tuple[Settings, Mapping[str, str]]:
         fail(*error.problems)
 
 
+def complete_document(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the examples that complete a word, and let the shell add files."""
+    return [
+        *(CompletionItem(name) for name in _example_names() if name.startswith(incomplete)),
+        CompletionItem(incomplete, type="file"),
+    ]
+
+
+def _example_names() -> list[str]:
+    from importlib.resources import files
+
+    examples = files("gateway").joinpath("examples").iterdir()
+    return sorted(file.name.removesuffix(".graphql") for file in examples if file.name.endswith(".graphql"))
+
+
 def read_document(source: str) -> str:
     """Return the text of a GraphQL document: a file, "-" for standard input, or the name of an example."""
     from importlib.resources import files
@@ -158,7 +175,4 @@ def read_document(source: str) -> str:
     try:
         return Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        names = sorted(
-            item.name.removesuffix(".graphql") for item in examples.iterdir() if item.name.endswith(".graphql")
-        )
-        fail(f"{source} is neither a readable file nor an example. Examples: {', '.join(names)}.")
+        fail(f"{source} is neither a readable file nor an example. Examples: {', '.join(_example_names())}.")

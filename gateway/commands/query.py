@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.commands.options import TOKEN, VARIABLE_TEXTS, decode_variable, fail, read_document
+from gateway.commands.options import TOKEN, VARIABLE_TEXTS, complete_document, decode_variable, fail, read_document
 
 if TYPE_CHECKING:
     from graphql import OperationDefinitionNode, TypeNode
@@ -19,7 +19,7 @@ __all__ = ["query"]
 
 
 @click.command()
-@click.argument("source", metavar="FILE|NAME")
+@click.argument("source", metavar="FILE|NAME", shell_complete=complete_document)
 @VARIABLE_TEXTS
 @click.option("--operation", "name", help="Name of the operation to run, if the document has several.")
 @click.option("--url", help="Send the operation to the gateway at this address, instead of one over the sandbox.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -73,10 +74,12 @@ def check(
     be made.
     """
     from gateway.contract import CheckError
+    from gateway.contract.junit import as_junit
     from gateway.contract.operations.documents import find_documents
+    from gateway.contract.sarif import as_sarif
     from gateway.contract.schema.change import Criticality
     from gateway.contract.schema.check import check_schemas
-    from gateway.contract.schema.report import as_json, github_lines, text_lines
+    from gateway.contract.schema.report import as_json, cases, findings, github_lines, text_lines
     from gateway.contract.schema.sources import read_source
 
     if only_used and not patterns:
@@ -96,6 +99,11 @@ def check(
         fail(str(error))
     if output == "json":
         click.echo(as_json(report))
+    elif output == "junit":
+        click.echo(as_junit("schema check", cases(report)))
+    elif output == "sarif":
+        default = Path(report.new) if Path(report.new).is_file() else Path("schema.graphql")
+        click.echo(as_sarif(findings(report), default))
     else:
         click.echo("\n".join(github_lines(report) if output == "github" else text_lines(report)))
     if report.fails:

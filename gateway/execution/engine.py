@@ -37,7 +37,8 @@ class Run:
     def __init__(self, plan: Plan, context: Context, variables: VariableValues, expected: Expected) -> None:
         self._plan = plan
         self._context = context
-        self._arguments = Arguments(variables)
+        self.arguments = Arguments(variables)
+        """The arguments of its edges."""
         self._expected = expected
         self._graph: IncrementalGraph | None = None
         self.pending: list[Pending] = []
@@ -58,7 +59,7 @@ class Run:
             if encoded is not None:
                 return encoded, ()
         data = self._plan.root.blank.copy()
-        executor = SelectionExecutor(self._context, self._arguments)
+        executor = SelectionExecutor(self._context, self.arguments)
         await executor.execute([Batch(self._plan.root, [None], [data], [1])])
         places = executor.deferred_places([(data, ())])
         if places:
@@ -74,7 +75,7 @@ class Run:
             return None
         context.begin_attempt()
         try:
-            data = await generated.answer(context, self._arguments)
+            data = await generated.answer(context, self.arguments)
         except Exception as error:
             context.discard_attempt()
             context.runs[f"not generated: {_reason(error)}"] += 1
@@ -136,7 +137,7 @@ class Run:
         return executed
 
     async def _execute(self, group: DeferredGroup) -> _Executed:
-        executor = SelectionExecutor(self._context, self._arguments)
+        executor = SelectionExecutor(self._context, self.arguments)
         answers: list[Any] = [None] * len(group.sources)
         selection = group.deferred.selection
         if group.reads and selection.needs_row:  # The initial answer may have needed a reference only.

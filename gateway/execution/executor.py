@@ -204,13 +204,19 @@ class Executor:
                     failures += more
                 if isinstance(data, bytes):
                     return operation.outcome(None, requested=requested, data_json=data)
+                if context.left_out:
+                    failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
                 outcome = operation.outcome(data, failures, requested=requested)
                 outcome.pending = run.pending
                 if outcome.pending:
                     outcome.subsequent = Subsequent(run.subsequent())
                 return outcome
         context.runs[reason] += 1
-        return replace(await self._reference(operation, context, variables), requested=requested)
+        outcome = await self._reference(operation, context, variables)
+        failures = outcome.failures
+        if context.left_out:
+            failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
+        return replace(outcome, failures=failures, requested=requested)
 
     def check(self, text: str) -> tuple[Failure, ...]:
         """Return why the operations of a document can never be executed, whatever their variables; empty if they can."""
@@ -341,6 +347,18 @@ class _Invalid(Exception):
         self.failures = failures
         self.operation = operation
         """The name of the operation, if it is known and has one."""
+
+
+def _with_cost(failures: tuple[Failure, ...], estimate: Estimate, context: Context) -> tuple[Failure, ...]:
+    """Return the failures; the first one of a field that was left out has the number of calls, and a change that would fit."""
+    limit = context.limits.cost_limit
+    for index, failure in enumerate(failures):
+        if failure.error is context.limit_error:
+            suggestion = estimate.refusal(limit)["suggestion"]
+            cost = {"limit": limit, "leftOut": len(context.left_out), "suggestion": suggestion}
+            error = CostLimitExceeded(failure.error.message, details={"cost": cost})
+            return (*failures[:index], replace(failure, error=error), *failures[index + 1 :])
+    return failures
 
 
 def _fingerprint(text: str) -> str:

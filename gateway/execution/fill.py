@@ -8,7 +8,7 @@ they need. A failed edge is null, with an error at its path.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -246,15 +246,24 @@ class SelectionExecutor:
         waiting = [edge for edge in edges if edge.missing_after == self._fetches or not self._resolve(edge)]
         while waiting:
             missing = dict.fromkeys([edge.missing for edge in waiting])
-            try:
-                self._context.charge(missing)
-            except GatewayError as error:
-                for edge in waiting:
-                    self._fail(edge.step, edge.targets, error)
-                return
-            await self._context.fetch(missing)
+            left_out = self._context.charge_in_order(missing)
+            if left_out:
+                waiting = self._leave_out(waiting, left_out)
+                if not waiting:
+                    return
+            await self._context.fetch(key for key in missing if key not in left_out)
             self._fetches += 1
             waiting = [edge for edge in waiting if not self._resolve(edge)]
+
+    def _leave_out(self, waiting: list[_PendingEdge], keys: Collection[str]) -> list[_PendingEdge]:
+        """Write the error of the edges that need one of these keys; return the others."""
+        others = []
+        for edge in waiting:
+            if edge.missing in keys:
+                self._fail(edge.step, edge.targets, self._context.limit_error)
+            else:
+                others.append(edge)
+        return others
 
     def _children(self, edges: list[_PendingEdge]) -> list[Batch]:
         """Return the resolved children as batches, one for each selection."""

@@ -31,6 +31,7 @@ _READING_ORDER = (
     "costs",
     "http",
     "configuration",
+    "deploy",
     "operate",
     "sandbox",
     "speed",

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
 
 from gateway.accounts.operation import Operation
 from gateway.cli import main
+from gateway.contract.junit import Case, as_junit
 from gateway.contract.operations.check import check_operations
 from gateway.execution.executor import Executor
 from gateway.graph.schema import make_schema, print_schema
@@ -21,6 +23,7 @@ from gateway.graph.schema import make_schema, print_schema
 from ...conftest import Steps
 from ...docs.blocks import blocks, rows, section
 from ...execution.conftest import bare_context
+from ..formats import place, sarif
 
 
 @pytest.fixture(autouse=True)
@@ -457,6 +460,50 @@ def test_github_shows_problems_beside_the_lines() -> None:
     )
 
 
+def test_ci_servers_show_operations_as_tests() -> None:
+    """Text is escaped, and characters that XML does not allow are replaced."""
+    write(
+        {
+            "src/a.graphql": "query Good { __typename }",
+            "src/b.graphql": 'query Wrong { service(sid: "<&\\u0007") { nope } }',
+            "src/c.graphql": "query Costly($sid: ID!) { node(id: $sid) { ... on Service { friendlyName } } }",
+        }
+    )
+    result = check("src", "--format", "junit", "--max-calls", "0")
+    assert result.exit_code == 1
+    (suite,) = ElementTree.fromstring(result.stdout)
+    assert suite.attrib == {
+        "name": "operations check",
+        "tests": "3",
+        "failures": "2",
+        "errors": "0",
+        "skipped": "0",
+    }
+    cases = {(case.get("classname"), case.get("name")): case.find("failure") for case in suite}
+    assert cases["src/a.graphql", "Good"] is None
+    costly = cases["src/c.graphql", "Costly"]
+    assert costly is not None
+    assert "1 upstream call" in (costly.text or "")
+    (wrong,) = [failure for (file, _), failure in cases.items() if file == "src/b.graphql"]
+    assert wrong is not None
+    assert (wrong.text or "").startswith("Cannot query field 'nope' on type 'Service'.")
+    assert as_junit("x", [Case("a", "<&\x07", "b\ud800")]).count("\ufffd") == 3
+
+
+def test_code_scanning_shows_problems(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write({"web/src/100% a.graphql": "query A {\n  nope\n}"})
+    monkeypatch.chdir(here / "web")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(here))
+    (result,) = sarif(check("src", "--format", "sarif").stdout)["runs"][0]["results"]
+    assert (result["ruleId"], result["level"], place(result)) == (
+        "OPERATION_PROBLEM",
+        "error",
+        ("web/src/100%25%20a.graphql", 2, 3),
+    )
+    write({"src/100% a.graphql": "query A { __typename }"})
+    assert sarif(check("src", "--format", "sarif").stdout)["runs"][0]["results"] == []
+
+
 def test_github_finds_the_file_where_the_step_runs_in_a_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write({"web/src/a.graphql": "{ nope }"})
     monkeypatch.chdir(here / "web")
@@ -494,7 +541,7 @@ def test_the_documented_example_is_true() -> None:
     assert answer() == (1, sorted(wrong.splitlines()))
     write({"src/ReceiptsPanel.tsx": source.replace("id text", "id body")})
     assert answer() == (0, sorted(right.splitlines()))
-    _, workflow = blocks("checks", "yaml")
+    *_, workflow = blocks("checks", "yaml")
     arguments = shlex.split(workflow.partition("run: ")[2])[3:]
     assert answer()[0] == 0
     write({"src/ReceiptsPanel.tsx": source.replace("id text", "id body").replace("= 10", "= 50")})
