@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,18 @@ def _with_worst_case(command: Callable[..., None]) -> Callable[..., None]:
     """Add to a command's help which values it assumes for variables."""
     command.__doc__ = (command.__doc__ or "") + _WORST_CASE
     return command
+
+
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Pause the garbage collector: it would search the syntax trees, which stay until the report is printed, in vain."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @click.group()
@@ -132,20 +145,18 @@ def check(
 
     if update and snapshot is None:
         fail("--update writes a snapshot: name its file with --snapshot FILE.")
-    gc.set_threshold(
-        100_000
-    )  # Syntax trees stay until the report is printed: looking for garbage among them is in vain.
     try:
-        report = check_operations(
-            patterns,
-            variables,
-            served=read_source(where, token).schema if where is not None else None,
-            client_schemas=client_schemas,
-            max_calls=max_calls,
-            snapshot=snapshot,
-            update=update,
-            tags=tags,
-        )
+        with _garbage_kept():
+            report = check_operations(
+                patterns,
+                variables,
+                served=read_source(where, token).schema if where is not None else None,
+                client_schemas=client_schemas,
+                max_calls=max_calls,
+                snapshot=snapshot,
+                update=update,
+                tags=tags,
+            )
     except CheckError as error:
         fail(str(error))
     if output == "json":

@@ -25,6 +25,7 @@ from gateway.contract.operations.client_schema import read_client_schema, relay_
 from gateway.contract.operations.documents import ClientDocument, ClientFiles, PassedOver, read_files
 from gateway.contract.operations.relay_resolvers import RelayResolver, find_relay_resolvers
 from gateway.contract.operations.snapshot import CostChange, RecordedCost, compare_costs, read_snapshot, write_snapshot
+from gateway.contract.operations.validation import validate_all
 from gateway.contract.operations.worst_case import OperationCost, operation_cost
 from gateway.contract.problems import Problem
 from gateway.errors import GatewayError
@@ -115,9 +116,8 @@ def check_documents(
     costs: list[tuple[ClientOperation, OperationCost]] = []
     problems = set(gathered.problems)
     unknown = set(variables)
-    for operation in gathered.operations:
+    for operation, found in zip(gathered.operations, _problems(gathered.operations, schema, served), strict=True):
         unknown -= {each.variable.name.value for each in operation.node.variable_definitions or ()}
-        found = _problems(operation, schema, served)
         if not found and operation.is_complete:
             cost = operation_cost(schema, operation.document, variables)
             if isinstance(cost, OperationCost):
@@ -138,19 +138,42 @@ def _nothing_found(patterns: Sequence[str], read: ClientFiles) -> str:
     return f"{', '.join(patterns)}: {files} read, and no operation was found. Name other tags with --tag NAME.{reasons}"
 
 
-def _problems(operation: ClientOperation, schema: Schema, served: GraphQLSchema | None) -> list[Problem]:
+def _problems(
+    operations: Sequence[ClientOperation], schema: Schema, served: GraphQLSchema | None
+) -> list[list[Problem]]:
+    """Return the problems of each operation: with its size, or else with the schemas."""
+    problems = [_size_problems(each) for each in operations]
+    _validate(operations, problems, served or schema._schema)
+    if served is not None:
+        _validate(operations, problems, schema._schema, "This release, which computes the cost, rejects it: ")
+    return problems
+
+
+def _validate(
+    operations: Sequence[ClientOperation], problems: list[list[Problem]], schema: GraphQLSchema, prefix: str = ""
+) -> None:
+    """Validate the operations without problems so far, and add the errors to their problems."""
+    valid = [position for position, found in enumerate(problems) if not found]
+    for is_complete, rules in ((True, specified_rules), (False, _INCOMPLETE_RULES)):
+        positions = [each for each in valid if operations[each].is_complete is is_complete]
+        errors = validate_all(schema, [operations[each].document for each in positions], rules)
+        for position, found in zip(positions, errors, strict=True):
+            located = (problem_from(error, operations[position].location) for error in found)
+            problems[position] = [Problem(each.location, prefix + each.message) for each in located]
+
+
+def _size_problems(operation: ClientOperation) -> list[Problem]:
+    """Check an operation against the limits with which the gateway parses it."""
+    bounds = Bounds()
+    text = print_ast(operation.document)
     try:
-        parse_within(print_ast(operation.document), Bounds())
+        if len(text) <= bounds.tokens:  # A token has a character.
+            check_document(operation.document, bounds)
+        else:
+            parse_within(text, bounds)
     except (GatewayError, GraphQLError) as error:
         return [Problem(operation.location, f"{operation.label}: {error}")]
-    rules = specified_rules if operation.is_complete else _INCOMPLETE_RULES
-    errors = validate(served or schema._schema, operation.document, rules)
-    prefix = ""
-    if not errors and served is not None:
-        errors = validate(schema._schema, operation.document, rules)
-        prefix = "This release, which computes the cost, rejects it: "
-    found = (problem_from(error, operation.location) for error in errors)
-    return [Problem(each.location, prefix + each.message) for each in found]
+    return []
 
 
 def _fragment_problems(fragment: DocumentNode, schema: GraphQLSchema) -> list[Problem]:

@@ -512,6 +512,23 @@ def test_twice_as_many_operations_in_one_file_take_twice_the_work() -> None:
     assert work[1] < 2.3 * work[0]
 
 
+def test_a_valid_operation_takes_as_much_work_beside_many_as_beside_few() -> None:
+    work = []
+    for count in (32, 64):
+        write(
+            {
+                "src/a.graphql": "".join(
+                    f"query Q{each} {{ services {{ edges {{ node {{ sid }} }} }} }}\n" for each in range(count)
+                )
+            }
+        )
+        with Steps() as steps:
+            report = check_operations(["src"], {})
+        assert (len(report.costs), report.problems) == (count, [])
+        work.append(steps.count)
+    assert work[1] < 2.1 * work[0]
+
+
 LOST = "query Lost($id: ID!) { node(id: $id) { ... on Message { text } } }"
 
 
