@@ -7,11 +7,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
-from gateway.commands.options import FORMAT, TOKEN, VARIABLES, fail, read_document
+from gateway.commands.options import FORMAT, TAGS, TOKEN, VARIABLES, fail, read_document
 
 __all__ = ["operations"]
 
@@ -52,11 +51,12 @@ def operations() -> None:
 @operations.command()
 @click.argument("sources", metavar="FILE…", nargs=-1, required=True)
 @VARIABLES
+@TAGS
 @click.option(
     "--explain", "is_explained", is_flag=True, help="Print the code generated for each operation, or why there is none."
 )
 @_with_worst_case
-def cost(sources: tuple[str, ...], variables: dict[str, Any], is_explained: bool) -> None:
+def cost(sources: tuple[str, ...], variables: dict[str, str], tags: tuple[str, ...], is_explained: bool) -> None:
     """Print what operations cost at most.
 
     Costs are computed from the schema: no account and no call is needed.
@@ -76,7 +76,7 @@ def cost(sources: tuple[str, ...], variables: dict[str, Any], is_explained: bool
             if (source.isidentifier() and not Path(source).exists()) or source == "-":
                 documents.append(ClientDocument(Path(source), read_document(source)))
             else:
-                documents += find_documents([source])
+                documents += find_documents([source], tags)
         report = check_documents(documents, variables)
     except CheckError as error:
         fail(str(error))
@@ -110,13 +110,13 @@ def cost(sources: tuple[str, ...], variables: dict[str, Any], is_explained: bool
     metavar="FILE",
     help="Fail operations that cost more than in this file; write the file if it does not exist.",
 )
-@click.option("--tag", "tags", multiple=True, metavar="NAME", help="Another name of the tag gql; may be repeated.")
+@TAGS
 @click.option("--update", is_flag=True, help="Overwrite the snapshot with the costs found.")
 @FORMAT
 @_with_worst_case
 def check(
     patterns: tuple[str, ...],
-    variables: dict[str, Any],
+    variables: dict[str, str],
     where: str | None,
     token: str | None,
     client_schemas: tuple[Path, ...],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -26,6 +25,7 @@ from gateway.contract.operations.documents import ClientDocument, ClientFiles, P
 from gateway.contract.operations.relay_resolvers import RelayResolver, find_relay_resolvers
 from gateway.contract.operations.snapshot import CostChange, RecordedCost, compare_costs, read_snapshot, write_snapshot
 from gateway.contract.operations.validation import validate_all
+from gateway.contract.operations.variable_values import read_variables
 from gateway.contract.operations.worst_case import OperationCost, operation_cost
 from gateway.contract.problems import Problem
 from gateway.errors import GatewayError
@@ -61,7 +61,7 @@ class OperationsReport:
 
 def check_operations(
     patterns: Sequence[str],
-    variables: Mapping[str, Any],
+    variables: Mapping[str, str],
     *,
     served: GraphQLSchema | None = None,
     client_schemas: Sequence[Path] = (),
@@ -73,10 +73,11 @@ def check_operations(
     """Check the operations in all documents that match the patterns.
 
     Operations must be valid for the `served` schema, if that is another one, and for this package's, from which costs are
-    computed with these `variables`. Fields that the SDL files `client_schemas` add, or those that Relay's configuration names,
-    are the client's own, and are not sent. It is a problem if an operation may need more than `max_calls` upstream calls, or
-    more than the `snapshot` has for it. The snapshot is written if it does not exist, or with `update`. `tags` are names of
-    tags besides `gql` and `graphql`. Raises `CheckError` if the check cannot be made, or if there is nothing to check.
+    computed; `variables` are written as text. Fields that the SDL files `client_schemas` add, or those that Relay's
+    configuration names, are the client's own, and are not sent. It is a problem if an operation may need more than `max_calls`
+    upstream calls, or more than the `snapshot` has for it. The snapshot is written if it does not exist, or with `update`.
+    `tags` are names of tags besides `gql` and `graphql`. Raises `CheckError` if the check cannot be made, or if there is
+    nothing to check.
     """
     before = _previous(snapshot, update) if snapshot is not None else None
     read = read_files(patterns, tags)
@@ -100,7 +101,7 @@ def check_operations(
 
 def check_documents(
     documents: Sequence[ClientDocument],
-    variables: Mapping[str, Any],
+    variables: Mapping[str, str],
     served: GraphQLSchema | None = None,
     client_schemas: Sequence[Path] = (),
     resolvers: Sequence[RelayResolver] = (),
@@ -119,7 +120,8 @@ def check_documents(
     for operation, found in zip(gathered.operations, _problems(gathered.operations, schema, served), strict=True):
         unknown -= {each.variable.name.value for each in operation.node.variable_definitions or ()}
         if not found and operation.is_complete:
-            cost = operation_cost(schema, operation.document, variables)
+            values, errors = read_variables(schema._schema, operation.node.variable_definitions or (), variables)
+            cost = errors or operation_cost(schema, operation.document, values)
             if isinstance(cost, OperationCost):
                 costs.append((operation, cost))
             else:

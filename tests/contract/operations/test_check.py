@@ -597,6 +597,24 @@ def test_files_without_any_operation_are_an_error() -> None:
     assert "No operation is sent: there are only fragments, type definitions, or fields of the client." in result.stdout
 
 
+def test_variables_have_the_types_of_each_operation() -> None:
+    write(
+        {
+            "a.graphql": "query A($x: ID!) { service(sid: $x) { sid } }\n"
+            "query B($x: Int) { services(first: $x) { edges { cursor } } }\n"
+            "query C($only: [DeliveryStatus!], $m: ID!) "
+            "{ node(id: $m) { ... on Message { receipts(status: $only) { totalCount } } } }"
+        }
+    )
+    result = check("a.graphql", "--var", "x=5", "--var", 'only=["READ", "FAILD"]')
+    assert [line.partition(": ")[2] for line in result.stderr.splitlines()] == [
+        "service: Expected a sid of the form IS followed by 32 hexadecimal digits.",
+        "--var only: $only has the type [DeliveryStatus!]. Value 'FAILD' does not exist in 'DeliveryStatus' enum. Did you mean "
+        "the enum value 'FAILED'?",
+    ]
+    assert "B: at most 1 upstream call" in result.stdout
+
+
 def test_without_the_parser_graphql_files_are_checked() -> None:
     write(
         {
