@@ -20,8 +20,9 @@ from strawberry import Schema
 
 from gateway.contract import CheckError
 from gateway.contract.operations.client_operations import ClientOperation, gather_operations, location_of, problem_from
-from gateway.contract.operations.client_schema import read_client_schema, relay_schema_extensions
+from gateway.contract.operations.client_schema import read_client_schema
 from gateway.contract.operations.documents import ClientDocument, ClientFiles, PassedOver, read_files
+from gateway.contract.operations.relay_config import relay_schema_extensions
 from gateway.contract.operations.relay_resolvers import RelayResolver, find_relay_resolvers
 from gateway.contract.operations.snapshot import CostChange, RecordedCost, compare_costs, read_snapshot, write_snapshot
 from gateway.contract.operations.validation import validate_all
@@ -112,7 +113,7 @@ def check_documents(
     """
     schema = make_schema()
     extensions = relay_schema_extensions([each.path for each in documents])
-    client_schema = read_client_schema([*client_schemas, *extensions])
+    client_schema = read_client_schema([*client_schemas, *extensions.files])
     gathered = gather_operations(documents, served or schema._schema, client_schema, resolvers)
     costs: list[tuple[ClientOperation, OperationCost]] = []
     problems = set(gathered.problems)
@@ -129,9 +130,10 @@ def check_documents(
         problems.update(found)
     for fragment in gathered.fragments:
         problems.update(_fragment_problems(fragment, served or schema._schema))
+    notes = [*gathered.notes, *(extensions.notes if not client_schemas else ())]
     if unknown and not problems:
         raise CheckError(f"--var {min(unknown)}: no operation has a variable ${min(unknown)}.")
-    return OperationsReport(len(gathered.operations), costs, sorted(problems), notes=gathered.notes)
+    return OperationsReport(len(gathered.operations), costs, sorted(problems), notes=notes)
 
 
 def _nothing_found(patterns: Sequence[str], read: ClientFiles) -> str:

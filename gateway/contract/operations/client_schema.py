@@ -6,8 +6,7 @@ https://www.apollographql.com/docs/react/local-state/client-side-schema
 
 from __future__ import annotations
 
-import json
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,7 +51,7 @@ from gateway.contract import CheckError
 from gateway.contract.operations.relay import fragment_arguments
 from gateway.contract.operations.relay_resolvers import RelayResolver
 
-__all__ = ["ClientSchema", "read_client_schema", "relay_schema_extensions"]
+__all__ = ["ClientSchema", "read_client_schema"]
 
 _Definition = TypeVar("_Definition", bound=DefinitionNode)
 _WithFields = ObjectTypeDefinitionNode | InterfaceTypeDefinitionNode | InputObjectTypeDefinitionNode
@@ -157,40 +156,6 @@ def read_client_schema(files: Iterable[Path]) -> DocumentNode:
             if isinstance(each, TypeSystemDefinitionNode | TypeSystemExtensionNode)
         )
     return DocumentNode(definitions=tuple(definitions))
-
-
-def relay_schema_extensions(files: Sequence[Path]) -> list[Path]:
-    """Return the files of `schemaExtensions` in Relay's configuration for these files, in a folder of one or above.
-
-    The configuration is `relay.config.json`, or `relay` in `package.json`; one in JavaScript is not read.
-    """
-    folders = {folder for path in files for folder in path.resolve().parents}
-    found: dict[Path, None] = {}
-    for folder in sorted(folders):
-        for config in _relay_configs(folder):
-            for name in _extensions(config):
-                path = folder / name
-                found.update(dict.fromkeys(sorted(path.rglob("*.graphql")) if path.is_dir() else [path]))
-    return list(found)
-
-
-def _relay_configs(folder: Path) -> Iterator[dict[str, Any]]:
-    for name, key in (("relay.config.json", None), ("package.json", "relay")):
-        try:
-            content = json.loads((folder / name).read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError):  # Relay's compiler reports a configuration that cannot be read.
-            continue
-        config = content.get(key) if key is not None and isinstance(content, dict) else content
-        if isinstance(config, dict):
-            yield config
-
-
-def _extensions(config: dict[str, Any]) -> list[str]:
-    """Return the paths in a configuration of one project or of several."""
-    projects = config.get("projects")
-    several = [config, *(projects.values() if isinstance(projects, dict) else ())]
-    paths = [path for each in several if isinstance(each, dict) for path in each.get("schemaExtensions") or ()]
-    return [path for path in paths if isinstance(path, str)]
 
 
 def _new_part(definition: DefinitionNode, served: GraphQLSchema) -> DefinitionNode | None:

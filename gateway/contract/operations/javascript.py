@@ -19,7 +19,7 @@ from gateway.contract import CheckError
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser, Query
 
-__all__ = ["TAGS", "Literal", "Script", "SyntaxProblem", "find_literals", "mentions_tags"]
+__all__ = ["TAGS", "Literal", "Script", "SyntaxProblem", "find_literals", "mentions_tags", "parse_javascript"]
 
 TAGS = frozenset({"gql", "graphql"})
 
@@ -119,6 +119,11 @@ def find_literals(source: str, *, language: OneOf["js", "ts", "tsx"], tags: Iter
             break
     assert best is not None
     return best
+
+
+def parse_javascript(source: bytes) -> Node:
+    """Return the root of a script's syntax tree; raises `CheckError` if tree-sitter is not installed."""
+    return _parser("javascript")[0].parse(source).root_node
 
 
 def mentions_tags(source: str, tags: Iterable[str] = frozenset()) -> bool:

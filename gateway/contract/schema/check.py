@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.contract.operations.client_operations import ClientOperation, gather_operations, problem_from
-from gateway.contract.operations.client_schema import read_client_schema, relay_schema_extensions
+from gateway.contract.operations.client_schema import read_client_schema
 from gateway.contract.operations.documents import ClientDocument
+from gateway.contract.operations.relay_config import relay_schema_extensions
 from gateway.contract.operations.validation import validate_all
 from gateway.contract.problems import Problem
 from gateway.contract.schema.change import Change, Criticality
@@ -108,7 +109,7 @@ def _completed(source: SchemaSource, other: SchemaSource) -> SchemaSource:
 
 
 def _impact(old: SchemaSource, new: SchemaSource, changes: list[Change], documents: Sequence[ClientDocument]) -> Impact:
-    client_schema = read_client_schema(relay_schema_extensions([each.path for each in documents]))
+    client_schema = read_client_schema(relay_schema_extensions([each.path for each in documents]).files)
     gathered = gather_operations(documents, old.schema, client_schema)
     unchecked = set(gathered.problems)
     complete = [each for each in gathered.operations if each.is_complete]  # Others have a missing fragment, a problem.
