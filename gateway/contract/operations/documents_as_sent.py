@@ -97,8 +97,12 @@ def _problems(
         if name not in by_name and name in fragments:
             how = f"graphql(`…`, [{name}])" if is_tada else f"${{{name}}}"
             message = f"Fragment '{name}' is in another document, and is not sent with this one: include it with {how}."
-            if is_tada or _RUNTIME_TAGS.match((document.document.literal and document.document.literal.module) or ""):
-                yield DocumentProblem(spread, message, is_tada)
+            literal = document.document.literal
+            assert literal is not None
+            if is_tada or literal.included:  # A client that includes some fragments includes all.
+                yield DocumentProblem(spread, message, True)
+            elif _RUNTIME_TAGS.match(literal.module or ""):
+                yield DocumentProblem(spread, message, False)
 
 
 def _included(
