@@ -82,6 +82,13 @@ def test_a_fragment_that_is_left_out_beside_one_that_is_included_is_a_problem() 
     assert check(fragments, f"import {{ A, B }} from './a'; gql`{query} ${{A}} ${{B}}`") == ([], [])
 
 
+def test_a_client_whose_build_adds_all_fragments_gets_few_notes() -> None:
+    queries = "".join(f"gql`{QUERY.replace('Q', f'Q{each}')}`;" for each in range(30))
+    problems, notes = check(f"export const A = gql`{I1}`;", APOLLO + queries)
+    assert (problems, len(notes)) == ([], 11)
+    assert notes[-1] == "20 more fragments are in other documents, for a build step or a registry to include."
+
+
 def test_a_description_before_a_document_of_relay_is_a_problem() -> None:
     source = '`\n # Why\n """What it shows""" query Q { services { edges { cursor } } }`'
     (message,), _ = check(f"graphql{source}")
