@@ -99,10 +99,8 @@ def _problems(
             message = f"Fragment '{name}' is in another document, and is not sent with this one: include it with {how}."
             literal = document.document.literal
             assert literal is not None
-            if is_tada or literal.included:  # A client that includes some fragments includes all.
-                yield DocumentProblem(spread, message, True)
-            elif _RUNTIME_TAGS.match(literal.module or ""):
-                yield DocumentProblem(spread, message, False)
+            if is_tada or literal.included or _RUNTIME_TAGS.match(literal.module or ""):
+                yield DocumentProblem(spread, message, is_tada)
 
 
 def _included(

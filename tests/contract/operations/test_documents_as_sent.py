@@ -74,11 +74,11 @@ def test_a_fragment_of_another_document_must_be_included() -> None:
     ]
 
 
-def test_a_fragment_that_is_left_out_beside_one_that_is_included_is_a_problem() -> None:
+def test_a_fragment_that_is_left_out_beside_one_that_is_included_is_in_a_note() -> None:
     query = QUERY.replace("...I1", "...I1 ...I2")
     fragments = f"export const A = gql`{I1}`; export const B = gql`{I2}`;"
-    problem = "Fragment 'I2' is in another document, and is not sent with this one: include it with ${I2}."
-    assert check(fragments, f"import {{ A }} from './a'; gql`{query} ${{A}}`") == ([problem], [])
+    note = "b.ts:1:82: Fragment 'I2' is in another document, and is not sent with this one: include it with ${I2}."
+    assert check(fragments, f"import {{ A }} from './a'; gql`{query} ${{A}}`") == ([], [note])
     assert check(fragments, f"import {{ A, B }} from './a'; gql`{query} ${{A}} ${{B}}`") == ([], [])
 
 
