@@ -6,7 +6,7 @@ https://www.apollographql.com/docs/react/local-state/client-side-schema
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,8 @@ from graphql import (
     DirectiveDefinitionNode,
     DirectiveNode,
     DocumentNode,
+    EnumTypeDefinitionNode,
+    EnumTypeExtensionNode,
     ExecutableDefinitionNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -39,6 +41,8 @@ from graphql import (
     TypeInfoVisitor,
     TypeSystemDefinitionNode,
     TypeSystemExtensionNode,
+    UnionTypeDefinitionNode,
+    UnionTypeExtensionNode,
     Visitor,
     VisitorAction,
     extend_schema,
@@ -59,6 +63,8 @@ _EXTENSIONS: dict[type[Any], type[Any]] = {
     ObjectTypeDefinitionNode: ObjectTypeExtensionNode,
     InterfaceTypeDefinitionNode: InterfaceTypeExtensionNode,
     InputObjectTypeDefinitionNode: InputObjectTypeExtensionNode,
+    EnumTypeDefinitionNode: EnumTypeExtensionNode,
+    UnionTypeDefinitionNode: UnionTypeExtensionNode,
 }
 _LOCAL = DirectiveNode(name=NameNode(value="client"), arguments=())
 
@@ -76,6 +82,7 @@ class ClientSchema:
         added = [
             each for each in (_new_part(definition, served) for definition in client.definitions) if each is not None
         ]
+        added = [*_merged(added)]
         extension = DocumentNode(definitions=tuple(added))
         errors = [each for each in validate_sdl(extension, served) if not _is_about_a_directive(each)]
         if errors:
@@ -180,6 +187,31 @@ def _new_part(definition: DefinitionNode, served: GraphQLSchema) -> DefinitionNo
             return InterfaceTypeExtensionNode(name=definition.name, directives=(), fields=new, loc=definition.loc)
         return _EXTENSIONS[type(definition)](name=definition.name, directives=(), fields=new, loc=definition.loc)  # type: ignore[no-any-return]
     return replace(definition, fields=new)  # type: ignore[call-arg]
+
+
+def _merged(definitions: Iterable[DefinitionNode]) -> Iterator[DefinitionNode]:
+    """Leave out what another file defines too: several projects of one repository may have schemas of their own."""
+    seen: dict[tuple[str, ...], Source | None] = {}
+
+    def is_new(node: DefinitionNode, *key: str) -> bool:
+        source = node.loc.source if node.loc is not None else None
+        return seen.setdefault(key, source) is source
+
+    for each in definitions:
+        kind = "directive" if isinstance(each, DirectiveDefinitionNode) else "type"
+        name = getattr(getattr(each, "name", None), "value", "")
+        attribute = next((key for key in ("fields", "values", "types") if getattr(each, key, None)), None)
+        is_defined = isinstance(each, TypeSystemExtensionNode) or is_new(each, kind, name)
+        if attribute is None:
+            if is_defined:
+                yield each
+            continue
+        members = tuple(node for node in getattr(each, attribute) if is_new(node, kind, name, node.name.value))
+        if is_defined and members:
+            yield replace(each, **{attribute: members})  # type: ignore[arg-type]
+        elif members:
+            changed: Any = {attribute: members}
+            yield _EXTENSIONS[type(each)](name=each.name, directives=(), loc=each.loc, **changed)  # type: ignore[attr-defined]
 
 
 def _is_about_a_directive(error: GraphQLError) -> bool:

@@ -100,6 +100,35 @@ def test_relays_configuration_names_it(name: str, config: dict[str, object]) -> 
     assert "1 operation checked, of which 0 no longer fit." in result.output
 
 
+def test_several_projects_may_define_the_same() -> None:
+    """As Relay's projects do, each with a schema of its own."""
+    more = """
+    enum View { LIST GRID }
+    union Shown = Draft
+    directive @own on FIELD
+    scalar Color
+    """
+    Path("extensions/client.graphql").write_text(CLIENT + more)
+    other = (
+        CLIENT.replace("isExpanded", "isShown: Int isExpanded")
+        + more.replace("GRID", "GRID ROW")
+        + "type Other { a: View }"
+    )
+    Path("extensions/other.graphql").write_text(other)
+    Path("relay.config.json").write_text('{"schemaExtensions": ["extensions"]}')
+    result = check("src")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    "text", ["enum A { B B }", "type A { b: Int b: Int }", "scalar A scalar A", "type A { b: Int } type A { c: Int }"]
+)
+def test_one_file_must_not_define_the_same_twice(text: str) -> None:
+    Path("extensions/client.graphql").write_text(text)
+    result = check("src", "--client-schema", "extensions/client.graphql")
+    assert (result.exit_code, "client.graphql:1:" in result.output) == (2, True)
+
+
 @pytest.mark.parametrize(
     "source",
     [
