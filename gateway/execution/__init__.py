@@ -26,10 +26,10 @@ An operation takes five steps, each in its module:
    is an `outcome`; `failures` turns errors into its entries.
 
 From its second run on, a plan with lists is executed by code instead of `fill`. `levels` reads every level into lists of rows,
-and a function that `generate` writes from the plan's steps turns them into structs in comprehensions, and encodes those as JSON,
-without objects for edges and nodes. The facts it needs are stated beside properties and edges (`fields`): which values are
-written as they are, how those of many rows are checked together, which rows lead to the same child, and how the children of a
-whole list are looked up together. Anything else (an error, `nodes`, a limit, `@defer`) is `Unusual`: `fill` executes the
+and a function that `generate` writes from the plan's steps turns them into structs in comprehensions, without objects for edges
+and nodes; the structs are encoded as JSON. The facts it needs are stated beside properties and edges (`fields`): which values
+are written as they are, how those of many rows are checked together, which rows lead to the same child, and how the children of
+a whole list are looked up together. Anything else (an error, `nodes`, a limit, `@defer`) is `Unusual`: `fill` executes the
 operation with the same context, so that nothing is fetched twice, and the reason is counted. `receipts-gateway operations cost
 --explain` prints the code.
 
