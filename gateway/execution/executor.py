@@ -53,7 +53,7 @@ __all__ = ["ExecutionRequest", "Executor"]
 
 _CACHED_CHARACTERS = 2**19  # A parsed document takes about 80 bytes of memory for each character of its text.
 _ERRORS_MAX = 20
-_CACHED_WEIGHT = 30_000  # In steps of plans, of up to 2 kilobytes each with code, and as much of their documents.
+_CACHED_WEIGHT = 40_000  # In steps of plans, of up to 2 kilobytes each with code, and as much of their documents.
 
 
 class ExecutionRequest(Protocol):
