@@ -29,7 +29,8 @@ from gateway.source.worker_channel import WorkerChannel
 from gateway.twilio.client import Client
 from gateway.twilio.events import Change, Event
 
-from .conftest import RECEIPTS, Server
+from ..conftest import RedisServer
+from .conftest import RECEIPTS
 
 FOREVER = Lifetimes(*[3600.0] * 6)
 CONVERSATION = f"Services/IS{'1' * 32}/Conversations/CH{'2' * 32}"
@@ -90,13 +91,13 @@ async def connected(process: Process, directory: Path) -> AsyncIterator[WorkerCh
 
 
 @asynccontextmanager
-async def machines(client: Client, server: Server, count: int = 2) -> AsyncIterator[list[Process]]:
+async def machines(client: Client, redis_server: RedisServer, count: int = 2) -> AsyncIterator[list[Process]]:
     async with AsyncExitStack() as stack:
         found = []
         for _ in range(count):
-            remote = await stack.enter_async_context(RedisCache(server.url, "tenant", timeout=10.0))
+            remote = await stack.enter_async_context(RedisCache(redis_server.url, "tenant", timeout=10.0))
             process = Process(client, remote)
-            stream = await stack.enter_async_context(RedisStream(server.url, "tenant", process.publication))
+            stream = await stack.enter_async_context(RedisStream(redis_server.url, "tenant", process.publication))
             process.publication.add(stream)
             found.append(process)
         yield found
@@ -203,8 +204,8 @@ async def test_messages_of_other_kinds_and_garbage(client: Client, short: Path) 
 # Redis
 
 
-async def test_machines_share_events_over_redis(client: Client, server: Server) -> None:
-    async with machines(client, server, 3) as (one, two, three):
+async def test_machines_share_events_over_redis(client: Client, redis_server: RedisServer) -> None:
+    async with machines(client, redis_server, 3) as (one, two, three):
         for number in range(1000):
             one.publication.apply(receipt(number))
         await asyncio.gather(*(process.until_heard(1000) for process in (two, three)))
@@ -216,33 +217,33 @@ async def test_machines_share_events_over_redis(client: Client, server: Server) 
         assert one.publication.is_stream_up is True
 
 
-async def test_a_machine_that_starts_later_knows_the_bounded_past(client: Client, server: Server) -> None:
-    async with machines(client, server, 1) as (one,):
+async def test_a_machine_that_starts_later_knows_the_bounded_past(client: Client, redis_server: RedisServer) -> None:
+    async with machines(client, redis_server, 1) as (one,):
         for number in range(700):
             one.publication.apply(receipt(number))
-        async with machines(client, server, 1) as (other,):
+        async with machines(client, redis_server, 1) as (other,):
             await other.until_heard(700)  # So all are published.
-        async with machines(client, server, 1) as (late,):
+        async with machines(client, redis_server, 1) as (late,):
             assert late.status(receipt(0)) == late.status(receipt(699)) == "read"  # When it is open, it has caught up.
 
 
 async def test_without_redis_a_machine_goes_on_alone_and_nothing_goes_back_on_its_return(
-    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+    client: Client, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_stream, "_BACKOFF_SECONDS", 0.05)
-    async with machines(client, server) as (one, two):
+    async with machines(client, redis_server) as (one, two):
         event = receipt(1, "sent")
         one.publication.apply(event)
         await two.until_heard(1)
         with capture_logs() as log:
-            server.stop()
+            redis_server.stop()
             one.publication.apply(receipt(1, "delivered", 1))
             two.publication.apply(receipt(1, "read", 2))
             for number in range(2, 20):
                 one.publication.apply(receipt(number))
             assert one.status(event) == "delivered"
             await until_stream(one, two, is_up=False)
-            server.start()
+            redis_server.start()
             await two.until_heard(2 + 18)
             await one.until_heard(2 + 18 + 1)
             await until_stream(one, two, is_up=True)
@@ -256,11 +257,11 @@ async def test_without_redis_a_machine_goes_on_alone_and_nothing_goes_back_on_it
 
 
 async def test_events_that_wait_for_redis_are_bounded(
-    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+    client: Client, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redis_stream, "_LENGTH_MAX", 10)
-    server.stop()
-    async with machines(client, server, 1) as (one,):
+    redis_server.stop()
+    async with machines(client, redis_server, 1) as (one,):
         for number in range(25):
             one.publication.apply(receipt(number))
         assert one.publication.is_stream_up is False
@@ -268,7 +269,7 @@ async def test_events_that_wait_for_redis_are_bounded(
 
 
 async def test_no_process_uses_a_body_that_was_read_before_an_event(
-    client: Client, server: Server, sandbox: Sandbox
+    client: Client, redis_server: RedisServer, sandbox: Sandbox
 ) -> None:
     """Not even one that did not receive the event."""
     marks = sandbox.landmarks
@@ -280,7 +281,10 @@ async def test_no_process_uses_a_body_that_was_read_before_an_event(
         edges = data["service"]["conversation"]["message"]["receipts"]["edges"]
         return {edge["node"]["status"] for edge in edges}
 
-    async with machines(client, server) as (one, two), RedisCache(server.url, "tenant", timeout=10.0) as remote:
+    async with (
+        machines(client, redis_server) as (one, two),
+        RedisCache(redis_server.url, "tenant", timeout=10.0) as remote,
+    ):
         assert await statuses(one) == {"SENT"}
         deaf = Process(client, remote)
         sandbox.reset()
