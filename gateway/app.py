@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from hashlib import sha256
@@ -24,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.accounts.account import Account
 from gateway.accounts.limits import Limits
+from gateway.accounts.reconciliation import RECONCILE_CALLER, Reconciliation
 from gateway.callers.callers import Callers
 from gateway.errors import BadRequest, InternalError
 from gateway.graph.schema import shared_executor
@@ -51,6 +52,7 @@ from gateway.web.webhooks import WEBHOOK_PATH, RecentPage, WebhookIntake
 if TYPE_CHECKING:
     from gateway.callers.jwt import JwtVerifier
     from gateway.source.redis import RedisCache
+    from gateway.source.worker_lease import WorkerLease
     from gateway.web.telemetry import Telemetry
     from gateway.web.worker_metrics import WorkerMetrics
 
@@ -117,6 +119,7 @@ def create_app(
     any_host: bool = False,
     graphiql_variables: Mapping[str, str] | None = None,
     metrics_directory: Path | None = None,
+    watch: Collection[str] = (),
 ) -> Starlette:
     """Create the gateway as an ASGI application.
 
@@ -131,6 +134,7 @@ def create_app(
         graphiql_variables: Values of variables in GraphiQL's opening tabs, as those of the demo's sandbox.
         metrics_directory: An empty directory that several processes with the same settings share, on Unix: `/metrics` of
             each then returns the sum over all. Only this user should be able to open it.
+        watch: Conversations to poll for changes that no webhook reports, as `IS…/CH…`, every `settings.reconcile_seconds`.
 
     Returns:
         An application with the routes `/`, `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`, and those of webhooks
@@ -156,6 +160,19 @@ def create_app(
     publication.on_message("delivery", deliveries.receive)
     metrics = Metrics(account, client, deliveries, publication)
     webhooks = WebhookIntake(settings.webhook, publication.apply, deliveries, callers) if settings.webhook else None
+    lease = _Lease(remote, metrics_directory)
+    reconciliation = Reconciliation(
+        account,
+        publication.apply,
+        seconds=settings.reconcile_seconds,
+        messages=settings.reconcile_messages,
+        lease=lease.acquire,
+    )
+    metrics.reconciliation = reconciliation
+    for conversation in watch:
+        service_sid, _, conversation_sid = conversation.partition("/")
+        reconciliation.watch(f"Services/{service_sid}/Conversations/{conversation_sid}")
+    polls = bool(watch) and settings.reconcile_seconds > 0
     workers = _worker_metrics(metrics, metrics_directory)
     telemetry = _telemetry(settings)
     endpoint = Endpoint(
@@ -172,12 +189,15 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         try:
-            channels = _channels(settings, publication, metrics_directory) if webhooks is not None else nullcontext()
-            async with _open(client, remote), workers or nullcontext(), channels:
+            has_events = webhooks is not None or polls
+            channels = _channels(settings, publication, metrics_directory) if has_events else nullcontext()
+            polling = reconciliation if polls else nullcontext()
+            async with _open(client, remote), workers or nullcontext(), channels, polling:
                 app.is_open = True
                 yield
         finally:
             app.is_open = False
+            lease.release()
             if telemetry is not None:
                 telemetry.close()
 
@@ -202,7 +222,7 @@ def create_app(
     app.endpoint, app.webhooks, app.has_cors = endpoint, webhooks, bool(settings.cors_origins)
     app.router.redirect_slashes = False
     app.state.callers, app.state.documents, app.state.account = callers, persisted, account
-    app.state.webhooks = webhooks
+    app.state.webhooks, app.state.reconciliation = webhooks, reconciliation
     return app
 
 
@@ -294,6 +314,29 @@ def _remote_cache(settings: Settings) -> RedisCache | None:
     from gateway.source.redis import RedisCache  # redis is an extra.
 
     return RedisCache(settings.cache_url, _tenant(settings))
+
+
+class _Lease:
+    """The lease on polling: of one worker of this machine, and of one machine over Redis."""
+
+    def __init__(self, remote: RedisCache | None, directory: Path | None) -> None:
+        self._remote = remote
+        self._worker_lease: WorkerLease | None = None
+        if directory is not None:
+            from gateway.source.worker_lease import WorkerLease  # It needs Unix.
+
+            self._worker_lease = WorkerLease(directory, RECONCILE_CALLER)
+
+    async def acquire(self, seconds: float) -> bool:
+        """Return whether this process has the lease for the next `seconds`."""
+        if self._worker_lease is not None and not self._worker_lease.acquire():
+            return False
+        return self._remote is None or await self._remote.lease(RECONCILE_CALLER, seconds)
+
+    def release(self) -> None:
+        """Let another worker have the lease."""
+        if self._worker_lease is not None:
+            self._worker_lease.release()
 
 
 def _tenant(settings: Settings) -> str:

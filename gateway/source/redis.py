@@ -71,6 +71,13 @@ for place = 1, count do
 end
 return found
 """
+# Whether this process has a lease now: it had, or no other has.
+_LEASE = """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
+"""
 # Release the leases that this process still has.
 _RELEASE = """
 for _, key in ipairs(KEYS) do
@@ -122,6 +129,7 @@ class RedisCache:
         self._get_or_lease = self._redis.register_script(_GET_OR_LEASE)
         self._release = self._redis.register_script(_RELEASE)
         self._share = self._redis.register_script(_SHARE)
+        self._lease = self._redis.register_script(_LEASE)
         self._down_until = 0.0
         self._failed_at = 0.0
         self._cause: str | None = None
@@ -180,9 +188,14 @@ class RedisCache:
             await self._ask(lambda: self._share(keys=[self._prefix + "slots"], args=arguments)),
         )
 
+    async def lease(self, name: str, seconds: float) -> bool:
+        """Return whether this process has the lease `name` for the next `seconds`; it has, when the server is down."""
+        keys, milliseconds = [f"{self._prefix}{name}?lease"], int(seconds * 1000)
+        return await self._ask(lambda: self._lease(keys=keys, args=[self._name, milliseconds])) != 0
+
     async def probe(self) -> str | None:
         """Send the server what a read sends; return why that fails, in a few words, or None if it succeeds."""
-        key = [f"{self._prefix}probe"]
+        key = [f"{self._prefix}probe", f"{self._prefix}probe{CHANGED}"]
         try:
             await self._in_time(lambda: self._get_or_lease(keys=key, args=[self._name, int(_LEASE_SECONDS * 1000)]))
             await self._in_time(lambda: self._release(keys=key, args=[self._name]))

@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.accounts.account import Account
+from gateway.accounts.reconciliation import RECONCILE_CALLER, Reconciliation
 from gateway.callers.callers import Caller, Callers
 from gateway.errors import GatewayError, ValidationFailed
 from gateway.execution.outcome import Outcome
@@ -111,6 +112,8 @@ class Metrics:
         self._client = client
         self._deliveries = deliveries or Deliveries()
         self._publication = publication or Publication(account.updates)
+        self.reconciliation: Reconciliation | None = None
+        """Its calls are counted as those of a caller."""
         self._series: dict[tuple[str | None, str, str], tuple[_Count, _Durations, _Count]] = {}
         """A cache of `_find_series`."""
         self._answered: defaultdict[tuple[str, str], _Count] = defaultdict(_Count)
@@ -189,6 +192,8 @@ class Metrics:
         yield _durations("gateway_upstream_seconds", "Duration of upstream calls.", "resource", self._upstream)
         yield CounterMetricFamily("gateway_upstream_retries", "Upstream calls retried.", value=self._client.retries)
         caller_calls = {caller: count.value for caller, count in self._calls.items()}
+        if self.reconciliation is not None and self.reconciliation.calls:
+            caller_calls[RECONCILE_CALLER] = self.reconciliation.calls
         yield _by(
             "gateway_caller_calls", "Upstream calls by the caller that caused them.", caller_calls, label="caller"
         )
