@@ -316,3 +316,8 @@ def test_parameters_come_from_the_query_the_form_or_json() -> None:
     for body in ("[]", "{", "1", '"a"', "[" * 100_000):
         with pytest.raises(ValueError, match="not a JSON object"):
             _ = Case(body=body, type="application/json").request().parameters
+
+
+@given(st.text(st.sampled_from("ab&=%+4120Ff;é ")))
+def test_a_form_is_read_as_by_the_standard_library(text: str) -> None:
+    assert Case(body=text).request().form == parse_qsl(text, keep_blank_values=True)
