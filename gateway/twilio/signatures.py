@@ -33,7 +33,7 @@ from base64 import b64encode
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any
 from urllib.parse import quote, unquote
@@ -200,20 +200,24 @@ def _contents(request: WebhookRequest) -> Iterator[str]:
 
 def _signed_urls(url: str) -> Iterator[str]:
     """Yield the forms of a URL that Twilio may have signed, the likeliest first."""
-    match = _URL.fullmatch(url)
-    if match is None:
-        yield url
-        return
-    scheme, user, host, port, rest = match.groups()
-    authorities = (f"{scheme}{user}{host}", f"{scheme}{user}{host}{port or _default_port(scheme)}")
-    path, mark, query = rest.partition("?")
-    rests = dict.fromkeys([rest])
+    base, mark, query = url.partition("?")
+    bases = _port_forms(base)
+    yield from [f"{each}{mark}{query}" for each in bases]
     if query:
         escaped = query.translate(_ESCAPED)
-        rests |= dict.fromkeys([f"{path}{mark}{escaped}", f"{path}{mark}{_reserialized(escaped)}"])
-    for each in rests:
-        for authority in authorities:
-            yield authority + each
+        for other in dict.fromkeys([escaped, _reserialized(escaped)]):
+            if other != query:
+                yield from [f"{each}?{other}" for each in bases]
+
+
+@lru_cache(maxsize=16)
+def _port_forms(base: str) -> tuple[str, ...]:
+    """Return a URL without a query, first without a port, then with its own or the default one."""
+    match = _URL.fullmatch(base)
+    if match is None:
+        return (base,)
+    scheme, user, host, port, path = match.groups()
+    return f"{scheme}{user}{host}{path}", f"{scheme}{user}{host}{port or _default_port(scheme)}{path}"
 
 
 def _default_port(scheme: str) -> str:
