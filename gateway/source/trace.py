@@ -12,6 +12,8 @@ from gateway.twilio.paths import redacted
 
 __all__ = ["Trace"]
 
+_OF_ATTEMPTS = ("status", "startMs", "waitMs", "durationMs", "attempt", "roundTrip", "retryAfterMs")
+
 
 @dataclass(slots=True)
 class Trace:
@@ -48,6 +50,7 @@ class Trace:
                 "durationMs": round((attempt.ended - attempt.began) * 1000, 1),
                 "attempt": attempt.number,
                 "roundTrip": 1 + bisect_right(ends, queued[target]),
+                "retryAfterMs": attempt.retry_after * 1000 if attempt.retry_after is not None else None,
                 "source": "coalesced" if target in self.coalesced else "network",
                 "reason": None,
             }
@@ -84,5 +87,5 @@ class Trace:
 
 
 def _not_called(key: str, source: str, reason: str | None) -> dict[str, Any]:
-    none = dict.fromkeys(("status", "startMs", "waitMs", "durationMs", "attempt", "roundTrip"))
+    none = dict.fromkeys(_OF_ATTEMPTS)
     return {"path": redacted(key), **none, "source": source, "reason": reason}

@@ -28,3 +28,10 @@ def test_retries_are_no_round_trips(attempts: list[tuple[str, int, float, float]
     assert [call["roundTrip"] for call in written["calls"]] == round_trips
     assert written["roundTrips"] == max(round_trips, default=0)
     assert written["count"] == len(attempts)
+
+
+def test_a_trace_has_what_retry_after_asked_for() -> None:
+    trace = Trace(0.0)
+    trace.add_attempt(A, Attempt(1, 429, 0.0, 0.0, 1.0, "UPSTREAM_RATE_LIMITED", 1.5))
+    trace.add_attempt(A, Attempt(2, 200, 2.5, 2.5, 3.0))
+    assert [call["retryAfterMs"] for call in trace.as_json()["calls"]] == [1500, None]
