@@ -30,7 +30,11 @@ def demo_app(sandbox: Sandbox) -> Starlette:
     It caches nothing between requests, so that a change to the sandbox is visible at once.
     """
     settings = replace(settings_for(sandbox), cache_bytes=0, cors_origins=_DEVELOPMENT_ORIGINS)
-    return create_app(settings, graphiql_variables=known_variables(sandbox.landmarks))
+    return create_app(
+        settings,
+        graphiql_variables=known_variables(sandbox.landmarks),
+        graphiql_user=f"{sandbox.account_sid}:{sandbox.auth_token}",  # The sandbox shows both to anyone.
+    )
 
 
 def known_variables(landmarks: dict[str, str]) -> dict[str, str]:
