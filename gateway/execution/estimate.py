@@ -18,6 +18,7 @@ from graphql import GraphQLError
 
 from gateway.errors import GatewayError
 from gateway.execution.context import Context, Read
+from gateway.execution.failures import failure_from
 from gateway.execution.plan import Plan
 from gateway.execution.steps import Arguments, EdgeStep, Leaf, Nested, Selection
 
@@ -119,6 +120,7 @@ class Estimate:
             "requested": self.requested,
             "roundTrips": self.round_trips,
             "singlePageRoundTrips": self.single_page_round_trips,
+            "refused": list(self._refused_fields()),
             "edges": [
                 {
                     "field": ".".join(each.field),
@@ -131,6 +133,15 @@ class Estimate:
                 for each in self.reads
             ],
         }
+
+    def _refused_fields(self) -> Iterator[dict[str, str]]:
+        """Yield the fields that will have an error before anything is read, each error once."""
+        yielded: set[tuple[str, str]] = set()
+        for step, error in self.refused:
+            shown = failure_from(error, (step.key,), step.nodes).error
+            if (step.key, str(shown)) not in yielded:
+                yielded.add((step.key, str(shown)))
+                yield {"field": step.key, "message": str(shown), "code": shown.code}
 
     def refusal(self, limit: int) -> dict[str, Any]:
         """Return the `extensions` of `COST_LIMIT_EXCEEDED`: the largest contributors, and one change that would fit."""

@@ -108,6 +108,21 @@ async def test_a_dry_run_shows_each_edge(client: Client, sandbox: Sandbox, varia
     ]
 
 
+async def test_a_dry_run_shows_the_errors_that_are_certain(client: Client, sandbox: Sandbox) -> None:
+    document = """query Q($sid: ID!) { service(sid: $sid) { friendlyName }
+      nodes(ids: ["a", "a"]) { id } services(first: -1) { edges { cursor } } again: services { edges { cursor } } }"""
+    outcome = await Account(client).run(Operation(document, variables={"sid": ""}, dry_run=True))
+    plan = outcome.extensions["plan"]
+    assert [(each["field"], each["code"]) for each in plan["refused"]] == [
+        ("service", "BAD_USER_INPUT"),
+        ("nodes", "BAD_USER_INPUT"),
+        ("services", "BAD_USER_INPUT"),
+    ]
+    assert plan["refused"][0]["message"].startswith("Expected a sid of the form IS")
+    assert plan["requested"] == 1
+    assert sandbox.calls == []
+
+
 async def test_what_could_take_too_much_is_refused_before_the_first_call(
     client: Client, sandbox: Sandbox, variables: dict[str, Any]
 ) -> None:
