@@ -75,7 +75,7 @@ async def test_the_panels_have_the_figures_of_the_reference_query(browser: Brows
         assert (await visit.figure("plan", "requested"), await visit.figure("plan", "trips")) == ("63", "11")
         await expect(plan).to_contain_text("2 round trips if every list fits on one page.")
         await expect(plan.get_by_test_id("dearest")).to_have_text(
-            "Dearest: service.conversation.messages.receipts, 50 calls of 63."
+            "Most expensive: service.conversation.messages.receipts, 50 calls of 63."
         )
         assert sandbox.paths == []
         if PICTURE:

@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Page, expect
 
 from gateway.app import create_app
 from gateway.callers.callers import Token
-from gateway.demo import demo_app, settings_for
+from gateway.demo import demo_app, known_variables, settings_for
 from gateway.sandbox import Fault, Sandbox
 
 from ..conftest import serving
@@ -52,6 +52,40 @@ async def axis(page: Page) -> list[tuple[str, float, float]]:
     )
     return found
 
+
+LOW_CONTRASTS = """() => {
+  // The texts of this page's own elements whose contrast with what is behind them is below 4.5 (WCAG 2.2, 1.4.3).
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const channels = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    const [red, green, blue, alpha] = canvas.getImageData(0, 0, 1, 1).data;
+    return [red, green, blue, alpha / 255];
+  };
+  const over = ([r, g, b, a], [R, G, B]) => [r * a + R * (1 - a), g * a + G * (1 - a), b * a + B * (1 - a)];
+  const luminance = (colour) => {
+    const linear = colour.map((each) => (each <= 10 ? each / 3294.6 : ((each / 255 + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  };
+  const behind = (element) => {
+    if (!element) return [255, 255, 255];
+    const colour = channels(getComputedStyle(element).backgroundColor);
+    return colour[3] === 1 ? colour.slice(0, 3) : over(colour, behind(element.parentElement));
+  };
+  const low = [];
+  for (const element of document.querySelectorAll(".panel *, .status *, .logo *, .first-hint *")) {
+    const text = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
+    if (!text || element.matches("title, .graphiql-button, option")) continue;
+    const style = getComputedStyle(element);
+    const under = behind(element);
+    const colour = over(channels(element.closest("svg") ? style.fill : style.color), under);
+    const [dark, light] = [luminance(colour), luminance(under)].sort((one, other) => one - other);
+    const contrast = (light + 0.05) / (dark + 0.05);
+    if (contrast < 4.5) low.push(`${text.slice(0, 40)} ${contrast.toFixed(2)}`);
+  }
+  return low;
+}"""
 
 AXES = {
     0.9: ["0 ms", "500 ms"],
@@ -126,6 +160,7 @@ async def test_waiting_retrying_and_answering_look_different(browser: Browser, s
         await calls.locator(".call", has=visit.page.locator(".pause")).locator(".bar").click()
         details = visit.page.get_by_test_id("details")
         await expect(details).to_contain_text(re.compile(r"attempt 2 after 1(\.\d+)?\u00a0s \(Retry-After: 1\u00a0s\)"))
+        assert (await visit.figure("calls", "calls"), await visit.figure("calls", "retries")) == ("13", "1")
         # A retry is neither a call of the plan nor a round trip, so that "at most" holds.
         await expect(visit.page.get_by_test_id("status")).to_contain_text("13 calls, 1 retry, 2 round trips")
         await expect(visit.page.get_by_test_id("status")).to_contain_text("13 calls and 2 round trips at most")
@@ -151,6 +186,7 @@ async def test_without_known_sids_the_first_tab_can_be_run_and_leads_on(browser:
         tabs = page.locator(".graphiql-tab-button")
         assert await tabs.all_inner_texts() == ["Conversations", "Thread", "Failures", "Receipt", "Summary"]
         await page.get_by_role("tab", name="Thread").click()
+        await expect(status).to_contain_text("Plan an error at service: Expected a sid of the form IS")
         await page.locator(RUN).click()
         problems = page.get_by_test_id("problems")
         await expect(problems).to_contain_text("Expected a sid of the form IS")
@@ -308,3 +344,52 @@ async def test_no_stack_trace_is_shown(browser: Browser, sandbox: Sandbox) -> No
         await expect(result).not_to_contain_text("stack")
         await expect(visit.page.get_by_test_id("problems")).to_have_text("The gateway cannot be reached.")
         visit.complaints.clear()  # A browser logs each failed request.
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_page_can_be_read_by_all(browser: Browser, sandbox: Sandbox, scheme: str) -> None:
+    settings = replace(settings_for(sandbox), cache_bytes=0, cost_max=40)
+    app = create_app(settings, graphiql_variables=known_variables(sandbox.landmarks))
+    async with serving(app) as base, looking(browser, base, scheme=scheme) as visit:
+        page, status = visit.page, visit.page.get_by_test_id("status")
+        await visit.open(f"{base}/graphiql")
+        await expect(page.locator("main h1")).to_have_text("receipts-gateway")
+        assert await page.locator(".panel").count() == 0  # There is nothing to show before the first run.
+        await expect(page.get_by_test_id("first-hint")).to_contain_text("Run the operation")
+        assert await page.evaluate(LOW_CONTRASTS) == []
+        await visit.run()
+        await expect(page.get_by_test_id("calls")).to_contain_text("13")
+        assert await status.get_by_role("status").all_inner_texts() == [
+            "22 calls and 11 round trips at most",
+            await status.get_by_role("status").last.inner_text(),
+        ]
+        await page.locator(".waterfall .call .bar").first.click()
+        await page.get_by_test_id("spared").locator("summary").first.click()
+        assert await page.evaluate(LOW_CONTRASTS) == []
+        await visit.show("Plan")
+        await expect(page.get_by_test_id("plan")).to_contain_text("Most expensive")
+        assert await page.evaluate(LOW_CONTRASTS) == []
+        await visit.write(
+            ".graphiql-query-editor",
+            "{ services(first: 50) { edges { node { conversations { edges { cursor } } } } } }",
+        )
+        await expect(page.get_by_test_id("suggestion")).to_contain_text("It would fit with")
+        await visit.run()
+        assert await page.evaluate(LOW_CONTRASTS) == []
+
+
+async def test_no_line_of_an_example_is_cut_or_wrapped_at_first(browser: Browser, sandbox: Sandbox) -> None:
+    async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
+        await visit.open(f"{base}/graphiql")
+        editor = visit.page.locator(".graphiql-query-editor")
+        for name in ("Thread", "Conversations", "Failures", "Receipt", "Summary"):
+            await visit.page.get_by_role("tab", name=name).click()
+            await expect(editor.locator(".view-lines")).to_contain_text(name)
+            room = await editor.locator(".monaco-scrollable-element").first.bounding_box()
+            assert room is not None
+            widths = await editor.locator(".view-line > span").evaluate_all(
+                "(all) => all.map((each) => each.offsetWidth)"
+            )
+            assert 100 < max(widths) < room["width"]
+            numbered = await editor.locator(".line-numbers").filter(has_text=re.compile(r"\d")).count()
+            assert numbered == await editor.locator(".view-line").count()

@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useState } from "react";
 import { Waterfall } from "./Waterfall";
 import type { Cost } from "./answers";
-import { type Timed, asCurl, statusInWords, waterfallOf } from "./calls";
+import { type Timed, asCurl, retriesIn, statusInWords, waterfallOf } from "./calls";
 import { explain } from "./explain";
 import { FACTS } from "./facts";
 import { useLive } from "./live";
@@ -29,6 +29,7 @@ export function CallsPanel() {
     );
   }
   const { problems, reasons } = explain(run, drawing);
+  const retries = upstream ? retriesIn(upstream) : 0;
   return (
     <section className="panel" data-testid="calls" aria-label="Upstream calls">
       <h2>Upstream calls</h2>
@@ -41,12 +42,13 @@ export function CallsPanel() {
       )}
       {upstream && (
         <p className="figures">
-          <Figure value={decimal(upstream.count)} unit={upstream.count === 1 ? "call" : "calls"} name="calls" />
+          <Figure value={decimal(upstream.count - retries)} unit={upstream.count - retries === 1 ? "call" : "calls"} name="calls" />
+          {retries > 0 && <Figure value={decimal(retries)} unit={retries === 1 ? "retry" : "retries"} name="retries" />}
           <Figure value={decimal(upstream.roundTrips)} unit={upstream.roundTrips === 1 ? "round trip" : "round trips"} name="trips" />
           {upstream.count > 0 && <Figure value={duration(upstream.totalMs)} unit="until the last response" name="time" />}
         </p>
       )}
-      {run.cost && upstream && <CostBars cost={run.cost} />}
+      {run.cost && <CostBars cost={run.cost} />}
       <ul className="reasons">
         {reasons.map((reason) => (
           <li key={reason}>{reason}</li>

@@ -1,19 +1,19 @@
-// What stands in the place of the answer until there is one.
+// The hint in the place of the answer, until there is one.
 
 import { pick, useGraphiQL } from "@graphiql/react";
 import { useLive } from "./live";
 
 export function FirstHint() {
-  const { tabs, activeTabIndex } = useGraphiQL(pick("tabs", "activeTabIndex"));
+  const { tabs, activeTabIndex, fetchError } = useGraphiQL(pick("tabs", "activeTabIndex", "fetchError"));
   const { isRunning, outlook } = useLive();
   if (isRunning || tabs[activeTabIndex]?.response) return null;
   const needsToken = outlook.kind === "unclear" && outlook.code === "UNAUTHENTICATED";
   return (
-    <div className="first-hint" data-testid="first-hint">
+    <div className={fetchError ? "first-hint below" : "first-hint"} data-testid="first-hint">
       {needsToken ? (
         <p>
           This gateway needs a caller’s token: write <code>{'{"Authorization": "Bearer …"}'}</code> into <b>Headers</b>, below the
-          query. It is kept until this browser window is closed.
+          query. It is kept for this browser session only.
         </p>
       ) : (
         <p>

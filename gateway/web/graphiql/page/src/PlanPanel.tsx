@@ -25,7 +25,22 @@ export function PlanPanel() {
 }
 
 function Foreseen({ plan }: { plan: Plan }) {
-  if (!plan.edges.length) return <p className="hint">It needs no data from Twilio: 0 calls.</p>;
+  const problems = [...new Set(plan.refused.map(({ field, message }) => `${message} (at ${short(field)})`))];
+  return (
+    <>
+      {problems.length > 0 && (
+        <ul className="problems">
+          {problems.map((problem) => (
+            <li key={problem}>{problem}</li>
+          ))}
+        </ul>
+      )}
+      {plan.edges.length > 0 ? <Calls plan={plan} /> : <p className="hint">{problems.length ? "Nothing" : "It needs no data from Twilio: nothing"} will be called.</p>}
+    </>
+  );
+}
+
+function Calls({ plan }: { plan: Plan }) {
   const dearest = plan.edges.reduce((one, other) => (other.calls > one.calls ? other : one));
   const trips = [...new Set(plan.edges.map((edge) => edge.roundTrip))].sort((one, other) => one - other);
   return (
@@ -40,7 +55,7 @@ function Foreseen({ plan }: { plan: Plan }) {
         </p>
       )}
       <p className="dearest" data-testid="dearest">
-        Dearest: <code>{short(dearest.field)}</code>, {many(dearest.calls, "call")} of {decimal(plan.requested)}.
+        Most expensive: <code>{short(dearest.field)}</code>, {many(dearest.calls, "call")} of {decimal(plan.requested)}.
       </p>
       {trips.map((trip) => (
         <div key={trip} className="leg">
@@ -98,7 +113,7 @@ function Refused({ refusal }: { refusal: Refusal }) {
       </p>
       {dearest && (
         <p className="dearest" data-testid="dearest">
-          Dearest: <code>{short(dearest.field)}</code>, {many(dearest.calls, "call")}.
+          Most expensive: <code>{short(dearest.field)}</code>, {many(dearest.calls, "call")}.
         </p>
       )}
       <p className="suggestion" data-testid="suggestion">

@@ -6,7 +6,7 @@ import { useEffect } from "react";
 import { FirstHint } from "./FirstHint";
 import { RowsLine } from "./RowsLine";
 import { foresee } from "./ask";
-import { attemptsIn, waterfallOf } from "./calls";
+import { attemptsIn, retriesIn, waterfallOf } from "./calls";
 import { missing, sentence } from "./explain";
 import { type Outlook, type Run, openTab, showTab, update, useLive } from "./live";
 import { isFirstRun, keepHeaders, sessionHeaders } from "./memory";
@@ -32,7 +32,7 @@ export function StatusLine() {
       <FirstHint />
       <div className="status" data-testid="status">
         <RowsLine rows={run?.rows ?? []} />
-        <button type="button" onClick={() => openPanel(PLAN)} className={outlook.kind === "refused" ? "wrong" : ""}>
+        <button type="button" onClick={() => openPanel(PLAN)} className={isWrong(outlook) ? "wrong" : ""}>
           <b>Plan</b> <span role="status">{planned(outlook)}</span>
         </button>
         <button type="button" onClick={() => openPanel(CALLS)} className={run?.errors.length ? "wrong" : ""}>
@@ -48,9 +48,14 @@ function openPanel(title: string): void {
   document.querySelector<HTMLButtonElement>(`.graphiql-sidebar [aria-label="Show ${title}"]`)?.click();
 }
 
+const isWrong = (outlook: Outlook): boolean =>
+  outlook.kind === "refused" || (outlook.kind === "plan" && outlook.plan.refused.length > 0);
+
 function planned(outlook: Outlook): string {
   if (outlook.kind === "plan") {
-    const { requested, roundTrips } = outlook.plan;
+    const { requested, roundTrips, refused } = outlook.plan;
+    const [first] = refused;
+    if (first) return `${refused.length > 1 ? "errors" : "an error"} at ${first.field}: ${first.message}`;
     return `${many(requested, "call")} and ${many(roundTrips, "round trip")} at most`;
   }
   if (outlook.kind === "refused") {
@@ -66,11 +71,10 @@ function result({ errors, upstream, milliseconds }: Run): string {
   const [first] = errors;
   if (first) return `${sentence(first)}${errors.length > 1 ? ` And ${decimal(errors.length - 1)} more.` : ""}`;
   if (!upstream) return duration(milliseconds);
-  const attempts = attemptsIn(waterfallOf(upstream));
-  const retries = attempts.filter((call) => call.source === "network" && call.attempt > 1).length;
+  const retries = retriesIn(upstream);
   const facts = [many(upstream.count - retries, "call"), many(upstream.roundTrips, "round trip"), duration(milliseconds)];
-  if (retries) facts.splice(1, 0, retries === 1 ? "1 retry" : `${decimal(retries)} retries`);
-  return [facts.join(", "), ...missing(attempts)].join(". ");
+  if (retries) facts.splice(1, 0, many(retries, "retry", "retries"));
+  return [facts.join(", "), ...missing(attemptsIn(waterfallOf(upstream)))].join(". ");
 }
 
 /** Keep the state of each tab apart; a run ends when its tab is left, since GraphiQL would show its answer in the other. */
@@ -89,20 +93,26 @@ function useWrappedLines(): void {
   const { queryEditor, variableEditor, headerEditor } = useGraphiQL(pick("queryEditor", "variableEditor", "headerEditor"));
   useEffect(() => {
     for (const editor of [queryEditor, variableEditor, headerEditor]) {
-      editor?.updateOptions({ fontSize: 13, lineHeight: 19, wordWrap: "on", wrappingIndent: "deepIndent" });
+      editor?.updateOptions({ fontSize: 13, lineHeight: 19, wordWrap: "on", wrappingIndent: "indent" });
     }
   }, [queryEditor, variableEditor, headerEditor]);
 }
 
-/** Read the schema again with a token that was refused without. */
+/** Read the schema again once there is a token, without which it was refused; and remove that error from the answer. */
 function useSchemaForToken(): void {
-  const { schema, headerEditor } = useGraphiQL(pick("schema", "headerEditor"));
+  const { schema, headerEditor, responseEditor, tabs, activeTabIndex } = useGraphiQL(
+    pick("schema", "headerEditor", "responseEditor", "tabs", "activeTabIndex"),
+  );
+  const response = tabs[activeTabIndex]?.response;
   const { introspect } = useGraphiQLActions();
   const { run, outlook } = useLive();
   const hasAnswer = outlook.kind === "plan" || outlook.kind === "refused" || (run !== null && run.upstream !== null);
   useEffect(() => {
     if (!schema && hasAnswer && headerEditor?.getValue().trim()) void introspect();
   }, [schema, hasAnswer, headerEditor, introspect]);
+  useEffect(() => {
+    if (schema && !response) responseEditor?.setValue("");
+  }, [schema, response, responseEditor]);
 }
 
 /** Keep the plan up to date: a dry run whenever the editors have not changed for a moment. */

@@ -2,9 +2,8 @@
 
 import { type KeyboardEvent, useLayoutEffect, useRef, useState } from "react";
 import { type Lot, type Timed, type Waterfall as Drawing, attemptsIn, isBad, isRefused, statusInWords } from "./calls";
-import { duration, ticks } from "./numbers";
+import { decimal, duration, ticks } from "./numbers";
 
-const LABELS = 104;
 const RIGHT = 12;
 const HEAD = 34;
 const GAP = 8;
@@ -73,8 +72,10 @@ export function Waterfall({ drawing, chosen, onChoose }: Props) {
   }, []);
 
   const right = width - RIGHT;
+  const names = drawing.lots.map((lot) => `${lot.name}${lot.calls > 1 ? ` ×${decimal(lot.calls)}` : ""}`);
+  const labels = Math.max(104, ...names.map((name) => widthOf(name, 11) + 14));
   const end = drawing.endMs || 1;
-  const x = (time: number): number => LABELS + (time / end) * (right - LABELS);
+  const x = (time: number): number => labels + (time / end) * (right - labels);
   let top = HEAD;
   const lots = drawing.lots.map((lot) => {
     const placed = { lot, top, ...sizeOf(lot) };
@@ -137,9 +138,9 @@ export function Waterfall({ drawing, chosen, onChoose }: Props) {
         ))}
         {lots.map(({ lot, top, bar, step }) => (
           <g key={lot.name}>
-            <text x={LABELS - 8} y={top + 10} textAnchor="end" className="lot">
+            <text x={labels - 8} y={top + 10} textAnchor="end" className="lot">
               {lot.name}
-              {lot.calls > 1 && <tspan className="count"> ×{lot.calls}</tspan>}
+              {lot.calls > 1 && <tspan className="count"> ×{decimal(lot.calls)}</tspan>}
             </text>
             {lot.lanes.map((lane, row) => {
               let drawn = 0; // How far the lane is drawn: what is widened moves what follows it.
@@ -162,15 +163,16 @@ export function Waterfall({ drawing, chosen, onChoose }: Props) {
                     onClick={() => onChoose(call)}
                   >
                     <title>{wordsOf(call)}</title>
-                    <rect x={place ? (pause?.x ?? answer.x) : LABELS} y={y} width={Math.max(right - (place ? (pause?.x ?? answer.x) : LABELS), 0)} height={step} className="reach" />
+                    <rect x={place ? (pause?.x ?? answer.x) : labels} y={y} width={Math.max(right - (place ? (pause?.x ?? answer.x) : labels), 0)} height={step} className="reach" />
                     {pause && (
                       <>
-                        <line x1={pause.x} x2={pause.x + pause.width} y1={y + bar / 2} y2={y + bar / 2} className="pause" />
-                        {fitting([{ x: pause.x + 4, texts: pauseTexts(call) }], 10, pause.x + pause.width).map((label) => (
-                          <text key="pause" x={label.x} y={y + bar - 2} className="pause-name">
-                            {bar > 6 ? label.text : ""}
-                          </text>
-                        ))}
+                        <line x1={pause.x} x2={pause.x + pause.width} y1={y + Math.max(bar - 2, bar / 2)} y2={y + Math.max(bar - 2, bar / 2)} className="pause" />
+                        {bar > 6 &&
+                          fitting([{ x: pause.x + 3, texts: pauseTexts(call) }], 10, pause.x + pause.width).map((label) => (
+                            <text key="pause" x={label.x} y={y + bar - 4} className="pause-name">
+                              {label.text}
+                            </text>
+                          ))}
                       </>
                     )}
                     {wait && <rect {...wait} y={y + 0.5} height={bar - 1} className="wait" />}

@@ -41,6 +41,8 @@ export interface Plan {
   requested: number;
   roundTrips: number;
   singlePageRoundTrips: number;
+  /** Fields that will read nothing, because of their arguments or the caller's rights. */
+  refused: { field: string; message: string; code: string }[];
   edges: Edge[];
 }
 

@@ -131,5 +131,5 @@ export async function foresee(params: FetcherParams, headers: Headers, signal: A
     return { kind: "refused", refusal };
   }
   if (failure) return { kind: "unclear", message: failure.message, code: failure.extensions?.code };
-  return { kind: "plan", plan: { requested: 0, roundTrips: 0, singlePageRoundTrips: 0, edges: [] } };
+  return { kind: "plan", plan: { requested: 0, roundTrips: 0, singlePageRoundTrips: 0, refused: [], edges: [] } };
 }

@@ -78,6 +78,10 @@ const isTimed = (call: Call): boolean => call.startMs !== null;
 export const attemptsIn = (waterfall: Waterfall): Timed[] =>
   waterfall.lots.flatMap((lot) => lot.lanes.flatMap((lane) => lane.attempts));
 
+/** How many of the calls are further attempts of this operation's own reads. */
+export const retriesIn = (upstream: Upstream): number =>
+  upstream.calls.filter((call) => call.source === "network" && (call.attempt ?? 1) > 1).length;
+
 export function waterfallOf(upstream: Upstream): Waterfall {
   const timed = upstream.calls.filter(isTimed).map((call): Timed => {
     const [startMs, waitMs, durationMs] = [call.startMs ?? 0, call.waitMs ?? 0, call.durationMs ?? 0];

@@ -11,7 +11,8 @@ export function decimal(value: number, digits = 0): string {
   return format.format(value);
 }
 
-export const many = (count: number, noun: string): string => `${decimal(count)} ${noun}${count === 1 ? "" : "s"}`;
+export const many = (count: number, noun: string, plural = `${noun}s`): string =>
+  `${decimal(count)} ${count === 1 ? noun : plural}`;
 
 /** A duration, given in milliseconds, with about three digits: `9.3 ms`, `120 ms`, `1.5 s`, `65 s`. */
 export function duration(milliseconds: number): string {
