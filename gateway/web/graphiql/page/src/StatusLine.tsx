@@ -15,7 +15,9 @@ import { decimal, duration, many } from "./numbers";
 export const CALLS = "Upstream calls";
 export const PLAN = "Plan";
 
+/** How long the editors must be unchanged before a dry run, and how long it waits for all editors at the start. */
 const PAUSE_MS = 300;
+const START_MS = 50;
 
 export function StatusLine() {
   useTabs();
@@ -143,12 +145,13 @@ function usePlan(): void {
         if (!signal.aborted) update(tab, { outlook: { kind: "unclear", message: error instanceof Error ? error.message : "" } });
       }
     }
-    const later = (): void => {
+    const later = (delay: number): void => {
       clearTimeout(timer);
-      timer = setTimeout(() => void plan(), PAUSE_MS);
+      timer = setTimeout(() => void plan(), delay);
     };
-    const watches = [queryEditor, variableEditor, headerEditor].map((editor) => editor?.onDidChangeModelContent(later));
-    later();
+    const editors = [queryEditor, variableEditor, headerEditor];
+    const watches = editors.map((editor) => editor?.onDidChangeModelContent(() => later(PAUSE_MS)));
+    later(START_MS);
     return () => {
       clearTimeout(timer);
       asking.abort();
