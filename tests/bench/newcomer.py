@@ -110,7 +110,7 @@ async def main() -> int:
             watch.lap("receipts-gateway demo, until it is ready")
             browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
             page = await browser.new_page(viewport={"width": 1366, "height": 768})
-            page.on("requestfinished", requests.append)
+            page.on("requestfinished", lambda request: requests.append(request))
             watch.lap("a browser")
             await page.goto(url)
             await expect(page.get_by_test_id("status")).to_contain_text("at most")

@@ -76,7 +76,7 @@ LOW_CONTRASTS = """() => {
   const low = [];
   for (const element of document.querySelectorAll(".panel *, .status *, .logo *, .first-hint *")) {
     const text = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
-    if (!text || element.matches("title, .graphiql-button, option")) continue;
+    if (!text || element.matches("title, option")) continue;
     const style = getComputedStyle(element);
     const under = behind(element);
     const colour = over(channels(element.closest("svg") ? style.fill : style.color), under);
@@ -98,7 +98,13 @@ AXES = {
 """The labels of the axis for a call of so many seconds."""
 
 
-async def test_the_axis_says_the_time_at_each_line(browser: Browser, sandbox: Sandbox) -> None:
+MANY_TRIPS = [
+    ("Services?PageSize=50", start, duration) for start, duration in [(0.0, 5.0), (5.0, 5.0), (10.0, 900.0)]
+] + [("Services?PageSize=50", 910.0 + step, 1.0) for step in range(20)]
+"""Calls of which only the third is longer than its label."""
+
+
+async def test_the_waterfall_is_true_to_its_axis_and_labels_give_way(browser: Browser, sandbox: Sandbox) -> None:
     answer: dict[str, Any] = {}
     async with serving(answering(demo(sandbox), answer)) as base, looking(browser, base) as visit:
         await visit.open(f"{base}/graphiql")
@@ -114,17 +120,7 @@ async def test_the_axis_says_the_time_at_each_line(browser: Browser, sandbox: Sa
                 number, unit = text.split("\u00a0")
                 written = float(number) * {"ms": 1, "s": 1000}[unit]
                 assert written == pytest.approx(share * seconds * 1000, rel=0.01, abs=1)
-
-
-async def test_labels_that_do_not_fit_give_way(browser: Browser, sandbox: Sandbox) -> None:
-    calls = [
-        ("Services?PageSize=50", 0.0, 5.0),
-        ("Services?PageSize=50", 5.0, 5.0),
-        ("Services?PageSize=50", 10.0, 900.0),
-    ]
-    calls += [("Services?PageSize=50", 910.0 + step, 1.0) for step in range(20)]
-    async with serving(answering(demo(sandbox), traced(*calls))) as base, looking(browser, base) as visit:
-        await visit.open(f"{base}/graphiql")
+        answer |= traced(*MANY_TRIPS)
         await visit.run()
         await expect(visit.page.locator(".waterfall .trip-name").filter(has_text="round trip 3")).to_be_visible()
         for kind in ("trip-name", "tick-label"):
@@ -166,18 +162,6 @@ async def test_waiting_retrying_and_answering_look_different(browser: Browser, s
         await expect(visit.page.get_by_test_id("status")).to_contain_text("13 calls and 2 round trips at most")
 
 
-async def test_pages_count_among_the_round_trips_at_most(browser: Browser, sandbox: Sandbox) -> None:
-    async with serving(demo_app(sandbox)) as base, looking(browser, base) as visit:
-        await visit.open(f"{base}/graphiql")
-        await visit.page.get_by_role("tab", name="Failures").click()
-        status = visit.page.get_by_test_id("status")
-        await expect(status).to_contain_text("70 calls and 21 round trips at most")
-        await visit.run()
-        await expect(status).to_contain_text("53 calls, 4 round trips")
-        await visit.show("Plan")
-        await expect(visit.page.get_by_test_id("plan")).to_contain_text("up to 10 one after another")
-
-
 async def test_without_known_sids_the_first_tab_can_be_run_and_leads_on(browser: Browser, sandbox: Sandbox) -> None:
     app = create_app(replace(settings_for(sandbox), cache_bytes=0))
     async with serving(app) as base, looking(browser, base) as visit:
@@ -215,6 +199,7 @@ async def test_a_run_without_calls_says_why(browser: Browser, sandbox: Sandbox) 
     only_sids = '{ service(sid: "%s") { sid } }' % sandbox.landmarks["service_sid"]
     async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
         calls = visit.page.get_by_test_id("calls")
+        await visit.open(f"{base}/graphiql")
         for query, reason in [
             ("{ services { edges { node { sid } } } }", "The slowest answer, to Services"),
             ("{ services { edges { node { sid } } } }", "Nothing was called: every value is cached."),
@@ -222,9 +207,8 @@ async def test_a_run_without_calls_says_why(browser: Browser, sandbox: Sandbox) 
             ("{ __typename }", "Nothing was called: the operation needs no data from Twilio."),
             ("{ nothing }", "Nothing was called: the operation was refused."),
         ]:
-            await visit.open(f"{base}/graphiql?q={quote(query)}")
-            await visit.run()
-            await visit.show("Last run")
+            await visit.write(".graphiql-query-editor", query)
+            await visit.page.locator(RUN).click()
             await expect(calls).to_contain_text(reason)
         await expect(visit.page.get_by_test_id("problems")).to_contain_text(
             "Cannot query field 'nothing' on type 'Query'."
@@ -289,27 +273,36 @@ async def test_each_tab_has_its_own_run(browser: Browser, sandbox: Sandbox) -> N
         await visit.open(f"{base}/graphiql")
         await visit.run()
         await expect(status).to_contain_text("Last run 13 calls")
-        await page.get_by_role("tab", name="Summary").click()
+        await page.get_by_role("tab", name="Failures").click()
         await expect(status).to_contain_text("Last run none yet")
         await expect(page.get_by_test_id("calls")).to_contain_text("Run the operation")
+        # Pages, which are read one after another, count among the round trips at most.
+        await expect(status).to_contain_text("70 calls and 21 round trips at most")
         await visit.run()
-        await expect(status).to_contain_text("Last run 1 call,")
+        await expect(status).to_contain_text("Last run 53 calls, 4 round trips")
+        await visit.show("Plan")
+        await expect(page.get_by_test_id("plan")).to_contain_text("up to 10 one after another")
+        await visit.show("Last run")
         await page.get_by_role("tab", name="Thread").click()
         await expect(status).to_contain_text("Last run 13 calls")
         await expect(page.get_by_test_id("calls").locator("[data-figure=calls]")).to_have_text("13")
-
-
-async def test_leaving_a_tab_stops_its_run(browser: Browser, sandbox: Sandbox) -> None:
-    sandbox.faults.add("*/Messages*", Fault("hang", times=1))
-    async with serving(demo_app(sandbox)) as base, looking(browser, base) as visit:
-        page, status = visit.page, visit.page.get_by_test_id("status")
-        await visit.open(f"{base}/graphiql")
+        # A run ends with its tab: its answer would be shown in the other.
+        sandbox.faults.add("*/Messages*", Fault("hang", times=1))
         await page.locator(RUN).click()
         await expect(status).to_contain_text("Last run running")
         await page.get_by_label("New tab").click()
         await expect(status).to_contain_text("Last run none yet")
         await expect(page.get_by_role("button", name="Execute query")).to_be_visible()
-        assert await page.locator(".result-window .view-line").all_inner_texts() in ([], [""])
+        result = page.locator(".result-window")
+        assert await result.locator(".view-line").all_inner_texts() in ([], [""])
+        # An error of the page itself is shown without its stack trace.
+        await page.get_by_role("tab", name="Thread").click()
+        await page.route("**/graphql", lambda route: route.abort())
+        await visit.run()
+        await expect(result).to_contain_text("The gateway cannot be reached.")
+        await expect(result).not_to_contain_text("stack")
+        await expect(page.get_by_test_id("problems")).to_have_text("The gateway cannot be reached.")
+        visit.complaints.clear()  # A browser logs each failed request.
 
 
 async def test_with_a_token_the_schema_is_read_again(browser: Browser, sandbox: Sandbox) -> None:
@@ -333,49 +326,46 @@ async def test_with_a_token_the_schema_is_read_again(browser: Browser, sandbox: 
         visit.complaints.clear()  # A browser logs each 401.
 
 
-async def test_no_stack_trace_is_shown(browser: Browser, sandbox: Sandbox) -> None:
-    async with serving(demo_app(sandbox)) as base, looking(browser, base) as visit:
-        await visit.open(f"{base}/graphiql")
-        await expect(visit.page.get_by_test_id("status")).to_contain_text("at most")
-        await visit.page.route("**/graphql", lambda route: route.abort())
-        await visit.run()
-        result = visit.page.locator(".result-window")
-        await expect(result).to_contain_text("The gateway cannot be reached.")
-        await expect(result).not_to_contain_text("stack")
-        await expect(visit.page.get_by_test_id("problems")).to_have_text("The gateway cannot be reached.")
-        visit.complaints.clear()  # A browser logs each failed request.
+async def low_contrasts(page: Page) -> list[str]:
+    """The texts that are hard to read, in light or dark."""
+    low: list[str] = []
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme)
+        low += await page.evaluate(LOW_CONTRASTS)
+    return low
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_the_page_can_be_read_by_all(browser: Browser, sandbox: Sandbox, scheme: str) -> None:
+async def test_the_page_can_be_read_by_all(browser: Browser, sandbox: Sandbox) -> None:
     settings = replace(settings_for(sandbox), cache_bytes=0, cost_max=40)
     app = create_app(settings, graphiql_variables=known_variables(sandbox.landmarks))
-    async with serving(app) as base, looking(browser, base, scheme=scheme) as visit:
+    async with serving(app) as base, looking(browser, base) as visit:
         page, status = visit.page, visit.page.get_by_test_id("status")
         await visit.open(f"{base}/graphiql")
         await expect(page.locator("main h1")).to_have_text("receipts-gateway")
         assert await page.locator(".panel").count() == 0  # There is nothing to show before the first run.
         await expect(page.get_by_test_id("first-hint")).to_contain_text("Run the operation")
-        assert await page.evaluate(LOW_CONTRASTS) == []
+        assert await low_contrasts(page) == []
         await visit.run()
         await expect(page.get_by_test_id("calls")).to_contain_text("13")
-        assert await status.get_by_role("status").all_inner_texts() == [
-            "22 calls and 11 round trips at most",
-            await status.get_by_role("status").last.inner_text(),
-        ]
+        lines = await status.get_by_role("status").all_inner_texts()
+        assert lines[0] == "22 calls and 11 round trips at most"
+        assert lines[1].startswith("13 calls, 2 round trips")
         await page.locator(".waterfall .call .bar").first.click()
         await page.get_by_test_id("spared").locator("summary").first.click()
-        assert await page.evaluate(LOW_CONTRASTS) == []
+        assert await low_contrasts(page) == []
         await visit.show("Plan")
         await expect(page.get_by_test_id("plan")).to_contain_text("Most expensive")
-        assert await page.evaluate(LOW_CONTRASTS) == []
+        assert await low_contrasts(page) == []
         await visit.write(
             ".graphiql-query-editor",
             "{ services(first: 50) { edges { node { conversations { edges { cursor } } } } } }",
         )
         await expect(page.get_by_test_id("suggestion")).to_contain_text("It would fit with")
         await visit.run()
-        assert await page.evaluate(LOW_CONTRASTS) == []
+        assert await low_contrasts(page) == []
+        # What the check itself sees: the colour that GraphiQL has for errors is too bright for text.
+        await page.add_style_tag(content=".status b { color: hsl(var(--color-error)) !important }")
+        assert await low_contrasts(page) != []
 
 
 async def test_no_line_of_an_example_is_cut_or_wrapped_at_first(browser: Browser, sandbox: Sandbox) -> None:

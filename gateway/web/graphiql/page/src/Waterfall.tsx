@@ -115,7 +115,7 @@ export function Waterfall({ drawing, chosen, onChoose }: Props) {
           return (
             <g key={place} className="trip" data-trip={place + 1}>
               <rect x={x(start)} y={16} width={Math.max(x(next) - x(start), 0)} height={height - 18} className={place % 2 ? "band odd" : "band"} />
-              {place > 0 && <line x1={x(start)} x2={x(start)} y1={2} y2={height} className="border" />}
+              {place > 0 && <path d={`M${x(start)} 2V16M${x(start)} 30V${height}`} className="border" />}
             </g>
           );
         })}
