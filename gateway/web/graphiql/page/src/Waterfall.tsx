@@ -48,7 +48,10 @@ export function fitting(places: { x: number; texts: string[] }[], size: number, 
     to <= end && shown.every(({ x, text }) => to + 4 <= x || x + widthOf(text, size) + 4 <= from);
   for (const place of order) {
     const { x, texts } = places[place] ?? { x: 0, texts: [] };
-    const text = texts.find((each) => isFree(x, x + widthOf(each, size)));
+    const text = texts.find((each, form) => {
+      const isShortest = form === texts.length - 1; // Only the shortest form may reach into the next place.
+      return isFree(x, x + widthOf(each, size)) && (isShortest || widthOf(each, size) <= (room[place] ?? 0));
+    });
     if (text !== undefined) shown.push({ x, text });
   }
   return shown.sort((one, other) => one.x - other.x);
@@ -66,7 +69,7 @@ export function Waterfall({ drawing, chosen, onChoose }: Props) {
   useLayoutEffect(() => {
     const element = box.current;
     if (!element) return;
-    const watch = new ResizeObserver(([entry]) => entry && setWidth(Math.max(260, entry.contentRect.width)));
+    const watch = new ResizeObserver(([entry]) => entry && setWidth(Math.max(160, entry.contentRect.width)));
     watch.observe(element);
     return () => watch.disconnect();
   }, []);
