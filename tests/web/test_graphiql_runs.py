@@ -302,6 +302,7 @@ async def test_each_tab_has_its_own_run(browser: Browser, sandbox: Sandbox) -> N
         await expect(result).to_contain_text("The gateway cannot be reached.")
         await expect(result).not_to_contain_text("stack")
         await expect(page.get_by_test_id("problems")).to_have_text("The gateway cannot be reached.")
+        await expect(page.get_by_test_id("calls")).to_contain_text("The gateway did not reply")
         visit.complaints.clear()  # A browser logs each failed request.
 
 
@@ -364,7 +365,7 @@ async def test_the_page_can_be_read_by_all(browser: Browser, sandbox: Sandbox) -
         await visit.run()
         assert await low_contrasts(page) == []
         # What the check itself sees: the colour that GraphiQL has for errors is too bright for text.
-        await page.add_style_tag(content=".status b { color: hsl(var(--color-error)) !important }")
+        await page.add_style_tag(content="[data-testid=status] .line { color: hsl(var(--color-error)) !important }")
         assert await low_contrasts(page) != []
 
 

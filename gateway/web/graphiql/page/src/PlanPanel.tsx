@@ -105,7 +105,7 @@ function Refused({ refusal }: { refusal: Refusal }) {
   return (
     <>
       <p className="figures">
-        <Figure value={requested ?? ""} unit="calls at most" name="requested" />
+        <Figure value={requested ?? ""} unit="calls or more" name="requested" />
         <Figure value={limit ?? ""} unit="allowed" name="limit" />
       </p>
       <p className="refused" role="status">

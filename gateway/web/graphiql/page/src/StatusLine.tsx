@@ -34,14 +34,27 @@ export function StatusLine() {
       <FirstHint />
       <div className="status" data-testid="status">
         <RowsLine rows={run?.rows ?? []} />
-        <button type="button" onClick={() => openPanel(PLAN)} className={isWrong(outlook) ? "wrong" : ""}>
-          <b>Plan</b> <span role="status">{planned(outlook)}</span>
-        </button>
-        <button type="button" onClick={() => openPanel(CALLS)} className={run?.errors.length ? "wrong" : ""}>
-          <b>Last run</b> <span role="status">{isRunning ? "running…" : run ? result(run) : "none yet"}</span>
-        </button>
+        <Line panel={PLAN} name="Plan" text={planned(outlook)} isWrong={isWrong(outlook)} />
+        <Line
+          panel={CALLS}
+          name="Last run"
+          text={isRunning ? "running…" : run ? result(run) : "none yet"}
+          isWrong={!isRunning && run !== null && run.errors.length > 0}
+        />
       </div>
     </>
+  );
+}
+
+/** A line that opens its panel. Its text is a live region, which a button cannot contain. */
+function Line({ panel, name, text, isWrong }: { panel: string; name: string; text: string; isWrong: boolean }) {
+  return (
+    <div className={isWrong ? "line wrong" : "line"}>
+      <button type="button" onClick={() => openPanel(panel)}>
+        {name}
+      </button>{" "}
+      <span role="status">{text}</span>
+    </div>
   );
 }
 

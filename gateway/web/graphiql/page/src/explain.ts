@@ -56,14 +56,16 @@ export function missing(calls: Timed[]): string[] {
 }
 
 function whyNoCall({ errors, upstream }: Run, waterfall: Waterfall | null): string {
-  if (errors.length) return "Nothing was called: the operation was refused.";
-  if (!upstream) return "Nothing was called.";
+  const codes = errors.map((error) => error.extensions?.code);
+  if (codes.includes(undefined)) return "The gateway did not reply, so its calls are not known.";
   const sources = new Set(waterfall?.spared.map((some) => some.source));
   if (sources.has("shared")) {
     return "Nothing was called: every value is cached. With the header Cache-Control: no-cache, all are read again.";
   }
   if (sources.has("skipped")) return "Nothing was called: no value that is selected needs a call.";
-  return "Nothing was called: the operation needs no data from Twilio.";
+  if (codes.some((code) => code && /^(UPSTREAM_|OVERLOADED|INTERNAL_)/.test(code))) return "Nothing was called.";
+  if (errors.length) return "Nothing was called: the operation was refused.";
+  return upstream ? "Nothing was called: the operation needs no data from Twilio." : "Nothing was called.";
 }
 
 function reasons(calls: Timed[], roundTrips: number, waterfall: Waterfall): string[] {
