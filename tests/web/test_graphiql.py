@@ -105,6 +105,7 @@ async def test_what_is_deferred_is_shown_behind_the_answer(browser: Browser, san
     app = create_app(replace(settings_for(sandbox), cache_bytes=0))
     async with serving(app) as base, looking(browser, base) as visit:
         await visit.open(f"{base}/graphiql?q={quote(query % sandbox.landmarks)}")
+        await expect(visit.page.get_by_test_id("status")).to_contain_text("3 calls and 2 round trips at most")
         await visit.page.locator(RUN).click()
         result = visit.page.locator(".result-window")
         await expect(result).to_contain_text(sandbox.landmarks["message_sid"][:10])
