@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -29,17 +29,18 @@ from gateway.graph.schema import shared_executor
 from gateway.settings import JwtSettings, Settings, SettingsError
 from gateway.source.memory import MemoryCache
 from gateway.source.slots import share_slots
-from gateway.twilio.aiohttp_transport import AiohttpTransport
 from gateway.twilio.client import Client
 from gateway.twilio.httptools_transport import HttptoolsTransport
 from gateway.twilio.transport import Credentials, Origin, Timeouts, Transport
-from gateway.web.browsers import Origins
+from gateway.web.browsers import SECURITY_HEADERS, Origins
 from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
 from gateway.web.graphiql import Graphiql
+from gateway.web.graphql_over_http import prefers_html
 from gateway.web.health import live, ready
 from gateway.web.manifests import read_manifests
 from gateway.web.metrics import Metrics, MetricsPage
+from gateway.web.pending import PendingReply
 from gateway.web.request import HttpRequest, combine_headers
 from gateway.web.responses import Reply, error_response, respond
 
@@ -50,8 +51,6 @@ if TYPE_CHECKING:
     from gateway.web.worker_metrics import WorkerMetrics
 
 __all__ = ["create_app", "create_client", "load_settings", "open_account"]
-
-_TRANSPORTS: dict[str, Callable[[Origin], Transport]] = {"httptools": HttptoolsTransport, "aiohttp": AiohttpTransport}
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> tuple[Settings, dict[str, str]]:
@@ -74,7 +73,16 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> tuple[Settings, di
 def create_client(settings: Settings) -> Client:
     """Return a client of the Twilio account that the settings name; it is an async context manager."""
     origin = Origin(settings.upstream_url, settings.credentials, Timeouts(read=settings.upstream_timeout))
-    return Client(origin, transport=_TRANSPORTS[settings.transport], concurrency=settings.upstream_concurrency)
+    return Client(origin, transport=_transport(settings.transport), concurrency=settings.upstream_concurrency)
+
+
+def _transport(name: str) -> Callable[[Origin], Transport]:
+    """Return the transport with that name; aiohttp, which takes 6 MB of memory, is imported only when it is asked for."""
+    if name == "aiohttp":
+        from gateway.twilio.aiohttp_transport import AiohttpTransport
+
+        return AiohttpTransport
+    return HttptoolsTransport
 
 
 @asynccontextmanager
@@ -124,7 +132,7 @@ def create_app(
             each then returns the sum over all. Only this user should be able to open it.
 
     Returns:
-        An application with the routes `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`.
+        An application with the routes `/`, `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`.
 
     Raises:
         SettingsError: A manifest of trusted documents cannot be read, or a document does not fit the schema.
@@ -173,6 +181,7 @@ def create_app(
         Route("/metrics", MetricsPage(metrics, callers, workers=workers, any_host=any_host).answer),
     ]
     if settings.graphiql:
+        routes.append(Route("/", _redirect_to_graphiql))
         origin_shown = settings.upstream_url if graphiql_variables else None
         user = graphiql_user or _environment_user(settings.credentials)
         routes += Graphiql(graphiql_variables, origin=origin_shown, user=user).routes
@@ -282,7 +291,11 @@ class _Application(Starlette):
     is_open = False
     """Whether its lifespan is running."""
 
-    def start(self, request: HttpRequest) -> Reply | Awaitable[Reply] | None:
+    def begin_drain(self) -> None:
+        """Answer `/readyz` with 503 from here on: the server is about to stop."""
+        self.state.is_draining = True
+
+    def start(self, request: HttpRequest) -> Reply | PendingReply | None:
         """Return what the endpoint does (see its `start`); None for a request to another route, or one that needs CORS."""
         is_direct = request.path == "/graphql" and request.method in {"GET", "POST"}
         if not is_direct or (self.has_cors and "origin" in request.headers):
@@ -329,6 +342,13 @@ def _cors(origins: Origins) -> dict[str, Any]:
         "expose_headers": ["ETag", "Gateway-Budget", "Gateway-Cost", "X-Request-Id", "Retry-After"],
         "max_age": 600,
     }
+
+
+async def _redirect_to_graphiql(request: Request) -> Response:
+    """Redirect a browser to GraphiQL; raise 404 for other clients."""
+    if not prefers_html(request.headers.get("accept")):
+        raise HTTPException(404)
+    return RedirectResponse("graphiql", 303, headers={**SECURITY_HEADERS, "Vary": "Accept"})
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

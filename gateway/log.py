@@ -5,6 +5,9 @@ Lines hold names, hashes, counts, times and codes; never variables, arguments, b
 
 import asyncio
 import logging
+import os
+import socket
+import ssl
 import sys
 from collections.abc import MutableMapping
 from contextvars import ContextVar
@@ -14,7 +17,7 @@ from typing import Any, BinaryIO
 import orjson
 import structlog
 
-__all__ = ["REQUEST_ID", "add_request_id", "configure_log"]
+__all__ = ["REQUEST_ID", "add_request_id", "configure_log", "network_cause"]
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request in progress, which every line logged for it has."""
@@ -87,3 +90,22 @@ def configure_log(level: str) -> None:
         )
     )
     logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+
+
+def network_cause(error: BaseException) -> str | None:
+    """Return the network's failure that caused an error, in a few words without an address; None if there is none.
+
+    Libraries raise errors of their own, whose texts have addresses.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, TimeoutError):
+            return "timeout"
+        if isinstance(cause, socket.gaierror):
+            return "host not found"
+        if isinstance(cause, ssl.SSLError):
+            return "TLS failed"
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno).lower()
+        cause = cause.__cause__ or cause.__context__
+    return None

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gateway.errors import GatewayError
+
 __all__ = ["Context", "MissingKey", "OperationLimits", "Read", "ReadBatch"]
 
 
@@ -78,13 +80,23 @@ class Read(Protocol):
 
 
 class ReadBatch(Protocol):
-    """The reads of an edge from all records of one list: an alternative to a `Read` for each."""
+    """The reads of the lists below all rows of one list: an alternative to a `Read` for each."""
 
     @property
-    def path(self) -> str:
-        """The upstream path of the first read's child; all are in the same service."""
+    def list_path(self) -> str:
+        """The upstream path of the list that holds their parents."""
 
-    def __len__(self) -> int: ...
+    @property
+    def paths(self) -> list[str]:
+        """The upstream path of each list."""
+
+    @property
+    def rows(self) -> list[list[Any]]:
+        """The rows of each list, once they are resolved."""
+
+    @property
+    def slices(self) -> list[Any]:
+        """The lists as `Read`s give them, once they are resolved."""
 
 
 class Context(Protocol):
@@ -97,6 +109,10 @@ class Context(Protocol):
     @property
     def no_cache(self) -> bool:
         """Whether every record is read from upstream (`Cache-Control: no-cache`)."""
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the caller may read some records only, so that `authorize` refuses or replaces reads."""
 
     @property
     def runs(self) -> Counter[str]:
@@ -117,8 +133,11 @@ class Context(Protocol):
         Without `needs_row` the child may be a reference. Raises the error of the edge's field.
         """
 
-    def look_up_batch(self, batch: ReadBatch, positions: Iterable[int]) -> list[object | MissingKey]:
-        """Return the children of some reads of a batch, or the keys to fetch first; raises the error of any of them."""
+    def missing(self, batch: ReadBatch) -> list[str]:
+        """Return the keys to fetch before a batch can be resolved; raises the error of the edge's field."""
+
+    def resolve(self, batch: ReadBatch) -> bool:
+        """Resolve a batch; raises the error of any of its reads. Return False when they must be resolved one by one."""
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Fetch keys concurrently, and wait for all of them."""
@@ -130,7 +149,18 @@ class Context(Protocol):
         """Charge the operation for fetching keys if that stays within `cost_limit`; return whether it does."""
 
     def charge(self, keys: Collection[str]) -> None:
-        """Charge the operation for fetching keys; raises `CostLimitExceeded` beyond `cost_limit`."""
+        """Charge the operation for fetching all of the keys; raises `limit_error` beyond `cost_limit`."""
+
+    def charge_in_order(self, keys: Collection[str]) -> Collection[str]:
+        """Charge the operation for fetching keys, as many as `cost_limit` allows; return the others, which are left out."""
+
+    @property
+    def left_out(self) -> Collection[str]:
+        """The keys that were not fetched because of `cost_limit`."""
+
+    @property
+    def limit_error(self) -> GatewayError:
+        """The error of every field whose key was left out; one for the whole operation."""
 
     def count(self, records: int) -> None:
         """Count records of the answer; raises `CostLimitExceeded` beyond `records_max`."""
@@ -145,7 +175,7 @@ class Context(Protocol):
         """Discard the counts of the attempt, before the interpreter executes the operation from the start."""
 
     def reset_counts(self) -> None:
-        """Reset the count of records, before graphql-core executes the operation from the start."""
+        """Reset the counts, before graphql-core executes the operation from the start."""
 
     def redacted(self, key: str) -> str:
         """Return a key without names and tokens, to be shown."""

@@ -65,8 +65,8 @@ class Client:
     ) -> None:
         """Create a client for `origin` that has at most `concurrency` requests in flight; by default, as `Limiter` learns."""
         self.limiter = Limiter(concurrency)
-        self.attempts: Counter[tuple[str, str]] = Counter()
-        """Requests by the collection they read from, and their status, or `none`."""
+        self.attempts: Counter[tuple[str, int | None]] = Counter()
+        """Requests by the collection they read from, and their status, or None without a response."""
         self.on_duration: Callable[[str, float], None] | None = None
         """Called with the collection that a request read from, and its seconds, when it has ended."""
         self.retries = 0
@@ -102,7 +102,8 @@ class Client:
             raise RuntimeError("The client is not open: use it as an async context manager.")
         self._fetches.add(fetch)
         self._retry_budget.earn()
-        fetch.submit(self, self._loop)
+        fetch._client, fetch._loop = self, self._loop
+        fetch._submit()
 
     async def get(
         self,
@@ -185,11 +186,6 @@ class Fetch(ABC):
     def failed(self, error: Exception, attempts: int) -> None:
         """Receive the error, and how many requests were sent: a `GatewayError`, or else a bug in the gateway."""
 
-    def submit(self, client: Client, loop: asyncio.AbstractEventLoop) -> None:
-        """Queue the first attempt at `client`, which runs on `loop`."""
-        self._client, self._loop = client, loop
-        self._submit()
-
     def _submit(self) -> None:
         self._pause = None
         self._number += 1
@@ -231,9 +227,9 @@ class Fetch(ABC):
         value: Any = None
         error: Exception | None = None
         status = reported = None
+        limiter = client.limiter
         if isinstance(result, Response):
             status = result.status
-            reported = _count(result.headers.get("twilio-concurrent-requests"))
             try:
                 value = self.decode(result)
             except Exception as caught:
@@ -242,26 +238,30 @@ class Fetch(ABC):
                     result.close_connection()
         else:
             error = result
-        if error is not None and not isinstance(error, GatewayError):
-            client.limiter.abandon(self, now)
-            self._fail(error)
-            return
-        if status is None and error is not None and error.upstream is not None:
-            status = error.upstream.status
+        if error is not None:
+            if not isinstance(error, GatewayError):
+                limiter.abandon(self, now)
+                self._fail(error)
+                return
+            if status is None and error.upstream is not None:
+                status = error.upstream.status
         if self.on_attempt is not None:
             self._report(status, error)
-        client.attempts[self.kind, str(status) if status is not None else "none"] += 1
+        client.attempts[self.kind, status] += 1
         if client.on_duration is not None:
             client.on_duration(self.kind, now - self._began)
-        client.limiter.complete(self, error, self._began, now, reported)
+        if isinstance(result, Response) and (limiter.queued or error is not None):
+            reported = _count(result.headers.get("twilio-concurrent-requests"))
+        limiter.complete(self, error, self._began, now, reported)
         if not self.is_wanted:
             return
-        if error is None and isinstance(result, Response):
+        if error is not None:
+            if not self._retry(error):
+                self._fail(error)
+        elif isinstance(result, Response):
             self.is_wanted = False
             client._fetches.discard(self)
             self.completed(value, result.body)
-        elif error is not None and not self._retry(error):
-            self._fail(error)
 
     def _retry(self, error: GatewayError) -> bool:
         """Schedule another attempt, unless it would be useless, too late, or beyond the retry budget."""

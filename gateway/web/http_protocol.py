@@ -1,14 +1,14 @@
-"""The server's HTTP protocol: uvicorn's, with limits on time and size, request-smuggling checks, and a synchronous fast path.
+"""The server's HTTP protocol: uvicorn's, with limits on time and size, request-smuggling checks, and a direct path.
 
-A request that arrives whole is passed to the application as a value. A reply that needs no waiting is written synchronously:
-creating a task and ASGI's messages would take longer than the reply. Every other request goes through ASGI.
+A request that arrives whole is passed to the application as a value, and its reply is written as soon as there is one: a task
+and ASGI's messages would take longer than most replies. Every other request goes through ASGI.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable
+from functools import partial
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import orjson
@@ -17,22 +17,43 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.errors import BadRequest
 from gateway.execution.failures import Failure
-from gateway.web.connection import ClientConnection
+from gateway.web.connection import ClientConnection, ReplyAborted
+from gateway.web.pending import PendingReply
 from gateway.web.request import HttpRequest, decode_headers
 from gateway.web.responses import Reply, respond
 
-__all__ = ["BoundedProtocol", "LingeringProtocol", "SyncAnswers"]
+__all__ = ["BoundedProtocol", "DirectApplication", "LingeringProtocol"]
 
 _PLAIN_TARGET = re.compile(rb'/[!"$-~]*')
 """A path and a query as they are: without a host, a fragment, or anything that a URL's parser rejects."""
 
 
 @runtime_checkable
-class SyncAnswers(Protocol):
-    """An application that replies to some requests synchronously."""
+class DirectApplication(Protocol):
+    """An application that replies to some requests without ASGI."""
 
-    def start(self, request: HttpRequest) -> Reply | Awaitable[Reply] | None:
-        """Return the reply to a request that arrived whole, or an awaitable of it; None leaves the request to ASGI."""
+    def start(self, request: HttpRequest) -> Reply | PendingReply | None:
+        """Return the reply to a request that arrived whole, or the pending one; None leaves the request to ASGI."""
+
+
+class _DirectCycle:
+    """A request whose pending reply the protocol writes, where uvicorn expects its `RequestResponseCycle`."""
+
+    __slots__ = ("disconnected", "keep_alive", "pending", "response_complete")
+
+    message_event = asyncio.Event()  # Nothing waits for it.
+    more_body = response_started = False
+
+    def __init__(self, pending: PendingReply) -> None:
+        self.pending: PendingReply | None = pending
+        """The reply; None once it is complete."""
+        self.keep_alive = True
+        self.disconnected = self.response_complete = False
+
+    def cancel(self, msg: str) -> None:
+        """Cancel the reply, as a task is cancelled: in the next turn of the event loop."""
+        if self.pending is not None:
+            asyncio.get_running_loop().call_soon(self.pending.cancel)
 
 
 class _WriteCoalescer:
@@ -87,9 +108,9 @@ class BoundedProtocol(HttpToolsProtocol):
         """Runs while the awaited part is incomplete."""
         self._write_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
-        self._application = self.app if isinstance(self.app, SyncAnswers) else None
+        self._application = self.app if isinstance(self.app, DirectApplication) else None
         self._body_chunks: list[bytes] | None = None
-        """The body so far of a request that may be answered synchronously; None for one that goes through ASGI."""
+        """The body so far of a request that may be answered directly; None for one that goes through ASGI."""
         self._has_answered = False
         """Whether a request of the bytes just received was answered synchronously: one is, the others go through ASGI.
 
@@ -174,7 +195,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._body_chunks is not None:
             started = self._start(b"".join(self._body_chunks))
             if isinstance(started, Reply) and started.is_whole:
+                self._body_chunks, self._has_answered = None, True
                 self._write(started)
+                self.server_state.total_requests += 1
+                return
+            if isinstance(started, PendingReply) and started.is_certainly_whole:
+                self._body_chunks = None
+                self._await_reply(started)
                 return
             self._dispatch(started)
         super().on_message_complete()
@@ -225,7 +252,7 @@ class BoundedProtocol(HttpToolsProtocol):
             and _PLAIN_TARGET.fullmatch(self.url) is not None
         )
 
-    def _start(self, body: bytes) -> Reply | Awaitable[Reply] | None:
+    def _start(self, body: bytes) -> Reply | PendingReply | None:
         assert self._application is not None
         path, _, query_string = self.url.partition(b"?")
         method = self.parser.get_method().decode("ascii")
@@ -235,14 +262,35 @@ class BoundedProtocol(HttpToolsProtocol):
             )
         )
 
-    def _write(self, reply: Reply) -> None:
+    def _await_reply(self, pending: PendingReply) -> None:
+        """Write the reply once there is one. Until then, later requests wait, as behind one that goes through ASGI."""
+        cycle = _DirectCycle(pending)
+        self.cycle = cycle  # type: ignore[assignment]
+        self.server_state.tasks.add(cycle)  # type: ignore[arg-type]
+        pending.add_done_callback(partial(self._complete, cycle))
+
+    def _complete(self, cycle: _DirectCycle, pending: PendingReply) -> None:
+        cycle.response_complete, cycle.pending = True, None
+        self.server_state.tasks.discard(cycle)
+        try:
+            reply = pending.result()
+        except BaseException as error:
+            self.transport.close()
+            if isinstance(error, ReplyAborted | asyncio.CancelledError):
+                return
+            raise
+        if not self.transport.is_closing():
+            self._write(reply, keep_alive=cycle.keep_alive)
+            if not cycle.keep_alive:
+                self.transport.close()
+        self.on_response_complete()
+
+    def _write(self, reply: Reply, *, keep_alive: bool = True) -> None:
         """Write a reply as uvicorn would."""
         defaults = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
-        self.transport.write(b"".join((STATUS_LINE[reply.status], *defaults, reply.as_bytes())))
-        self.server_state.total_requests += 1
-        self._body_chunks, self._has_answered = None, True
+        self.transport.write(b"".join((STATUS_LINE[reply.status], *defaults, reply.as_bytes(keep_alive=keep_alive))))
 
-    def _dispatch(self, started: Reply | Awaitable[Reply] | None = None) -> None:
+    def _dispatch(self, started: Reply | PendingReply | None = None) -> None:
         """Let ASGI answer the request whose head is complete: with the reply that the application has started, if any."""
         chunks, self._body_chunks = self._body_chunks or (), None
         if started is None:
@@ -303,7 +351,7 @@ class LingeringProtocol(BoundedProtocol):
     LINGER_SECONDS = 1.0
 
 
-def _responder(started: Reply | Awaitable[Reply]) -> ASGIApp:
+def _responder(started: Reply | PendingReply) -> ASGIApp:
     """Return an ASGI application that sends a started reply."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

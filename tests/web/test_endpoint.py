@@ -255,7 +255,7 @@ async def test_graphiql_can_be_switched_off(http: aiohttp.ClientSession, sandbox
     base = settings_for(sandbox)
     app = create_app(Settings(credentials=base.credentials, upstream_url=base.upstream_url, graphiql=False))
     async with serving(app) as url:
-        for path in ("/graphiql", "/graphiql/index.js"):
+        for path in ("/", "/graphiql", "/graphiql/index.js"):
             async with http.get(url + path) as response:
                 assert response.status == 404
 
