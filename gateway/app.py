@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from hashlib import sha256
 from pathlib import Path
@@ -29,10 +29,9 @@ from gateway.graph.schema import shared_executor
 from gateway.settings import JwtSettings, Settings, SettingsError
 from gateway.source.memory import MemoryCache
 from gateway.source.slots import share_slots
-from gateway.twilio.aiohttp_transport import AiohttpTransport
 from gateway.twilio.client import Client
 from gateway.twilio.httptools_transport import HttptoolsTransport
-from gateway.twilio.transport import Origin, Timeouts, Transport
+from gateway.twilio.transport import Credentials, Origin, Timeouts, Transport
 from gateway.web.browsers import SECURITY_HEADERS, Origins
 from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
@@ -41,6 +40,7 @@ from gateway.web.graphql_over_http import prefers_html
 from gateway.web.health import live, ready
 from gateway.web.manifests import read_manifests
 from gateway.web.metrics import Metrics, MetricsPage
+from gateway.web.pending import PendingReply
 from gateway.web.request import HttpRequest, combine_headers
 from gateway.web.responses import Reply, error_response, respond
 
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
     from gateway.web.worker_metrics import WorkerMetrics
 
 __all__ = ["create_app", "create_client", "load_settings", "open_account"]
-
-_TRANSPORTS: dict[str, Callable[[Origin], Transport]] = {"httptools": HttptoolsTransport, "aiohttp": AiohttpTransport}
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> tuple[Settings, dict[str, str]]:
@@ -75,7 +73,16 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> tuple[Settings, di
 def create_client(settings: Settings) -> Client:
     """Return a client of the Twilio account that the settings name; it is an async context manager."""
     origin = Origin(settings.upstream_url, settings.credentials, Timeouts(read=settings.upstream_timeout))
-    return Client(origin, transport=_TRANSPORTS[settings.transport], concurrency=settings.upstream_concurrency)
+    return Client(origin, transport=_transport(settings.transport), concurrency=settings.upstream_concurrency)
+
+
+def _transport(name: str) -> Callable[[Origin], Transport]:
+    """Return the transport with that name; aiohttp, which takes 6 MB of memory, is imported only when it is asked for."""
+    if name == "aiohttp":
+        from gateway.twilio.aiohttp_transport import AiohttpTransport
+
+        return AiohttpTransport
+    return HttptoolsTransport
 
 
 @asynccontextmanager
@@ -105,6 +112,7 @@ def create_app(
     documents: Mapping[str, str] | None = None,
     any_host: bool = False,
     graphiql_variables: Mapping[str, str] | None = None,
+    graphiql_user: str | None = None,
     metrics_directory: Path | None = None,
 ) -> Starlette:
     """Create the gateway as an ASGI application.
@@ -118,6 +126,8 @@ def create_app(
         any_host: Without callers' tokens the gateway answers only to loopback names in `Host`, against DNS rebinding.
             True has it answer to any: for an application that authenticates its callers itself.
         graphiql_variables: Values of variables in GraphiQL's opening tabs, as those of the demo's sandbox.
+        graphiql_user: curl's user, `name:secret`, in calls copied from GraphiQL. The page shows it to anyone, so only a
+            sandbox's is suitable. By default, the names of the environment variables that hold the credentials.
         metrics_directory: An empty directory that several processes with the same settings share, on Unix: `/metrics` of
             each then returns the sum over all. Only this user should be able to open it.
 
@@ -172,7 +182,9 @@ def create_app(
     ]
     if settings.graphiql:
         routes.append(Route("/", _redirect_to_graphiql))
-        routes += Graphiql(graphiql_variables, settings.upstream_url if graphiql_variables else None).routes
+        origin_shown = settings.upstream_url if graphiql_variables else None
+        user = graphiql_user or _environment_user(settings.credentials)
+        routes += Graphiql(graphiql_variables, origin=origin_shown, user=user).routes
     middleware = [Middleware(CORSMiddleware, **_cors(origins))] if settings.cors_origins else []
     app = _Application(
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}
@@ -231,6 +243,13 @@ def _read_documents(settings: Settings, problems: list[str]) -> dict[str, str]:
     return documents
 
 
+def _environment_user(credentials: Credentials) -> str:
+    """Return curl's user as the names of the environment variables for credentials of this kind."""
+    if credentials.username.startswith("SK"):
+        return "$TWILIO_API_KEY:$TWILIO_API_SECRET"
+    return "$TWILIO_ACCOUNT_SID:$TWILIO_AUTH_TOKEN"
+
+
 def _telemetry(settings: Settings) -> Telemetry | None:
     if not settings.traces:
         return None
@@ -276,7 +295,7 @@ class _Application(Starlette):
         """Answer `/readyz` with 503 from here on: the server is about to stop."""
         self.state.is_draining = True
 
-    def start(self, request: HttpRequest) -> Reply | Awaitable[Reply] | None:
+    def start(self, request: HttpRequest) -> Reply | PendingReply | None:
         """Return what the endpoint does (see its `start`); None for a request to another route, or one that needs CORS."""
         is_direct = request.path == "/graphql" and request.method in {"GET", "POST"}
         if not is_direct or (self.has_cors and "origin" in request.headers):

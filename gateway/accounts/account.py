@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 from gateway.accounts.answers import Answers
-from gateway.accounts.coalescing import RunningOperation
+from gateway.accounts.coalescing import OperationWaiter, RunningOperation
 from gateway.accounts.limits import Limits
 from gateway.accounts.operation import Operation, OperationKey
 from gateway.callers.budgets import Budgets
@@ -94,12 +94,12 @@ class Account:
         """Requests to the remote cache, by result."""
         return self._source.remote_counts
 
-    def start(self, operation: Operation) -> Outcome | Coroutine[Any, Any, Outcome]:
-        """Return the outcome of an operation if it is cached, else an awaitable of the outcome.
+    def start(self, operation: Operation) -> Outcome | OperationWaiter:
+        """Execute an operation; return its outcome, or a waiter for the outcome where something has to be read first.
 
-        Raises `CostLimitExceeded` when the operation could make more calls than its caller has left, here or when awaited, and
-        `Overloaded` when awaited while too many operations are in progress. To cancel it cancels the reads that no other
-        operation waits for.
+        Raises `Overloaded` while too many operations are in progress. Here, or as the waiter's result, raises
+        `CostLimitExceeded` when the operation could make more calls than its caller has left. To cancel the waiter cancels the
+        reads that no other operation waits for.
 
         Equal operations that run at the same time share one outcome: those that joined made no calls and have
         `shared_with`. An outcome must not be modified, since it may be shared and cached. With `operation.defer`, iterate
@@ -108,7 +108,7 @@ class Account:
         key = operation.key(per_caller=self._budgets is not None)
         cached = self._answers.get(key) if key is not None else None
         if cached is None:
-            return self._run(operation, key)
+            return self._start(operation, key)
         if self._budgets is not None:  # Whether a caller is refused must not depend on what others have cached.
             now = time.monotonic()
             reserved = self._budgets.reserve(operation.caller, cached.requested, now)
@@ -120,26 +120,25 @@ class Account:
     async def run(self, operation: Operation) -> Outcome:
         """Return the outcome of an operation; raises as `start` does."""
         started = self.start(operation)
-        return started if isinstance(started, Outcome) else await started
+        return started if isinstance(started, Outcome) else await started.wait()
 
-    async def _run(self, operation: Operation, key: OperationKey | None) -> Outcome:
+    def _start(self, operation: Operation, key: OperationKey | None) -> Outcome | OperationWaiter:
         if self.in_progress >= self._limits.max_operations:
             raise Overloaded("The gateway has too many operations in progress. Try again in a second.")
-        self.in_progress += 1
-        outcome: Outcome | None = None
-        try:
-            if key is None:
-                outcome = await self._execute(operation, key)
+        running = self._running.get(key) if key is not None else None
+        is_shared = running is not None
+        if running is None:
+            running = RunningOperation(self._running, key, self._execute(operation, key), operation.request_id)
+            if running.is_done:
+                outcome = running.result()
+                self.in_progress += outcome.subsequent is not None
                 return outcome
-            running = self._running.get(key)
-            if running is not None:
-                return replace(await running.wait(), calls=0, shared_with=running.request_id)
-            return await RunningOperation(
-                self._running, key, self._execute(operation, key), operation.request_id
-            ).wait()
-        finally:
-            if outcome is None or outcome.subsequent is None:
-                self.in_progress -= 1
+        self.in_progress += 1
+        return OperationWaiter(running, self._ended, is_shared=is_shared)
+
+    def _ended(self, outcome: Outcome | None) -> None:
+        if outcome is None or outcome.subsequent is None:
+            self.in_progress -= 1
 
     async def _execute(self, operation: Operation, key: OperationKey | None) -> Outcome:
         limits = self._limits
@@ -174,7 +173,7 @@ class Account:
         """Yield the subsequent payloads. Their errors become the outcome's; the last payload has the outcome's extensions."""
         async with aclosing(payloads):
             async for payload in payloads:
-                outcome.failures += tuple(failure for result in payload.incremental for failure in result.failures)
+                outcome.failures += payload.failures
                 if not payload.has_next:
                     self._conclude(outcome, operation, context)
                     payload.extensions = outcome.extensions

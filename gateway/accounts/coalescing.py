@@ -1,54 +1,168 @@
-"""Coalescing: equal operations that run at the same time share one execution."""
+"""Operations in progress: they run without tasks, and equal ones at the same time share one execution."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from gateway.accounts.operation import OperationKey
 from gateway.execution.outcome import Outcome
-from gateway.source.waiting import wait_shielded
 
-__all__ = ["RunningOperation"]
+__all__ = ["OperationWaiter", "RunningOperation"]
 
 
 class RunningOperation:
-    """An operation in progress. It is cancelled when its last waiter is."""
+    """An operation in progress. It is cancelled when its last waiter is.
+
+    Its coroutine starts immediately, and continues in the callbacks of the futures that it awaits. A task would start it in the
+    next turn of the event loop only, and would take longer than everything else here. Since there is none, code that needs
+    `asyncio.current_task`, such as `asyncio.timeout`, does not work in the coroutine: it has to create a task for that.
+    """
+
+    __slots__ = (
+        "_awaited",
+        "_key",
+        "_must_cancel",
+        "_result",
+        "_running",
+        "_waiters",
+        "_work",
+        "is_done",
+        "request_id",
+    )
 
     def __init__(
         self,
         running: dict[OperationKey, RunningOperation],
-        key: OperationKey,
+        key: OperationKey | None,
         work: Coroutine[Any, Any, Outcome],
         request_id: str,
     ) -> None:
-        """Start `work` in a task, and keep the operation in `running` until it ends or is cancelled."""
-        running[key] = self
+        """Start `work`. While it is not done, the operation is in `running`, unless its key is None."""
         self.request_id = request_id
         """The id of the request that started it."""
+        self.is_done = False
         self._running, self._key = running, key
-        self._task = asyncio.create_task(work)
-        self._task.add_done_callback(self._end)
-        self._waiters = 0
+        self._work = work
+        self._awaited: asyncio.Future[Any] | None = None
+        """The future that the coroutine awaits."""
+        self._must_cancel = False
+        """Whether the coroutine is to be cancelled in its next step: what it awaited was done when it was cancelled."""
+        self._result: Outcome | BaseException | None = None
+        self._waiters: list[OperationWaiter] = []
+        self._step()
+        if key is not None and not self.is_done:
+            running[key] = self
 
-    async def wait(self) -> Outcome:
-        """Return the outcome, or raise what the operation raised."""
-        self._waiters += 1
+    def result(self) -> Outcome:
+        """Return the outcome of an operation that is done, or raise what it raised."""
+        assert self._result is not None
+        if isinstance(self._result, BaseException):
+            raise self._result
+        return self._result
+
+    def add(self, waiter: OperationWaiter) -> None:
+        """Add a waiter, to be called back when the operation is done."""
+        self._waiters.append(waiter)
+
+    def remove(self, waiter: OperationWaiter) -> None:
+        """Remove a waiter, and cancel the operation if it was the last one."""
+        self._waiters.remove(waiter)
+        if not self._waiters:
+            self._remove()  # No other request may join an operation that is about to be cancelled.
+            self._must_cancel = self._awaited is None or not self._awaited.cancel()
+
+    def _step(self, _: asyncio.Future[Any] | None = None) -> None:
+        """Run the coroutine until it awaits a future, or ends."""
         try:
-            await wait_shielded([self._task])
-            return self._task.result()
-        finally:
-            self._waiters -= 1
-            if not self._waiters and not self._task.done():
-                self._remove()  # No other request may join an operation that is about to be cancelled.
-                self._task.cancel()
+            if self._must_cancel:
+                self._must_cancel = False
+                awaited = self._work.throw(asyncio.CancelledError())
+            else:
+                awaited = self._work.send(None)
+        except StopIteration as end:
+            self._end(end.value)
+        except BaseException as error:
+            self._end(error)
+        else:
+            self._awaited = awaited
+            if awaited is None:  # A bare `yield`, as in asyncio.sleep(0).
+                asyncio.get_running_loop().call_soon(self._step)
+            else:
+                awaited._asyncio_future_blocking = False  # As a task does.
+                awaited.add_done_callback(self._step)
 
-    def _end(self, task: asyncio.Task[Outcome]) -> None:
+    def _end(self, result: Outcome | BaseException) -> None:
+        self.is_done = True
+        self._result = result
+        self._awaited = None
         self._remove()
-        if not task.cancelled():
-            task.exception()  # asyncio logs exceptions that are never retrieved, and every waiter may have been cancelled.
+        waiters, self._waiters = self._waiters, []
+        outcome = result if isinstance(result, Outcome) else None
+        for waiter in waiters:
+            waiter.finish(outcome)
 
     def _remove(self) -> None:
-        if self._running.get(self._key) is self:
+        if self._key is not None and self._running.get(self._key) is self:
             del self._running[self._key]
+
+
+class OperationWaiter:
+    """One request's wait for an operation. It resembles a future, except that the callback is called immediately."""
+
+    __slots__ = ("_callback", "_is_shared", "_on_end", "_running", "is_done")
+
+    def __init__(self, running: RunningOperation, on_end: Callable[[Outcome | None], None], *, is_shared: bool) -> None:
+        """Wait for `running`, which `is_shared` says was started for another request.
+
+        `on_end` is called once: with the outcome, or with None when the wait is cancelled or the operation raises.
+        """
+        self.is_done = False
+        """Whether there is a result; false after `cancel`."""
+        self._running = running
+        self._is_shared = is_shared
+        self._on_end: Callable[[Outcome | None], None] | None = on_end
+        self._callback: Callable[[OperationWaiter], None] | None = None
+        running.add(self)
+
+    def add_done_callback(self, callback: Callable[[OperationWaiter], None]) -> None:
+        """Call `callback` with this waiter as soon as it is done; never after `cancel`. There can be only one."""
+        self._callback = callback
+
+    def result(self) -> Outcome:
+        """Return the outcome, which must not be modified, or raise what the operation raised."""
+        outcome = self._running.result()
+        return replace(outcome, calls=0, shared_with=self._running.request_id) if self._is_shared else outcome
+
+    def cancel(self) -> None:
+        """Stop waiting, if it is not done."""
+        if self._on_end is not None:
+            self._callback = None
+            self._running.remove(self)
+            self._notify(None)
+
+    def finish(self, outcome: Outcome | None) -> None:
+        """Call back: the operation is done, with this outcome unless it raised."""
+        self.is_done = True
+        self._notify(outcome)
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback(self)
+
+    async def wait(self) -> Outcome:
+        """Return what `result` does once it is done; cancel the wait if this is cancelled."""
+        if not self.is_done:
+            done = asyncio.Event()
+            self.add_done_callback(lambda _: done.set())
+            try:
+                await done.wait()
+            finally:
+                self.cancel()
+        return self.result()
+
+    def _notify(self, outcome: Outcome | None) -> None:
+        on_end, self._on_end = self._on_end, None
+        if on_end is not None:
+            on_end(outcome)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -21,12 +20,11 @@ __all__ = [
     "FORMAT",
     "HOST",
     "SEED",
+    "TAGS",
     "TOKEN",
     "VARIABLES",
-    "VARIABLE_TEXTS",
     "CommandWithSettings",
     "complete_document",
-    "decode_variable",
     "fail",
     "load_or_fail",
     "port_option",
@@ -53,18 +51,6 @@ def _split_variables(context: click.Context, option: click.Parameter, pairs: tup
     return variables
 
 
-def _decode_variables(context: click.Context, option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
-    return {name: decode_variable(text) for name, text in _split_variables(context, option, pairs).items()}
-
-
-def decode_variable(text: str) -> Any:
-    """Return the value of a variable: decoded JSON, or else the text itself."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
 HOST: _Option = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 
 SEED: _Option = click.option(
@@ -82,17 +68,12 @@ VARIABLES: _Option = click.option(
     "variables",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_decode_variables,
-    help="Set a variable; VALUE is JSON, or else a string. May be repeated.",
+    callback=_split_variables,
+    help="Set a variable, by its type: text for a string, an ID or an enum, and JSON for others. May be repeated.",
 )
 
-VARIABLE_TEXTS: _Option = click.option(
-    "--var",
-    "texts",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=_split_variables,
-    help="Set a variable; VALUE is JSON, or else a string. A number is a string where the variable is one. May be repeated.",
+TAGS: _Option = click.option(
+    "--tag", "tags", multiple=True, metavar="NAME", help="Another name of the tag gql; may be repeated."
 )
 
 FORMAT: _Option = click.option(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gateway.commands.options import FORMAT, TOKEN, fail
+from gateway.commands.options import FORMAT, TAGS, TOKEN, fail
 
 __all__ = ["schema"]
 
@@ -36,6 +36,7 @@ def schema(context: click.Context) -> None:
     metavar="PATTERN",
     help="Print which operations in these files each change affects.",
 )
+@TAGS
 @click.option("--only-used", is_flag=True, help="Fail only for changes that affect one of the operations.")
 @click.option(
     "--fail-on",
@@ -55,6 +56,7 @@ def check(
     new: str | None,
     token: str | None,
     patterns: tuple[str, ...],
+    tags: tuple[str, ...],
     only_used: bool,
     fail_on: str,
     unpriced_is_free: bool,
@@ -90,7 +92,7 @@ def check(
         report = check_schemas(
             read_source(old, token),
             read_source(new, token),
-            find_documents(patterns) if patterns else None,
+            find_documents(patterns, tags) if patterns else None,
             fail_on=Criticality(fail_on) if fail_on != "none" else None,
             only_used=only_used,
             unpriced_is_free=unpriced_is_free,

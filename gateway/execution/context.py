@@ -80,13 +80,23 @@ class Read(Protocol):
 
 
 class ReadBatch(Protocol):
-    """The reads of an edge from all records of one list: an alternative to a `Read` for each."""
+    """The reads of the lists below all rows of one list: an alternative to a `Read` for each."""
 
     @property
-    def path(self) -> str:
-        """The upstream path of the first read's child; all are in the same service."""
+    def list_path(self) -> str:
+        """The upstream path of the list that holds their parents."""
 
-    def __len__(self) -> int: ...
+    @property
+    def paths(self) -> list[str]:
+        """The upstream path of each list."""
+
+    @property
+    def rows(self) -> list[list[Any]]:
+        """The rows of each list, once they are resolved."""
+
+    @property
+    def slices(self) -> list[Any]:
+        """The lists as `Read`s give them, once they are resolved."""
 
 
 class Context(Protocol):
@@ -99,6 +109,10 @@ class Context(Protocol):
     @property
     def no_cache(self) -> bool:
         """Whether every record is read from upstream (`Cache-Control: no-cache`)."""
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the caller may read some records only, so that `authorize` refuses or replaces reads."""
 
     @property
     def runs(self) -> Counter[str]:
@@ -119,8 +133,11 @@ class Context(Protocol):
         Without `needs_row` the child may be a reference. Raises the error of the edge's field.
         """
 
-    def look_up_batch(self, batch: ReadBatch, positions: Iterable[int]) -> list[object | MissingKey]:
-        """Return the children of some reads of a batch, or the keys to fetch first; raises the error of any of them."""
+    def missing(self, batch: ReadBatch) -> list[str]:
+        """Return the keys to fetch before a batch can be resolved; raises the error of the edge's field."""
+
+    def resolve(self, batch: ReadBatch) -> bool:
+        """Resolve a batch; raises the error of any of its reads. Return False when they must be resolved one by one."""
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Fetch keys concurrently, and wait for all of them."""

@@ -9,6 +9,7 @@ from inspect import isawaitable
 from operator import attrgetter
 from typing import Any, Protocol
 
+import msgspec
 from cachetools import LRUCache
 from graphql import (
     DocumentNode,
@@ -39,19 +40,20 @@ from gateway.execution.context import Context
 from gateway.execution.documents import condition_variables, only_introspection, without_defer
 from gateway.execution.engine import Run
 from gateway.execution.estimate import Estimate
+from gateway.execution.expected import ExpectedReads
 from gateway.execution.failures import Failure, as_graphql, failure_of
 from gateway.execution.generate import GeneratedPlan
 from gateway.execution.inputs import variable_reader
 from gateway.execution.levels import Unusual
 from gateway.execution.outcome import Outcome, Subsequent
 from gateway.execution.plan import Plan
-from gateway.execution.steps import NeedsReference
+from gateway.execution.steps import Arguments, NeedsReference
 
 __all__ = ["ExecutionRequest", "Executor"]
 
 _CACHED_CHARACTERS = 2**19  # A parsed document takes about 80 bytes of memory for each character of its text.
 _ERRORS_MAX = 20
-_CACHED_WEIGHT = 40_000  # In steps of plans, of about a kilobyte each with code, and as much of their documents.
+_CACHED_WEIGHT = 40_000  # In steps of plans, of up to 2 kilobytes each with code, and as much of their documents.
 
 
 class ExecutionRequest(Protocol):
@@ -111,21 +113,22 @@ class _ValidOperation:
 
 @dataclass(slots=True)
 class _CachedPlan:
-    """A plan, and the code generated from it."""
+    """A plan, its expected reads, and the code generated from it."""
 
     plan: Plan
     weight: int
+    expected_reads: ExpectedReads
     runs: int = 0
     generated: GeneratedPlan | str | None = None
     """The code, or why there is none."""
 
-    def code(self, generate_at: int, without_lists: bool) -> GeneratedPlan | str | None:
+    def code(self, generate_at: int) -> GeneratedPlan | str | None:
         """Return the code of the plan, generated at that run, or why there is none; None before that run."""
         if self.generated is None:
             self.runs += 1
             if self.runs >= generate_at:
                 try:
-                    self.generated = GeneratedPlan(self.plan, without_lists=without_lists)
+                    self.generated = GeneratedPlan(self.plan)
                 except Unusual as reason:
                     self.generated = str(reason)
         return self.generated
@@ -141,13 +144,11 @@ class Executor:
         *,
         introspection: bool = True,
         generate_at: int = 2,
-        without_lists: bool = False,
     ) -> None:
         """Create an executor; documents larger than `bounds` are rejected.
 
         Without `introspection` the schema can neither be queried nor guessed from the suggestions in error messages. A plan
-        is executed by generated code from its run number `generate_at` on: generating code takes longer than running once. Code
-        is generated for plans with lists, and `without_lists` for all others as well.
+        is executed by generated code from its run number `generate_at` on: generating code takes longer than running once.
         """
         self._schema = schema._schema
         self._converter = schema.schema_converter
@@ -157,7 +158,7 @@ class Executor:
         self._operations: LRUCache[tuple[str, str | None], _ValidOperation] = LRUCache(
             _CACHED_CHARACTERS, getsizeof=lambda operation: operation.characters
         )
-        self._generate_at, self._without_lists = generate_at, without_lists
+        self._generate_at = generate_at
         self._plans: LRUCache[tuple[tuple[str, str | None], bool, tuple[Any, ...]], _CachedPlan] = LRUCache(
             _CACHED_WEIGHT, getsizeof=attrgetter("weight")
         )
@@ -178,17 +179,19 @@ class Executor:
             context.runs[planned] += 1
             return await self._reference(operation, context, variables)
         plan = planned.plan
-        run = Run(plan, context, values)
-        requested = run.estimate.requested
-        if requested > context.limits.cost_max:
-            return self._rejected(operation, run.estimate, context.limits.cost_max)
-        if request.dry_run:
-            return operation.outcome(None, requested=requested, extensions={"plan": run.estimate.as_json()})
+        expected = planned.expected_reads.of(context, values)
+        requested = expected.requested
+        if request.dry_run or requested > context.limits.cost_max:
+            estimate = Estimate(plan, context, Arguments(values))
+            if requested > context.limits.cost_max:
+                return self._rejected(operation, estimate, context.limits.cost_max)
+            return operation.outcome(None, requested=requested, extensions={"plan": estimate.as_json()})
         context.reserve(requested)
+        run = Run(plan, context, values, expected)
         reason = "not asked"
         if not request.reference:
             try:
-                data, failures = await run.answer(planned.code(self._generate_at, self._without_lists))
+                data, failures = await run.answer(planned.code(self._generate_at))
             except NeedsReference as needs_reference:
                 reason = str(needs_reference)
                 context.reset_counts()
@@ -197,8 +200,12 @@ class Executor:
                 if plan.has_introspection:
                     context.runs["introspection"] += 1
                     about_schema, more = self._introspect(operation, variables)
-                    data, failures = data | about_schema, failures + more
-                failures = _with_cost(failures, run.estimate, context)
+                    data = (msgspec.json.decode(data) if isinstance(data, bytes) else data) | about_schema
+                    failures += more
+                if isinstance(data, bytes):
+                    return operation.outcome(None, requested=requested, data_json=data)
+                if context.left_out:
+                    failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
                 outcome = operation.outcome(data, failures, requested=requested)
                 outcome.pending = run.pending
                 if outcome.pending:
@@ -206,7 +213,9 @@ class Executor:
                 return outcome
         context.runs[reason] += 1
         outcome = await self._reference(operation, context, variables)
-        failures = _with_cost(outcome.failures, run.estimate, context)
+        failures = outcome.failures
+        if context.left_out:
+            failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
         return replace(outcome, failures=failures, requested=requested)
 
     def check(self, text: str) -> tuple[Failure, ...]:
@@ -324,7 +333,7 @@ class Executor:
         except NeedsReference as reason:
             return str(reason)
         weight = plan.steps + operation.characters // 16
-        planned = _CachedPlan(plan, weight)
+        planned = _CachedPlan(plan, weight, ExpectedReads(plan))
         if weight <= _CACHED_WEIGHT // 8:
             self._plans[key] = planned
         return planned
@@ -342,8 +351,6 @@ class _Invalid(Exception):
 
 def _with_cost(failures: tuple[Failure, ...], estimate: Estimate, context: Context) -> tuple[Failure, ...]:
     """Return the failures; the first one of a field that was left out has the number of calls, and a change that would fit."""
-    if not context.left_out:
-        return failures
     limit = context.limits.cost_limit
     for index, failure in enumerate(failures):
         if failure.error is context.limit_error:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 from asyncio import gather
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import isawaitable
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import GraphQLResolveInfo
 from strawberry.annotation import StrawberryAnnotation
@@ -23,10 +23,18 @@ from gateway.execution.context import Context, Read, ReadBatch
 from gateway.execution.price import Price
 from gateway.execution.selection import selects
 
-__all__ = ["EdgeField", "PropertyField", "edge"]
+__all__ = ["Distinct", "EdgeField", "Mapped", "NamedBy", "PropertyField", "edge"]
 
 _Reads = Read | Sequence[Read | GatewayError] | None
 """What the function of an edge returns; an error in a list is the error of that child."""
+
+
+class Mapped(NamedTuple):
+    """A property's value as a function of one attribute: that of a table, or else the default."""
+
+    attribute: str
+    values: Mapping[Any, Any]
+    default: Any
 
 
 class PropertyField(StrawberryField):
@@ -40,13 +48,15 @@ class PropertyField(StrawberryField):
         of: Mapping[str, Any] | None = None,
         needs_row: bool = True,
         attribute: str | None = None,
+        mapped: Mapped | None = None,
+        non_zero: str | None = None,
     ) -> None:
         """Create a property with its description.
 
         `derive` computes the value from the record's row, or from the record itself when `needs_row` is false, and `of`
         names the upstream properties that it uses, with their types. Without `derive` the value is the upstream property
         with the field's own name and type. `attribute` names the property of the row that has the same value, where a record
-        has its row.
+        has its row; `mapped` and `non_zero` state `derive` in another way.
         """
         super().__init__(description=description)
         self.init = self.repr = self.compare = False
@@ -62,6 +72,10 @@ class PropertyField(StrawberryField):
         written as it is."""
         self.are_plain: Callable[[list[Any]], bool] | None = None
         """Returns whether all values of `attribute` can be written as they are; None when they always can."""
+        self.mapped = mapped
+        """The value as a function of an attribute of the row or the embedded object, where that can be read."""
+        self.non_zero = non_zero
+        """The attribute of the row that is the value, except that 0 is null."""
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> object:
         """Return the value on `source`."""
@@ -70,23 +84,45 @@ class PropertyField(StrawberryField):
     def __copy__(self) -> PropertyField:
         twin = PropertyField(self.description or "", derive=self.derive, of=self.of, needs_row=self.needs_row)
         twin.attribute, twin.are_plain = self.attribute, self.are_plain
+        twin.mapped, twin.non_zero = self.mapped, self.non_zero
         twin.python_name, twin.graphql_name = self.python_name, self.graphql_name
         twin.type_annotation, twin.origin = self.type_annotation, self.origin
         twin.read, twin.read_row = self.read, self.read_row
         return twin
 
 
+class Distinct(NamedTuple):
+    """Which records of lists lead to the same child: those with the same owner, and an equal attribute of their rows."""
+
+    owner: Callable[[str], str]
+    """Returns the path of that owner, which is the beginning of a list's path; for another path, that path."""
+    read: Callable[[str, Any], Read | None]
+    """Returns the read of the child, from the owner's path and the value of the attribute."""
+    attribute: str | None = None
+    """The attribute; None when the owner alone decides."""
+
+
+class NamedBy(NamedTuple):
+    """The argument that names the child of an edge: a valid value is a segment of the child's path, without another effect."""
+
+    argument: str
+    is_valid: Callable[[str], bool]
+
+
 class EdgeField(StrawberryField):
     """A field that leads to another record, or to a list of records. Its function does no I/O: it returns a `Read`."""
 
     needs_row: bool
+    may_be_skipped: bool
+    """Whether the record's row can show that there is nothing to read."""
     estimate: Callable[[Any, str], Read | None]
     """Of an edge that needs the row: its read as far as the record's path shows it, with a token in place of a sid."""
-    distinct: Callable[[str, list[Any]], Iterable[Hashable]] | None
-    """Returns a key for each row of the list at a path: records with equal keys lead to the same child. None when each record
-    has its own."""
+    distinct: Distinct | None
+    """Which records of lists lead to the same child; None when each has its own."""
     batch: Callable[..., ReadBatch | None] | None
     """Returns the reads from all rows of the list at a path together, for the arguments; None when they cannot be."""
+    named_by: NamedBy | None
+    """The argument that names the child, if there is one."""
 
     @property
     def is_pure(self) -> bool:
@@ -145,15 +181,18 @@ def edge(
     price: Price,
     *,
     needs_row: bool = False,
+    may_be_skipped: bool = False,
     estimate: Callable[[Any, str], Read | None] | None = None,
-    distinct: Callable[[str, list[Any]], Iterable[Hashable]] | None = None,
+    distinct: Distinct | None = None,
     batch: Callable[..., ReadBatch | None] | None = None,
+    named_by: NamedBy | None = None,
 ) -> Callable[[Callable[..., _Reads]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
     `returns` is the field's type, resolved in the function's module, and `price` its cost in upstream calls. With
-    `needs_row` the function uses the record's row, and `estimate` returns the read as far as the record's path shows it.
-    `distinct` and `batch` state how the records of a list are read together (see `EdgeField`).
+    `needs_row` the function uses the record's row, and `estimate` returns the read as far as the record's path shows it. With
+    `may_be_skipped` it uses the row where there is one. `distinct` and `batch` state how the records of a list are read
+    together, and `named_by` which argument names the child (see `EdgeField`).
     """
 
     def decorate(function: Callable[..., _Reads]) -> EdgeField:
@@ -164,9 +203,9 @@ def edge(
             base_resolver=StrawberryResolver(function),
             directives=[price.directive()],
         )
-        field.needs_row = needs_row
+        field.needs_row, field.may_be_skipped = needs_row, may_be_skipped
         field.estimate = estimate or _unknown
-        field.distinct, field.batch = distinct, batch
+        field.distinct, field.batch, field.named_by = distinct, batch, named_by
         return field
 
     return decorate

@@ -7,15 +7,23 @@ for single edges, and the records of lists stay rows. Anything unusual raises `U
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import chain, repeat
+from operator import attrgetter
 from typing import Any
 
+import msgspec
+
 from gateway.execution.context import Context, MissingKey, Read, ReadBatch
+from gateway.execution.fields import Distinct
 from gateway.execution.steps import Arguments, EdgeStep, Selection
 
-__all__ = ["Children", "EdgePlace", "Unusual", "read_levels"]
+__all__ = ["Children", "EdgePlace", "Unusual", "read_levels", "read_records"]
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Unusual(Exception):
@@ -33,140 +41,284 @@ class EdgePlace:
     """The selection of its children."""
     parent: EdgePlace | None
     """The place of the records that it starts from; None at the root."""
+    is_list: bool
+    """Whether its children are connections (https://relay.dev/graphql/connections.htm), and its records their rows."""
+    distinct: Distinct | None
+    """Which rows of the list above lead to the same child; None when each leads to its own, or there is no list."""
 
-    @property
-    def is_list(self) -> bool:
-        """Whether its children are connections (https://relay.dev/graphql/connections.htm), and its records their rows."""
-        return self.selection.type_name.endswith("Connection")
+    @classmethod
+    def of(cls, number: int, step: EdgeStep, selection: Selection, parent: EdgePlace | None) -> EdgePlace:
+        """Return the place of a step."""
+        distinct = step.edge.distinct if parent is not None and parent.is_list else None
+        return cls(number, step, selection, parent, selection.type_name.endswith("Connection"), distinct)
 
 
-class Children:
+class Children(ABC):
     """The children of the edge at a place, for all records above."""
 
-    __slots__ = ("_above", "_batches", "_context", "_needs_row", "_pending", "_weights", "found", "indices", "is_list")
+    __slots__ = ("_above", "_context", "_is_list", "_weights", "found", "missing")
+
+    def __init__(self, above: Children | None, context: Context, *, is_list: bool) -> None:
+        self.found: list[Any] = []
+        """The distinct children: records or None, or of a list its slices."""
+        self.missing: list[str] = []
+        """The keys to fetch before all children are known."""
+        self._above = above
+        self._context = context
+        self._is_list = is_list
+        self._weights: Sequence[int] | None = ()
+        """See `weights`; empty until they are computed."""
+
+    @abstractmethod
+    def resolve(self) -> None:
+        """Look up the children that were missing, after the fetch of their keys."""
+
+    @property
+    def paths(self) -> list[str]:
+        """The upstream path of each list."""
+        return [piece.path for piece in self.found]
+
+    def owners(self, owner: Callable[[str], str]) -> list[str]:
+        """Return the owner of each list (see `Distinct`)."""
+        return [owner(path) for path in self.paths]
+
+    @property
+    def rows(self) -> list[list[Any]]:
+        """The rows of each list."""
+        return [piece.rows for piece in self.found]
+
+    @property
+    def slices(self) -> list[Any]:
+        """The lists as sources of connections."""
+        return self.found
+
+    @property
+    def size(self) -> int:
+        """The number of records that they add to the answer."""
+        weights = self.weights
+        if weights is not None:
+            return sum(weights)
+        return sum(map(len, self.rows)) if self._is_list else sum([record is not None for record in self.found])
+
+    @property
+    def weights(self) -> Sequence[int] | None:
+        """At how many places of the answer each record appears; None when each appears once."""
+        if self._weights == ():
+            weights = self._count(self._above.weights if self._above is not None else None)
+            self._weights = weights if weights is not None and any(weight != 1 for weight in weights) else None
+        return self._weights
+
+    @abstractmethod
+    def _count(self, above: Sequence[int] | None) -> Sequence[int] | None:
+        """Return the weights, from those of the records above."""
+
+
+class ReadChildren(Children):
+    """Children that are looked up by a read each."""
+
+    __slots__ = ("_by_path", "_needs_row", "_pending")
+
+    def __init__(self, place: EdgePlace, above: Children | None, context: Context) -> None:
+        super().__init__(above, context, is_list=place.is_list)
+        self._needs_row = place.selection.needs_row
+        self._by_path: dict[str, int] = {}
+        """The indices in `found` of single records."""
+        self._pending: dict[int, Read] = {}
+        """The reads whose keys must be fetched, by the index of the child."""
+
+    def _look_up(self, read: Read | None) -> int:
+        """Look up the child of a read, and return its index; -1 when there is no read."""
+        if read is None:
+            return -1
+        index = len(self.found)
+        if read.is_single:
+            known = self._by_path.setdefault(read.path, index)
+            if known != index:
+                return known
+        child = self._context.look_up(read, self._needs_row)
+        if type(child) is MissingKey:
+            self._pending[index] = read
+            self.missing.append(child)
+        self.found.append(child)
+        return index
+
+    def resolve(self) -> None:
+        """See `Children.resolve`."""
+        self.missing = []
+        pending, self._pending = self._pending, {}
+        for index, read in pending.items():
+            child = self.found[index] = self._context.look_up(read, self._needs_row)
+            if type(child) is MissingKey:
+                self._pending[index] = read
+                self.missing.append(child)
+
+
+class OwnChildren(ReadChildren):
+    """The children of an edge that is read for each record above by itself."""
+
+    __slots__ = ("_indices",)
 
     def __init__(
         self,
         place: EdgePlace,
         above: Children | None,
         context: Context,
-        arguments: Arguments,
+        arguments: dict[str, Any],
         at_root: dict[int, Read | None],
     ) -> None:
-        """Look up the children from the records of `above`; raises the error of the edge's field.
+        """Look up the children of the records of `above`; raises the error of the edge's field.
 
         `at_root` has the reads of the root's edges by the id of their step, for those whose children can have several types.
         """
-        self.found: list[Any] = []
-        """The distinct children: records or None, or of a list its slices."""
-        self.indices: list[int] = []
-        """For each record above, the index of its child in `found`; -1 when the edge leads nowhere."""
-        self.is_list = place.is_list
-        self._above = above
-        self._context = context
-        self._needs_row = place.selection.needs_row
-        self._pending: dict[int, Read] = {}
-        """The reads whose keys must be fetched, by the index of the child."""
-        self._batches: list[tuple[int, ReadBatch, list[int]]] = []
-        """The same of batches: the index of their first child, and the positions of those reads."""
-        self._weights: list[int] | None = None
-        step, values, by_path = place.step, arguments.of(place.step), dict[str, int]()
-        type_name, has_types = place.selection.type_name, len(step.selections) > 1
-        function, distinct = step.function, step.edge.distinct
-
-        def index_of(read: Read | None) -> int:
-            if read is None or (has_types and read.type_name != type_name):
-                return -1
-            return self._look_up(read, by_path)
-
-        def look_up(record: Any) -> int:
-            return index_of(function(record, **values))
-
+        super().__init__(place, above, context)
+        step, type_name = place.step, place.selection.type_name
+        function = step.function
+        reads: Iterable[Read | None]
         if above is None:
             if id(step) not in at_root:
-                at_root[id(step)] = function(None, **values)
-            self.indices = [index_of(at_root[id(step)])]
-        elif not above.is_list:
-            self.indices = [look_up(record) for record in above.found if record is not None]
-        elif distinct is None:
-            batch = step.edge.batch if self._needs_row else None
-            for piece in above.found:
-                reads = batch(piece.path, piece.rows, **values) if batch is not None and piece.rows else None
-                if reads is not None:
-                    self.indices += self._look_up_batch(reads)
-                else:
-                    self.indices += [look_up(piece.node(row)) for row in piece.rows]
+                at_root[id(step)] = function(None, **arguments)
+            reads = (at_root[id(step)],)
+        elif place.parent is not None and place.parent.is_list:
+            reads = (function(piece.node(row), **arguments) for piece in above.slices for row in piece.rows)
         else:
-            indices: dict[Any, int] = {}
-            for piece in above.found:
-                rows = piece.rows
-                for row, child in zip(rows, distinct(piece.path, rows), strict=True):
-                    index = indices.get(child)
-                    if index is None:
-                        index = indices[child] = look_up(piece.node(row))
-                    self.indices.append(index)
+            reads = (function(record, **arguments) for record in above.found if record is not None)
+        if len(step.selections) > 1:
+            reads = (read if read is not None and read.type_name == type_name else None for read in reads)
+        self._indices = [self._look_up(read) for read in reads]
+        """For each record above, the index of its child in `found`; -1 when the edge leads nowhere."""
 
-    def _look_up(self, read: Read, by_path: dict[str, int]) -> int:
-        """Look up the child of a read, and return its index."""
-        index = len(self.found)
-        if read.is_single:
-            known = by_path.setdefault(read.path, index)
-            if known != index:
-                return known
-        child = self._context.look_up(read, self._needs_row)
-        if type(child) is MissingKey:
-            self._pending[index] = read
-        self.found.append(child)
-        return index
+    def _count(self, above: Sequence[int] | None) -> Sequence[int] | None:
+        if self._is_list and above is None:
+            return None
+        by_index = [0] * (len(self.found) + 1)  # The last one is of index -1.
+        for index, weight in zip(self._indices, above if above is not None else repeat(1), strict=False):
+            by_index[index] += weight
+        pairs = zip(self.found, by_index, strict=False)
+        if self._is_list:
+            return [weight for piece, weight in pairs for _ in piece.rows]
+        return [weight for record, weight in pairs if record is not None]
 
-    def _look_up_batch(self, batch: ReadBatch) -> Iterable[int]:
-        """Look up the children of a batch of reads, and return their indices."""
-        first = len(self.found)
-        self.found += self._context.look_up_batch(batch, range(len(batch)))
-        waiting = [position for position in range(len(batch)) if type(self.found[first + position]) is MissingKey]
-        if waiting:
-            self._batches.append((first, batch, waiting))
-        return range(first, len(self.found))
+    def each(self, written: list[Any]) -> Callable[[], Any]:
+        """Return a function whose next call returns what was written of the next record's child."""
+        return map([*written, None].__getitem__, self._indices).__next__
 
-    @property
-    def missing(self) -> list[str]:
-        """The keys to fetch before all children are known."""
-        return [child for child in self.found if type(child) is MissingKey]
+
+class BatchedChildren(Children):
+    """The lists of an edge that are read together for all rows of a list above."""
+
+    __slots__ = ("_batches", "_rows")
+
+    def __init__(self, batches: list[ReadBatch], above: Children, context: Context) -> None:
+        """Look up the lists; raises the error of the edge's field."""
+        super().__init__(above, context, is_list=True)
+        self._batches = batches
+        self._rows: list[list[Any]] = []
+        self.missing = [key for batch in batches for key in context.missing(batch)]
+        if not self.missing:
+            self.resolve()
 
     def resolve(self) -> None:
-        """Look up the children that were missing, after the fetch of their keys."""
-        found, context = self.found, self._context
-        for index, read in self._pending.items():
-            found[index] = context.look_up(read, self._needs_row)
-        for first, batch, waiting in self._batches:
-            for position, child in zip(waiting, context.look_up_batch(batch, waiting), strict=True):
-                found[first + position] = child
-        if self.missing or (self.is_list and not all(hasattr(child, "rows") for child in found)):
-            raise Unusual("list")
+        """See `Children.resolve`."""
+        self.missing = []
+        for batch in self._batches:
+            if not self._context.resolve(batch):
+                raise Unusual("list")
+        self._rows = [rows for batch in self._batches for rows in batch.rows]
+
+    @property
+    def paths(self) -> list[str]:
+        """See `Children.paths`."""
+        return [path for batch in self._batches for path in batch.paths]
+
+    def owners(self, owner: Callable[[str], str]) -> list[str]:
+        """See `Children.owners`."""
+        owners: list[str] = []
+        for batch in self._batches:
+            of_parents = owner(batch.list_path)
+            if len(of_parents) < len(batch.list_path):  # The owner of the parents' list owns all lists below it.
+                owners += [of_parents] * len(batch.rows)
+            else:
+                owners += [owner(path) for path in batch.paths]
+        return owners
+
+    @property
+    def rows(self) -> list[list[Any]]:
+        """See `Children.rows`."""
+        return self._rows
+
+    @property
+    def slices(self) -> list[Any]:
+        """See `Children.slices`."""
+        return [piece for batch in self._batches for piece in batch.slices]
+
+    def _count(self, above: Sequence[int] | None) -> Sequence[int] | None:
+        if above is None:
+            return None
+        return [weight for rows, weight in zip(self._rows, above, strict=True) for _ in rows]
+
+    def each(self, written: list[Any]) -> Callable[[], Any]:
+        """See `OwnChildren.each`."""
+        return iter(written).__next__
+
+
+class SharedChildren(ReadChildren):
+    """The children of an edge that many rows of the lists above share (see `Distinct`)."""
+
+    __slots__ = ("_distinct", "_indices", "_lists", "_owners")
+
+    def __init__(self, place: EdgePlace, distinct: Distinct, above: Children, context: Context) -> None:
+        """Look up the children; raises the error of the edge's field."""
+        super().__init__(place, above, context)
+        self._distinct = distinct
+        self._lists = above.rows
+        self._owners = above.owners(distinct.owner)
+        """The owner of each list above."""
+        self._indices: dict[str, dict[Any, int]] = {}
+        """By owner and the value of the attribute, the index of the child in `found`; -1 when the edge leads nowhere."""
+        lists_of: dict[str, list[list[Any]]] = {}
+        for owner, rows in zip(self._owners, self._lists, strict=True):
+            lists_of.setdefault(owner, []).append(rows)
+        for owner, lists in lists_of.items():
+            values = dict.fromkeys(self._values(lists))
+            self._indices[owner] = {value: self._look_up(distinct.read(owner, value)) for value in values}
+
+    def _values(self, lists: list[list[Any]]) -> Iterable[Any]:
+        """Return the value of the attribute for each row of the lists."""
+        attribute = self._distinct.attribute
+        if attribute is None:
+            return repeat(None, sum(map(len, lists)))
+        return map(attrgetter(attribute), chain.from_iterable(lists))
 
     @property
     def size(self) -> int:
-        """The number of records that they add to the answer."""
-        return sum(self.weights) if self.weights is not None else sum([piece.size for piece in self.found])
+        """See `Children.size`."""
+        has_nulls = None in self.found or any(-1 in indices.values() for indices in self._indices.values())
+        if has_nulls or self._above is None or self._above.weights is not None:
+            return super().size
+        return sum(map(len, self._lists))  # Each row has a child.
 
-    @property
-    def weights(self) -> list[int] | None:
-        """At how many places of the answer each record appears; None when each appears once."""
-        above = self._above.weights if self._above is not None else None
-        if self.is_list and above is None:
-            return None
-        if self._weights is None:
-            by_index = [0] * (len(self.found) + 1)  # The last one is of index -1.
-            for index, weight in zip(self.indices, above if above is not None else repeat(1), strict=False):
-                by_index[index] += weight
-            if self.is_list:
-                pieces = zip(self.found, by_index, strict=False)
-                self._weights = [weight for piece, weight in pieces for _ in piece.rows]
-            else:
-                self._weights = [
-                    weight for record, weight in zip(self.found, by_index, strict=False) if record is not None
-                ]
-        return self._weights
+    def _count(self, above: Sequence[int] | None) -> Sequence[int] | None:
+        by_index = [0] * (len(self.found) + 1)  # The last one is of index -1.
+        following = iter(above) if above is not None else repeat(1)
+        for owner, rows in zip(self._owners, self._lists, strict=True):
+            indices = self._indices[owner]
+            for value in self._values([rows]):
+                by_index[indices[value]] += next(following)
+        pairs = zip(self.found, by_index, strict=False)
+        return [weight for record, weight in pairs if record is not None]
+
+    def by_list(self, written: list[Any]) -> list[Any]:
+        """Return, for each list above, what was written of the child, or of the children by the value of the attribute."""
+        objects = [*written, None]
+        if 2 * len(written) < sum(map(len, self._lists)):  # Each is encoded once, and not wherever it appears.
+            objects = [msgspec.Raw(_encode(each)) if each is not None else None for each in objects]
+        tables: dict[str, Any] = {
+            owner: {value: objects[index] for value, index in indices.items()}
+            for owner, indices in self._indices.items()
+        }
+        if self._distinct.attribute is None:
+            tables = {owner: table.get(None) for owner, table in tables.items()}
+        return [tables[owner] for owner in self._owners]
 
 
 async def read_levels(levels: list[list[EdgePlace]], context: Context, arguments: Arguments) -> list[Children]:
@@ -175,17 +327,65 @@ async def read_levels(levels: list[list[EdgePlace]], context: Context, arguments
     at_root: dict[int, Read | None] = {}
     for level in levels:
         children = [
-            Children(
+            _children(
                 place, found[place.parent.number] if place.parent is not None else None, context, arguments, at_root
             )
             for place in level
         ]
-        missing = dict.fromkeys([key for each in children for key in each.missing])
-        if missing:
+        while missing := dict.fromkeys([key for each in children for key in each.missing]):
             context.charge(missing)
             await context.fetch(missing)
+            for each in children:
+                if each.missing:
+                    each.resolve()
         for each in children:
-            each.resolve()
             context.count(each.size)
         found += children
     return found
+
+
+async def read_records(levels: list[list[EdgePlace]], context: Context, arguments: Arguments) -> list[Any]:
+    """Return the record or None at every place of a plan without lists; raises the error of any read."""
+    found: list[Any] = []
+    for level in levels:
+        pending: list[tuple[int, Read, bool]] = []
+        for place in level:
+            step, selection = place.step, place.selection
+            source = found[place.parent.number] if place.parent is not None else None
+            record = None
+            if source is not None or place.parent is None:
+                read = step.function(source, **arguments.of(step))
+                if read is not None and (len(step.selections) == 1 or read.type_name == selection.type_name):
+                    record = context.look_up(read, selection.needs_row)
+                    if type(record) is MissingKey:
+                        pending.append((place.number, read, selection.needs_row))
+            found.append(record)
+        while pending:
+            missing = dict.fromkeys([found[number] for number, _, _ in pending])
+            context.charge(missing)
+            await context.fetch(missing)
+            for number, read, needs_row in pending:
+                found[number] = context.look_up(read, needs_row)
+            pending = [each for each in pending if type(found[each[0]]) is MissingKey]
+        context.count(sum([found[place.number] is not None for place in level]))
+    return found
+
+
+def _children(
+    place: EdgePlace,
+    above: Children | None,
+    context: Context,
+    arguments: Arguments,
+    at_root: dict[int, Read | None],
+) -> Children:
+    """Look up the children at a place in the way that reads most at once."""
+    if above is not None and place.distinct is not None:
+        return SharedChildren(place, place.distinct, above, context)
+    step, values = place.step, arguments.of(place.step)
+    batch = step.edge.batch
+    if above is not None and batch is not None and place.parent is not None and place.parent.is_list:
+        reads = [batch(path, rows, **values) for path, rows in zip(above.paths, above.rows, strict=True) if rows]
+        batches = [read for read in reads if read is not None]
+        if place.selection.needs_row and len(batches) == len(reads):
+            return BatchedChildren(batches, above, context)
+    return OwnChildren(place, above, context, values, at_root)

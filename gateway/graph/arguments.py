@@ -1,12 +1,15 @@
 """Arguments that several fields take."""
 
+from functools import partial
 from typing import Annotated
 
 import strawberry
 
+from gateway.execution.fields import NamedBy
 from gateway.graph.limits import FIRST_MAX
+from gateway.twilio.paths import is_sid
 
-__all__ = ["After", "First", "Sid"]
+__all__ = ["After", "First", "Sid", "by_sid"]
 
 First = Annotated[
     int | None,
@@ -16,7 +19,13 @@ After = Annotated[
     str | None,
     strawberry.argument(
         description="Return records after this cursor: a `cursor` or `endCursor` of the same list, with the same order and "
-        "filters. Null starts at the beginning."
+        "filters. Null starts at the beginning. If its record was removed meanwhile, together with others before it, as many "
+        "records are skipped, except among messages."
     ),
 ]
 Sid = Annotated[strawberry.ID, strawberry.argument(description="The record's sid.")]
+
+
+def by_sid(prefix: str) -> NamedBy:
+    """Return that the argument `sid` names the child of an edge, whose sids have this prefix."""
+    return NamedBy("sid", partial(is_sid, prefix=prefix))

@@ -1,22 +1,22 @@
 """Connections: slices of a list, forward only (https://relay.dev/graphql/connections.htm)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gateway.graph.cursors import Cursor, index_of
 from gateway.graph.node import embedded, prop
-from gateway.twilio.resources import Resource, Row
+from gateway.twilio.resources import Row
 from gateway.twilio.responses import Page
 
-__all__ = ["Connection", "Edge", "EdgeSource", "PageInfo", "RowSlice", "Slice", "list_key"]
+if TYPE_CHECKING:
+    from gateway.graph.lists import ListRead
+
+__all__ = ["Connection", "Edge", "EdgeSource", "PageInfo", "PlaceholderSlice", "Position", "Slice"]
 
 T = TypeVar("T")
-
-
-def list_key(path: str, parameters: tuple[tuple[str, str], ...], filter_key: str = "") -> str:
-    """Return the text that identifies a list and its filters; its cursors hold a digest of it."""
-    return f"{path}?{parameters}{filter_key}"
 
 
 @dataclass(slots=True)
@@ -41,25 +41,57 @@ class EdgeSource:
         return Cursor.make(self.list_key, self.query, row.sid, *place).encode()
 
 
-@dataclass(slots=True)
+Position = tuple[Page | None, int]
+"""The page that has a row, None for a list that is read whole, and how many of its rows come up to and including it."""
+
+
 class Slice:
     """The source of a `Connection` and of its `PageInfo`: the part of a list that one page shows."""
 
-    edges: list[EdgeSource]
-    has_next_page: bool
-    has_previous_page: bool
-    end: EdgeSource | None = None
-    """The last row that was looked at, if it is not the last edge."""
-    total_count: int | None = None
-    first_index: int | None = None
-    """The `index` of the first row that was looked at, if rows have one."""
-    after: Cursor | None = None
-    """The cursor that was given."""
+    __slots__ = ("_edges", "_end", "_positions", "_read", "has_next_page", "rows", "total_count")
+
+    def __init__(
+        self,
+        read: ListRead,
+        rows: list[Row],
+        positions: Sequence[Position] | Page | None,
+        has_next_page: bool,
+        total_count: int | None = None,
+        end: tuple[Row, Position] | None = None,
+    ) -> None:
+        """Create the slice of `rows` that the read of a list has found.
+
+        `positions` has the position of each row. In its place can be the page of which they are the first rows, or None when
+        they are the first of a list that is read whole. `end` is the last row that was looked at, if that is not the last of
+        `rows`.
+        """
+        self.rows = rows
+        self.has_next_page = has_next_page
+        self.total_count = total_count
+        self._read = read
+        self._positions = positions
+        self._end = end
+        self._edges: list[EdgeSource] | None = None
 
     @property
-    def size(self) -> int:
-        """The number of edges."""
-        return len(self.edges)
+    def path(self) -> str:
+        """The upstream path of the list."""
+        return self._read.path
+
+    @property
+    def edges(self) -> list[EdgeSource]:
+        """The edges, created on first use."""
+        if self._edges is None:
+            key, positions = self._read.key, self._positions
+            if positions is None or isinstance(positions, Page):
+                positions = [(positions, place) for place in range(1, len(self.rows) + 1)]
+            self._edges = [self._edge(row, position, key) for row, position in zip(self.rows, positions, strict=True)]
+        return self._edges
+
+    @property
+    def has_previous_page(self) -> bool:
+        """Whether a cursor was given."""
+        return self._read.after is not None
 
     @property
     def start_cursor(self) -> str | None:
@@ -69,68 +101,37 @@ class Slice:
     @property
     def end_cursor(self) -> str | None:
         """The cursor of the last row that was looked at; the given one if there was none."""
-        end = self.end or (self.edges[-1] if self.edges else None)
-        if end is not None:
-            return end.cursor
-        return self.after.encode() if self.after is not None else None
-
-
-class RowSlice:
-    """A slice that starts at the beginning of a list, and has every row: its edges are created on first use."""
-
-    has_previous_page = False
-
-    def __init__(
-        self,
-        resource: Resource,
-        path: str,
-        rows: list[Row],
-        *,
-        has_next_page: bool,
-        total_count: int | None = None,
-        page: Page | None = None,
-        parameters: tuple[tuple[str, str], ...] = (),
-    ) -> None:
-        """Create the slice of `rows`, the first of `page` of the list at `path`; without a page, of a list that is read whole.
-
-        `parameters` are those of the list (see `ListRead`).
-        """
-        self.resource = resource
-        self.path = path
-        self.rows = rows
-        self.has_next_page = has_next_page
-        self.total_count = total_count
-        self._page = page
-        self._parameters = parameters
-
-    @property
-    def size(self) -> int:
-        """The number of edges."""
-        return len(self.rows)
-
-    @cached_property
-    def edges(self) -> list[EdgeSource]:
-        """The edges."""
-        page, key = self._page, list_key(self.path, self._parameters)
-        query = page.target.partition("?")[2] if page is not None else ""
-        edges = [EdgeSource(self.node(row), key, query, place) for place, row in enumerate(self.rows, 1)]
-        if page is not None and page.next is not None and len(edges) == len(page.rows) and edges:
-            edges[-1] = EdgeSource(edges[-1].node, key, page.next.partition("?")[2], 0, query)
-        return edges
-
-    @property
-    def start_cursor(self) -> str | None:
-        """The first edge's cursor."""
-        return self.edges[0].cursor if self.rows else None
-
-    @property
-    def end_cursor(self) -> str | None:
-        """The last edge's cursor."""
-        return self.edges[-1].cursor if self.rows else None
+        if self._end is not None:
+            return self._edge(*self._end, self._read.key).cursor
+        if self.edges:
+            return self.edges[-1].cursor
+        after = self._read.after
+        return after.encode() if after is not None else None
 
     def node(self, row: Row) -> Any:
         """Return the record of one of the rows."""
-        return self.resource.node(path=f"{self.path}/{row.sid}", row=row, listed=True)
+        return self._read.node(row)
+
+    def _edge(self, row: Row, position: Position, key: str) -> EdgeSource:
+        page, place = position
+        node = self._read.node(row)
+        if page is None:
+            return EdgeSource(node, key, "", place)
+        query = page.target.partition("?")[2]
+        if place == len(page.rows) and page.next is not None:
+            return EdgeSource(node, key, page.next.partition("?")[2], 0, query)
+        return EdgeSource(node, key, query, place)
+
+
+class PlaceholderSlice(Slice):
+    """A slice with one record that has no row, for an estimate."""
+
+    __slots__ = ()
+
+    def __init__(self, read: ListRead, node: Any) -> None:
+        """Create the slice of `node` alone."""
+        super().__init__(read, [], None, False)
+        self._edges = [EdgeSource(node, read.key, "", 0)]
 
 
 @embedded("The position of a page in its list (Relay's `PageInfo`).")

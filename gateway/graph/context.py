@@ -40,7 +40,7 @@ class OperationContext:
     budgets: Budgets | None = None
     """The callers' budgets."""
     charged: frozenset[str] = frozenset()
-    """The keys that count towards `cost_limit`."""
+    """The keys that count towards `cost_limit`, and perhaps some that are cached."""
     left_out: dict[str, None] = field(default_factory=dict)
     """The keys that were not fetched because of `cost_limit`, in the order of the answer."""
     reserved: int = 0
@@ -58,6 +58,11 @@ class OperationContext:
 
     def __post_init__(self) -> None:
         self.no_cache = self.loaders.no_cache
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether the caller may read some services only."""
+        return self.services is not None
 
     def reserve(self, calls: int) -> None:
         """Reserve upstream calls in the caller's budget; raises `CostLimitExceeded` when it has too few left."""
@@ -81,7 +86,9 @@ class OperationContext:
 
     def look_up(self, read: Read, needs_row: bool) -> object | MissingKey | None:
         """Return the child of a read, None when it does not exist, or the key to fetch first; raises the field's error."""
-        authorized = cast(_GraphRead, self.authorize(read))  # Edges of this graph return no other reads.
+        authorized = cast(
+            _GraphRead, read if self.services is None else self.authorize(read)
+        )  # The graph has no others.
         if not needs_row and not self.no_cache:
             reference = authorized.reference()
             if reference is not None:
@@ -100,12 +107,15 @@ class OperationContext:
         except Missing as missing:
             return MissingKey(missing.key)
 
-    def look_up_batch(self, batch: ReadBatch, positions: Iterable[int]) -> list[object | MissingKey]:
-        """Return the children of some reads of a batch, or the keys to fetch first; raises the error of any of them."""
-        lists = cast(WholeLists, batch)
-        if self.services is not None and sids_of(lists.path)[0] not in self.services:
+    def missing(self, batch: ReadBatch) -> list[str]:
+        """Return the keys to fetch before a batch can be resolved; raises the error of the field."""
+        if self.services is not None and sids_of(batch.list_path)[0] not in self.services:
             raise Forbidden("This caller may not read that service.")
-        return cast(list[object | MissingKey], lists.look_up(self, positions))
+        return cast(WholeLists, batch).missing(self)
+
+    def resolve(self, batch: ReadBatch) -> bool:
+        """Resolve the lists of a batch; raises the error of any of them. Return False when they must be read one by one."""
+        return cast(WholeLists, batch).resolve(self)
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Fetch keys concurrently, and wait for all of them."""
@@ -142,9 +152,11 @@ class OperationContext:
 
         A key that is cached costs nothing, and a key is charged once.
         """
-        charged = self.charged.union(key for key in keys if not self.loaders.is_cached(key))
-        if len(charged) > self.limits.cost_limit:
-            return False
+        charged = self.charged.union(keys)
+        if len(charged) > self.limits.cost_limit:  # Only then does it matter which of them are cached.
+            charged = frozenset(key for key in charged if not self.loaders.is_free(key))
+            if len(charged) > self.limits.cost_limit:
+                return False
         self.charged = charged
         return True
 
@@ -157,11 +169,14 @@ class OperationContext:
         """Charge the operation for fetching keys, as many as `cost_limit` allows; return the others, which are left out."""
         if self.try_charge(keys):
             return ()
-        charged, left_out = set(self.charged), dict[str, None]()
+        charged = {key for key in self.charged if not self.loaders.is_free(key)}
+        left_out: dict[str, None] = {}
         for key in keys:
-            if len(charged) < self.limits.cost_limit and not self.loaders.is_cached(key):
+            if key in charged or self.loaders.is_free(key):
+                continue
+            if len(charged) < self.limits.cost_limit:
                 charged.add(key)
-            elif key not in charged and not self.loaders.is_cached(key):
+            else:
                 left_out[key] = None
         self.charged = frozenset(charged)
         self.left_out |= left_out

@@ -1,16 +1,19 @@
 """Delivery statuses: how Twilio's values map to the graph, for one receipt and for a whole message."""
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
 import strawberry
 
 from gateway.errors import UpstreamInvalidResponse
+from gateway.execution.fields import Mapped
 from gateway.graph.node import enum_value
 from gateway.twilio.partial_rows import PartialRow, readable
 from gateway.twilio.statuses import ReceiptSummary
 
 __all__ = [
+    "STATUS",
     "DeliveryAmount",
     "DeliveryStatus",
     "MessageDeliveryStatus",
@@ -20,6 +23,7 @@ __all__ = [
     "message_delivery_status",
     "receipt_status",
     "receipt_summary",
+    "without_receipts",
 ]
 
 
@@ -64,6 +68,8 @@ _STATUSES: dict[str | None, DeliveryStatus] = {
     "failed": DeliveryStatus.FAILED,
     "undelivered": DeliveryStatus.UNDELIVERED,
 }
+STATUS = Mapped("status", _STATUSES, DeliveryStatus.UNKNOWN)
+"""`receipt_status` of a row whose status can be read."""
 _AMOUNTS = {"none": DeliveryAmount.NONE, "some": DeliveryAmount.SOME, "all": DeliveryAmount.ALL}
 _UNREADABLE = ReceiptSummary(-1, None, None, None, None, None)
 """Stands for a delivery summary that could not be read: it shows nothing."""
@@ -124,6 +130,18 @@ def has_no_receipts(message: Any) -> bool:
     """Whether a message's row shows that it has no receipts."""
     delivery = readable(message, "delivery", _UNREADABLE)
     return delivery is None or delivery.total == 0
+
+
+def without_receipts(messages: Sequence[Any]) -> set[int]:
+    """Return the positions of the messages' rows that show that they have no receipts."""
+    try:
+        return {
+            position
+            for position, message in enumerate(messages)
+            if (delivery := message.delivery) is None or delivery.total == 0
+        }
+    except UpstreamInvalidResponse:
+        return {position for position, message in enumerate(messages) if has_no_receipts(message)}
 
 
 def cannot_match(message: Any, wanted: set[DeliveryStatus]) -> bool:

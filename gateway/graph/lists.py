@@ -6,14 +6,13 @@ Each is a plain value; creating one does no I/O, and raises `BadUserInput` for a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from gateway.errors import BadUserInput, NotFound, UpstreamRejected
-from gateway.execution.context import MissingKey
-from gateway.graph.connection import EdgeSource, RowSlice, Slice, list_key
+from gateway.graph.connection import PlaceholderSlice, Position, Slice
 from gateway.graph.cursors import Cursor, decode_cursor, index_of
 from gateway.graph.limits import FIRST_DEFAULT, FIRST_MAX
 from gateway.graph.walk import SPARE_PAGES, Walk
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ListRead", "OwnServices", "PagedList", "RowFilter", "WholeList", "WholeLists"]
 
 _PAGE_SIZE = re.compile(r"(?<=[?&]PageSize=)[0-9]{1,9}(?=&|$)")
+_KNOWN_EMPTY = "the message's `delivery` shows that no receipt matches"
 _INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
 
 
@@ -81,7 +81,7 @@ class ListRead:
     @property
     def key(self) -> str:
         """Identifies the list and its filters; its cursors hold a digest of it."""
-        return list_key(self.path, self.parameters, self.row_filter.key if self.row_filter is not None else "")
+        return f"{self.path}?{self.parameters}{self.row_filter.key if self.row_filter is not None else ''}"
 
     @property
     def is_sparse(self) -> bool:
@@ -94,12 +94,15 @@ class ListRead:
 
     def placeholder(self, token: str) -> tuple[Slice, int]:
         """Return a slice with one record, whose sid is `token`, and the most records that the slice can have."""
-        node = self.resource.node(path=child(self.path, token), listed=True)
-        return Slice([EdgeSource(node, self.key, "", 0)], False, False), self.first
+        return PlaceholderSlice(self, self.resource.node(path=child(self.path, token), listed=True)), self.first
 
-    def size_of(self, child: Slice | RowSlice) -> int:
+    def size_of(self, child: Slice) -> int:
         """Return the number of records in the slice."""
-        return child.size
+        return len(child.rows)
+
+    def node(self, row: Row) -> Any:
+        """Return the record of a row of the list."""
+        return self.resource.node(path=f"{self.path}/{row.sid}", row=row, listed=True)
 
     @property
     def _matches_nothing(self) -> bool:
@@ -107,40 +110,22 @@ class ListRead:
 
     def _empty(self, context: OperationContext, reason: str) -> Slice:
         context.skip(self.path, reason)
-        return Slice([], False, self.after is not None, total_count=0, after=self.after)
+        return Slice(self, [], None, False, total_count=0)
 
-    def _slice(self, rows: list[Row]) -> Slice | RowSlice:
+    def slice_of(self, rows: list[Row]) -> Slice:
         """Return the slice of a list of which all rows are known."""
-        every = rows
-        is_distinct = len({row.sid for row in every}) == len(every)
-        if is_distinct and self.after is None and self.row_filter is None:
-            first = self.first
-            return RowSlice(
-                self.resource,
-                self.path,
-                rows[:first],
-                has_next_page=len(rows) > first,
-                total_count=len(rows),
-                parameters=self.parameters,
-            )
-        if not is_distinct:  # Rows that moved to another page while the list was read.
-            by_sid: dict[str, Row] = {}
-            for row in every:
-                by_sid.setdefault(row.sid, row)
-            every = list(by_sid.values())
-        passed = self.after.place_in(every) if self.after is not None else 0
-        matching = list(enumerate(every, 1))
+        first = self.first
+        rows = _distinct(rows)
+        if self.after is None and self.row_filter is None:
+            return Slice(self, rows[:first], None, len(rows) > first, len(rows))
+        passed = self.after.place_in(rows) if self.after is not None else 0
+        positions: list[Position] = [(None, place) for place in range(1, len(rows) + 1)]
         if self.row_filter is not None:
             predicate = self.row_filter.predicate
-            matching = [each for each in matching if predicate(each[1])]
-        following = [each for each in matching if each[0] > passed] if passed else matching
-        make, path, key = self.resource.node, self.path, self.key
-        edges = [
-            EdgeSource(make(path=f"{path}/{row.sid}", row=row, listed=True), key, "", place)
-            for place, row in following[: self.first]
-        ]
-        has_next = len(following) > len(edges)
-        return Slice(edges, has_next, self.after is not None, total_count=len(matching), after=self.after)
+            positions = [position for position in positions if predicate(rows[position[1] - 1])]
+        following = [position for position in positions if position[1] > passed]
+        shown = following[:first]
+        return Slice(self, [rows[place - 1] for _, place in shown], shown, len(following) > len(shown), len(positions))
 
 
 class WholeList(ListRead):
@@ -184,88 +169,103 @@ class WholeList(ListRead):
         """Return the number of rows alone, if the parent's row has it and no filter is set."""
         if self.expected_summary is None or self.row_filter is not None:
             return None
-        return Slice([], False, False, total_count=self.expected_summary.total)
+        return Slice(self, [], None, False, self.expected_summary.total)
 
     def placeholder(self, token: str) -> tuple[Slice, int]:
         """Return a slice with one record, and the most records that it can have."""
         found, size = super().placeholder(token)
         return found, min(size, self.resource.rows_max or size)
 
-    def resolve(self, context: OperationContext) -> Slice | RowSlice:
+    def resolve(self, context: OperationContext) -> Slice:
         """Return the slice, once all pages are known."""
         if self._known_empty and not context.no_cache:
-            return self._empty(context, "the message's `delivery` shows that no receipt matches")
+            return self._empty(context, _KNOWN_EMPTY)
         if self._matches_nothing:
             return self._empty(context, "nothing matches")
         pages = list(context.loaders.pages(self._start, most=self.resource.page_max + SPARE_PAGES))
-        return self._slice(pages[0].rows if len(pages) == 1 else [row for page in pages for row in page.rows])
+        return self.slice_of(pages[0].rows if len(pages) == 1 else [row for page in pages for row in page.rows])
 
 
 class WholeLists:
-    """Many whole lists, without cursors and filters: the receipts of each message of a list, looked up together."""
+    """Many whole lists, without cursors and filters: the receipts of each message of a list, read together."""
 
-    __slots__ = ("_first", "_keys", "_known_empty", "_resource", "_summaries", "path", "paths")
+    __slots__ = ("_first", "_keys", "_known_empty", "_parents", "_resource", "_summary", "_whole", "list_path", "rows")
 
     def __init__(
         self,
         resource: Resource,
-        parents: Sequence[str],
+        list_path: str,
+        parents: Sequence[Row],
         first: int,
         *,
-        known_empty: Sequence[bool],
-        summaries: Sequence[ReceiptSummary | None],
+        known_empty: Collection[int],
+        summary: Callable[[Row], ReceiptSummary | None],
     ) -> None:
-        """Read the lists below the records at `parents`, all of one service, each as a `WholeList` does."""
-        self._resource, self._first = resource, first
-        self._known_empty, self._summaries = known_empty, summaries
-        self.paths = [f"{parent}/{resource.collection}" for parent in parents]
+        """Read the lists below the rows `parents` of the list at `list_path`, each as a `WholeList` does.
+
+        `known_empty` has the positions of those whose rows show that nothing matches; `summary` returns the summary in a row.
+        """
+        self._resource, self._first, self._parents = resource, first, parents
+        self._known_empty, self._summary = known_empty, summary
+        self.list_path = list_path
+        """The path of the parents' list."""
+        self.rows: list[list[Row]] = []
+        """The rows of each list, once they are resolved."""
+        self._whole = self.rows
+        """The same without `first`."""
+        tail = resource.largest_page(f"/{resource.collection}")
+        self._keys = [f"{list_path}/{row.sid}{tail}" for row in parents]
+
+    @property
+    def paths(self) -> list[str]:
         """The paths of the lists."""
-        self.path = self.paths[0]
-        """The path of the first one."""
-        self._keys = [resource.largest_page(path) for path in self.paths]
+        return [key.partition("?")[0] for key in self._keys]
 
-    def __len__(self) -> int:
-        return len(self.paths)
+    @property
+    def slices(self) -> list[Slice]:
+        """The lists, once they are resolved."""
+        return [self._read(position).slice_of(rows) for position, rows in enumerate(self._whole)]
 
-    def look_up(self, context: OperationContext, positions: Iterable[int]) -> list[Slice | RowSlice | MissingKey]:
-        """Return the slices of the lists at some positions, or the keys to fetch first; raises the error of any read."""
-        return [self._look_up(context, context.loaders, position) for position in positions]
-
-    def _look_up(self, context: OperationContext, loaders: Loaders, position: int) -> Slice | RowSlice | MissingKey:
-        is_empty = self._known_empty[position] and not loaders.no_cache
-        key, summary = self._keys[position], self._summaries[position]
+    def missing(self, context: OperationContext) -> list[str]:
+        """Return the keys to fetch before the lists can be resolved."""
+        loaders, keys, parents = context.loaders, self._keys, self._parents
+        empty = self._skipped(loaders)
         if context.trace is not None:
-            context.trace.looked[self.paths[position] if is_empty else key] = None
-        if is_empty:
-            return self._read(position).resolve(context)
-        if summary is not None:
-            loaders.expect(key, summary)
-        if loaders.is_missing(key):
-            return MissingKey(key)
-        page = loaders.page(key)
-        rows = page.rows
-        if page.next is not None or len({row.sid for row in rows}) < len(rows):
-            return self._read(position).resolve(context)
-        first = self._first
-        return RowSlice(
-            self._resource,
-            self.paths[position],
-            rows[:first],
-            has_next_page=len(rows) > first,
-            total_count=len(rows),
-        )
+            for position, key in enumerate(keys):
+                context.trace.looked[key.partition("?")[0] if position in empty else key] = None
+        if empty:
+            keys = [key for position, key in enumerate(keys) if position not in empty]
+            parents = [row for position, row in enumerate(parents) if position not in empty]
+        loaders.expect_all(keys, parents, self._summary)
+        return loaders.missing(keys)
+
+    def resolve(self, context: OperationContext) -> bool:
+        """Resolve the lists, once their keys are fetched; raises the error of any read. Return False if one has more pages."""
+        loaders, keys = context.loaders, self._keys
+        empty = self._skipped(loaders)
+        for position in empty:
+            context.skip(keys[position].partition("?")[0], _KNOWN_EMPTY)
+        if empty:
+            keys = [key for position, key in enumerate(keys) if position not in empty]
+        whole = loaders.whole_lists(keys)
+        if whole is None:
+            return False
+        if len({row.sid for rows in whole for row in rows}) < sum(map(len, whole)):
+            whole = [_distinct(rows) for rows in whole]
+        if empty:
+            following = iter(whole)
+            whole = [[] if position in empty else next(following) for position in range(len(self._keys))]
+        self._whole = whole
+        self.rows = [rows[: self._first] for rows in whole] if self._first < self._resource.page_max else whole
+        return True
+
+    def _skipped(self, loaders: Loaders) -> Collection[int]:
+        """Return the positions of the lists that are not read, since they are known to be empty."""
+        return () if loaders.no_cache else self._known_empty
 
     def _read(self, position: int) -> WholeList:
         """Return the read of one of the lists."""
-        parent = self.paths[position].rpartition("/")[0]
-        return WholeList(
-            self._resource,
-            parent,
-            self._first,
-            None,
-            known_empty=self._known_empty[position],
-            summary=self._summaries[position],
-        )
+        return WholeList(self._resource, f"{self.list_path}/{self._parents[position].sid}", self._first, None)
 
 
 class PagedList(ListRead):
@@ -315,7 +315,7 @@ class PagedList(ListRead):
         found, size = super().placeholder(token)
         return found, size if self.scan is None else min(size, self.scan)
 
-    def resolve(self, context: OperationContext) -> Slice | RowSlice:
+    def resolve(self, context: OperationContext) -> Slice:
         """Return the slice, once enough pages are known. An unfinished walk is kept in the context."""
         if self._matches_nothing:
             return self._empty(context, "nothing matches")
@@ -325,9 +325,7 @@ class PagedList(ListRead):
             if is_enough and len(page.by_sid) == len(page.rows):
                 rows = page.rows[: self.first]
                 has_next = len(page.rows) > self.first or page.next is not None
-                return RowSlice(
-                    self.resource, self.path, rows, has_next_page=has_next, page=page, parameters=self.parameters
-                )
+                return Slice(self, rows, page, has_next)
         walk = context.walks.pop(self, None) or Walk(self)
         try:
             return walk.slice(context.loaders)
@@ -377,10 +375,18 @@ class OwnServices(ListRead):
         """Return the first service's path; None when the caller may read none."""
         return next(iter(self._paths), None)
 
-    def resolve(self, context: OperationContext) -> Slice | RowSlice:
+    def resolve(self, context: OperationContext) -> Slice:
         """Return the slice, once all services are known."""
         rows: list[Row] = []
         for path in self._paths:
             with suppress(NotFound):
                 rows.append(context.loaders.item(path))
-        return self._slice(rows)
+        return self.slice_of(rows)
+
+
+def _distinct(rows: list[Row]) -> list[Row]:
+    """Return the rows without those that moved to another page while the list was read, and were read twice."""
+    by_sid: dict[str, Row] = {}
+    for row in rows:
+        by_sid.setdefault(row.sid, row)
+    return list(by_sid.values()) if len(by_sid) < len(rows) else rows

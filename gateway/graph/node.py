@@ -13,7 +13,7 @@ import strawberry
 from graphql import GraphQLAbstractType, GraphQLResolveInfo
 from typing_extensions import dataclass_transform
 
-from gateway.execution.fields import PropertyField
+from gateway.execution.fields import Mapped, PropertyField
 from gateway.graph.ids import encode_id
 from gateway.graph.scalars import DateTime, Url, are_utc, in_utc
 from gateway.twilio.paths import sids_of
@@ -39,9 +39,11 @@ def prop(
     *,
     derive: Callable[[Any], object] | None = None,
     of: Mapping[str, Any] | None = None,
+    mapped: Mapped | None = None,
+    non_zero: str | None = None,
 ) -> Any:
     """Declare a property that is read from the record's row (see `PropertyField`)."""
-    return PropertyField(description, derive=derive, of=of)
+    return PropertyField(description, derive=derive, of=of, mapped=mapped, non_zero=non_zero)
 
 
 def from_path(description: str, derive: Callable[[Any], object]) -> Any:

@@ -7,7 +7,7 @@ import strawberry
 from gateway.errors import BadUserInput, GatewayError
 from gateway.execution.fields import edge
 from gateway.execution.price import Price, Unit
-from gateway.graph.arguments import After, First, Sid
+from gateway.graph.arguments import After, First, Sid, by_sid
 from gateway.graph.ids import decode_id
 from gateway.graph.limits import FIRST_DEFAULT, IDS_MAX
 from gateway.graph.lists import PagedList
@@ -54,6 +54,7 @@ class Query:
         "Service | None",
         "The service with this sid. Null when there is none.",
         Price(Unit.OPERATION, skipped="only ids, sids and edges are selected"),
+        named_by=by_sid("IS"),
     )
     def service(self, sid: Sid) -> Item:
         resource = Service.resource

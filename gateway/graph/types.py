@@ -3,18 +3,18 @@
 from collections.abc import Callable, Iterable
 from enum import Enum
 from functools import lru_cache
-from itertools import repeat
 from operator import attrgetter
 from typing import Annotated, Any
 
 import strawberry
 
 from gateway.errors import BadUserInput, UpstreamInvalidResponse
-from gateway.execution.fields import edge
+from gateway.execution.fields import Distinct, edge
 from gateway.execution.price import Price, Unit
-from gateway.graph.arguments import After, First, Sid
+from gateway.graph.arguments import After, First, Sid, by_sid
 from gateway.graph.connection import Connection
 from gateway.graph.delivery import (
+    STATUS,
     DeliveryStatus,
     MessageDeliveryStatus,
     cannot_match,
@@ -22,6 +22,7 @@ from gateway.graph.delivery import (
     message_delivery_status,
     receipt_status,
     receipt_summary,
+    without_receipts,
 )
 from gateway.graph.limits import FIRST_DEFAULT, FIRST_MAX, SCAN_DEFAULT, SCAN_MAX
 from gateway.graph.lists import PagedList, RowFilter, WholeList, WholeLists
@@ -29,6 +30,7 @@ from gateway.graph.node import Node, embedded, from_path, node, prop, sid_of
 from gateway.graph.reads import Item, Member
 from gateway.graph.scalars import DateTime, Url, in_utc, moment
 from gateway.graph.values import (
+    STATE,
     ConversationState,
     ConversationStateFilter,
     DeliveryError,
@@ -82,17 +84,6 @@ def _estimated_participant(record: Node, token: str) -> Item | Member:
     return _read_participant(_conversation_path(record), token, record.listed)
 
 
-def _by_list(list_path: str, rows: list[Any]) -> Iterable[str]:
-    """Return the same key for all records of a list: they have the same owners."""
-    return repeat(list_path, len(rows))
-
-
-def _by_participant(list_path: str, rows: list[Any]) -> Iterable[tuple[str, str | None]]:
-    """Return the participants of messages or receipts in a list: records that name the same one lead to it."""
-    conversation_path = f"{list_path}/".partition(_BELOW_CONVERSATION)[0]
-    return [(conversation_path, row.participant_sid) for row in rows]
-
-
 def _receipts_below(
     list_path: str,
     rows: list[Any],
@@ -104,13 +95,24 @@ def _receipts_below(
     first = FIRST_DEFAULT if first is None else first
     if isinstance(after, str) or isinstance(status, list) or not 0 <= first <= FIRST_MAX:
         return None
-    return WholeLists(
-        Receipt.resource,
-        [f"{list_path}/{row.sid}" for row in rows],
-        first,
-        known_empty=[has_no_receipts(row) for row in rows],
-        summaries=[receipt_summary(row) for row in rows],
-    )
+    known_empty = without_receipts(rows)
+    return WholeLists(Receipt.resource, list_path, rows, first, known_empty=known_empty, summary=receipt_summary)
+
+
+def _above(list_path: str, level: int) -> str:
+    """Return the path of the owner at a level of the records in a list: 0 is the service, 1 the conversation, 2 the message."""
+    return "/".join(list_path.split("/", 2 * level + 2)[: 2 * level + 2])
+
+
+def _participant_of(conversation_path: str, sid: str | None) -> Item | Member | None:
+    """Return the read of the participant that the rows of a list name."""
+    return _named_participant(conversation_path, sid, True) if sid is not None else None
+
+
+_BY_SERVICE = Distinct(lambda path: _above(path, 0), lambda path, _: Item(Service.resource, path, True))
+_BY_CONVERSATION = Distinct(lambda path: _above(path, 1), lambda path, _: Item(Conversation.resource, path, True))
+_BY_MESSAGE = Distinct(lambda path: _above(path, 2), lambda path, _: Item(Message.resource, path, True))
+_BY_PARTICIPANT = Distinct(lambda path: path.partition("/Messages")[0], _participant_of, "participant_sid")
 
 
 @node(
@@ -186,6 +188,7 @@ class Service(Node):
         "Conversation | None",
         "The conversation with this sid. Null when there is none.",
         _BY_SID,
+        named_by=by_sid("CH"),
     )
     def conversation(self, sid: Sid) -> Item:
         return _by_sid(Conversation.resource, self, sid)
@@ -223,7 +226,10 @@ class Conversation(Node):
     unique_name: str | None = prop("The name of the conversation that is unique in its service, if one is set.")
     attributes: str | None = prop("Data of the application, as JSON text.")
     state: ConversationState | None = prop(
-        "The state of the conversation.", derive=lambda row: conversation_state(row.state), of={"state": str | None}
+        "The state of the conversation.",
+        derive=lambda row: conversation_state(row.state),
+        of={"state": str | None},
+        mapped=STATE,
     )
     date_inactive: DateTime | None = prop(
         "When the conversation becomes inactive, unless there is activity before.",
@@ -239,7 +245,7 @@ class Conversation(Node):
     date_updated: DateTime | None = prop("When the conversation was last updated.")
     url: Url | None = prop("The URL of the conversation in Twilio's REST API.")
 
-    @edge("Service | None", "The service of the conversation.", _OWNER, distinct=_by_list)
+    @edge("Service | None", "The service of the conversation.", _OWNER, distinct=_BY_SERVICE)
     def service(self) -> Item:
         return Item(Service.resource, parent_of(self.path), self.listed)
 
@@ -292,6 +298,7 @@ class Conversation(Node):
         "Message | None",
         "The message with this sid. Null when there is none.",
         _BY_SID,
+        named_by=by_sid("IM"),
     )
     def message(self, sid: Sid) -> Item:
         return _by_sid(Message.resource, self, sid)
@@ -308,6 +315,7 @@ class Conversation(Node):
         "Participant | None",
         "The participant with this sid. Null when there is none.",
         _BY_SID,
+        named_by=by_sid("MB"),
     )
     def participant(self, sid: Sid) -> Item:
         return _by_sid(Participant.resource, self, sid)
@@ -356,11 +364,11 @@ class Message(Node):
         "The delivery status of the message over all its recipients.", derive=message_delivery_status, of={}
     )
 
-    @edge("Service | None", "The service of the message.", _OWNER, distinct=_by_list)
+    @edge("Service | None", "The service of the message.", _OWNER, distinct=_BY_SERVICE)
     def service(self) -> Item:
         return Item(Service.resource, parent_of(parent_of(self.path)), self.listed)
 
-    @edge("Conversation | None", "The conversation of the message.", _OWNER, distinct=_by_list)
+    @edge("Conversation | None", "The conversation of the message.", _OWNER, distinct=_BY_CONVERSATION)
     def conversation(self) -> Item:
         return Item(Conversation.resource, parent_of(self.path), self.listed)
 
@@ -371,7 +379,7 @@ class Message(Node):
         _PARTICIPANT,
         needs_row=True,
         estimate=_estimated_participant,
-        distinct=_by_participant,
+        distinct=_BY_PARTICIPANT,
     )
     def participant(self) -> Item | Member | None:
         return _participant(self)
@@ -380,6 +388,7 @@ class Message(Node):
         "ReceiptConnection | None",
         f"The receipts of the message, one for each recipient outside chat. {_NOT_FOUND}",
         _RECEIPTS,
+        may_be_skipped=True,
         batch=_receipts_below,
     )
     def receipts(
@@ -409,6 +418,7 @@ class Message(Node):
         "Receipt | None",
         "The receipt with this sid. Null when there is none.",
         _BY_SID,
+        named_by=by_sid("DY"),
     )
     def receipt(self, sid: Sid) -> Item:
         return _by_sid(Receipt.resource, self, sid)
@@ -437,7 +447,9 @@ class Receipt(Node):
         "The sid of the message on the channel: `SM…`, `MM…` or `WA…`. Twilio's messaging logs list it."
     )
     participant_sid: strawberry.ID | None = prop("The sid of the recipient: `MB…`.")
-    status: DeliveryStatus = prop("The delivery status.", derive=receipt_status, of={"status": str | None})
+    status: DeliveryStatus = prop(
+        "The delivery status.", derive=receipt_status, of={"status": str | None}, mapped=STATUS
+    )
     raw_status: str | None = prop(
         "The status as Twilio returns it; null while the message has not left Twilio.",
         derive=lambda row: row.status,
@@ -452,6 +464,7 @@ class Receipt(Node):
         "Twilio's error code if the message failed or was undelivered; null otherwise.",
         derive=lambda row: row.error_code or None,
         of={"error_code": Int32 | None},
+        non_zero="error_code",
     )
     error: DeliveryError | None = prop(
         "The error if the message failed or was undelivered; null otherwise.",
@@ -462,15 +475,15 @@ class Receipt(Node):
     date_updated: DateTime | None = prop("When the status last changed; null if it never did.")
     url: Url | None = prop("The URL of the receipt in Twilio's REST API.")
 
-    @edge("Service | None", "The service of the receipt.", _OWNER, distinct=_by_list)
+    @edge("Service | None", "The service of the receipt.", _OWNER, distinct=_BY_SERVICE)
     def service(self) -> Item:
         return Item(Service.resource, parent_of(parent_of(parent_of(self.path))), self.listed)
 
-    @edge("Conversation | None", "The conversation of the receipt.", _OWNER, distinct=_by_list)
+    @edge("Conversation | None", "The conversation of the receipt.", _OWNER, distinct=_BY_CONVERSATION)
     def conversation(self) -> Item:
         return Item(Conversation.resource, parent_of(parent_of(self.path)), self.listed)
 
-    @edge("Message | None", "The message of the receipt.", _OWNER, distinct=_by_list)
+    @edge("Message | None", "The message of the receipt.", _OWNER, distinct=_BY_MESSAGE)
     def message(self) -> Item:
         return Item(Message.resource, parent_of(self.path), self.listed)
 
@@ -481,7 +494,7 @@ class Receipt(Node):
         _PARTICIPANT,
         needs_row=True,
         estimate=_estimated_participant,
-        distinct=_by_participant,
+        distinct=_BY_PARTICIPANT,
     )
     def participant(self) -> Item | Member | None:
         return _participant(self)
@@ -526,11 +539,11 @@ class Participant(Node):
     date_updated: DateTime | None = prop("When the participant was last updated.")
     url: Url | None = prop("The URL of the participant in Twilio's REST API.")
 
-    @edge("Service | None", "The service of the participant.", _OWNER, distinct=_by_list)
+    @edge("Service | None", "The service of the participant.", _OWNER, distinct=_BY_SERVICE)
     def service(self) -> Item:
         return Item(Service.resource, parent_of(parent_of(self.path)), self.listed)
 
-    @edge("Conversation | None", "The conversation of the participant.", _OWNER, distinct=_by_list)
+    @edge("Conversation | None", "The conversation of the participant.", _OWNER, distinct=_BY_CONVERSATION)
     def conversation(self) -> Item:
         return Item(Conversation.resource, parent_of(self.path), self.listed)
 
@@ -557,12 +570,9 @@ RESOURCES: dict[str, Resource] = {
 """The resources behind the graph, by the collections in upstream paths."""
 
 
-_BELOW_CONVERSATION = f"/{Message.resource.collection}/"
-
-
 def _conversation_path(record: Node) -> str:
     """Return the path of the conversation of a message or receipt."""
-    return record.path.partition(_BELOW_CONVERSATION)[0]
+    return record.path.partition("/Messages/")[0]
 
 
 def _participant(record: Receipt | Message) -> Item | Member | None:

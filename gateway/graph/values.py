@@ -6,6 +6,7 @@ from typing import Any
 import strawberry
 
 from gateway.errors import UpstreamInvalidResponse
+from gateway.execution.fields import Mapped
 from gateway.graph.delivery import DeliveryAmount, amount
 from gateway.graph.delivery_errors import TITLES, documentation_url
 from gateway.graph.node import embedded, enum_value, prop
@@ -13,6 +14,7 @@ from gateway.graph.scalars import Url
 from gateway.twilio.partial_rows import readable
 
 __all__ = [
+    "STATE",
     "ConversationState",
     "ConversationStateFilter",
     "DeliveryError",
@@ -107,6 +109,8 @@ class MessagingBinding:
 
 
 _STATES = {state.value: state for state in ConversationState if state is not ConversationState.UNKNOWN}
+STATE = Mapped("state", {None: None, **_STATES}, ConversationState.UNKNOWN)
+"""`conversation_state` of a conversation's row."""
 
 
 def conversation_state(value: str | None) -> ConversationState | None:

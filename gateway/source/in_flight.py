@@ -157,34 +157,34 @@ class InFlightRead(Fetch):
         except Exception as fault:
             self.failed(fault, 1)
             return
-        waiter, others = self._end()
+        waiter, others = self._waiter, self._others
+        self._end()
         if waiter is not None:
             waiter.finish(value)
-        for other in others:
-            other.finish(value)
+        if others is not None:
+            for other in others:
+                other.finish(value)
 
     def failed(self, error: Exception, attempts: int) -> None:
         """Pass the error to all waiters."""
-        waiter, others = self._end()
+        waiters = self._waiters()
+        if self._waiter is not None and not attempts:
+            self._waiter.is_first = False
+        self._end()
         self._release()
-        if waiter is not None:
-            waiter.is_first = waiter.is_first and attempts > 0
+        for waiter in waiters:
             waiter.finish(error)
-        for other in others:
-            other.finish(error)
 
     def _release(self) -> None:
         if self._reads.release is not None:
             self._reads.release(self.target)
 
-    def _end(self) -> tuple[Waiter | None, list[Waiter]]:
-        """Forget the waiters, which refer back to this object, and return them: memory is freed without the collector."""
+    def _end(self) -> None:
+        """Forget the waiters, which refer back to this object: memory is freed without the collector."""
         by_key = self._reads.by_key
         if by_key.get(self.target) is self:  # Not when a read with `no_cache` has taken its place.
             del by_key[self.target]
-        waiter, others = self._waiter, self._others or []
         self._waiter = self._others = self.on_attempt = None
-        return waiter, others
 
     def _waiters(self) -> list[Waiter]:
         first = [self._waiter] if self._waiter is not None else []

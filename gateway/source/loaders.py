@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from types import TracebackType
 from typing import Any, Self
@@ -29,7 +29,7 @@ from gateway.twilio.statuses import ReceiptSummary
 
 __all__ = ["Loaders", "Missing"]
 
-_EMPTY_PAGES_MAX = 5  # In a row: a list ends with an empty page at most.
+_REPEATED_PAGES_MAX = 5  # In a row without a new row: a list ends with an empty page at most, and rows shift by a few.
 _MEMBER_PAGES_MAX = 40  # A conversation has at most 1,000 participants; 100 fill a page, unless Twilio gives fewer.
 
 
@@ -56,7 +56,8 @@ class Loaders:
         self._rows: dict[str, Row | GatewayError] = {}
         self._pages: dict[str, Page | GatewayError] = {}
         self._pages_of: dict[str, list[Page]] = {}
-        """The pages of a list, by its path."""
+        """The pages of a list, by its path, but for those in `_unsorted`."""
+        self._unsorted: list[Page] = []
         self._lists: dict[str, _ReadPages] = {}
         """Lists as far as they have been read, by the key of their first page; those of `member` by the path of the list."""
         self._cached: set[str] = set()
@@ -126,7 +127,7 @@ class Loaders:
         row = self._rows.get(path)
         if row is None:
             list_path, _, sid = path.rpartition("/")
-            for page in self._pages_of.get(list_path, ()):
+            for page in self._pages_below(list_path):
                 if sid in page.by_sid:
                     return page.by_sid[sid]
             raise Missing(path)
@@ -146,6 +147,31 @@ class Loaders:
     def is_missing(self, key: str) -> bool:
         """Whether `key` is a page that has not been read: what `page` would find out, without an exception."""
         return "?" in key and key not in self._pages
+
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        """Return those of the keys of pages that have not been read."""
+        pages = self._pages
+        return [key for key in keys if key not in pages]
+
+    def whole_lists(self, keys: Iterable[str]) -> list[list[Row]] | None:
+        """Return the rows of lists by the keys of their first pages; None when one of them has more pages.
+
+        Raises `Missing`, and the error of any read.
+        """
+        known = self._pages
+        try:
+            pages = [known[key] for key in keys]
+        except KeyError as error:
+            raise Missing(error.args[0]) from None
+        lists: list[list[Row]] = []
+        for page in pages:
+            if type(page) is Page:
+                if page.next is not None:
+                    return None
+                lists.append(page.rows)
+            elif isinstance(page, GatewayError):
+                raise page.with_traceback(None)
+        return lists
 
     def pages(self, target: str, *, most: int) -> Iterator[Page]:
         """Yield the pages of a list from `target` on; raises as `page` does.
@@ -186,15 +212,23 @@ class Loaders:
                 raise Missing(cached[0])
         return row
 
-    def is_cached(self, key: str) -> bool:
-        """Whether reading the key takes no upstream call."""
+    def is_free(self, key: str) -> bool:
+        """Whether reading the key takes no upstream call, or took none."""
+        if key in self._pages or key in self._rows:
+            return key in self._cached
         return self._source.cached(key, self.options) is not None
 
     # Reading
 
     def expect(self, key: str, summary: ReceiptSummary) -> None:
         """Set the delivery summary of the message whose receipts have the page key `key`: a cached list is checked by it."""
-        self.options.expected_summaries[key] = summary
+        self.options.expected_summaries.add(key, summary)
+
+    def expect_all(
+        self, keys: Sequence[str], messages: Sequence[Row], summary: Callable[[Row], ReceiptSummary | None]
+    ) -> None:
+        """Do the same for the receipts of many messages, whose rows have what `summary` returns."""
+        self.options.expected_summaries.add_all(keys, messages, summary)
 
     async def fetch(self, keys: Iterable[str]) -> None:
         """Read the keys that are missing as one batch, and wait until each has a value or an error.
@@ -205,15 +239,15 @@ class Loaders:
         if self._closed:
             raise asyncio.CancelledError
         batch = _Batch(self)
-        on_done, reading = batch.finish, self._reading
+        on_done, options, reading, pages, rows = batch.finish, self.options, self._reading, self._pages, self._rows
         waiters: list[Waiter] = []
         for key in keys:
-            if key in (self._pages if "?" in key else self._rows):
+            if key in pages or key in rows:
                 continue
             if key in reading:
                 self._joined.setdefault(key, []).append(batch)
             else:
-                reading[key] = waiter = Waiter(key, self.options, on_done)
+                reading[key] = waiter = Waiter(key, options, on_done)
                 waiters.append(waiter)
             batch.left += 1
         if self._is_late:
@@ -248,14 +282,21 @@ class Loaders:
         """Keep what a waiter has received, and return it if it is a bug. Batches that have joined it are called back."""
         key, value = waiter.key, waiter.value
         del self._reading[key]
-        self._calls += waiter.is_first
-        fault = value if isinstance(value, Exception) and not isinstance(value, GatewayError) else None
-        if waiter.is_cached:
+        if waiter.is_first:
+            self._calls += 1
+        elif waiter.is_cached:
             self.planned -= 1
             self._cached.add(key)
-        elif not waiter.is_first and self.options.trace is not None:
+        elif self.options.trace is not None:
             self.options.trace.coalesced.add(key)
-        if fault is None:
+        fault = None
+        if type(value) is Page:
+            if key not in self._pages:
+                self._pages[key] = value
+                self._unsorted.append(value)
+        elif isinstance(value, Exception) and not isinstance(value, GatewayError):
+            fault = value
+        else:
             self._keep(key, value)
         if self._joined:
             for batch in self._joined.pop(key, ()):
@@ -283,12 +324,11 @@ class Loaders:
         if len(read.pages) >= most or read.next in read.seen:
             path = redacted(read.next.partition("?")[0])
             raise UpstreamInvalidResponse(f"Twilio's pages of {path} do not end.")
-        if len(read.pages) >= _EMPTY_PAGES_MAX and not any(page.rows for page in read.pages[-_EMPTY_PAGES_MAX:]):
-            raise UpstreamInvalidResponse(f"Twilio's pages of {redacted(read.next.partition('?')[0])} hold no rows.")
-        page = self.page(read.next)
-        read.pages.append(page)
-        read.seen.add(read.next)
-        read.next = page.next
+        if read.repeated == _REPEATED_PAGES_MAX:
+            raise UpstreamInvalidResponse(
+                f"Twilio's pages of {redacted(read.next.partition('?')[0])} hold no new rows."
+            )
+        read.add(self.page(read.next))
 
     def _keep(self, key: str, value: Any) -> None:
         """Remember the value that was read, or the error."""
@@ -304,7 +344,14 @@ class Loaders:
         elif key not in self._pages:
             self._pages[key] = value
             if not isinstance(value, GatewayError):
-                self._pages_of.setdefault(key.partition("?")[0], []).append(value)
+                self._unsorted.append(value)
+
+    def _pages_below(self, list_path: str) -> list[Page]:
+        """Return the pages of the list at a path that have been read."""
+        for page in self._unsorted:
+            self._pages_of.setdefault(page.target.partition("?")[0], []).append(page)
+        self._unsorted.clear()
+        return self._pages_of.get(list_path, [])
 
     def _revalidate(self, targets: list[str]) -> None:
         """Forget cached pages, so that they are read again from Twilio."""
@@ -314,7 +361,7 @@ class Loaders:
             self.options.revalidate.add(target)
             page = self._pages.pop(target)
             if isinstance(page, Page):
-                self._pages_of[target.partition("?")[0]].remove(page)
+                self._pages_below(target.partition("?")[0]).remove(page)
             self._loads.pop(target, None)
 
     def _expire(self) -> None:
@@ -352,7 +399,7 @@ class _Batch:
 class _ReadPages:
     """The pages of one list from one page on, as far as they have been read."""
 
-    __slots__ = ("_by_sid", "_indexed", "next", "pages", "seen")
+    __slots__ = ("_by_sid", "next", "pages", "repeated", "seen")
 
     def __init__(self, target: str) -> None:
         self.pages: list[Page] = []
@@ -360,14 +407,20 @@ class _ReadPages:
         """The keys of the pages."""
         self.next: str | None = target
         """The key of the next page; None when the pages are the whole list."""
+        self.repeated = 0
+        """How many pages without a new row are at the end."""
         self._by_sid: dict[str, Row] = {}
-        self._indexed = 0
-        """How many of the pages are in `_by_sid`."""
+
+    def add(self, page: Page) -> None:
+        """Add the next page."""
+        self.pages.append(page)
+        self.seen.add(page.target)
+        self.next = page.next
+        known = len(self._by_sid)
+        for row in page.rows:
+            self._by_sid.setdefault(row.sid, row)
+        self.repeated = self.repeated + 1 if len(self._by_sid) == known else 0
 
     def find(self, sid: str) -> Row | None:
         """Return the first row with that sid."""
-        while self._indexed < len(self.pages):
-            for row in self.pages[self._indexed].rows:
-                self._by_sid.setdefault(row.sid, row)
-            self._indexed += 1
         return self._by_sid.get(sid)

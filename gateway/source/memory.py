@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+
+import msgspec
 
 __all__ = ["Entry", "MemoryCache"]
 
 _versions = count()
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(msgspec.Struct):
     """A cached value."""
 
-    value: Any = field(repr=False)
+    value: Any
     read_at: float
     """Seconds since the epoch, so that several machines agree on its age."""
     size: int
     """Estimated size in bytes."""
-    lifetime: Any = field(default=None, repr=False)
+    lifetime: Any = None
     """The value's `Lifetime`, once it has been computed."""
-    version: int = field(default_factory=_versions.__next__)
+    version: int = msgspec.field(default_factory=_versions.__next__)
     """Unique in this process, so that an entry can be referred to without holding it."""
+
+    def __repr__(self) -> str:
+        return f"Entry(read_at={self.read_at}, size={self.size})"
 
 
 class MemoryCache:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from gateway.source.trace import Trace
 from gateway.twilio.client import Attempt, AttemptListener
+from gateway.twilio.resources import Row
 from gateway.twilio.statuses import ReceiptSummary
 
-__all__ = ["ReadOptions"]
+__all__ = ["ExpectedSummaries", "ReadOptions"]
 
 
 @dataclass(slots=True)
@@ -25,8 +27,8 @@ class ReadOptions:
     """Records every upstream call, and every cached value that saved one."""
     on_attempt: AttemptListener | None = None
     """Called after every upstream request made for this request."""
-    expected_summaries: dict[str, ReceiptSummary] = field(default_factory=dict)
-    """The delivery summaries of the messages whose receipts are read, by the key of the list."""
+    expected_summaries: ExpectedSummaries = field(default_factory=lambda: ExpectedSummaries())
+    """The delivery summaries of the messages whose receipts are read."""
     revalidate: set[str] = field(default_factory=set)
     """Keys whose cached values must not be used, since this request found them incomplete."""
 
@@ -41,3 +43,41 @@ class ReadOptions:
         if self.trace is not None and self.on_attempt is not None:
             self.trace.add_attempt(target, attempt)
             self.on_attempt(target, attempt)
+
+
+class ExpectedSummaries:
+    """The delivery summaries of messages by the keys of their receipts, each taken from the message's row on first use."""
+
+    __slots__ = ("_known", "_rows", "_summary")
+
+    def __init__(self) -> None:
+        """Expect no summary."""
+        self._known: dict[str, ReceiptSummary] = {}
+        self._rows: dict[str, Row] = {}
+        """Rows of messages whose summaries have not been used, by the key of the receipts."""
+        self._summary: Callable[[Row], ReceiptSummary | None] = _none
+
+    def add(self, key: str, summary: ReceiptSummary) -> None:
+        """Add or replace the summary for a key."""
+        self._rows.pop(key, None)
+        self._known[key] = summary
+
+    def add_all(
+        self, keys: Iterable[str], rows: Iterable[Row], summary: Callable[[Row], ReceiptSummary | None]
+    ) -> None:
+        """Add or replace the summaries that `summary` finds in messages' rows, for one key each."""
+        self._summary = summary
+        self._rows.update(zip(keys, rows, strict=True))
+
+    def get(self, key: str) -> ReceiptSummary | None:
+        """Return the summary for a key, if there is one."""
+        row = self._rows.pop(key, None)
+        if row is not None:
+            summary = self._summary(row)
+            if summary is not None:
+                self._known[key] = summary
+        return self._known.get(key)
+
+
+def _none(row: Row) -> None:
+    """There is no row."""

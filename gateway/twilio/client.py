@@ -42,6 +42,8 @@ class Attempt:
     ended: float
     error: str | None = None
     """The code of the error that it ended with, if any: an unusable response, or no response."""
+    retry_after: float | None = None
+    """The seconds that the response asked to wait before another request (`Retry-After`, RFC 9110, 10.2.3)."""
 
 
 AttemptListener = Callable[[str, Attempt], None]
@@ -63,8 +65,8 @@ class Client:
     ) -> None:
         """Create a client for `origin` that has at most `concurrency` requests in flight; by default, as `Limiter` learns."""
         self.limiter = Limiter(concurrency)
-        self.attempts: Counter[tuple[str, str]] = Counter()
-        """Requests by the collection they read from, and their status, or `none`."""
+        self.attempts: Counter[tuple[str, int | None]] = Counter()
+        """Requests by the collection they read from, and their status, or None without a response."""
         self.on_duration: Callable[[str, float], None] | None = None
         """Called with the collection that a request read from, and its seconds, when it has ended."""
         self.retries = 0
@@ -100,7 +102,8 @@ class Client:
             raise RuntimeError("The client is not open: use it as an async context manager.")
         self._fetches.add(fetch)
         self._retry_budget.earn()
-        fetch.submit(self, self._loop)
+        fetch._client, fetch._loop = self, self._loop
+        fetch._submit()
 
     async def get(
         self,
@@ -183,11 +186,6 @@ class Fetch(ABC):
     def failed(self, error: Exception, attempts: int) -> None:
         """Receive the error, and how many requests were sent: a `GatewayError`, or else a bug in the gateway."""
 
-    def submit(self, client: Client, loop: asyncio.AbstractEventLoop) -> None:
-        """Queue the first attempt at `client`, which runs on `loop`."""
-        self._client, self._loop = client, loop
-        self._submit()
-
     def _submit(self) -> None:
         self._pause = None
         self._number += 1
@@ -204,11 +202,13 @@ class Fetch(ABC):
         """Fail without sending the request."""
         self._fail(error)
 
-    def attempt(self, status: int | None = None, error: str | None = None) -> Attempt | None:
+    def attempt(self, status: int | None = None, error: GatewayError | None = None) -> Attempt | None:
         """Return the current attempt as if it ended now; None during the pause before a retry."""
         if self._pause is not None:
             return None
-        return Attempt(self._number, status, self._queued, self._began, time.monotonic(), error)
+        code = error.code if error is not None else None
+        retry_after = error.upstream.retry_after if error is not None and error.upstream is not None else None
+        return Attempt(self._number, status, self._queued, self._began, time.monotonic(), code, retry_after)
 
     def cancel(self) -> None:
         """End without a result; the request in flight is cancelled, and reported as an attempt without a status."""
@@ -227,9 +227,9 @@ class Fetch(ABC):
         value: Any = None
         error: Exception | None = None
         status = reported = None
+        limiter = client.limiter
         if isinstance(result, Response):
             status = result.status
-            reported = _count(result.headers.get("twilio-concurrent-requests"))
             try:
                 value = self.decode(result)
             except Exception as caught:
@@ -238,26 +238,30 @@ class Fetch(ABC):
                     result.close_connection()
         else:
             error = result
-        if error is not None and not isinstance(error, GatewayError):
-            client.limiter.abandon(self, now)
-            self._fail(error)
-            return
-        if status is None and error is not None and error.upstream is not None:
-            status = error.upstream.status
+        if error is not None:
+            if not isinstance(error, GatewayError):
+                limiter.abandon(self, now)
+                self._fail(error)
+                return
+            if status is None and error.upstream is not None:
+                status = error.upstream.status
         if self.on_attempt is not None:
-            self._report(status, error.code if error is not None else None)
-        client.attempts[self.kind, str(status) if status is not None else "none"] += 1
+            self._report(status, error)
+        client.attempts[self.kind, status] += 1
         if client.on_duration is not None:
             client.on_duration(self.kind, now - self._began)
-        client.limiter.complete(self, error, self._began, now, reported)
+        if isinstance(result, Response) and (limiter.queued or error is not None):
+            reported = _count(result.headers.get("twilio-concurrent-requests"))
+        limiter.complete(self, error, self._began, now, reported)
         if not self.is_wanted:
             return
-        if error is None and isinstance(result, Response):
+        if error is not None:
+            if not self._retry(error):
+                self._fail(error)
+        elif isinstance(result, Response):
             self.is_wanted = False
             client._fetches.discard(self)
             self.completed(value, result.body)
-        elif error is not None and not self._retry(error):
-            self._fail(error)
 
     def _retry(self, error: GatewayError) -> bool:
         """Schedule another attempt, unless it would be useless, too late, or beyond the retry budget."""
@@ -273,7 +277,7 @@ class Fetch(ABC):
         self._pause = self._loop.call_later(delay, self._submit)
         return True
 
-    def _report(self, status: int | None, error: str | None = None) -> None:
+    def _report(self, status: int | None, error: GatewayError | None = None) -> None:
         on_attempt = self.on_attempt
         if on_attempt is not None:
             attempt = self.attempt(status, error)

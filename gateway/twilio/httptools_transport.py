@@ -16,7 +16,7 @@ from typing import Self, cast
 import httptools
 
 from gateway.errors import GatewayError
-from gateway.twilio.framing import HEADERS_MAX, KEPT, read_whole
+from gateway.twilio.framing import HEADERS_MAX, KEPT, PlainResponses
 from gateway.twilio.responses import Response
 from gateway.twilio.transport import (
     BODY_MAX,
@@ -34,7 +34,7 @@ from gateway.twilio.transport import (
 __all__ = ["HttptoolsTransport"]
 
 _FRAMING_MAX = 2**20  # Bytes of a response besides its body: header section, chunk sizes and extensions.
-_IDLE_MAX = 15.0  # Seconds; common servers and load balancers close idle connections after 20 to 60.
+_IDLE_SECONDS = 15.0  # Between sweeps, which close what was idle all the time: servers do after 20 to 60 seconds.
 _TLS_CHUNK = 2**16
 _BUFFERED_MAX = 64 * 2**20  # Bytes of all incomplete responses together; beyond that, the large ones fail.
 _LARGE = 2**20
@@ -48,8 +48,11 @@ class HttptoolsTransport:
         self.origin = origin
         self.idle: list[_Connection] = []
         """Idle connections, the most recently used one last."""
+        self.sweeps = 0
+        """How often idle connections were looked through. One that has been idle since before the last sweep is closed."""
         self.buffered = 0
         """Bytes of all incomplete responses."""
+        self.plain_responses = PlainResponses()
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         default = 443 if origin.is_secure else 80
         headers = {"Host": host if origin.port == default else f"{host}:{origin.port}", **request_headers(origin)}
@@ -68,7 +71,7 @@ class HttptoolsTransport:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
-        self._sweep = self._loop.call_later(_IDLE_MAX, self._close_idle)
+        self._sweep = self._loop.call_later(_IDLE_SECONDS, self._close_idle)
         return self
 
     async def __aexit__(
@@ -99,22 +102,24 @@ class HttptoolsTransport:
         return exchange
 
     def write_soon(self, connection: _Connection) -> None:
-        """Write the connection's request together with all others of this turn of the event loop, which takes less CPU time."""
-        assert self._loop is not None
+        """Write the connection's request together with all others of this turn of the event loop, which takes less CPU time.
+
+        Its exchange expires after the timeout, unless `stop_timeout` is called before.
+        """
         if not self._to_write:
+            assert self._loop is not None
             self._loop.call_soon(self._write_all)
         self._to_write.append(connection)
 
     def _write_all(self) -> None:
         connections, self._to_write = self._to_write, []
+        if self._loop is None:
+            return
+        deadline = self._loop.time() + self.origin.timeouts.read
         for connection in connections:
-            connection.write_request()
-
-    def start_timeout(self, connection: _Connection) -> None:
-        """Expire the connection's exchange after the timeout, unless `stop_timeout` is called before."""
-        assert self._loop is not None
-        self._deadlines[connection] = deadline = self._loop.time() + self.origin.timeouts.read
-        if self._deadline_timer is None:
+            if connection.write_request():
+                self._deadlines[connection] = deadline
+        if self._deadline_timer is None and self._deadlines:
             self._deadline_timer = self._loop.call_at(deadline, self._expire)
 
     def stop_timeout(self, connection: _Connection) -> None:
@@ -179,11 +184,11 @@ class HttptoolsTransport:
 
     def _close_idle(self) -> None:
         assert self._loop is not None
-        oldest = self._loop.time() - _IDLE_MAX
-        for connection in [each for each in self.idle if each.idle_since < oldest]:
+        for connection in [each for each in self.idle if each.idle_since < self.sweeps]:
             self.idle.remove(connection)
             connection.abort()
-        self._sweep = self._loop.call_later(_IDLE_MAX, self._close_idle)
+        self.sweeps += 1
+        self._sweep = self._loop.call_later(_IDLE_SECONDS, self._close_idle)
 
 
 class _Exchange:
@@ -221,7 +226,8 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, pool: HttptoolsTransport, loop: asyncio.AbstractEventLoop, tls: ssl.SSLContext | None) -> None:
         self.is_open = True
-        self.idle_since = 0.0
+        self.idle_since = 0
+        """The number of sweeps before it was released."""
         self.ready: asyncio.Future[None] = loop.create_future()
         """Done when requests can be sent; fails with the error of the connection."""
         self.closed: asyncio.Future[None] = loop.create_future()
@@ -247,13 +253,12 @@ class _Connection(asyncio.Protocol):
         exchange.connection = self
         self._exchange = exchange
         self._is_parsing = self._is_sent = False
-        self._pool.start_timeout(self)
         self._pool.write_soon(self)
 
-    def write_request(self) -> None:
-        """Write the request, unless the connection was closed since `begin`."""
+    def write_request(self) -> bool:
+        """Write the request, unless the connection was closed since `begin`; return whether it was written."""
         if not self.is_open or self._exchange is None:
-            return
+            return False
         self._is_sent = True
         if self._tls is None:
             assert self._transport is not None
@@ -261,12 +266,13 @@ class _Connection(asyncio.Protocol):
         else:
             self._tls.write(self._exchange.request)
             self._flush()
+        return True
 
     def release(self) -> None:
         """Return the connection to the idle ones."""
         if self.is_open:
             self._is_reused = True
-            self.idle_since = self._loop.time()
+            self.idle_since = self._pool.sweeps
             self._pool.idle.append(self)
 
     def abort(self) -> None:
@@ -418,20 +424,23 @@ class _Connection(asyncio.Protocol):
 
     def _feed_whole(self, data: bytes) -> bool:
         """Deliver a response that can be read without the parser; returns whether it was one."""
-        whole = read_whole(data)
-        if whole is not None:
-            self._deliver(*whole, keep=True)
-        return whole is not None
+        plain = self._pool.plain_responses.read(data)
+        if plain is None:
+            return False
+        self._deliver(*plain, keep=True)
+        return True
 
     def _deliver_parsed(self) -> None:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body = []
         self._deliver(self._status, self._headers, body, keep=self._keep and self._error is None)
 
     def _deliver(self, status: int, headers: dict[str, str], body: bytes, *, keep: bool) -> None:
         """Complete the exchange, and release or close the connection."""
-        exchange, self._exchange, self._body = self._exchange, None, []
+        exchange, self._exchange = self._exchange, None
         if keep:
-            self._uncount()
+            if self._received:
+                self._uncount()
             self._pool.stop_timeout(self)
         else:
             self.abort()
@@ -441,14 +450,17 @@ class _Connection(asyncio.Protocol):
                 exchange.connection = None
                 self._pool.send_on_new_connection(exchange)
                 return
-            try:
-                plain = decompressed(status, body, headers.get("content-encoding", ""))
-            except GatewayError as error:
-                exchange.finish(error)
-            else:
-                exchange.finish(Response(status, headers, plain, self.abort))
+            exchange.finish(self._response(status, headers, body))
         if keep:  # Only now, so that no request is sent over it while received bytes may still be unread.
             self.release()
+
+    def _response(self, status: int, headers: dict[str, str], body: bytes) -> Response | GatewayError:
+        if "content-encoding" in headers:
+            try:
+                body = decompressed(status, body, headers["content-encoding"])
+            except GatewayError as error:
+                return error
+        return Response(status, headers, body, self.abort)
 
     def _replace(self) -> None:
         """Close this reused connection, and send the request over a new one, if there is a request."""

@@ -62,11 +62,11 @@ def sids_of(path: str) -> list[str]:
 
 def collection_of(target: str) -> str:
     """Return the last collection in a path or page key, such as `Receipts`."""
-    path = target.partition("?")[0]
+    path, mark, _ = target.partition("?")
     parent, _, last = path.rpartition("/")
-    return (
-        parent.rpartition("/")[2] if path.count("/") % 2 else last
-    )  # A list's path ends with it, a record's with a sid.
+    if mark or not path.count("/") % 2:  # A list's path ends with it, a record's with a sid.
+        return last
+    return parent.rpartition("/")[2]
 
 
 def redacted(target: str) -> str:

@@ -6,10 +6,8 @@ connection that once carried a response too many, every later one is a sound res
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -45,33 +43,40 @@ def _no_connection() -> None:
     """There is none to close."""
 
 
-@dataclass(slots=True)
-class Response:
+class Response(msgspec.Struct):
     """One HTTP response from Twilio."""
 
     status: int
     headers: Mapping[str, str]
     """Headers by name in lower case, at least those in `KEPT_HEADERS`."""
-    body: bytes = field(repr=False)
+    body: bytes
     """The body, decompressed."""
-    close_connection: Callable[[], None] = field(default=_no_connection, repr=False)
+    close_connection: Callable[[], None] = _no_connection
     """Closes the connection that it came over, which must not be used again if the response is invalid."""
 
+    def __repr__(self) -> str:
+        return f"Response(status={self.status}, headers={dict(self.headers)})"
 
-@dataclass
-class Page:
+
+class Page(msgspec.Struct, gc=False):
     """One page of a list."""
 
     target: str
     """The page's key."""
-    rows: list[Row] = field(repr=False)
+    rows: list[Row]
     next: str | None
     """The key of the next page, or None on the last page."""
+    _by_sid: dict[str, Row] | None = None
 
-    @cached_property
+    @property
     def by_sid(self) -> dict[str, Row]:
         """The rows by sid."""
-        return {row.sid: row for row in self.rows}
+        if self._by_sid is None:
+            self._by_sid = {row.sid: row for row in self.rows}
+        return self._by_sid
+
+    def __repr__(self) -> str:
+        return f"Page(target={self.target!r}, next={self.next!r})"
 
 
 def read_item(resource: Resource, target: str, response: Response) -> Row:
@@ -109,27 +114,27 @@ def read_page(resource: Resource, target: str, response: Response) -> Page:
     except _UNREADABLE:
         body = _decoded(decode_partial_page, resource, target, response)
     path = target.partition("?")[0]
-    owners, meta = sids_of(path), body.meta
+    owners, meta, rows = sids_of(path), body.meta, body.rows
     if meta.key is not None and meta.key != resource.rows_key:
         raise _invalid(target, response, "answered with another list")
     if meta.url is not None and not _names(meta.url, path):
         raise _invalid(target, response, "answered with another list")
-    sids = "".join([f"{row.sid}," for row in body.rows])
-    if len(sids) != _SID_LENGTH * len(body.rows) or not resource.sids.fullmatch(sids):
+    sids = "".join([f"{row.sid}," for row in rows])
+    if len(sids) != _SID_LENGTH * len(rows) or not resource.sids.fullmatch(sids):
         raise _invalid(target, response, f"answered with an unreadable body (at $.{resource.rows_key}[...].sid)")
     named, expected = resource.named_owners, owners[0] if len(owners) == 1 else tuple(owners)
-    for row in body.rows:
+    for row in rows:
         if owners and named(row) != expected and not _belongs(resource, owners, row):
             raise _invalid(target, response, "answered with rows of another list")
     following = None
-    if meta.next_page_url is not None:
+    if meta.next_page_url:
         # Its query is followed as it is, and its host never: credentials are sent to the configured origin only.
         following = f"{path}?{meta.next_page_url.partition('?')[2]}"
         if not _names(meta.next_page_url, path) or not _WIRE_TEXT.fullmatch(following):
             raise _invalid(target, response, "gave a next page that is not of this list")
         if following == target:
             raise _invalid(target, response, "gave a page as its own next page")
-    return Page(target, body.rows, following)
+    return Page(target, rows, following)
 
 
 def failure(target: str, response: Response) -> UpstreamError | NotFound:
@@ -232,5 +237,5 @@ def _same(given: str | None, asked: str) -> bool:
 
 def _names(url: str, path: str) -> bool:
     """Whether `path` is what follows `/v1/` in an upstream URL."""
-    given = url.partition("?")[0].partition("/v1/")[2]
-    return given == path or _same(given, path)
+    given = url.partition("?")[0]
+    return given.endswith(f"/v1/{path}") or _same(given.partition("/v1/")[2], path)

@@ -36,6 +36,14 @@ class ClientConnection:
         if self.on_close is not None:
             self.on_close()
 
+    def watch(self, on_close: Callable[[], object]) -> None:
+        """Call `on_close` when the client disconnects."""
+        self.on_close = on_close
+
+    def unwatch(self) -> None:
+        """Call nothing any more when the client disconnects."""
+        self.on_close = None
+
     async def until_closed(self, work: Awaitable[T]) -> T:
         """Return the result of `work`. If the client disconnects first, cancel it and raise `ClientDisconnected`."""
         if self.closed:
@@ -44,7 +52,7 @@ class ClientConnection:
             raise ClientDisconnected
         task = asyncio.current_task()
         assert task is not None
-        self.on_close = cancel = task.cancel
+        self.watch(task.cancel)
         try:
             return await work
         except asyncio.CancelledError:
@@ -52,8 +60,7 @@ class ClientConnection:
                 raise ClientDisconnected from None
             raise
         finally:
-            if self.on_close is cancel:  # Unless the connection's next request waits by now.
-                self.on_close = None
+            self.unwatch()
 
 
 class AsgiConnection(ClientConnection):
@@ -63,14 +70,19 @@ class AsgiConnection(ClientConnection):
         """Create the connection with ASGI's `receive` (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
         super().__init__()
         self._receive = receive
+        self._watching: asyncio.Task[None] | None = None
 
-    async def until_closed(self, work: Awaitable[T]) -> T:
-        """Return the result of `work`, as `ClientConnection` does. The body must have been received."""
-        watching = asyncio.create_task(self._watch())
-        try:
-            return await super().until_closed(work)
-        finally:
-            watching.cancel()
+    def watch(self, on_close: Callable[[], object]) -> None:
+        """Call `on_close` when the client disconnects. The body must have been received."""
+        super().watch(on_close)
+        self._watching = asyncio.create_task(self._watch())
+
+    def unwatch(self) -> None:
+        """Call nothing any more when the client disconnects."""
+        super().unwatch()
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Container, Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Container
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from starlette.types import Receive, Scope, Send
@@ -20,7 +20,6 @@ from gateway.callers.callers import Caller, Callers
 from gateway.errors import BadRequest, GatewayError
 from gateway.execution.failures import mask
 from gateway.execution.outcome import Outcome
-from gateway.log import REQUEST_ID
 from gateway.web.browsers import check_get, check_host
 from gateway.web.caching import add_cache_headers
 from gateway.web.compression import compress
@@ -37,6 +36,7 @@ from gateway.web.graphql_over_http import (
 )
 from gateway.web.incremental import IncrementalReply, delivery_for
 from gateway.web.metrics import Metrics
+from gateway.web.pending import PendingReply, Steps, start
 from gateway.web.recorder import Recorder
 from gateway.web.request import HttpRequest
 from gateway.web.responses import Reply, error_reply, outcome_reply, redirect, respond
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from gateway.web.telemetry import Telemetry
 
 __all__ = ["Endpoint"]
-
-_Steps = Generator[Awaitable[Any], Any, Reply]
-"""The steps to a reply. The generator yields each awaitable, is resumed with its result, and returns the reply."""
 
 
 class Endpoint:
@@ -78,29 +75,20 @@ class Endpoint:
         self._any_host = any_host
         self._recorder = Recorder(metrics, telemetry)
 
-    def start(self, request: HttpRequest) -> Reply | Awaitable[Reply]:
-        """Return the reply to a request, or an awaitable of it where something must be awaited.
+    def start(self, request: HttpRequest) -> Reply | PendingReply:
+        """Return the reply to a request, or a pending one where it has to wait for something.
 
-        This may be the key that verifies a JWT, a body that has not been received, an operation whose outcome is not cached, or
-        the compression of a long answer. Every error becomes a reply. The awaitable raises `ClientDisconnected`, as does
-        sending the reply.
+        This may be the key that verifies a JWT, a body that has not been received, an upstream call, or the compression of a
+        long answer. Every error becomes a reply. The result of a pending reply can be `ClientDisconnected`, and sending the
+        reply can raise it.
         """
-        steps = self._steps(request)
-        outer = REQUEST_ID.set(request.id)
-        try:
-            awaited = next(steps)
-        except StopIteration as end:
-            reply: Reply = end.value
-            return reply
-        finally:
-            REQUEST_ID.reset(outer)
-        return _resume(request, steps, awaited)
+        return start(request, self._steps(request))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reply to a request through ASGI."""
         await respond(self.start(HttpRequest.from_asgi(scope, receive)), send)
 
-    def _steps(self, request: HttpRequest) -> _Steps:
+    def _steps(self, request: HttpRequest) -> Steps:
         """Check a request, in the one order of checks: media type, host, caller, head, body, document; then execute it."""
         headers, is_post, media_type = request.headers, request.method == "POST", JSON
         accept = headers.get("accept")
@@ -126,9 +114,12 @@ class Endpoint:
             document, digest = self._documents.find(graphql_request)
             may_defer = delivery is not None and "defer" in document
             operation = _operation(request, graphql_request, document, caller, may_defer)
+            request.is_certainly_whole = not may_defer and (delivery is None or not delivery.is_for_all)
+            if request.connection.closed:
+                raise ClientDisconnected
             outcome = self._account.start(operation)
             if not isinstance(outcome, Outcome):
-                outcome = yield request.connection.until_closed(outcome)
+                outcome = yield outcome
             if digest is not None and outcome.executed:
                 self._documents.remember(digest, document)
             if delivery is not None and (delivery.is_for_all or outcome.subsequent is not None):
@@ -151,22 +142,6 @@ class Endpoint:
         if compressing is not None:
             yield compressing
         reply.request_id = request.id
-        return reply
-
-
-async def _resume(request: HttpRequest, steps: _Steps, awaited: Awaitable[Any]) -> Reply:
-    """Await what the steps yield, until they have the reply."""
-    REQUEST_ID.set(request.id)
-    try:
-        while True:
-            try:
-                result = await awaited
-            except BaseException as error:
-                awaited = steps.throw(error)
-            else:
-                awaited = steps.send(result)
-    except StopIteration as end:
-        reply: Reply = end.value
         return reply
 
 

@@ -173,8 +173,8 @@ class Metrics:
             "Upstream calls by resource and status.",
             labels=("resource", "status"),
         )
-        for (kind, status), count in sorted(self._client.attempts.items()):
-            calls.add_metric((kind, status), count)
+        for (kind, status), count in self._client.attempts.items():
+            calls.add_metric((kind, "none" if status is None else str(status)), count)
         yield calls
         yield _durations("gateway_upstream_seconds", "Duration of upstream calls.", "resource", self._upstream)
         yield CounterMetricFamily("gateway_upstream_retries", "Upstream calls retried.", value=self._client.retries)

@@ -60,6 +60,8 @@ class HttpRequest(msgspec.Struct):
     started_at: float = msgspec.field(default_factory=time.perf_counter)
     span: Recording | None = None
     """The span of its operation, where traces are on."""
+    is_certainly_whole: bool = False
+    """Whether it is certain that its reply will be whole; known once its operation has been read."""
 
     @classmethod
     def from_asgi(cls, scope: Scope, receive: Receive) -> HttpRequest:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 from starlette.responses import Response
@@ -19,6 +18,9 @@ from gateway.web.connection import ReplyAborted
 from gateway.web.graphql_over_http import GRAPHQL, JSON
 from gateway.web.request import Headers
 from gateway.web.request_headers import VARY
+
+if TYPE_CHECKING:
+    from gateway.web.pending import PendingReply
 
 __all__ = [
     "FIXED_HEADERS",
@@ -63,12 +65,13 @@ class Reply:
     """The headers in place of `Cache-Control: no-store`, for a reply that clients may cache."""
     request_id: str = ""
 
-    def as_bytes(self) -> bytes:
-        """Return the response from the line after the status line on: `all_headers` and the body."""
+    def as_bytes(self, *, keep_alive: bool = True) -> bytes:
+        """Return the response from the line after the status line on: `all_headers`, perhaps `Connection`, and the body."""
         fixed = _FIXED_LINES if self.cache_headers is None else _lines(_FIXED_WITHOUT_CACHE + self.cache_headers)
         length = b"" if self.status == 304 else b"content-length: %d\r\n" % len(self.body)
         own = _lines(self.headers)
-        return b"%b%bx-request-id: %b\r\n%b\r\n%b" % (fixed, own, self.request_id.encode(), length, self.body)
+        close = b"" if keep_alive else b"connection: close\r\n"
+        return b"%b%bx-request-id: %b\r\n%b%b\r\n%b" % (fixed, own, self.request_id.encode(), length, close, self.body)
 
     async def send(self, send: Send) -> None:
         """Send the response through ASGI."""
@@ -84,10 +87,10 @@ class Reply:
         return headers
 
 
-async def respond(started: Reply | Awaitable[Reply], send: Send) -> None:
+async def respond(started: Reply | PendingReply, send: Send) -> None:
     """Send a reply through ASGI, as soon as there is one. If it is aborted, leave the response incomplete."""
     try:
-        reply = started if isinstance(started, Reply) else await started
+        reply = started if isinstance(started, Reply) else await started.wait()
         await reply.send(send)
     except ReplyAborted:
         pass  # The server closes the connection.
@@ -96,13 +99,20 @@ async def respond(started: Reply | Awaitable[Reply], send: Send) -> None:
 def outcome_reply(outcome: Outcome, media_type: str) -> Reply:
     """Return the reply with an outcome, in one of the two media types, which also decides the status."""
     if outcome.encoded is None:
-        outcome.encoded = orjson.dumps(response_map(outcome))
+        outcome.encoded = _encoded(outcome)
     status = outcome.failures[0].error.http_status if not outcome.executed and media_type == GRAPHQL else 200
     cost = b"requested=%d, planned=%d, actual=%d" % (outcome.requested, outcome.planned, outcome.calls)
     headers = [_content_type(media_type), (b"gateway-cost", cost)]
     if outcome.budget is not None:
         headers.append((b"gateway-budget", ", ".join(f"{name}={n}" for name, n in outcome.budget.items()).encode()))
     return Reply(status, headers, outcome.encoded)
+
+
+def _encoded(outcome: Outcome) -> bytes:
+    """Return the GraphQL response as JSON."""
+    if outcome.data_json is not None and not outcome.failures and not outcome.extensions:
+        return b'{"data":%b}' % outcome.data_json
+    return orjson.dumps(response_map(outcome))
 
 
 def response_map(outcome: Outcome) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 import asyncio
 import gc
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
 from gateway.accounts.account import Account
-from gateway.accounts.coalescing import RunningOperation
+from gateway.accounts.coalescing import OperationWaiter, RunningOperation
 from gateway.accounts.operation import Operation
 from gateway.execution.outcome import Outcome
 from gateway.sandbox import Fault, Sandbox
@@ -96,25 +97,91 @@ async def test_cancelling_the_last_waiter_cancels_the_operation(
     await sandbox.until(lambda: sandbox.calls[0].client_left)
 
 
-async def test_an_exception_without_waiters_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """asyncio logs an exception that nobody has looked at, when its task goes."""
+def running(work: Coroutine[Any, Any, Outcome], request_id: str = "1") -> RunningOperation:
+    return RunningOperation({}, Operation("{ __typename }").key(per_caller=False), work, request_id)
 
-    is_time = asyncio.Event()
+
+def waiter_of(operation: RunningOperation) -> OperationWaiter:
+    return OperationWaiter(operation, lambda _: None, is_shared=False)
+
+
+async def test_an_operation_that_does_not_wait_is_done_immediately(operations: Account, sandbox: Sandbox) -> None:
+    outcome = operations.start(Operation("{ __typename }"))
+    assert isinstance(outcome, Outcome)
+    assert (outcome.data, outcome.shared_with) == ({"__typename": "Query"}, None)
+    assert (operations.in_progress, operations._running, sandbox.calls) == (0, {}, [])
+
+
+async def test_an_operation_continues_after_a_bare_yield_and_after_a_future() -> None:
+    steps: list[str] = []
+    future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def work() -> Outcome:
+        steps.append("first")
+        await asyncio.sleep(0)
+        steps.append(await future)
+        return Outcome({})
+
+    waiter = waiter_of(running(work()))
+    assert steps == ["first"]
+    future.set_result("second")
+    assert (await waiter.wait()).data == {}
+    assert steps == ["first", "second"]
+
+
+async def test_what_an_operation_raises_is_raised_to_each_waiter() -> None:
+    future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+    async def work() -> Outcome:
+        return await future
+
+    operation = running(work())
+    waiting = [asyncio.create_task(waiter_of(operation).wait()) for _ in range(2)]
+    await asyncio.sleep(0)
+    future.set_exception(ZeroDivisionError())
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results] == [ZeroDivisionError] * 2
+
+
+@pytest.mark.parametrize("awaits", ["a future", "a bare yield", "a future that is done"])
+async def test_cancelling_an_operation_raises_in_it_whatever_it_awaits(awaits: str) -> None:
+    ended = asyncio.Event()
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def work() -> Outcome:
+        try:
+            await (asyncio.sleep(0) if awaits == "a bare yield" else future)
+        except asyncio.CancelledError:
+            ended.set()
+            raise
+        return Outcome({})
+
+    operation = running(work())
+    waiter = waiter_of(operation)
+    if awaits == "a future that is done":
+        future.set_result(None)
+    waiter.cancel()
+    await asyncio.wait_for(ended.wait(), 1)
+    assert operation.is_done
+    assert not waiter.is_done
+
+
+async def test_an_exception_without_waiters_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """asyncio logs exceptions that are never retrieved."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    ended = asyncio.Event()
 
     async def fail() -> Outcome:
-        await is_time.wait()
-        raise RuntimeError("a fault of the gateway's own")
+        try:
+            await future
+        finally:
+            ended.set()
+            raise RuntimeError("a bug in the gateway")
 
-    key = Operation("{ __typename }").key(per_caller=False)
-    assert key is not None
-    running = RunningOperation({}, key, fail(), "1")
-    waiting = [asyncio.create_task(running.wait())]
-    await asyncio.sleep(0)
-    running._task.add_done_callback(lambda _: waiting[0].cancel())
-    is_time.set()
-    await asyncio.wait(waiting)
-    assert waiting.pop().cancelled()
-    del running
+    operation = running(fail())
+    waiter_of(operation).cancel()
+    await asyncio.wait_for(ended.wait(), 1)
+    del operation
     gc.collect()
     assert caplog.records == []
 

@@ -30,6 +30,7 @@ _READING_ORDER = (
     "errors",
     "costs",
     "http",
+    "federation",
     "configuration",
     "deploy",
     "operate",

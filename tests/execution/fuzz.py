@@ -18,7 +18,7 @@ __all__ = ["difference"]
 
 def difference(random: Random, runs: Counter[str]) -> str | None:
     """Return how generated code and the interpreter differ over one random operation; count in `runs` what executed it."""
-    executor = Executor(STRAWBERRY, generate_at=2, without_lists=True)  # The interpreter runs first, code second.
+    executor = Executor(STRAWBERRY, generate_at=2)  # The interpreter runs first, code second.
     document, variables = Writer(random.randint).document()
     settings: dict[str, Any] = {"trouble": random.choice([0, 0, 0, 0, 1, 3]), "no_cache": random.random() < 0.2}
     interpreted, upstream, context = run(document, variables, executor, **settings)

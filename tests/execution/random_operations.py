@@ -248,7 +248,7 @@ def seen(outcome: Outcome) -> tuple[Any, Any]:
 
 REFERENCE = Executor(STRAWBERRY)
 INTERPRETER = Executor(STRAWBERRY, generate_at=10**9)
-GENERATOR = Executor(STRAWBERRY, generate_at=1, without_lists=True)
+GENERATOR = Executor(STRAWBERRY, generate_at=1)
 
 
 def run(

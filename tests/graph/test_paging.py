@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.graph.connection import RowSlice, Slice
+from gateway.graph.connection import Slice
 from gateway.graph.context import OperationContext
 from gateway.graph.cursors import Cursor, decode_cursor
 from gateway.graph.lists import PagedList, RowFilter
@@ -237,7 +237,7 @@ class Pages:
             target = following
 
 
-def read(listing: PagedList, pages: Pages) -> Slice | RowSlice:
+def read(listing: PagedList, pages: Pages) -> Slice:
     return listing.resolve(OperationContext(cast(Loaders, pages)))
 
 

@@ -227,7 +227,7 @@ async def test_a_new_participant_is_found(asked: Asked) -> None:
     named = next(entry.value.rows[0] for key, entry in asked.cache._entries.items() if "/Receipts?" in key)
     gone = next(row for row in page.rows if row.sid == named.participant_sid)
     page.rows.remove(gone)
-    page.__dict__.pop("by_sid", None)
+    page._by_sid = None
     data, calls, _ = await asked(THREAD)
     assert calls == [key]
     assert data == (await asked(THREAD, no_cache=True))[0]

@@ -1,8 +1,8 @@
-"""Synchronous replies are, byte for byte, the replies through ASGI: over real HTTP, and on bare sockets."""
+"""Replies that the protocol writes are, byte for byte, the replies through ASGI: over real HTTP, and on bare sockets."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -18,8 +18,10 @@ from gateway.app import create_app
 from gateway.callers.callers import Token
 from gateway.demo import settings_for
 from gateway.log import add_request_id
-from gateway.sandbox import Sandbox
+from gateway.sandbox import Fault, Sandbox
 from gateway.web.documents import Documents
+from gateway.web.http_protocol import BoundedProtocol
+from gateway.web.pending import PendingReply
 from gateway.web.responses import Reply
 
 from ..conftest import serving
@@ -43,25 +45,46 @@ class Served:
     """Where every request goes through ASGI."""
     answered_now: list[bool]
     """For each request that came whole to `sync`: whether it was answered synchronously."""
+    connections: list[Any]
+    """The connections to `sync`, which count the heads that they `parsed`."""
+    waited: list[BoundedProtocol]
+    """For each request to `sync` whose reply had to wait, and was written by the protocol: its connection."""
 
 
 @asynccontextmanager
 async def served_twice(sandbox: Sandbox, **settings: Any) -> AsyncIterator[Served]:
     app = create_app(replace(settings_for(sandbox), tokens=TOKENS, **settings))
     answered_now: list[bool] = []
+    waited: list[BoundedProtocol] = []
+
+    connections: list[Any] = []
 
     class Watched(Hasty):
-        def _start(self, body: bytes) -> Reply | Awaitable[Reply] | None:
-            started = super()._start(body)
+        parsed = 0
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            connections.append(self)
+            super().connection_made(transport)
+
+        def on_headers_complete(self) -> None:
+            self.parsed += 1
+            super().on_headers_complete()
+
+        def _start(self, head: Any, body: bytes) -> Reply | PendingReply | None:
+            started = super()._start(head, body)
             answered_now.append(isinstance(started, Reply) and started.is_whole)
             return started
+
+        def _await_reply(self, pending: PendingReply) -> None:
+            waited.append(self)
+            super()._await_reply(pending)
 
     async def through_asgi(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":  # The other server runs the application's lifespan.
             await app(scope, receive, send)
 
     async with serving(app, Watched) as sync, serving(through_asgi, Hasty) as asgi:
-        yield Served(app, sync, asgi, answered_now)
+        yield Served(app, sync, asgi, answered_now, connections, waited)
 
 
 @pytest.fixture
@@ -116,10 +139,10 @@ def asked(sandbox: Sandbox, name: str) -> dict[str, Any]:
         ({"Content-Type": "text/plain"}, True),
         ({"Content-Encoding": "gzip"}, True),
         ({"Authorization": "Bearer nobody's token"}, True),
-        ({"Authorization": "Bearer few's token"}, False),
+        ({"Authorization": "Bearer few's token"}, True),
         ({"Accept": "image/png"}, True),
-        ({"X-Gateway-Trace": "1"}, False),
-        ({"X-Gateway-Dry-Run": "1"}, False),
+        ({"X-Gateway-Trace": "1"}, True),
+        ({"X-Gateway-Dry-Run": "1"}, True),
         ({"X-Gateway-Timeout": "5"}, True),
         ({"X-Gateway-Timeout": "soon"}, True),
         ({"Cache-Control": "no-cache"}, False),
@@ -137,7 +160,7 @@ async def test_a_synchronous_answer_is_the_answer_through_asgi(
     got = await ask(served.sync, sent)
     if "X-Gateway-Trace" not in headers:  # Its answer holds times.
         assert got == wanted
-    assert served.answered_now == [is_now]
+    assert served.answered_now == [is_now and not (name == "List" and "few" in headers.get("Authorization", ""))]
 
 
 @pytest.mark.parametrize(
@@ -199,10 +222,133 @@ async def test_a_request_without_an_operation_is_refused_in_the_same_way(served:
     ],
     ids=str,
 )
-async def test_an_operation_that_cannot_be_executed_is_refused_through_asgi(served: Served, body: Any) -> None:
+async def test_an_operation_that_cannot_be_executed_is_refused_in_the_same_way(served: Served, body: Any) -> None:
     sent = request(body, PLAIN)
     assert await ask(served.sync, sent) == await ask(served.asgi, sent)
-    assert served.answered_now == [False]
+    assert served.answered_now == [True]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Accept": "application/graphql-response+json"},
+        {"Accept": "application/json, multipart/mixed"},
+        {"Accept-Encoding": "gzip"},
+        {"Authorization": "Bearer few's token"},
+        {"X-Gateway-Trace": "1"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_a_reply_that_waits_is_the_reply_through_asgi(
+    served: Served, sandbox: Sandbox, method: str, headers: dict[str, str]
+) -> None:
+    operation = asked(sandbox, "List" if "Authorization" in headers else "Long")
+    operation["query"] = operation["query"].replace("@defer", "")
+    given = PLAIN | {"Cache-Control": "no-cache"} | headers
+    if method == "POST":
+        sent = request(operation, given)
+    else:
+        sent = get({key: value if key == "query" else json.dumps(value) for key, value in operation.items()}, given)
+    replies = [await ask(url, sent) for url in (served.asgi, served.sync)]
+    if "X-Gateway-Trace" not in headers:  # Its reply holds times.
+        assert replies[0] == replies[1]
+    assert replies[0][0].split()[1] == b"200"
+    assert (served.answered_now, len(served.waited)) == ([False], 1)
+
+
+async def test_requests_behind_a_reply_that_waits_are_answered_in_order(served: Served) -> None:
+    known, other = request({"query": LIST}, PLAIN), request({"query": LIST}, PLAIN | {"Cache-Control": "no-cache"})
+    for _ in range(2):
+        await ask(served.asgi, known)
+    last = request({"query": "{ __typename }"}, PLAIN | {"Connection": "close"})
+    received = answers(await send(served.sync, other + known + other + last))
+    assert [status for status, _ in received] == [200] * 4
+    assert received[0] == received[1] == received[2]
+    assert b"__typename" in received[3][1]
+    assert (served.answered_now, len(served.waited)) == ([False], 1)
+
+
+async def test_a_connection_is_kept_after_a_reply_that_waited(served: Served) -> None:
+    reader, writer = await connect(served.sync)
+    for _ in range(3):
+        writer.write(request({"query": LIST}, PLAIN | {"Cache-Control": "no-cache"}))
+        head = await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+    writer.close()
+    assert served.answered_now == [False] * 3
+    assert served.waited == [served.waited[0]] * 3
+
+
+async def read_reply(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Return the head and the body of the next reply."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    return head, await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+
+
+async def test_requests_with_equal_heads_are_parsed_once(served: Served) -> None:
+    bodies = [{"query": f"query Name{number} {{ __typename name{number}: __typename }}"} for number in range(4)]
+    bodies.append({"query": LIST.replace("List", "Another")})
+    reader, writer = await connect(served.sync)
+    for body in bodies:
+        writer.write(request(body, PLAIN))
+        head, got = await read_reply(reader)
+        _, _, wanted = await ask(served.asgi, request(body, PLAIN))
+        assert (head.split()[1], got) == (b"200", wanted)
+    assert served.connections[-1].parsed == 2  # The last one has another length.
+    writer.write(request(bodies[0], PLAIN | {"Authorization": "Bearer nobody's token"}))
+    assert (await read_reply(reader))[0].split()[1] == b"401"
+    for body in bodies[:3]:
+        writer.write(request(body, PLAIN | {"Cookie": "a=b"})[:-1])
+        writer.write(request(body, PLAIN)[-1:])
+        assert (await read_reply(reader))[0].split()[1] == b"200"
+    writer.write(request(bodies[0], PLAIN) + request(bodies[1], PLAIN))
+    assert [b"name0" in (await read_reply(reader))[1], b"name1" in (await read_reply(reader))[1]] == [True, True]
+    writer.close()
+
+
+async def test_a_reply_in_parts_to_a_request_with_an_equal_head_goes_through_asgi(
+    served: Served, sandbox: Sandbox
+) -> None:
+    whole, deferred = asked(sandbox, "Long"), asked(sandbox, "Long")
+    whole["query"] = whole["query"].replace("@defer", "      ")
+    headers = PLAIN | {"Accept": "application/json, multipart/mixed"}
+    reader, writer = await connect(served.sync)
+    for _ in range(2):
+        writer.write(request(whole, headers))
+        assert b"Long" not in (await read_reply(reader))[0]
+    writer.write(request(deferred, headers | {"Cache-Control": "max-age=0"}))
+    await reader.readuntil(b"-----\r\n")
+    await reader.readuntil(b"0\r\n\r\n")
+    writer.write(request(whole, headers) * 2)
+    assert (await read_reply(reader))[1] == (await read_reply(reader))[1]
+    writer.write(request(deferred, headers))
+    assert b"multipart/mixed" in await reader.readuntil(b"\r\n\r\n")
+    await reader.readuntil(b"-----\r\n")
+    writer.close()
+
+
+async def test_a_server_that_stops_cancels_the_replies_that_wait(served: Served, sandbox: Sandbox) -> None:
+    sandbox.faults.add("*", Fault("hang"))
+    sending = asyncio.create_task(send(served.sync, request({"query": LIST}, PLAIN)))
+    await sandbox.until(lambda: len(sandbox.calls) == 1)
+    (connection,) = served.waited
+    for task in connection.server_state.tasks:  # As uvicorn does after the time for requests in progress.
+        task.cancel(msg="The server stops.")
+    assert await sending == b""
+    await sandbox.until(lambda: sandbox.calls[0].client_left)
+    assert not connection.server_state.tasks
+
+
+async def test_the_last_reply_of_a_server_that_stops_closes_the_connection(served: Served, sandbox: Sandbox) -> None:
+    sandbox.faults.add("*", Fault(latency=0.05))
+    sending = asyncio.create_task(send(served.sync, request({"query": LIST}, PLAIN)))
+    await sandbox.until(lambda: len(sandbox.calls) == 1)
+    served.waited[0].shutdown()
+    received = await sending
+    assert b"\r\nconnection: close\r\n" in received
+    assert [status for status, _ in answers(received)] == [200]
 
 
 async def test_a_document_is_remembered_by_the_hash_that_came_with_it(served: Served) -> None:
@@ -212,7 +358,7 @@ async def test_a_document_is_remembered_by_the_hash_that_came_with_it(served: Se
     assert b"PERSISTED_QUERY_NOT_FOUND" in (await ask(served.sync, request(by_hash, PLAIN)))[2]
     whole = await ask(served.sync, request({"query": LIST} | by_hash, PLAIN))
     assert await ask(served.sync, request(by_hash, PLAIN)) == whole
-    assert served.answered_now == [False, False, True, True, True]
+    assert served.answered_now == [False, True, True, True, True]
 
 
 async def test_it_is_logged_and_counted_in_the_same_way(served: Served) -> None:
@@ -245,7 +391,7 @@ async def test_a_caller_without_budget_is_refused(sandbox: Sandbox) -> None:
         assert b"remaining=0" in headers[b"gateway-budget"]
         status, _, body = await ask(served.sync, sent)
         assert (status.split()[1], b"COST_LIMIT_EXCEEDED" in body) == (b"429", True)
-        assert served.answered_now == [False, False, True, False, True]
+        assert served.answered_now == [False, True, True, False, True]
 
 
 async def test_nothing_is_answered_synchronously_without_a_cache(sandbox: Sandbox) -> None:
@@ -365,3 +511,17 @@ async def test_an_idle_connection_is_closed_in_time(sandbox: Sandbox) -> None:
         for _ in range(3):
             received = await send(url, request({"query": LIST}, PLAIN))
             assert [status for status, _ in answers(received)] == [200]
+
+
+async def test_each_request_keeps_its_connection_open_for_longer(sandbox: Sandbox) -> None:
+    loop = asyncio.get_running_loop()
+    async with serving(create_app(settings_for(sandbox)), Impatient) as url:
+        reader, writer = await connect(url)
+        for pause in (0.2, 0.0):  # Seconds; of the 0.3 that a connection may be idle.
+            writer.write(request({"query": LIST}, PLAIN))
+            await read_reply(reader)
+            await asyncio.sleep(pause)
+        last = loop.time()
+        assert await reader.read() == b""
+        assert loop.time() - last > 0.25
+        writer.close()

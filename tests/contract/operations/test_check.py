@@ -162,9 +162,9 @@ query Summary($serviceSid: ID!, $conversationSid: ID!) {
             "src/ThreadScreen.js:3:3 ThreadScreenQuery: at most 32 upstream calls, 2 round trips",
             "  with $id = the id of a Conversation, $withPeople = true",
         ]),
-        (TADA, ["src/receipts.ts:6:4 Message: at most 12 upstream calls, 2 round trips", "  with $id = the id of a Message"]),
+        (TADA, ["src/receipts.ts:6:4 Message: at most 12 upstream calls, 11 round trips", "  with $id = the id of a Message"]),
         (URQL, [
-            "src/list.jsx:2:3 Services: at most 10 upstream calls, 1 round trip",
+            "src/list.jsx:2:3 Services: at most 10 upstream calls, 10 round trips",
             "  with $first = 1000",
             "src/list.jsx:4:41 (no name): at most 1 upstream call, 1 round trip",
         ]),
@@ -559,6 +559,23 @@ def test_twice_as_many_operations_in_one_file_take_twice_the_work() -> None:
     assert work[1] < 2.3 * work[0]
 
 
+def test_a_valid_operation_takes_as_much_work_beside_many_as_beside_few() -> None:
+    work = []
+    for count in (32, 64):
+        write(
+            {
+                "src/a.graphql": "".join(
+                    f"query Q{each} {{ services {{ edges {{ node {{ sid }} }} }} }}\n" for each in range(count)
+                )
+            }
+        )
+        with Steps() as steps:
+            report = check_operations(["src"], {})
+        assert (len(report.costs), report.problems) == (count, [])
+        work.append(steps.count)
+    assert work[1] < 2.1 * work[0]
+
+
 LOST = "query Lost($id: ID!) { node(id: $id) { ... on Message { text } } }"
 
 
@@ -625,6 +642,24 @@ def test_files_without_any_operation_are_an_error() -> None:
     result = check("src")
     assert result.exit_code == 0
     assert "No operation is sent: there are only fragments, type definitions, or fields of the client." in result.stdout
+
+
+def test_variables_have_the_types_of_each_operation() -> None:
+    write(
+        {
+            "a.graphql": "query A($x: ID!) { service(sid: $x) { sid } }\n"
+            "query B($x: Int) { services(first: $x) { edges { cursor } } }\n"
+            "query C($only: [DeliveryStatus!], $m: ID!) "
+            "{ node(id: $m) { ... on Message { receipts(status: $only) { totalCount } } } }"
+        }
+    )
+    result = check("a.graphql", "--var", "x=5", "--var", 'only=["READ", "FAILD"]')
+    assert [line.partition(": ")[2] for line in result.stderr.splitlines()] == [
+        "service: Expected a sid of the form IS followed by 32 hexadecimal digits.",
+        "--var only: $only has the type [DeliveryStatus!]. Value 'FAILD' does not exist in 'DeliveryStatus' enum. Did you mean "
+        "the enum value 'FAILED'?",
+    ]
+    assert "B: at most 1 upstream call" in result.stdout
 
 
 def test_without_the_parser_graphql_files_are_checked() -> None:
