@@ -17,7 +17,7 @@ def test_costs_are_printed_offline() -> None:
     assert result.exit_code == 0, result.output
     lines = [line for line in result.output.splitlines() if "at most" in line]
     assert len(lines) == len(EXAMPLES)
-    assert "thread Thread: at most 22 upstream calls, 2 round trips" in result.output
+    assert "thread Thread: at most 22 upstream calls, 11 round trips" in result.output
     result = CliRunner().invoke(main, ["operations", "cost", "thread", "--var", "first=50"])
     assert "at most 62 upstream calls" in result.output
 
