@@ -137,9 +137,9 @@ def _declarations(
     others = [each for each in all_ if each.document.path != path]
     if not variable.module.startswith("."):
         return others
-    target = Path(os.path.normpath(path.parent / variable.module))
-    named = {target, target.with_suffix(""), target / "index"}
-    return [each for each in others if each.document.path.with_suffix("") in named] or others
+    target = os.path.normpath(path.parent / variable.module)
+    named = {target, os.path.splitext(target)[0], os.path.normpath(os.path.join(target, "index"))}
+    return [each for each in others if os.path.normpath(each.document.path.with_suffix("")) in named] or others
 
 
 def _spreads(nodes: Sequence[Node]) -> dict[str, FragmentSpreadNode]:

@@ -63,6 +63,7 @@ def test_a_fragment_that_is_sent_and_not_used_is_a_problem(sources: list[str]) -
         [f"gql`{I1} {I2}`", f"const Q = /* GraphQL */ `{QUERY}`"],
         [f"const A = gql`{I1}`; gql`{QUERY} ${{A}}`"],
         [f"{TADA} const A = graphql(`{I1}`); graphql(`{QUERY}`, [A])"],
+        [f"export const A = gql`{I1}`", f"import {{ A }} from '.'; {APOLLO} gql`{QUERY} ${{A}}`"],
         # Two variables of one name.
         [f"export default gql`{I1}`", f"import A from './a'; {APOLLO} gql`{QUERY} ${{A}}`", f"const A = gql`{I2}`"],
         [
