@@ -1,6 +1,6 @@
-"""The two kinds of field: a property is read from a record, an edge returns what to read next.
+"""The kinds of field: a property is read from a record, an edge returns what to read next, a lookup needs its arguments only.
 
-Both are Strawberry fields. Each states what the engine must know before it executes anything: whether it needs the record's
+All are Strawberry fields. Each states what the engine must know before it executes anything: whether it needs the record's
 row, and, of an edge, where it leads.
 """
 
@@ -23,7 +23,7 @@ from gateway.execution.context import Context, Read, ReadBatch
 from gateway.execution.price import Price
 from gateway.execution.selection import selects
 
-__all__ = ["Distinct", "EdgeField", "Mapped", "NamedBy", "PropertyField", "edge"]
+__all__ = ["Distinct", "EdgeField", "LookupField", "Mapped", "NamedBy", "PropertyField", "edge", "lookup"]
 
 _Reads = Read | Sequence[Read | GatewayError] | None
 """What the function of an edge returns; an error in a list is the error of that child."""
@@ -89,6 +89,16 @@ class PropertyField(StrawberryField):
         twin.type_annotation, twin.origin = self.type_annotation, self.origin
         twin.read, twin.read_row = self.read, self.read_row
         return twin
+
+
+class LookupField(StrawberryField):
+    """A field of the query type with a list of objects that follow from its arguments alone: nothing is read for it."""
+
+    @property
+    def function(self) -> Callable[..., list[Any]]:
+        """The function, from None and the field's arguments to the objects."""
+        assert self.base_resolver is not None
+        return self.base_resolver.wrapped_func  # type: ignore[return-value]
 
 
 class Distinct(NamedTuple):
@@ -207,6 +217,23 @@ def edge(
         field.estimate = estimate or _unknown
         field.distinct, field.batch, field.named_by = distinct, batch, named_by
         return field
+
+    return decorate
+
+
+def lookup(returns: str, description: str) -> Callable[[Callable[..., list[Any]]], Any]:
+    """Make a lookup of a function from the field's arguments to a list of objects.
+
+    `returns` is the field's type, resolved in the function's module.
+    """
+
+    def decorate(function: Callable[..., list[Any]]) -> LookupField:
+        return LookupField(
+            python_name=None,
+            type_annotation=StrawberryAnnotation(returns, namespace=sys.modules[function.__module__].__dict__),
+            description=f"{description} Costs no upstream call.",
+            base_resolver=StrawberryResolver(function),
+        )
 
     return decorate
 

@@ -37,10 +37,10 @@ from typing import Any, NamedTuple, NoReturn
 import msgspec
 
 from gateway.execution.context import Context
-from gateway.execution.fields import Mapped
+from gateway.execution.fields import Mapped, PropertyField
 from gateway.execution.levels import EdgePlace, Unusual, read_levels, read_records
 from gateway.execution.plan import Plan
-from gateway.execution.steps import Arguments, EdgeStep, Leaf, Nested, Selection
+from gateway.execution.steps import Arguments, EdgeStep, Leaf, Lookup, Nested, Selection
 
 __all__ = ["GeneratedPlan", "explain"]
 
@@ -74,13 +74,16 @@ class GeneratedPlan:
         writer = _Writer(places, has_lists=self._has_lists)
         self.source = writer.source(plan.root)
         """The text of the function."""
+        self._lookups = list(writer.lookups.values())
         exec(compile(self.source, "<plan>", "exec"), writer.constants)  # noqa: S102 - made of the schema's names
-        self._write: Callable[[list[Any]], msgspec.Struct] = writer.constants["write"]
+        self._write: Callable[..., msgspec.Struct] = writer.constants["write"]
 
     async def answer(self, context: Context, arguments: Arguments) -> bytes:
         """Return the data as JSON. Raises `Unusual`, or the error of a read or value, when `fill` must execute the plan."""
         read = read_levels if self._has_lists else read_records
-        return _encode(self._write(await read(self._levels, context, arguments)))
+        looked_up = [step.read(None, **arguments.of(step)) for step in self._lookups]  # An error comes before any read.
+        children = await read(self._levels, context, arguments)
+        return _encode(self._write(children, *looked_up))
 
 
 def explain(plan: Plan) -> str:
@@ -157,10 +160,12 @@ class _Writer:
         for place in places:
             self._by_step.setdefault(id(place.step), []).append(place)
         self.constants: dict[str, Any] = {"Unusual": Unusual, "null": _null, "the_one": _the_one}
+        self.lookups: dict[str, Lookup] = {}
+        """The lookups, by the names of the parameters that take their objects."""
         self._numbers = count_from(1)
 
     def source(self, root: Selection) -> str:
-        lines = ["def write(children):" if self._has_lists else "def write(records):"]
+        lines = [""]
         for place in reversed(self._places):
             lines.append(f"# {_field_name(place.step)}: {place.selection.type_name}")
             if self._has_lists:
@@ -169,6 +174,7 @@ class _Writer:
             else:
                 lines += self._record(place)
         lines.append(f"return {self._object(root, _Scope('root'))}")
+        lines[0] = f"def write({', '.join(['children' if self._has_lists else 'records', *self.lookups])}):"
         return _indented(lines)
 
     def _record(self, place: EdgePlace) -> Iterator[str]:
@@ -318,8 +324,13 @@ class _Writer:
         return f"({null} if ({name} := {self._value(step, scope)}) is None else {written})"
 
     def _value(self, step: Leaf | Nested, scope: _Scope) -> str:
-        """Return the expression that reads a property."""
+        """Return the expression that reads a property or a lookup."""
+        if isinstance(step, Lookup):
+            name = self._new_name(_field_name(step))
+            self.lookups[name] = step
+            return name
         prop, row = step.prop, scope.row
+        assert isinstance(prop, PropertyField)
         if row is not None and prop.attribute is not None and prop.are_plain is None:
             return f"{row}.{prop.attribute}"
         if row is not None and prop.read_row is not None:
