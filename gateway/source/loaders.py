@@ -154,7 +154,7 @@ class Loaders:
         return [key for key in keys if key not in pages]
 
     def whole_lists(self, keys: Iterable[str]) -> list[list[Row]] | None:
-        """Return the rows of lists by the keys of their first pages; None when one of them has more pages.
+        """Return the rows of lists by the keys of their first pages, each sid once; None when one of them has more pages.
 
         Raises `Missing`, and the error of any read.
         """
@@ -168,7 +168,7 @@ class Loaders:
             if type(page) is Page:
                 if page.next is not None:
                     return None
-                lists.append(page.rows)
+                lists.append(list(page.by_sid.values()) if page.has_repeats else page.rows)
             elif isinstance(page, GatewayError):
                 raise page.with_traceback(None)
         return lists
