@@ -21,6 +21,7 @@ The code is one function, with a comprehension for each edge, the deepest edges 
     ]
     next_3 = children[3].each(written_3)
 
+A value that is not in the row, such as an id or a cursor, is computed for all rows of a list together (`PropertyField.column`).
 The objects are structs, which take less memory than dictionaries and are encoded faster. The text is made of the schema's names
 alone: response keys, which clients choose, are the names of the structs' fields.
 """

@@ -99,7 +99,7 @@ class Slice:
         if self._edges is None:
             key, node = self._read.key, self._read.node
             self._edges = [
-                EdgeSource(node(row), key, *_continuation(self._position(place))) for place, row in enumerate(self.rows)
+                EdgeSource(node(row), key, *_continuation(self._position(index))) for index, row in enumerate(self.rows)
             ]
         return self._edges
 
@@ -107,7 +107,7 @@ class Slice:
     def cursors(self) -> Iterator[str]:
         """The cursor of each edge."""
         key = self._read.key
-        return (_cursor(key, row, _continuation(self._position(place))) for place, row in enumerate(self.rows))
+        return (_cursor(key, row, _continuation(self._position(index))) for index, row in enumerate(self.rows))
 
     @property
     def has_previous_page(self) -> bool:
