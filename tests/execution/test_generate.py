@@ -189,6 +189,23 @@ async def test_receipts_of_several_pages_are_read_by_the_interpreter() -> None:
     assert generated.data == interpreted.data
 
 
+@pytest.mark.parametrize("collection", ["Receipts", "Messages"])
+async def test_a_row_that_a_page_repeats_is_shown_once(collection: str) -> None:
+    def repeat(target: str, body: bytes) -> bytes:
+        page = json.loads(body)
+        if f"/{collection}?" in target:
+            rows = page[page["meta"]["key"]]
+            rows[1:1] = rows[:1]
+        return json.dumps(page).encode()
+
+    query = thread("messages(first: 5) { edges { cursor node { sid receipts { totalCount edges { node { id } } } } } }")
+    outcomes = [(await execute(query, generate_at=at, upstream=Altered(repeat)))[0].data for at in (1, 2)]
+    assert outcomes[0] == outcomes[1]
+    messages = json.loads(json.dumps(outcomes[1]))["service"]["conversation"]["messages"]["edges"]
+    for rows in [messages, *[edge["node"]["receipts"]["edges"] for edge in messages]]:
+        assert len({json.dumps(row) for row in rows}) == len(rows)
+
+
 async def test_deferred_fragments_are_executed_by_the_interpreter() -> None:
     outcome, _, runs = await execute(message("sid ... @defer { body }"), generate_at=1, defer=True)
     assert outcome.pending
