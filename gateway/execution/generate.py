@@ -21,6 +21,7 @@ The code is one function, with a comprehension for each edge, the deepest edges 
     ]
     next_3 = children[3].each(written_3)
 
+A value that is not in the row, such as an id or a cursor, is computed for all rows of a list together (`PropertyField.column`).
 The objects are structs, which take less memory than dictionaries and are encoded faster. The text is made of the schema's names
 alone: response keys, which clients choose, are the names of the structs' fields.
 """
@@ -130,6 +131,9 @@ class _Scope:
     """Whether a field is read from the object."""
     checks: list[tuple[Callable[[list[Any]], bool], str]] = field(default_factory=list)
     """Properties of the row that are written as they are if the function confirms it of all rows."""
+    columns: dict[str, str] | None = None
+    """Of the records of lists: the variables of values that are computed for all rows of a list, each with the name of its
+    function."""
 
     def values_by_check(self) -> list[tuple[Callable[[list[Any]], bool], list[str]]]:
         """Return the expressions of the values that each function checks."""
@@ -218,6 +222,9 @@ class _Writer:
         loops = {"rows": f"rows_{number}"}
         if scope.uses_value:
             loops["piece"] = f"children[{number}].slices"
+        for each in rows:
+            for name, column in (each.columns or {}).items():
+                loops[f"all_{name}"] = f"map({column}, children[{number}].paths, rows_{number})"
         for below in self._places:
             if below.parent is place and below.distinct is not None:
                 loops[f"the_{below.number}"] = f"by_{below.number}"
@@ -255,26 +262,29 @@ class _Writer:
     def _edges(self, edges: Nested, scope: _Scope, rows: list[_Scope]) -> str:
         """Return the expression of the edges of a slice."""
         steps = {step.key: step for step in edges.selection.steps}
-        edge, fields = _Scope("edge", is_record=False), list[_Field]()
-        nodes: list[_Scope] = []
+        fields, nodes, columns = list[_Field](), list[_Scope](), {"row": "rows"}
         for key, blank in edges.selection.blank.items():
             step = steps.get(key)
             if isinstance(step, Nested):
-                node = _Scope("record", "row")
+                node = _Scope("record", "row", columns={})
                 nodes.append(node)
                 fields.append(_Field(_field_name(step), key, self._object(step.selection, node)))
+                columns |= {name: f"all_{name}" for name in node.columns or ()}
             elif isinstance(step, Leaf):
-                fields.append(_Field(_field_name(step), key, self._leaf(step, edge)))
+                if step.prop.column is None:
+                    raise Unusual("edge field")
+                name = self._new_name("value")
+                columns[name] = f"{self._constant('column', step.prop.column)}(piece)"
+                scope.uses_value = True
+                fields.append(_Field(_field_name(step), key, name))
             else:
                 fields.append(_Field("__typename", key, self._constant("typename", blank)))
         rows += nodes
-        if edge.uses_value:
-            loops = "for edge in piece.edges for record in [edge.node] for row in [record.row]"
-        elif any(node.uses_value for node in nodes):
-            loops = "for row in rows for record in [piece.node(row)]"
-        else:
-            loops = "for row in rows"
-        scope.uses_value = scope.uses_value or "piece" in loops
+        values = ", ".join(columns.values())
+        loops = f"for {', '.join(columns)} in {f'zip({values})' if len(columns) > 1 else values}"
+        if any(node.uses_value for node in nodes):
+            loops += " for record in [piece.node(row)]"
+            scope.uses_value = True
         return f"[{self._struct(edges.selection.type_name, fields)} {loops}]"
 
     def _struct(self, type_name: str, fields: list[_Field]) -> str:
@@ -292,6 +302,10 @@ class _Writer:
             if scope.row is not None:
                 scope.checks.append((prop.are_plain, prop.attribute))
                 return f"{scope.row}.{prop.attribute}"
+        if prop.column is not None and scope.columns is not None:
+            name = self._new_name("value")
+            scope.columns[name] = self._constant("column", prop.column)
+            return name
         if prop.mapped is not None and (scope.row is not None or not scope.is_record):
             return self._mapped(step, prop.mapped, scope)
         if prop.non_zero is not None and scope.row is not None and step.is_nullable:
