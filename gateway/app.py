@@ -421,7 +421,7 @@ def _verifier(settings: JwtSettings | None) -> JwtVerifier | None:
 def _cors(origins: Origins) -> dict[str, Any]:
     return {
         "allow_origin_regex": origins.pattern,
-        "allow_methods": ["GET", "POST"],
+        "allow_methods": ["GET", "HEAD", "POST"],
         "allow_headers": [
             "*"
         ],  # Those that a preflight names. Without cookies, a page has no right that it does not bring along.

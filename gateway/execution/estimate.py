@@ -199,6 +199,8 @@ class Estimate:
         return f"*{len(self.lists) + 1}"
 
     def _walk_nested(self, step: Nested, record: Any, place: tuple[str, ...], reach: _Reach) -> None:
+        if not step.selection.has_edges:
+            return
         try:
             value = step.read(record)
         except AttributeError:

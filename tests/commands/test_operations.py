@@ -45,7 +45,10 @@ def test_a_value_nested_too_deeply_for_json_is_text(tmp_path: Path) -> None:
     document.write_text("query A($n: Int) { services(first: $n) { edges { cursor } } }")
     result = run("operations", "cost", str(document), "--var", "n=" + "[" * 50_000)
     assert result.returncode == 1
-    assert result.stderr.endswith("1:9: --var n: $n has the type Int. The value is not valid JSON.\n")
+    assert result.stderr.endswith(
+        "1:9: --var n: $n has the type Int. "
+        "The value is not valid JSON, in which strings, enum values and keys have double quotes.\n"
+    )
 
 
 def test_documents_of_other_tags_are_read_by_every_command(tmp_path: Path) -> None:
