@@ -4,7 +4,7 @@ The Python API is what this module names:
 
 - `create_app`: the gateway as an ASGI application, to serve or to mount
 - `open_account`, `Account`, `Operation`: operations on a Twilio account, without HTTP
-- `Settings`, `Credentials`, `Token`, `JwtSettings`, `Lifetimes`, `SettingsError`: the configuration of both
+- `Settings`, `Credentials`, `Token`, `JwtSettings`, `WebhookSettings`, `Lifetimes`, `SettingsError`: the configuration of both
 - `errors`: the errors in answers, and their codes
 - `sandbox`: a simulated Twilio for tests
 - `pytest_plugin`: fixtures over it
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gateway.accounts.operation import Operation
     from gateway.app import create_app, open_account
     from gateway.callers.callers import Token
-    from gateway.settings import JwtSettings, Settings, SettingsError
+    from gateway.settings import JwtSettings, Settings, SettingsError, WebhookSettings
     from gateway.source.lifetimes import Lifetimes
     from gateway.twilio.transport import Credentials
 
@@ -42,6 +42,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Token",
+    "WebhookSettings",
     "create_app",
     "errors",
     "open_account",
@@ -58,6 +59,7 @@ _MODULES = {
     "Settings": "gateway.settings",
     "SettingsError": "gateway.settings",
     "Token": "gateway.callers.callers",
+    "WebhookSettings": "gateway.settings",
     "create_app": "gateway.app",
     "open_account": "gateway.app",
 }

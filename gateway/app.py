@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,16 +24,19 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.accounts.account import Account
 from gateway.accounts.limits import Limits
+from gateway.accounts.reconciliation import RECONCILE_CALLER, Reconciliation
 from gateway.callers.callers import Callers
 from gateway.errors import BadRequest, InternalError
 from gateway.graph.schema import shared_executor
 from gateway.settings import JwtSettings, Settings, SettingsError
 from gateway.source.memory import MemoryCache
+from gateway.source.publication import Publication
 from gateway.source.slots import share_slots
 from gateway.twilio.client import Client
 from gateway.twilio.httptools_transport import HttptoolsTransport
 from gateway.twilio.transport import Credentials, Origin, Timeouts, Transport
 from gateway.web.browsers import SECURITY_HEADERS, Origins
+from gateway.web.deliveries import Deliveries
 from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
 from gateway.web.graphiql import Graphiql
@@ -43,10 +47,12 @@ from gateway.web.metrics import Metrics, MetricsPage
 from gateway.web.pending import PendingReply
 from gateway.web.request import HttpRequest, combine_headers
 from gateway.web.responses import Reply, error_response, respond
+from gateway.web.webhooks import WEBHOOK_PATH, RecentPage, WebhookIntake
 
 if TYPE_CHECKING:
     from gateway.callers.jwt import JwtVerifier
     from gateway.source.redis import RedisCache
+    from gateway.source.worker_lease import WorkerLease
     from gateway.web.telemetry import Telemetry
     from gateway.web.worker_metrics import WorkerMetrics
 
@@ -114,6 +120,7 @@ def create_app(
     graphiql_variables: Mapping[str, str] | None = None,
     graphiql_user: str | None = None,
     metrics_directory: Path | None = None,
+    watch: Collection[str] = (),
 ) -> Starlette:
     """Create the gateway as an ASGI application.
 
@@ -130,9 +137,11 @@ def create_app(
             sandbox's is suitable. By default, the names of the environment variables that hold the credentials.
         metrics_directory: An empty directory that several processes with the same settings share, on Unix: `/metrics` of
             each then returns the sum over all. Only this user should be able to open it.
+        watch: Conversations to poll for changes that no webhook reports, as `IS…/CH…`, every `settings.reconcile_seconds`.
 
     Returns:
-        An application with the routes `/`, `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`.
+        An application with the routes `/`, `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`, and those of webhooks
+        if `settings.webhook` is set.
 
     Raises:
         SettingsError: A manifest of trusted documents cannot be read, or a document does not fit the schema.
@@ -149,7 +158,24 @@ def create_app(
     callers = Callers(settings.tokens, _verifier(settings.jwt))
     origins = Origins(settings.cors_origins)
     persisted = Documents(documents, trusted_only=settings.trusted_only)
-    metrics = Metrics(account, client)
+    deliveries, publication = Deliveries(), Publication(account.updates)
+    deliveries.on_delivery = partial(publication.send, "delivery")
+    publication.on_message("delivery", deliveries.receive)
+    metrics = Metrics(account, client, deliveries, publication)
+    webhooks = WebhookIntake(settings.webhook, publication.apply, deliveries, callers) if settings.webhook else None
+    lease = _Lease(remote, metrics_directory)
+    reconciliation = Reconciliation(
+        account,
+        publication.apply,
+        seconds=settings.reconcile_seconds,
+        messages=settings.reconcile_messages,
+        lease=lease.acquire,
+    )
+    metrics.reconciliation = reconciliation
+    for conversation in watch:
+        service_sid, _, conversation_sid = conversation.partition("/")
+        reconciliation.watch(f"Services/{service_sid}/Conversations/{conversation_sid}")
+    polls = bool(watch) and settings.reconcile_seconds > 0
     workers = _worker_metrics(metrics, metrics_directory)
     telemetry = _telemetry(settings)
     endpoint = Endpoint(
@@ -166,11 +192,15 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         try:
-            async with _open(client, remote), workers or nullcontext():
+            has_events = webhooks is not None or polls
+            channels = _channels(settings, publication, metrics_directory) if has_events else nullcontext()
+            polling = reconciliation if polls else nullcontext()
+            async with _open(client, remote), workers or nullcontext(), channels, polling:
                 app.is_open = True
                 yield
         finally:
             app.is_open = False
+            lease.release()
             if telemetry is not None:
                 telemetry.close()
 
@@ -180,6 +210,11 @@ def create_app(
         Route("/readyz", ready),
         Route("/metrics", MetricsPage(metrics, callers, workers=workers, any_host=any_host).answer),
     ]
+    if webhooks is not None:
+        routes += [
+            Route(WEBHOOK_PATH, webhooks, methods=["GET", "POST"]),
+            Route("/webhooks/recent", RecentPage(deliveries, callers, any_host=any_host).answer),
+        ]
     if settings.graphiql:
         routes.append(Route("/", _redirect_to_graphiql))
         origin_shown = settings.upstream_url if graphiql_variables else None
@@ -189,9 +224,10 @@ def create_app(
     app = _Application(
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}
     )
-    app.endpoint, app.has_cors = endpoint, bool(settings.cors_origins)
+    app.endpoint, app.webhooks, app.has_cors = endpoint, webhooks, bool(settings.cors_origins)
     app.router.redirect_slashes = False
     app.state.callers, app.state.documents, app.state.account = callers, persisted, account
+    app.state.webhooks, app.state.reconciliation = webhooks, reconciliation
     return app
 
 
@@ -221,6 +257,23 @@ async def _open(client: Client, remote: RedisCache | None) -> AsyncIterator[None
         if remote is not None:
             await stack.enter_async_context(remote)
             stack.callback(asyncio.create_task(share_slots(client.limiter, remote)).cancel)
+        yield
+
+
+@asynccontextmanager
+async def _channels(settings: Settings, publication: Publication, directory: Path | None) -> AsyncIterator[None]:
+    """Open the channels to the other processes of the account: to the workers that share `directory`, and over Redis."""
+    async with AsyncExitStack() as stack:
+        if directory is not None:
+            from gateway.source.worker_channel import WorkerChannel  # It needs Unix.
+
+            workers = WorkerChannel(directory, publication.receive, publication.greeting)
+            publication.add(await stack.enter_async_context(workers))
+        if settings.cache_url != "memory://":
+            from gateway.source.redis_stream import RedisStream  # redis is an extra.
+
+            stream = RedisStream(settings.cache_url, _tenant(settings), publication)
+            publication.add(await stack.enter_async_context(stream))
         yield
 
 
@@ -267,14 +320,42 @@ def _worker_metrics(metrics: Metrics, directory: Path | None) -> WorkerMetrics |
 
 
 def _remote_cache(settings: Settings) -> RedisCache | None:
-    """Return the cache that processes share, if there is one. Its keys start with a hash of the account and its rights."""
+    """Return the cache that processes share, if there is one."""
     if settings.cache_url == "memory://":
         return None
     from gateway.source.redis import RedisCache  # redis is an extra.
 
+    return RedisCache(settings.cache_url, _tenant(settings))
+
+
+class _Lease:
+    """The lease on polling: of one worker of this machine, and of one machine over Redis."""
+
+    def __init__(self, remote: RedisCache | None, directory: Path | None) -> None:
+        self._remote = remote
+        self._worker_lease: WorkerLease | None = None
+        if directory is not None:
+            from gateway.source.worker_lease import WorkerLease  # It needs Unix.
+
+            self._worker_lease = WorkerLease(directory, RECONCILE_CALLER)
+
+    async def acquire(self, seconds: float) -> bool:
+        """Return whether this process has the lease for the next `seconds`."""
+        if self._worker_lease is not None and not self._worker_lease.acquire():
+            return False
+        return self._remote is None or await self._remote.lease(RECONCILE_CALLER, seconds)
+
+    def release(self) -> None:
+        """Let another worker have the lease."""
+        if self._worker_lease is not None:
+            self._worker_lease.release()
+
+
+def _tenant(settings: Settings) -> str:
+    """Return the prefix of an account's keys in Redis: a hash of the account and its rights."""
     credentials = settings.credentials
     tenant = f"{settings.upstream_url} {credentials.username} {credentials.secret}"
-    return RedisCache(settings.cache_url, sha256(tenant.encode()).hexdigest()[:32])
+    return sha256(tenant.encode()).hexdigest()[:32]
 
 
 _NOT_STARTED = (
@@ -287,6 +368,7 @@ class _Application(Starlette):
     """Starlette, with a direct way to the endpoint for requests that need none of the middleware."""
 
     endpoint: Endpoint
+    webhooks: WebhookIntake | None = None
     has_cors = False
     is_open = False
     """Whether its lifespan is running."""
@@ -296,11 +378,15 @@ class _Application(Starlette):
         self.state.is_draining = True
 
     def start(self, request: HttpRequest) -> Reply | PendingReply | None:
-        """Return what the endpoint does (see its `start`); None for a request to another route, or one that needs CORS."""
-        is_direct = request.path == "/graphql" and request.method in {"GET", "POST"}
-        if not is_direct or (self.has_cors and "origin" in request.headers):
+        """Return what the endpoint does (see its `start`), or the intake of webhooks.
+
+        None for a request to another route, or one that needs CORS.
+        """
+        if request.method not in {"GET", "POST"} or (self.has_cors and "origin" in request.headers):
             return None
-        return self.endpoint.start(request)
+        if request.path == "/graphql":
+            return self.endpoint.start(request)
+        return self.webhooks.start(request) if self.webhooks is not None and request.path == WEBHOOK_PATH else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request, or the lifespan, through ASGI; reply with 500 when the lifespan is not running."""

@@ -122,7 +122,7 @@ def test_fields_of_settings_are_named_like_the_variables() -> None:
     """As the page says. Some fields hold several variables."""
     variables = {setting.env.removeprefix("GATEWAY_").lower() for setting in SETTINGS}
     fields = set(gateway.Settings.__dataclass_fields__)
-    assert fields - variables == {"credentials", "jwt", "lifetimes", "traces"}
+    assert fields - variables == {"credentials", "jwt", "lifetimes", "traces", "webhook"}
 
 
 def run(code: str, folder: Path) -> str:

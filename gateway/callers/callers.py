@@ -67,6 +67,18 @@ class Callers:
         """Whether a request needs a token."""
         return bool(self._callers) or self._verifier is not None
 
+    @property
+    def services(self) -> frozenset[str] | None:
+        """The sids of the services that at least one caller may read; None means all."""
+        if not self._callers or self._verifier is not None:
+            return None
+        services: set[str] = set()
+        for _, caller in self._callers:
+            if caller.services is None:
+                return None
+            services |= caller.services
+        return frozenset(services)
+
     def identify(self, authorization: str | None) -> Caller | Awaitable[Caller]:
         """Return the caller that an `Authorization` header identifies, or an awaitable where a verifier must fetch a key.
 

@@ -22,7 +22,8 @@ _REDIS_SECONDS = 2.0
 
 
 @click.command(cls=CommandWithSettings)
-def check() -> None:
+@click.option("--webhooks", is_flag=True, help="Also check where Twilio sends the webhooks of each service.")
+def check(webhooks: bool) -> None:
     """Check the settings, the credentials, Redis and JWT keys.
 
     Print which services the credentials can read, and how long a call takes. Redis and the URL of the JWK set are tried if
@@ -31,20 +32,24 @@ def check() -> None:
     import asyncio
 
     settings, _ = load_or_fail()
-    reports = asyncio.run(_check_all(settings))
+    reports = asyncio.run(_check_all(settings, webhooks))
     for ok, report in reports:
         click.echo(report, err=not ok)
     if not all(ok for ok, _ in reports):
         sys.exit(1)
 
 
-async def _check_all(settings: Settings) -> list[tuple[bool, str]]:
+async def _check_all(settings: Settings, webhooks: bool) -> list[tuple[bool, str]]:
     """Return a report on each server that the settings name, and whether it can be used."""
     reports = [await _check_account(settings)]
     if settings.cache_url != "memory://":
         reports.append(await _check_redis(settings.cache_url))
     if settings.jwt is not None and settings.jwt.jwks_url:
         reports.append(await _check_keys(settings.jwt.jwks_url))
+    if webhooks:
+        from gateway.commands.check_webhooks import check_webhooks
+
+        reports.append(await check_webhooks(settings))
     return reports
 
 

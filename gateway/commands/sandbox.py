@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from typing import Any
 
 import click
@@ -11,7 +13,7 @@ from gateway.commands.options import HOST, SEED, fail, port_option
 __all__ = ["sandbox"]
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @HOST
 @port_option("--port", 8001, "Port to listen on; 0 for any free one.")
 @SEED
@@ -22,8 +24,11 @@ __all__ = ["sandbox"]
     show_default=True,
     help="The amount of data.",
 )
-def sandbox(host: str, port: int, seed: int, size: Any) -> None:
+@click.pass_context
+def sandbox(context: click.Context, host: str, port: int, seed: int, size: Any) -> None:
     """Run the sandbox alone: a simulated Twilio."""
+    if context.invoked_subcommand is not None:
+        return
     from gateway.sandbox import Sandbox
     from gateway.web.server import run, unusable
 
@@ -43,6 +48,48 @@ def sandbox(host: str, port: int, seed: int, size: Any) -> None:
             await server.stop()
 
     run(serve())
+
+
+@sandbox.command()
+@click.argument("event")
+@click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
+@click.option("--sandbox", "url", default="http://127.0.0.1:8001", show_default=True, help="Address of the sandbox.")
+@click.option("--to", help="URL to send the webhook to; by default, wherever the sandbox's webhooks are configured.")
+def trigger(event: str, parameters: tuple[str, ...], url: str, to: str | None) -> None:
+    """Fire one webhook event of a running sandbox by hand.
+
+    EVENT is its type, such as onDeliveryUpdated. The parameters are those of the record that they name, such as
+    DeliveryReceiptSid=DY... with MessageSid=IM...; others replace its own, such as Status=failed.
+    """
+    from urllib.error import HTTPError, URLError
+    from urllib.request import Request, urlopen
+
+    pairs = [pair.partition("=") for pair in parameters]
+    if not all(name and equals for name, equals, _ in pairs):
+        fail("A parameter is NAME=VALUE, such as Status=failed.")
+    if not url.startswith(("http://", "https://")):
+        fail(f"--sandbox: {url} is not an address: it must start with http:// or https://.")
+    value = {"event": event, "parameters": {name: text for name, _, text in pairs}, **({"url": to} if to else {})}
+    request = Request(f"{url.rstrip('/')}/sandbox/trigger", json.dumps(value).encode())
+    try:
+        with urlopen(request, timeout=10) as response:
+            sent = json.load(response)
+    except HTTPError as error:
+        with error:
+            click.echo(_reason(error.read()) or f"{url} answered {error.code}.", err=True)
+        sys.exit(1)
+    except (URLError, OSError, ValueError) as error:
+        fail(f"{url} is not a running sandbox: {getattr(error, 'reason', error)}.")
+    for webhook in sent:
+        click.echo(f"{webhook['event']} sent to {webhook['url']}")
+
+
+def _reason(body: bytes) -> str | None:
+    """Return the message in an error response of the sandbox."""
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 async def _stop_signal() -> None:

@@ -16,5 +16,6 @@ from .calls import Call
 from .faults import Fault
 from .server import Sandbox
 from .switches import Switches
+from .webhooks import Webhook
 
-__all__ = ["Call", "Fault", "Sandbox", "Switches"]
+__all__ = ["Call", "Fault", "Sandbox", "Switches", "Webhook"]

@@ -2,11 +2,11 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
-from . import reads, writes
+from . import reads, webhook_resources, writes
 from .request import ResourceRequest, not_found
 from .responses import ApiError, SandboxResponse
 from .switches import Switches
@@ -35,6 +35,20 @@ ROUTES: Mapping[str, Mapping[str, Callable[[ResourceRequest], SandboxResponse]]]
         "POST": writes.update_participant,
         "DELETE": writes.delete_participant,
     },
+    "Services/*/Conversations/*/Webhooks": {
+        "GET": webhook_resources.scoped_webhooks,
+        "POST": webhook_resources.create_scoped_webhook,
+    },
+    "Services/*/Conversations/*/Webhooks/*": {
+        "GET": webhook_resources.scoped_webhook,
+        "POST": webhook_resources.update_scoped_webhook,
+        "DELETE": webhook_resources.delete_scoped_webhook,
+    },
+    "Services/*/Configuration/*": {
+        "GET": webhook_resources.configuration,
+        "POST": webhook_resources.update_configuration,
+    },
+    "Configuration/*": {"GET": webhook_resources.configuration, "POST": webhook_resources.update_configuration},
 }
 CACHE_SIZE = 512
 
@@ -69,11 +83,20 @@ class Api:
         self._version = world.version
 
     def answer(
-        self, method: str, path: str, query: str, origin: str, switches: Switches, form: bytes = b""
+        self,
+        method: str,
+        path: str,
+        query: str,
+        origin: str,
+        switches: Switches,
+        form: bytes = b"",
+        *,
+        fires_webhooks: bool = False,
     ) -> SandboxResponse:
         """Return the response to a request.
 
         `path` and `query` are percent-encoded, as sent; `origin` is the scheme and host of the URLs in the response.
+        `fires_webhooks` is whether a write fires webhooks.
         """
         if self._version != self._world.version or len(self._cache) >= CACHE_SIZE:
             self._cache.clear()
@@ -82,7 +105,7 @@ class Api:
         if method == "GET" and key in self._cache:
             return self._cache[key]
         try:
-            response = self._route(method, path, query, origin, switches, form)
+            response = self._route(method, path, query, origin, switches, form, fires_webhooks)
         except ApiError as error:
             return error.response()
         if method == "GET":
@@ -90,7 +113,14 @@ class Api:
         return response
 
     def _route(
-        self, method: str, path: str, query: str, origin: str, switches: Switches, form: bytes
+        self,
+        method: str,
+        path: str,
+        query: str,
+        origin: str,
+        switches: Switches,
+        form: bytes,
+        fires_webhooks: bool,
     ) -> SandboxResponse:
         resource_path = path.removeprefix("/v1")
         segments = resource_path[1:].split("/")
@@ -100,6 +130,7 @@ class Api:
             raise not_found(resource_path)
         if method not in route:
             raise ApiError(405)
+        parameters = parse_qsl(form.decode(errors="replace"), keep_blank_values=True)
         request = ResourceRequest(
             world=self._world,
             switches=switches,
@@ -107,6 +138,15 @@ class Api:
             path=resource_path,
             ids=[unquote(segment) for segment in segments[1::2]],
             query=dict(parse_qsl(query, keep_blank_values=True)),
-            form=dict(parse_qsl(form.decode(errors="replace"), keep_blank_values=True)),
+            form=dict(parameters),
+            repeated=_by_name(parameters),
+            fires_webhooks=fires_webhooks,
         )
         return route[method](request)
+
+
+def _by_name(parameters: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
+    for name, value in parameters:
+        values.setdefault(name, []).append(value)
+    return values

@@ -19,6 +19,8 @@ ROUTES = {
     "GET /sandbox/faults": "the rules; POST adds one: {pattern, kind, ...}; DELETE removes all",
     "GET /sandbox/switches": "the switches; POST changes some: {name: value, ...}",
     "POST /sandbox/progress": "advances the receipts of a message: {message_sid, receipt_sid?, to?, error_code?}",
+    "GET /sandbox/webhooks": "the log of webhooks in the order in which they were fired; DELETE clears it",
+    "POST /sandbox/trigger": "fires one event by hand: {event, parameters?, url?}",
 }
 
 
@@ -34,6 +36,8 @@ class Control:
             "/sandbox/faults": {"GET": self._faults, "POST": self._add_fault, "DELETE": self._clear_faults},
             "/sandbox/switches": {"GET": self._switches, "POST": self._change_switches},
             "/sandbox/progress": {"POST": self._progress},
+            "/sandbox/webhooks": {"GET": self._webhooks, "DELETE": self._clear_webhooks},
+            "/sandbox/trigger": {"POST": self._trigger},
         }
 
     def respond(self, method: str, path: str, body: bytes) -> SandboxResponse:
@@ -105,6 +109,24 @@ class Control:
             if name in options and type(options[name]) is not kind:
                 raise ValueError(f"{name} must be of type {kind.__name__}")
         return SandboxResponse.json(200, {"moved": self._state.world.progress(message_sid, **options)})
+
+    def _webhooks(self, _: Any) -> SandboxResponse:
+        return SandboxResponse.json(200, [webhook.as_json() for webhook in self._state.webhooks])
+
+    def _clear_webhooks(self, _: Any) -> SandboxResponse:
+        self._state.webhooks.clear()
+        return SandboxResponse(204)
+
+    def _trigger(self, value: dict[str, Any]) -> SandboxResponse:
+        options = dict(value)
+        event, parameters, url = _pop_text(options, "event"), options.pop("parameters", {}), options.pop("url", None)
+        check_names(options, ["event", "parameters", "url"])
+        if not isinstance(parameters, dict) or not all(isinstance(text, str) for text in parameters.values()):
+            raise ValueError("parameters must be an object of texts")
+        if url is not None and not (isinstance(url, str) and url.startswith(("http://", "https://"))):
+            raise ValueError("url must be an absolute URL")
+        sent = self._state.trigger(event, parameters, url)
+        return SandboxResponse.json(200, [webhook.as_json() for webhook in sent])
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -26,6 +26,12 @@ FaultKind = Literal[
     "big_body",
     "surplus",
     "raw",
+    "delay_webhook",
+    "repeat_webhook",
+    "reorder_webhook",
+    "lose_webhook",
+    "forge_webhook",
+    "slow_webhook",
 ]
 Shape = Literal["array", "text", "number", "null", "rows", "values"]
 
@@ -50,7 +56,15 @@ KINDS: Mapping[FaultKind, str] = {
     "big_body": "the response with `size` (16 MiB) of spaces",
     "surplus": "the true response, and after it, unrequested, the bytes `body` or the whole response again",
     "raw": "the bytes `body` on the bare connection, which is then closed",
+    "delay_webhook": "the webhook, after `latency`",
+    "repeat_webhook": "the webhook twice, with the same I-Twilio-Idempotency-Token",
+    "reorder_webhook": "the webhook after the next one",
+    "lose_webhook": "no webhook",
+    "forge_webhook": "the webhook, signed with another secret",
+    "slow_webhook": "the head of the webhook's request, and its body after `latency`",
 }
+WEBHOOK_KINDS = frozenset(kind for kind in KINDS if kind.endswith("_webhook"))
+"""The faults of webhooks. Their patterns match the event with its parameters: `onDeliveryUpdated?…&ConversationSid=CH…`."""
 Seconds = float | tuple[float, float]
 
 
@@ -197,11 +211,11 @@ class Faults:
         """Remove all rules."""
         self._rules.clear()
 
-    def pick(self, target: str) -> Fault | None:
-        """Return the fault to apply to a call, if any, and count the call."""
+    def pick(self, target: str, *, is_webhook: bool = False) -> Fault | None:
+        """Return the fault to apply to a call or a webhook, if any, and count it."""
         for rule in self._rules:
             fault = rule.fault
-            if not rule.matches(target):
+            if (fault.kind in WEBHOOK_KINDS) is not is_webhook or not rule.matches(target):
                 continue
             rule.seen += 1
             is_due = rule.seen > fault.after and (fault.times is None or rule.hits < fault.times)

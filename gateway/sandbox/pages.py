@@ -80,7 +80,7 @@ def page(listing: ListResource, url: str, query: Mapping[str, str], switches: Sw
 
 
 def _size(listing: ListResource, query: Mapping[str, str], switches: Switches) -> int:
-    size = integer(query.get("PageSize", str(DEFAULT_SIZE)), "PageSize", 1)
+    size = integer(query.get("PageSize", str(min(DEFAULT_SIZE, listing.largest))), "PageSize", 1)
     if size > listing.largest and switches.oversize_page == "refuse":
         raise ApiError(400, 20007, "Page size too large")
     return min(size, listing.largest)

@@ -1,11 +1,12 @@
 """A request to the API: its parameters, and the resources that its path names."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
 from .conversation import ConversationRecord, MessageRecord, ReceiptRecord
+from .occurrences import Occurrence
 from .pages import ListResource, page
 from .participants import ParticipantRecord
 from .resources import Renderer
@@ -33,6 +34,10 @@ class ResourceRequest:
     ids: Sequence[str]
     query: Mapping[str, str]
     form: Mapping[str, str]
+    repeated: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The values of each form parameter, in order: `form` has the last one."""
+    fires_webhooks: bool = False
+    """Whether a write fires webhooks: `X-Twilio-Webhook-Enabled: true`."""
 
     @cached_property
     def renderer(self) -> Renderer:
@@ -63,6 +68,11 @@ class ResourceRequest:
 
     def page(self, listing: ListResource) -> SandboxResponse:
         return SandboxResponse.json(200, page(listing, f"{self.origin}/v1{self.path}", self.query, self.switches))
+
+    def fire(self, occurrence: Occurrence) -> None:
+        """Fire webhooks for a write, if the request asks for them."""
+        if self.fires_webhooks:
+            self.world.fire(occurrence)
 
     def _found(self, kind: str, resource: T | None) -> T:
         if resource is None:

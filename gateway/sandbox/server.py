@@ -13,6 +13,7 @@ from .control import Control
 from .corruption import Corruption
 from .faults import Fault
 from .responses import ApiError, SandboxResponse
+from .sender import WebhookSender
 from .state import SandboxState
 from .switches import Switches
 from .transport import send
@@ -46,6 +47,7 @@ class Sandbox(SandboxState):
         faults: The rules that make calls fail: `faults.add(pattern, fault)`.
         switches: The current switches; may be replaced at any time.
         calls: The log of calls, in order of arrival; the control routes under `/sandbox` are not in it.
+        webhooks: The log of webhooks, in the order in which they were fired.
         in_flight: How many calls are open now.
         max_in_flight: The largest `in_flight` since the start, or since `reset()`.
         max_concurrency: How many calls may be open; more are answered 429 with code 20429. None for any number.
@@ -90,6 +92,7 @@ class Sandbox(SandboxState):
         self._authentication = BasicAuthentication({self.account_sid: self.auth_token, self.api_key: self.api_secret})
         self._control = Control(self)
         self._corruption = Corruption()
+        self._sender = WebhookSender(self._webhooks)
         self._runner: web.ServerRunner | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_stopping = False
@@ -118,6 +121,7 @@ class Sandbox(SandboxState):
         except BaseException:
             await self.stop()
             raise
+        self._sender.start()
         host = f"[{self._host}]" if ":" in self._host else self._host
         self.url = f"http://{host}:{site.port}"
 
@@ -140,6 +144,7 @@ class Sandbox(SandboxState):
     async def stop(self) -> None:
         """Close the server and all open connections, without waiting for their calls."""
         self._is_stopping = True
+        await self._sender.stop()
         for task in list(self._tasks):
             task.cancel()
         if self._runner is not None:
@@ -192,13 +197,16 @@ class Sandbox(SandboxState):
                 return error.response()
         form = await request.read() if request.can_read_body else b""
         origin = f"{request.scheme}://{request.host}"
+        fires = request.headers.get("X-Twilio-Webhook-Enabled", "").lower() == "true"
         if fault is None:
-            return self._api.answer(request.method, call.path, call.query, origin, self.switches, form)
+            return self._api.answer(
+                request.method, call.path, call.query, origin, self.switches, form, fires_webhooks=fires
+            )
 
         def respond(target: str) -> SandboxResponse:
             path, _, query = target.partition("?")
             path = f"/v1/{path}" if call.path.startswith("/v1/") else path
-            return self._api.answer(request.method, path, query, origin, self.switches, form)
+            return self._api.answer(request.method, path, query, origin, self.switches, form, fires_webhooks=fires)
 
         return self._corruption.apply(fault, call.target, respond, self.switches)
 

@@ -7,7 +7,11 @@ from concurrent.futures import Future
 
 from .calls import Call
 from .faults import Faults
+from .occurrences import Occurrence
+from .resources import Renderer
 from .switches import Switches
+from .webhook_events import WebhookEvent, webhook_event
+from .webhooks import Webhook, Webhooks
 from .world import Size, World
 
 # When the log gets longer, its oldest half is dropped, so that a sandbox can run for weeks.
@@ -30,6 +34,8 @@ class SandboxState:
         self.switches = switches or Switches()
         self.faults = Faults(seed)
         self.calls: list[Call] = []
+        self._webhooks = Webhooks(self.world.webhooks, self.world.seed, self.auth_token, self.faults, self._notify)
+        self.world.on_occurrence = self._fire
         self.in_flight = 0
         self.max_in_flight = 0
         self.max_concurrency: int | None = None
@@ -41,16 +47,22 @@ class SandboxState:
         """The targets of all calls, in order of arrival."""
         return [call.target for call in self.calls]
 
+    @property
+    def webhooks(self) -> list[Webhook]:
+        """The log of webhooks, in the order in which they were fired."""
+        return self._webhooks.log
+
     def reset(self) -> None:
-        """Clear the log of calls, and set `max_in_flight` to the calls that are in flight now."""
+        """Clear the logs of calls and webhooks, and set `max_in_flight` to the calls that are in flight now."""
         self.calls.clear()
+        self._webhooks.log.clear()
         self.max_in_flight = self.in_flight
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds, in any event loop and thread: a signal in place of a sleep.
 
         Args:
-            condition: Evaluated at once, and whenever a call arrives or ends.
+            condition: Evaluated at once, and whenever a call or a webhook arrives or ends.
         """
         while True:
             waiter: Future[None] = Future()
@@ -76,6 +88,37 @@ class SandboxState:
         call.open = False
         self.in_flight -= 1
         self._notify()
+
+    def trigger(self, event: str, parameters: Mapping[str, str], url: str | None = None) -> list[Webhook]:
+        """Fire one event by hand, even if no data has changed.
+
+        Args:
+            event: The `EventType`, such as `onDeliveryUpdated`.
+            parameters: Parameters in place of those of the record that they name: `DeliveryReceiptSid`, `MessageSid`,
+                `ParticipantSid` or `ConversationSid`; by default, a record of the landmarks.
+            url: Where to send it by POST; by default, wherever it is configured.
+
+        Returns:
+            The webhooks that are sent.
+
+        Raises:
+            LookupError: A record does not exist, or no webhook is configured for the event.
+            ValueError: The event is not one that the sandbox sends.
+        """
+        occurrence = self.world.occurrence(event, {**parameters})
+        found = webhook_event(occurrence, self._renderer)
+        replaced = WebhookEvent(event, found.service_sid, found.conversation_sid, {**found.parameters, **parameters})
+        sent = self._webhooks.fire(replaced) if url is None else [self._webhooks.fire_at("POST", url, replaced)]
+        if not sent:
+            raise LookupError(f"no webhook is configured for {event} in {found.conversation_sid}")
+        return sent
+
+    @property
+    def _renderer(self) -> Renderer:
+        return Renderer(self.account_sid, "", self.switches)
+
+    def _fire(self, occurrence: Occurrence) -> None:
+        self._webhooks.fire(webhook_event(occurrence, self._renderer))
 
     def _notify(self) -> None:
         for _ in range(len(self._waiters)):

@@ -1,6 +1,6 @@
 """The seeded data: services and their conversations in three sizes, a clock, and landmarks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -12,8 +12,10 @@ from .conversation import (
     MessageRecord,
     ReceiptRecord,
 )
+from .occurrences import Occurrence
 from .sample_text import AWKWARD_UNIQUE_NAME, SERVICE_NAMES, TITLES, TOPICS
 from .seeds import Seed
+from .webhook_settings import POST_EVENTS, WebhookRegistry
 
 Size = Literal["small", "medium", "large"]
 
@@ -67,6 +69,9 @@ class World:
         self.size = size
         self.account_sid = account_sid or self.seed.sid("AC", "", 0)
         self.version = 0
+        self.webhooks = WebhookRegistry(self.seed)
+        self.on_occurrence: Callable[[Occurrence], None] | None = None
+        """Called with each change that fires webhooks."""
         self.services = [self._service(number) for number in range(len(SIZES[size]))]
         self._by_sid = {service.sid: service for service in self.services}
         for service, (count, average) in zip(self.services, SIZES[size], strict=True):
@@ -147,13 +152,19 @@ class World:
             service.by_unique_name[settings.unique_name] = conversation
 
     def remove_conversation(self, service: ServiceRecord, conversation: ConversationRecord) -> None:
+        self.webhooks.conversations.pop(conversation.sid, None)
         del service.conversations[conversation.number], service.by_sid[conversation.sid]
         service.by_unique_name.pop(conversation.settings.unique_name or "", None)
+
+    def fire(self, occurrence: Occurrence) -> None:
+        """Fire webhooks for a change."""
+        if self.on_occurrence is not None:
+            self.on_occurrence(occurrence)
 
     def progress(
         self, message_sid: str, *, receipt_sid: str | None = None, to: str | None = None, error_code: int = 30008
     ) -> list[str]:
-        """Advance the receipts of a message.
+        """Advance the receipts of a message, and fire `onDeliveryUpdated` for each that changes.
 
         Args:
             message_sid: The message.
@@ -170,7 +181,7 @@ class World:
         """
         if to is not None and to not in STATUSES:
             raise ValueError(f"to must be one of {', '.join(STATUSES)}")
-        conversation, message = self._find_message(message_sid)
+        conversation, message = self.find_message(message_sid)
         receipts = {conversation.receipt_sid(message, receipt): receipt for receipt in conversation.receipts(message)}
         if receipt_sid is not None:
             if receipt_sid not in receipts:
@@ -182,11 +193,47 @@ class World:
             status = to or _next_status(receipt)
             if status is not None:
                 code = error_code if status in ("failed", "undelivered") else 0
-                conversation.update_receipt(message, receipt, status, code, now)
+                updated = conversation.update_receipt(message, receipt, status, code, now)
                 advanced.append(sid)
+                self.fire(Occurrence("onDeliveryUpdated", conversation, now, (message, updated)))
         return advanced
 
-    def _find_message(self, sid: str) -> tuple[ConversationRecord, MessageRecord]:
+    def occurrence(self, event: str, parameters: Mapping[str, str]) -> Occurrence:
+        """Return the occurrence that an event would report now of the record that its parameters name.
+
+        Raises LookupError if a record does not exist, and ValueError for an unknown event.
+        """
+        if event not in POST_EVENTS:
+            raise ValueError(f"event must be one of {', '.join(POST_EVENTS)}")
+        marks, now = self.landmarks(), PRESENT + self.version
+        if event == "onConversationStateUpdated":
+            conversation = self.find_conversation(parameters.get("ConversationSid", marks["conversation_sid"]))
+            return Occurrence(event, conversation, now, state_from=conversation.settings.state)
+        if event.startswith("onParticipant"):
+            conversation = self.find_conversation(parameters.get("ConversationSid", marks["conversation_sid"]))
+            sid = parameters.get("ParticipantSid", marks["participant_sid"])
+            found = next((one for one in conversation.participants if one.sid == sid), None)
+            if found is None:
+                raise LookupError(f"there is no participant {sid} in {conversation.sid}")
+            return Occurrence(event, conversation, now, found)
+        conversation, message = self.find_message(parameters.get("MessageSid", marks["message_sid"]))
+        if event != "onDeliveryUpdated":
+            return Occurrence(event, conversation, now, message)
+        receipts = {conversation.receipt_sid(message, receipt): receipt for receipt in conversation.receipts(message)}
+        sid = parameters.get("DeliveryReceiptSid", next(iter(receipts), ""))
+        if sid not in receipts:
+            raise LookupError(f"message {message.sid} has no receipt {sid}".rstrip())
+        return Occurrence(event, conversation, now, (message, receipts[sid]))
+
+    def find_conversation(self, sid: str) -> ConversationRecord:
+        """Return the conversation. Raises LookupError if there is none."""
+        for service in self.services:
+            if sid in service.by_sid:
+                return service.by_sid[sid]
+        raise LookupError(f"there is no conversation {sid}")
+
+    def find_message(self, sid: str) -> tuple[ConversationRecord, MessageRecord]:
+        """Return the message with its conversation. Raises LookupError if there is none."""
         for conversation in self.conversations():
             message = conversation.find_message(sid)
             if message is not None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from .conversation import ConversationSettings
+from .occurrences import Occurrence
 from .parameters import CONVERSATION, MESSAGE, PARTICIPANT, read_form
 from .request import ResourceRequest
 from .responses import ApiError, SandboxResponse
@@ -21,10 +22,13 @@ def create_conversation(request: ResourceRequest) -> SandboxResponse:
 
 def update_conversation(request: ResourceRequest) -> SandboxResponse:
     now = request.world.tick()
+    state = request.conversation.settings.state
     settings = _settings(
         request, replace(request.conversation.settings, date_updated=now), now, request.conversation.sid
     )
     request.world.change_conversation(request.service, request.conversation, settings)
+    if settings.state != state:
+        request.fire(Occurrence("onConversationStateUpdated", request.conversation, now, state_from=state))
     return SandboxResponse.json(200, request.renderer.conversation(request.conversation))
 
 
@@ -48,6 +52,7 @@ def create_message(request: ResourceRequest) -> SandboxResponse:
         "date_updated": now,
     }
     created = request.conversation.add_message(**(values | read_form(request.form, MESSAGE, now)))
+    request.fire(Occurrence("onMessageAdded", request.conversation, now, created))
     return SandboxResponse.json(201, request.renderer.message(request.conversation, created))
 
 
@@ -55,12 +60,13 @@ def update_message(request: ResourceRequest) -> SandboxResponse:
     now = request.world.tick()
     values = {"date_updated": now} | read_form(request.form, MESSAGE, now)
     changed = request.conversation.change_message(request.message, **values)
+    request.fire(Occurrence("onMessageUpdated", request.conversation, now, changed))
     return SandboxResponse.json(200, request.renderer.message(request.conversation, changed))
 
 
 def delete_message(request: ResourceRequest) -> SandboxResponse:
     request.conversation.remove_message(request.message)
-    request.world.tick()
+    request.fire(Occurrence("onMessageRemoved", request.conversation, request.world.tick(), request.message))
     return SandboxResponse(204)
 
 
@@ -98,6 +104,7 @@ def create_participant(request: ResourceRequest) -> SandboxResponse:
         "date_updated": now,
     }
     created = conversation.add_participant(**(values | read_form(form, PARTICIPANT, now)))
+    request.fire(Occurrence("onParticipantAdded", conversation, now, created))
     return SandboxResponse.json(201, request.renderer.participant(conversation, created))
 
 
@@ -105,12 +112,13 @@ def update_participant(request: ResourceRequest) -> SandboxResponse:
     now = request.world.tick()
     values = {"date_updated": now} | read_form(request.form, PARTICIPANT, now)
     changed = request.conversation.change_participant(request.participant, **values)
+    request.fire(Occurrence("onParticipantUpdated", request.conversation, now, changed))
     return SandboxResponse.json(200, request.renderer.participant(request.conversation, changed))
 
 
 def delete_participant(request: ResourceRequest) -> SandboxResponse:
     request.conversation.remove_participant(request.participant)
-    request.world.tick()
+    request.fire(Occurrence("onParticipantRemoved", request.conversation, request.world.tick(), request.participant))
     return SandboxResponse(204)
 
 

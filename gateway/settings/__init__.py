@@ -4,6 +4,6 @@ A value is checked here as far as its text goes. The trusted documents, which ne
 """
 
 from gateway.settings.table import SETTINGS, Setting, misspelt
-from gateway.settings.values import JwtSettings, Settings, SettingsError
+from gateway.settings.values import JwtSettings, Settings, SettingsError, WebhookSettings
 
-__all__ = ["SETTINGS", "JwtSettings", "Setting", "Settings", "SettingsError", "misspelt"]
+__all__ = ["SETTINGS", "JwtSettings", "Setting", "Settings", "SettingsError", "WebhookSettings", "misspelt"]

@@ -24,6 +24,7 @@ __all__ = [
     "level",
     "lifetime",
     "origins",
+    "page_size",
     "paths",
     "seconds",
     "secret",
@@ -32,6 +33,7 @@ __all__ = [
     "tokens",
     "traces_url",
     "transport",
+    "webhook_keys",
 ]
 
 ALGORITHMS = {f"{family}{bits}" for family in ("HS", "RS", "ES", "PS") for bits in (256, 384, 512)} | {"EdDSA"}
@@ -118,6 +120,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def page_size(text: str) -> int:
+    """Parse a number from 1 to 100."""
+    if not text.isdecimal() or len(text) > 3 or not 1 <= int(text) <= 100:
+        raise ValueError("must be a whole number from 1 to 100.")
+    return int(text)
+
+
 def budget(text: str) -> int:
     """Parse a number of calls per minute; 0 means no limit."""
     if not text.isdecimal() or len(text) > 7 or int(text) > 1_000_000:
@@ -170,6 +179,19 @@ def tokens(text: str) -> dict[str, Token]:
             raise ValueError("has the same caller or token twice.")
         tokens[name] = Token(secret, services)
     return tokens
+
+
+def webhook_keys(text: str) -> dict[str, str]:
+    """Parse the secrets of webhook shared keys by the keys' names."""
+    keys: dict[str, str] = {}
+    for entry in filter(None, (part.strip() for part in re.split(r"[,\n]", text))):
+        name, _, secret = entry.partition(":")
+        if not re.fullmatch(r"[\w.-]{1,200}", name) or not re.fullmatch(r"[!-~]+", secret):
+            raise ValueError("must be name:secret, separated by commas.")
+        if name in keys:
+            raise ValueError("has the same key twice.")
+        keys[name] = secret
+    return keys
 
 
 def origins(text: str) -> frozenset[str]:

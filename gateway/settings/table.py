@@ -80,6 +80,41 @@ SETTINGS = (
         parsing.any_text,
     ),
     Setting(
+        "GATEWAY_WEBHOOK_URL",
+        "",
+        "The public address of `/webhooks/twilio`, exactly as Twilio calls it. Needs `TWILIO_AUTH_TOKEN` or "
+        "`GATEWAY_WEBHOOK_KEYS`.",
+        parse_url,
+    ),
+    Setting(
+        "GATEWAY_WEBHOOK_KEYS",
+        "",
+        "Twilio's webhook shared keys, which verify webhooks in place of the auth token: `name:secret,…`. A file of them is "
+        "read again on SIGHUP.",
+        parsing.webhook_keys,
+        in_file=True,
+    ),
+    Setting(
+        "GATEWAY_WEBHOOK_REJECTS",
+        "20",
+        "Webhooks a second from one peer address that are rejected with a line in the log; more are answered 429. Verified "
+        "ones are never limited.",
+        parsing.count,
+    ),
+    Setting(
+        "GATEWAY_RECONCILE_SECONDS",
+        "30",
+        "Seconds between polls of the conversations that `serve --watch` names, for changes that no webhook reported; 0 means "
+        "not at all.",
+        parsing.lifetime,
+    ),
+    Setting(
+        "GATEWAY_RECONCILE_MESSAGES",
+        "100",
+        "The newest messages of such a conversation that one poll reads, from 1 to 100.",
+        parsing.page_size,
+    ),
+    Setting(
         "GATEWAY_CORS_ORIGINS",
         "",
         "Origins whose pages may send requests, such as `https://app.example.com,http://localhost:*`; `*` means any port.",

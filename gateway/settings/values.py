@@ -16,7 +16,7 @@ from gateway.settings.table import SETTINGS, Setting
 from gateway.source.lifetimes import Lifetimes
 from gateway.twilio.transport import Credentials
 
-__all__ = ["JwtSettings", "Settings", "SettingsError"]
+__all__ = ["JwtSettings", "Settings", "SettingsError", "WebhookSettings"]
 
 
 class SettingsError(Exception):
@@ -92,6 +92,43 @@ class JwtSettings:
             raise SettingsError(problems)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookSettings:
+    """Where Twilio sends webhooks, and the secrets that verify them.
+
+    Raises:
+        SettingsError: `url` is not https, nor http on a loopback address, or there is neither an auth token nor a key.
+
+    Example:
+        webhook = gateway.WebhookSettings(url="https://receipts.example.com/webhooks/twilio", auth_token=auth_token)
+        app = gateway.create_app(dataclasses.replace(settings, webhook=webhook))
+    """
+
+    url: str
+    """The public address that Twilio calls; it is served at `/webhooks/twilio`."""
+    auth_token: str | None = field(default=None, repr=False)
+    """The account's auth token. An API key cannot verify webhooks."""
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The secrets of webhook shared keys, by the names of the keys."""
+    account_sid: str | None = None
+    """The account whose events are accepted; None for any that a secret verifies."""
+    rejects: int = 20
+    """Rejected requests a second that are answered in full, for each peer address."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        try:
+            object.__setattr__(self, "url", parse_url(self.url))
+        except ValueError as error:
+            problems.append(f"GATEWAY_WEBHOOK_URL: {error}")
+        if not self.auth_token and not self.keys:
+            problems.append(
+                "GATEWAY_WEBHOOK_URL: needs TWILIO_AUTH_TOKEN or GATEWAY_WEBHOOK_KEYS to verify webhooks; an API key cannot."
+            )
+        if problems:
+            raise SettingsError(problems)
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings as values, from the environment (`load`) or given in Python.
@@ -116,6 +153,12 @@ class Settings:
     """Callers' tokens, by the callers' names."""
     jwt: JwtSettings | None = None
     """How callers' JWTs are verified; None to accept none."""
+    webhook: WebhookSettings | None = None
+    """Where Twilio sends webhooks; None to accept none."""
+    reconcile_seconds: float = 30.0
+    """Seconds between polls of watched conversations; 0 means not at all."""
+    reconcile_messages: int = 100
+    """The newest messages of a watched conversation that one poll reads."""
     cors_origins: frozenset[str] = frozenset()
     """Origins whose pages may send requests; `http://localhost:*` means any port."""
     cost_max: int = 5000
@@ -197,6 +240,9 @@ class Settings:
             upstream_url=values["GATEWAY_UPSTREAM_URL"],
             tokens=values["GATEWAY_TOKENS"] or {},
             jwt=_jwt(values, problems),
+            webhook=_webhook(values, problems),
+            reconcile_seconds=values["GATEWAY_RECONCILE_SECONDS"],
+            reconcile_messages=values["GATEWAY_RECONCILE_MESSAGES"],
             cors_origins=values["GATEWAY_CORS_ORIGINS"] or frozenset(),
             cost_max=values["GATEWAY_COST_MAX"],
             cost_limit=values["GATEWAY_COST_LIMIT"],
@@ -282,6 +328,22 @@ def _jwt(values: Mapping[str, Any], problems: list[str]) -> JwtSettings | None:
             key=key,
             algorithms=values["GATEWAY_JWT_ALGORITHMS"] or (),
             services_claim=values["GATEWAY_JWT_SERVICES_CLAIM"],
+        )
+    except SettingsError as error:
+        problems += error.problems
+        return None
+
+
+def _webhook(values: Mapping[str, Any], problems: list[str]) -> WebhookSettings | None:
+    if not values["GATEWAY_WEBHOOK_URL"]:
+        return None
+    try:
+        return WebhookSettings(
+            url=values["GATEWAY_WEBHOOK_URL"],
+            auth_token=values["TWILIO_AUTH_TOKEN"],
+            keys=values["GATEWAY_WEBHOOK_KEYS"] or {},
+            account_sid=values["TWILIO_ACCOUNT_SID"],
+            rejects=values["GATEWAY_WEBHOOK_REJECTS"],
         )
     except SettingsError as error:
         problems += error.problems

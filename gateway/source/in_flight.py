@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import time
 from typing import Any, cast
 
 from gateway.source.options import ReadOptions
 from gateway.twilio.client import Attempt, Client, Fetch
+from gateway.twilio.paths import list_of
 from gateway.twilio.responses import Response
 from gateway.twilio.transport import timed_out
 
@@ -14,8 +16,11 @@ __all__ = ["InFlightRead", "InFlightReads", "Waiter"]
 
 DecodeKind = Callable[[str, str, Response], Any]
 """Return the value of the response to a key of a kind, or raise the `GatewayError` that it stands for."""
-Store = Callable[[str, Any, bytes], None]
-"""Called with the key, the value and the response's body when a read has succeeded, before its waiters get the value."""
+Store = Callable[[str, Any, bytes, float, bool], Any]
+"""Called when a read has succeeded, before its waiters get the value that this returns.
+
+Its arguments are the key, the value, the response's body, when the read began (seconds since the epoch), and whether the value
+may be cached."""
 Release = Callable[[str], None]
 """Called with the key when a read has ended without a value."""
 
@@ -81,6 +86,11 @@ class InFlightReads:
     def __contains__(self, key: str) -> bool:
         return key in self.by_key
 
+    def detach(self, list_path: str) -> None:
+        """Let no further waiters join the reads of a list and its records, nor their values be cached."""
+        for key in [key for key in self.by_key if list_of(key) == list_path]:
+            self.by_key.pop(key).is_outdated = True
+
     def join(self, waiter: Waiter) -> None:
         """Let `waiter` wait for the read of its key that is in flight, or start one.
 
@@ -98,7 +108,7 @@ class InFlightReads:
 class InFlightRead(Fetch):
     """A fetch, and those who wait for it."""
 
-    __slots__ = ("_others", "_reads", "_waiter")
+    __slots__ = ("_others", "_reads", "_waiter", "began_at", "is_outdated")
 
     def __init__(self, reads: InFlightReads, waiter: Waiter) -> None:
         super().__init__(waiter.key, waiter.options.caller)
@@ -109,6 +119,10 @@ class InFlightRead(Fetch):
         """The first waiter; None once it has left, or the read has ended."""
         self._others: list[Waiter] | None = None
         """Further waiters, if there are any."""
+        self.began_at = time()
+        """Seconds since the epoch."""
+        self.is_outdated = False
+        """Whether the record or list has changed since the read began, as far as events show."""
         waiter.read = self
 
     @property
@@ -153,7 +167,7 @@ class InFlightRead(Fetch):
     def completed(self, value: Any, body: bytes) -> None:
         """Store the value, and pass it to all waiters."""
         try:
-            self._reads.store(self.target, value, body)
+            value = self._reads.store(self.target, value, body, self.began_at, not self.is_outdated)
         except Exception as fault:
             self.failed(fault, 1)
             return

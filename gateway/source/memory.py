@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from gateway.twilio.paths import list_of
+
 __all__ = ["Entry", "MemoryCache"]
 
 _versions = count()
@@ -40,8 +42,10 @@ class MemoryCache:
         self.bytes = 0
         """Size of all entries."""
         self.changes = 0
-        """Incremented on every `put`; while it is unchanged, the results of earlier lookups still hold."""
+        """Incremented on every `put` and `remove`; while it is unchanged, the results of earlier lookups still hold."""
         self._entries: OrderedDict[Any, Entry] = OrderedDict()
+        self._by_list: dict[str, set[str]] = {}
+        """The keys of pages and records, by the path of their list."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -70,9 +74,34 @@ class MemoryCache:
         if old is not None:
             self.bytes -= old.size
         if entry.size > self.most_bytes // 8:
+            if old is not None:
+                self._unlist(key)
             return
         self._entries[key] = entry
         self.bytes += entry.size
+        if old is None and isinstance(key, str):
+            self._by_list.setdefault(list_of(key), set()).add(key)
         while self.bytes > self.most_bytes:
-            _, evicted = self._entries.popitem(last=False)
+            evicted_key, evicted = self._entries.popitem(last=False)
             self.bytes -= evicted.size
+            self._unlist(evicted_key)
+
+    def remove(self, key: Hashable) -> None:
+        """Remove the entry of a key, if it is cached."""
+        old = self._entries.pop(key, None)
+        if old is not None:
+            self.changes += 1
+            self.bytes -= old.size
+            self._unlist(key)
+
+    def keys_of(self, list_path: str) -> list[str]:
+        """Return the keys of the pages and records of the list at `list_path` that are cached."""
+        return list(self._by_list.get(list_path, ()))
+
+    def _unlist(self, key: Hashable) -> None:
+        if isinstance(key, str):
+            list_path = list_of(key)
+            keys = self._by_list[list_path]
+            keys.discard(key)
+            if not keys:
+                del self._by_list[list_path]

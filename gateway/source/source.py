@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.errors import GatewayError, UpstreamError
@@ -23,7 +23,12 @@ from gateway.twilio.paths import collection_of
 from gateway.twilio.resources import Resource
 from gateway.twilio.responses import Response, read_item, read_page
 
-__all__ = ["Source"]
+__all__ = ["Amend", "Source"]
+
+Amend = Callable[[str, Any, float], tuple[Any, bool]]
+"""Return a value that was read, with what events prove merged in, and whether it may be cached.
+
+The arguments are the key, the value, and when its read began, in seconds since the epoch."""
 
 _REVALIDATE_SECONDS = 10.0  # For which reading a stale value again is retried.
 
@@ -54,6 +59,8 @@ class Source:
         self._in_flight = InFlightReads(
             client, self._decode, self._store, remote.release if remote is not None else None
         )
+        self.amend: Amend | None = None
+        """Merges what events prove into a value that was read."""
 
     @property
     def cached_bytes(self) -> int:
@@ -113,14 +120,25 @@ class Source:
         resource = self._resources[kind]
         return (read_page if "?" in key else read_item)(resource, key, response)
 
-    def _store(self, key: str, value: Any, body: bytes) -> None:
-        """Cache a value that this process has read."""
+    def _store(self, key: str, value: Any, body: bytes, began_at: float, may_cache: bool) -> Any:
+        """Cache a value that this process has read, and return it, with what events prove merged in."""
+        read = value
+        if self.amend is not None:
+            value, is_current = self.amend(key, value, began_at)
+            may_cache = may_cache and is_current
+        if not may_cache:
+            if self._remote is not None:
+                self._remote.release(key)
+            return value
         entry = Entry(value, time.time(), _size(body))
         self._cache.put(key, entry)
-        if self._remote is not None:
+        if self._remote is not None and value is not read:
+            self._remote.release(key)  # The body is out of date.
+        elif self._remote is not None:
             lifetime = self._lifetime_of(key, entry)
             longest = max(lifetime.seconds, lifetime.unchanged_seconds)  # Another process checks it by its own summary.
-            self._remote.put(key, entry.read_at, body, longest + lifetime.stale_seconds)
+            self._remote.put(key, began_at, body, longest + lifetime.stale_seconds)
+        return value
 
     def _store_remote(self, key: str, read_at: float, body: bytes) -> None:
         """Cache a value that another process has read, unless this one cannot decode it."""
@@ -128,6 +146,10 @@ class Source:
             value = self._decode(key, collection_of(key), Response(200, {}, body))
         except GatewayError:
             return
+        if self.amend is not None:
+            value, is_current = self.amend(key, value, read_at)
+            if not is_current:
+                return
         self._cache.put(key, Entry(value, read_at, _size(body)))
 
     # Cached values
@@ -149,6 +171,25 @@ class Source:
         if age < seconds:
             return entry, False
         return (entry, True) if age < seconds + lifetime.stale_seconds else (None, False)
+
+    def cached_below(self, list_path: str) -> list[tuple[str, Any]]:
+        """Return the keys and values of the list at `list_path` and of its records that are cached, however old."""
+        entries = ((key, self._cache.peek(key)) for key in self._cache.keys_of(list_path))
+        return [(key, entry.value) for key, entry in entries if entry is not None]
+
+    def replace(self, key: str, value: Any) -> None:
+        """Replace a cached value, whose age stays. Answers that were made from the old value are no longer fresh."""
+        entry = self._cache.peek(key)
+        if entry is not None:
+            self._cache.put(key, Entry(value, entry.read_at, entry.size))
+
+    def remove(self, key: str) -> None:
+        """Remove a value from the memory cache. Answers that were made from it are no longer fresh."""
+        self._cache.remove(key)
+
+    def detach(self, list_path: str) -> None:
+        """Let no request that begins later share a read in flight of the list at `list_path` or of its records."""
+        self._in_flight.detach(list_path)
 
     def stale_if_error(self, key: str, error: GatewayError) -> Any | None:
         """Return the value to serve instead of an error during an outage: receipts with a final status, however old.

@@ -9,7 +9,17 @@ from urllib.parse import quote
 
 from gateway.errors import BadUserInput
 
-__all__ = ["checked_sid", "child", "collection_of", "is_sid", "name_segment", "parent_of", "redacted", "sids_of"]
+__all__ = [
+    "checked_sid",
+    "child",
+    "collection_of",
+    "is_sid",
+    "list_of",
+    "name_segment",
+    "parent_of",
+    "redacted",
+    "sids_of",
+]
 
 _NAMED = {"Conversations": "CH", "Participants": "MB"}
 """Collections whose members may also be addressed by name, and the prefixes of their sids."""
@@ -67,6 +77,12 @@ def collection_of(target: str) -> str:
     if mark or not path.count("/") % 2:  # A list's path ends with it, a record's with a sid.
         return last
     return parent.rpartition("/")[2]
+
+
+def list_of(key: str) -> str:
+    """Return the path of the list that a page or a record belongs to."""
+    path, is_page, _ = key.partition("?")
+    return path if is_page else path.rpartition("/")[0]
 
 
 def redacted(target: str) -> str:

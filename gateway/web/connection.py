@@ -27,6 +27,8 @@ class ClientConnection:
 
     def __init__(self) -> None:
         self.closed = False
+        self.peer = ""
+        """The address of the peer, which may be a proxy; empty if it is unknown."""
         self.on_close: Callable[[], object] | None = None
         """Called once, when the client disconnects."""
 

@@ -98,9 +98,9 @@ def check_post_head(content_type: str | None, content_encoding: str | None) -> N
         raise BadRequest("Send the request uncompressed: `Content-Encoding` is not supported.", status=415)
 
 
-def too_large() -> BadRequest:
-    """Return the error for a body above `BODY_MAX` bytes."""
-    return BadRequest(f"The request is larger than {BODY_MAX} bytes.", status=413)
+def too_large(most: int = BODY_MAX) -> BadRequest:
+    """Return the error for a body above `most` bytes."""
+    return BadRequest(f"The request is larger than {most} bytes.", status=413)
 
 
 def read_get(query_string: bytes) -> GraphQLRequest:

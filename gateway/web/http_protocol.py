@@ -160,6 +160,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """Start the timer for the first byte."""
         super().connection_made(transport)
         self.transport = _WriteCoalescer(transport, self.loop)  # type: ignore[assignment]
+        self._connection.peer = self.client[0] if self.client else ""
         self._read_timer = self.loop.call_later(self.HEAD_SECONDS, transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -66,17 +66,19 @@ class HttpRequest(msgspec.Struct):
     @classmethod
     def from_asgi(cls, scope: Scope, receive: Receive) -> HttpRequest:
         """Create a request from an ASGI scope (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
+        connection = AsgiConnection(receive)
+        connection.peer = (scope.get("client") or ("",))[0]
         return cls(
             scope["method"],
             scope["path"],
             scope["query_string"],
             decode_headers(scope["headers"]),
-            AsgiConnection(receive),
+            connection,
             receive=receive,
         )
 
-    async def receive_body(self) -> bytes:
-        """Receive and return the body; raises `BadRequest` for one that is too large, and `ClientDisconnected`."""
+    async def receive_body(self, most: int = BODY_MAX) -> bytes:
+        """Receive and return the body; raises `BadRequest` for one of more than `most` bytes, and `ClientDisconnected`."""
         assert self.receive is not None
         body, more = b"", True
         while more:
@@ -85,6 +87,6 @@ class HttpRequest(msgspec.Struct):
                 raise ClientDisconnected
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > BODY_MAX:
-                raise too_large()
+            if len(body) > most:
+                raise too_large(most)
         return body

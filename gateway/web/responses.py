@@ -48,6 +48,8 @@ FIXED_HEADERS = encode_headers({**SECURITY_HEADERS, "Vary": VARY})
 """The headers of every reply, with `Cache-Control: no-store`."""
 _FIXED_LINES = _lines(FIXED_HEADERS)
 _FIXED_WITHOUT_CACHE = [header for header in FIXED_HEADERS if header[0] != b"cache-control"]
+_WITHOUT_LENGTH = {204, 304}
+"""Statuses without a body, whose `Content-Length` would be wrong (RFC 9110, 8.6)."""
 
 
 @dataclass(slots=True)
@@ -68,7 +70,7 @@ class Reply:
     def as_bytes(self, *, keep_alive: bool = True) -> bytes:
         """Return the response from the line after the status line on: `all_headers`, perhaps `Connection`, and the body."""
         fixed = _FIXED_LINES if self.cache_headers is None else _lines(_FIXED_WITHOUT_CACHE + self.cache_headers)
-        length = b"" if self.status == 304 else b"content-length: %d\r\n" % len(self.body)
+        length = b"" if self.status in _WITHOUT_LENGTH else b"content-length: %d\r\n" % len(self.body)
         own = _lines(self.headers)
         close = b"" if keep_alive else b"connection: close\r\n"
         return b"%b%bx-request-id: %b\r\n%b%b\r\n%b" % (fixed, own, self.request_id.encode(), length, close, self.body)
@@ -82,7 +84,7 @@ class Reply:
         """Return every header, in the order in which they are sent."""
         fixed = FIXED_HEADERS if self.cache_headers is None else _FIXED_WITHOUT_CACHE + self.cache_headers
         headers = [*fixed, *self.headers, (b"x-request-id", self.request_id.encode())]
-        if self.status != 304:  # There it would be the length of the cached response.
+        if self.status not in _WITHOUT_LENGTH:
             headers.append((b"content-length", b"%d" % len(self.body)))
         return headers
 

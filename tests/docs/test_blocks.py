@@ -16,10 +16,14 @@ from typing import Any
 
 import pytest
 import twilio.rest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from gateway.sandbox import Sandbox
+from gateway.settings import Settings
+from gateway.twilio.events import EVENT_TYPES
 
-from ..conftest import ROOT
+from ..conftest import ROOT, serving
 from .blocks import FILES, all_blocks, blocks
 from .running import credentials, environment, serving_script, shell
 
@@ -62,7 +66,7 @@ async def test_the_cost_of_an_example(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 async def test_the_sandbox_s_commands(sandbox: Sandbox, tmp_path: Path) -> None:
-    start, control = blocks("sandbox", "sh")
+    start, control, _ = blocks("sandbox", "sh")
     usage, *looks = start.splitlines()
     about = await asyncio.to_thread(shell, "receipts-gateway sandbox --help", environment(sandbox), tmp_path)
     for option, default in re.findall(r"\[(--\w+) ([^\]|]+)", usage):
@@ -75,8 +79,14 @@ async def test_the_sandbox_s_commands(sandbox: Sandbox, tmp_path: Path) -> None:
         assert "error" not in json.loads(printed or "{}"), line
 
 
-async def test_the_sandbox_in_python(sandbox: Sandbox) -> None:
-    with_twilio, alone = blocks("sandbox", "python")
+async def _accept(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await Response(status_code=204)(scope, receive, send)
+
+
+async def test_the_sandbox_in_python(sandbox: Sandbox, tmp_path: Path) -> None:
+    with_twilio, alone, configuring = blocks("sandbox", "python")
+    _, _, firing = blocks("sandbox", "sh")
     names: dict[str, Any] = {
         "twilio": twilio,
         "account_sid": sandbox.account_sid,
@@ -85,9 +95,50 @@ async def test_the_sandbox_in_python(sandbox: Sandbox) -> None:
     exec(with_twilio.replace("http://127.0.0.1:8001", sandbox.url), names)  # noqa: S102
     (service, *_) = await asyncio.to_thread(names["client"].conversations.v1.services.list)
     assert service.sid.startswith("IS")
+    names["service_sid"] = sandbox.landmarks["service_sid"]
+    async with serving(_accept) as url:
+        await asyncio.to_thread(exec, configuring.replace("http://127.0.0.1:8000", url), names)
+        for line in firing.replace("http://127.0.0.1:8000", url).splitlines():
+            command = line.replace("sandbox trigger", f"sandbox trigger --sandbox {sandbox.url}").partition("#")[0]
+            for shown, name in (("IM…", "message_sid"), ("DY…", "receipt_sid")):
+                command = command.replace(shown, sandbox.landmarks[name])
+            printed = await asyncio.to_thread(shell, command, environment(sandbox), tmp_path)
+            assert printed.endswith(f" sent to {url}/webhooks/twilio\n"), line
+        await sandbox.until(lambda: [each.statuses for each in sandbox.webhooks] == [[204], [204]])
     body = textwrap.indent(alone.replace("[...]", "[]"), "    ")
     exec(f"async def run():\n{body}", names)  # noqa: S102
     await names["run"]()
+
+
+async def test_webhooks_are_configured_as_described(sandbox: Sandbox, tmp_path: Path) -> None:
+    setting, command, _ = blocks("webhooks", "sh")
+    command = command.replace("https://conversations.twilio.com", sandbox.url)
+    service = sandbox.landmarks["service_sid"]
+    environ = environment(sandbox, **credentials(sandbox), SERVICE=service)
+    printed = json.loads(
+        await asyncio.to_thread(shell, setting + command.replace("curl", "curl -s"), environ, tmp_path)
+    )
+    assert printed["post_webhook_url"] == "https://receipts.example.com/webhooks/twilio"
+    assert set(printed["filters"]) == set(EVENT_TYPES)
+    assert Settings.load({**credentials(sandbox), "GATEWAY_WEBHOOK_URL": printed["post_webhook_url"]}).webhook
+
+
+async def test_conversations_are_watched_as_described(sandbox: Sandbox, tmp_path: Path) -> None:
+    _, _, command = blocks("webhooks", "sh")
+    sids = [service.sid for service in sandbox.world.services[:2]]
+    conversations = [f"{sid}/{next(iter(sandbox.world.find_service(sid).by_sid))}" for sid in sids]  # type: ignore[union-attr]
+    for conversation in conversations:
+        command = command.replace("IS…/CH…", conversation, 1)
+    environ = environment(sandbox, **credentials(sandbox), GATEWAY_RECONCILE_SECONDS="0.1")
+
+    paths = [f"Services/{each.replace('/', '/Conversations/')}" for each in conversations]
+    targets = [f"{path}/Messages?Order=desc&PageSize=100" for path in paths]
+    serving = serving_script(command, environ, tmp_path)
+    await asyncio.to_thread(serving.__enter__)
+    try:
+        await sandbox.until(lambda: all(sandbox.paths.count(target) >= 2 for target in targets))
+    finally:
+        await asyncio.to_thread(serving.__exit__, None, None, None)
 
 
 def test_the_contributors_commands() -> None:

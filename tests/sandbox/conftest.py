@@ -5,10 +5,11 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import aiohttp
 import pytest
+from aiohttp import web
 from yarl import URL
 
 from gateway.sandbox import Sandbox
@@ -85,3 +86,49 @@ class Caller:
 async def caller(sandbox: Sandbox) -> AsyncIterator[Caller]:
     async with aiohttp.ClientSession() as session:
         yield Caller(sandbox, session)
+
+
+@dataclass(frozen=True)
+class Received:
+    """A webhook as it arrived."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def form(self) -> dict[str, str]:
+        """The parameters of its body, or of its query."""
+        return dict(parse_qsl(self.body.decode() or self.url.partition("?")[2], keep_blank_values=True))
+
+
+class Receiver:
+    """A server that webhooks are sent to."""
+
+    def __init__(self, sandbox: Sandbox, url: str, received: list[Received]) -> None:
+        self.received = received
+        self.url = url
+        self._sandbox = sandbox
+
+    async def settled(self) -> list[Received]:
+        """Wait until every webhook that was fired has been answered or lost."""
+        await self._sandbox.until(lambda: not any(webhook.open for webhook in self._sandbox.webhooks))
+        return self.received
+
+
+@pytest.fixture
+async def receiver(sandbox: Sandbox) -> AsyncIterator[Receiver]:
+    received: list[Received] = []
+
+    async def receive(request: web.BaseRequest) -> web.Response:
+        url = f"http://{request.host}{request.raw_path}"
+        received.append(Received(request.method, url, request.headers, await request.read()))
+        return web.Response(status=204)
+
+    runner = web.ServerRunner(web.Server(receive))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield Receiver(sandbox, f"http://127.0.0.1:{site.port}/hook?tenant=a", received)
+    await runner.cleanup()

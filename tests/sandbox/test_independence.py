@@ -38,6 +38,6 @@ def test_no_module_imports_itself_through_others() -> None:
 
 
 def test_the_door_is_described() -> None:
-    assert sandbox.__all__ == ["Call", "Fault", "Sandbox", "Switches"]
+    assert sandbox.__all__ == ["Call", "Fault", "Sandbox", "Switches", "Webhook"]
     for name in sandbox.__all__:
         assert getattr(sandbox, name).__doc__, name

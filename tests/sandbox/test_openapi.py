@@ -147,6 +147,31 @@ async def test_every_change_is_as_described(caller: Caller, twilio_openapi: Path
         assert (reply.status, reply.body) == (204, b"")
 
 
+async def test_every_webhook_configuration_is_as_described(caller: Caller, twilio_openapi: Path) -> None:
+    described = Description(twilio_openapi)
+    url, events = "http://example.com/hook", ("onDeliveryUpdated", "onMessageAdded")
+    for template, target in {
+        "/v1/Configuration/Webhooks": "Configuration/Webhooks",
+        f"{SERVICE}/Configuration/Webhooks": f"{caller.service}/Configuration/Webhooks",
+    }.items():
+        described.check(template, "get", 200, await caller.read(target))
+        reply = await caller.post(target, PostWebhookUrl=url, PreWebhookUrl=url, Filters=events[0], Method="GET")
+        described.check(template, "post", 200, reply.json)
+    template, target = f"{CONVERSATION}/Webhooks", f"{caller.conversation}/Webhooks"
+    for kind in ("webhook", "trigger", "studio"):
+        form = {"Target": kind, "Configuration__Url": url, "Configuration__Filters": events[1]}
+        created = await caller.post(
+            target, **form, Configuration__Triggers="help", Configuration__FlowSid="FW" + "0" * 32
+        )
+        described.check(template, "post", 201, created.json)
+        own = f"{target}/{created.json['sid']}"
+        described.check(f"{template}/{{Sid}}", "get", 200, await caller.read(own))
+        described.check(f"{template}/{{Sid}}", "post", 200, (await caller.post(own, Configuration__Url=url)).json)
+    for page in await caller.pages(f"{target}?PageSize=2"):
+        described.check(template, "get", 200, page)
+    assert (await caller.delete(own)).status == 204
+
+
 def test_the_check_finds_what_is_wrong(twilio_openapi: Path) -> None:
     """A check that lets all pass would pass too."""
     schema = converted(description(twilio_openapi)["components"]["schemas"]["conversations.v1.service"])

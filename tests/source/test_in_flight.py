@@ -34,15 +34,18 @@ class Reads:
         self.client = client
         self.stored: list[tuple[str, Any, bytes]] = []
         self.released: list[str] = []
-        self.in_flight = InFlightReads(
-            client, self._decode, lambda *stored: self.stored.append(stored), self.released.append
-        )
+        self.in_flight = InFlightReads(client, self._decode, self._store, self.released.append)
 
     def wait(self, key: str = "Services", **options: Any) -> Waiting:
         """A waiter for the key, with those options."""
         waiting = Waiting(key, **options)
         self.in_flight.join(waiting.waiter)
         return waiting
+
+    def _store(self, key: str, value: Any, body: bytes, began_at: float, may_cache: bool) -> Any:
+        if may_cache:
+            self.stored.append((key, value, body))
+        return value
 
     @staticmethod
     def _decode(key: str, kind: str, response: Response) -> int:
@@ -191,8 +194,25 @@ async def test_a_read_that_is_never_sent_is_no_call(sandbox: Sandbox, reads: Rea
     assert waiter.read is None
 
 
+async def test_no_later_waiter_joins_a_read_that_is_detached(sandbox: Sandbox, reads: Reads) -> None:
+    """Nor is its value stored; other reads are joined as before."""
+    earlier, other = reads.wait("Services/IS1/Conversations?PageSize=1"), reads.wait()
+    reads.in_flight.detach("Services/IS1/Conversations")
+    assert "Services" in reads.in_flight
+    later = reads.wait("Services/IS1/Conversations?PageSize=1")
+    assert (earlier.waiter.is_first, later.waiter.is_first, reads.wait().waiter.is_first) == (True, True, False)
+    for waiting in (earlier, later):
+        assert isinstance(await waiting, errors.NotFound)
+    assert await other == 200
+    assert sorted(sandbox.paths) == ["Services", *["Services/IS1/Conversations?PageSize=1"] * 2]
+    fine = reads.wait("Services?PageSize=1")
+    reads.in_flight.detach("Services")
+    assert await fine == 200
+    assert [key for key, _, _ in reads.stored] == ["Services"]
+
+
 async def test_a_bug_reaches_every_waiter(sandbox: Sandbox, client: Client) -> None:
-    def store(key: str, value: Any, body: bytes) -> None:
+    def store(*_: Any) -> Any:
         raise ZeroDivisionError
 
     in_flight = InFlightReads(client, lambda key, kind, response: response.status, store)

@@ -1,0 +1,251 @@
+"""What events change: cached records and lists, reads that began earlier, and the listeners that are notified.
+
+An event is merged into the journal first. If it adds nothing there, it has no effect. Otherwise:
+
+    event on              cached records and lists                            reads in flight
+    a receipt             merged into it; its message has the new summary if  merged into the receipts; the message's summary is
+                          all its receipts are known, and is removed if not   raised as far as that is proved, and not cached
+    a message or a        replaced by its properties, if they are later; one  merged, if the read began earlier; one without it,
+    participant           that was added or removed: its lists are removed    or with one that was removed, is not cached
+    a conversation        its state is replaced, and lists are removed        merged, if the read began earlier
+
+Nothing is read because of an event: a removed value is read when a request needs it. Requests that begin after an event do not
+share reads that began before it, where these could not be merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from time import time
+from typing import Any
+
+import msgspec
+
+from gateway.source.journal import Journal, Known, Update
+from gateway.source.source import Source
+from gateway.twilio.events import Change, Event
+from gateway.twilio.merge import ReceiptState, merge, receipt_state
+from gateway.twilio.partial_rows import PartialRow, readable
+from gateway.twilio.paths import collection_of, list_of
+from gateway.twilio.resources import Row
+from gateway.twilio.responses import Page
+from gateway.twilio.summaries import amounts_of, at_least
+
+__all__ = ["Updates"]
+
+_RECEIPTS = "Receipts"
+_AMOUNTS = ("sent", "delivered", "read", "failed", "undelivered")
+
+
+class Updates:
+    """Applies events to the data source of one account."""
+
+    def __init__(self, source: Source, clock: Callable[[], float] = time) -> None:
+        """Apply events to `source`, whose reads they are merged into; `clock` returns seconds since the epoch."""
+        self._source = source
+        self._journal = Journal(clock)
+        self._listeners: list[Callable[[Update], None]] = []
+        source.amend = self.amend
+
+    def add_listener(self, listener: Callable[[Update], None]) -> Callable[[], None]:
+        """Call `listener` with every update once it has been applied; return a function that stops this."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def known(self, path: str) -> Mapping[str, Any] | None:
+        """Return the properties that recent events prove of the record at `path`; None if there were none."""
+        known = self._journal.get(path)
+        return known.properties if known is not None else None
+
+    def events(self) -> list[Event]:
+        """Return the recent events, merged: a process that starts later applies them to catch up."""
+        return self._journal.events()
+
+    def apply(self, event: Event) -> Update | None:
+        """Apply an event, and notify the listeners; return the update, or None if the event adds nothing."""
+        update = self._journal.add(event)
+        if update is None:
+            return None
+        if update.known.receipt is not None:
+            self._apply_receipt(update.known)
+        else:
+            self._apply_record(update.known)
+        for listener in list(self._listeners):
+            listener(update)
+        return update
+
+    # Cached values
+
+    def _apply_receipt(self, known: Known) -> None:
+        source, list_path = self._source, list_of(known.path)
+        message_path = list_path.rpartition("/")[0]
+        messages, _, message_sid = message_path.rpartition("/")
+        before, after = None, self._journal_statuses(list_path)
+        for key, value in source.cached_below(list_path):
+            merged, is_current = self.amend(key, value, known.changed_at)
+            self._write(key, value, merged, is_current)
+            if is_current and isinstance(merged, Page) and merged.next is None:
+                before, after = _statuses(value), _statuses(merged)
+        for key, value in source.cached_below(messages):
+            row = (
+                value.by_sid.get(message_sid)
+                if isinstance(value, Page)
+                else value
+                if value.sid == message_sid
+                else None
+            )
+            if row is not None:
+                summarized = _summarized(row, before, after)
+                self._write(key, value, _with_row(value, summarized or row), summarized is not None)
+        source.detach(messages)
+
+    def _apply_record(self, known: Known) -> None:
+        source, list_path = self._source, list_of(known.path)
+        if known.change is Change.REMOVED:
+            for key, _ in source.cached_below(f"{known.path}/{_RECEIPTS}"):
+                source.remove(key)
+        is_moved = known.change is not Change.UPDATED or collection_of(known.path) == "Conversations"
+        for key, value in source.cached_below(list_path):
+            merged, is_current = self.amend(key, value, known.changed_at)
+            self._write(key, value, merged, is_current and not (is_moved and isinstance(value, Page)))
+        source.detach(list_path)
+
+    def _write(self, key: str, value: Any, merged: Any, is_current: bool) -> None:
+        """Replace a cached value by the merged one, or remove it if that is out of date."""
+        if not is_current:
+            self._source.remove(key)
+        elif merged is not value:
+            self._source.replace(key, merged)
+
+    def _journal_statuses(self, list_path: str) -> list[str | None]:
+        states = [known.receipt for known in self._journal.below(list_path).values()]
+        return [state.status for state in states if state is not None]
+
+    # Reads
+
+    def amend(self, key: str, value: Any, began_at: float) -> tuple[Any, bool]:
+        """Return a value of `key` with what events prove merged in, and whether it may be cached.
+
+        `began_at` is when its read began, in seconds since the epoch. It may not be cached if an event shows that it is out of
+        date, and does not prove what takes its place.
+        """
+        if not self._journal:
+            return value, True
+        list_path = list_of(key)
+        below = self._journal.below(list_path)
+        owners = self._journal.owners_in(list_path) if collection_of(key) == "Messages" else ()
+        if not below and not owners:
+            return value, True
+        is_current, rows = True, []
+        for row in value.rows if isinstance(value, Page) else [value]:
+            known = below.get(row.sid)
+            merged = row if known is None else self._merged(row, known, began_at)
+            is_current = is_current and merged is not None
+            if row.sid in owners:
+                raised = self._raised(f"{list_path}/{row.sid}/{_RECEIPTS}", merged or row)
+                is_current = is_current and raised is (merged or row)
+                merged = raised
+            rows.append(merged or row)
+        if not isinstance(value, Page):
+            return rows[0], is_current
+        if any(merged is not row for merged, row in zip(rows, value.rows, strict=True)):
+            value = Page(value.target, rows, value.next)
+        removed = [sid for sid in value.by_sid if sid in below and below[sid].change is Change.REMOVED]
+        if removed:
+            return Page(value.target, [row for row in rows if row.sid not in removed], value.next), False
+        return value, is_current and not _lacks(value, below, began_at)
+
+    def _merged(self, row: Row, known: Known, began_at: float) -> Row | None:
+        """Return a row with what events prove; None if it is out of date, and they do not prove what takes its place."""
+        if known.receipt is not None:
+            return _with_state(row, known.receipt)
+        if known.change is Change.REMOVED:
+            return None
+        date = readable(row, "date_updated") or readable(row, "date_created") or ""
+        if known.change is Change.ADDED or date > known.date or began_at > known.changed_at:
+            return row
+        types = _types_of(self._source.resource(list_of(known.path)).row)
+        if isinstance(row, PartialRow) or known.contested:
+            return None
+        try:
+            values = {
+                name: msgspec.convert(value, types[name], strict=False)
+                for name, value in known.properties.items()
+                if name in types
+            }
+        except msgspec.ValidationError:
+            return None
+        if all(getattr(row, name) == value for name, value in values.items()):
+            return row
+        # In the same second, the row may be the later one.
+        return _replaced(row, values) if date < known.date else None
+
+    def _raised(self, list_path: str, row: Row) -> Row:
+        """Return a message with the summary that its receipts in the journal prove at least."""
+        delivery = readable(row, "delivery")
+        if delivery is None or isinstance(row, PartialRow) or isinstance(delivery, PartialRow):
+            return row
+        raised = at_least(_amounts(delivery), delivery.total, self._journal_statuses(list_path))
+        return _replaced(row, {"delivery": _replaced(delivery, raised)}) if raised else row
+
+
+def _lacks(page: Page, below: Mapping[str, Known], began_at: float) -> bool:
+    """Whether a page that was read before lacks a record that an event names: a receipt, or one that was added."""
+    is_whole = page.next is None
+    return any(
+        known.changed_at >= began_at
+        and sid not in page.by_sid
+        and (known.change is Change.ADDED or (known.receipt is not None and is_whole))
+        for sid, known in below.items()
+    )
+
+
+def _with_state(row: Row, state: ReceiptState) -> Row:
+    """Return a receipt with the state that its own and that of events have been merged to."""
+    own = receipt_state(readable(row, "status"), readable(row, "date_updated"), readable(row, "error_code"))
+    merged = merge(own, state)
+    shown = (merged.status, merged.date_updated or None, merged.error_code)
+    if isinstance(row, PartialRow) or (own.status, own.date_updated or None, own.error_code) == shown:
+        return row
+    return _replaced(row, {"status": shown[0], "date_updated": shown[1], "error_code": shown[2]})
+
+
+def _summarized(row: Row, before: list[str | None] | None, after: list[str | None]) -> Row | None:
+    """Return a message with the summary of its receipts; None if it is not proved.
+
+    The statuses prove it if they are those of all receipts, and if the summary was that of the statuses `before` the event.
+    """
+    delivery = readable(row, "delivery")
+    if delivery is None or isinstance(row, PartialRow) or isinstance(delivery, PartialRow):
+        return None
+    known = _amounts(delivery)
+    amounts = amounts_of(after) if len(after) == delivery.total else None
+    if amounts is None or (before is not None and amounts_of(before) != known):
+        return None
+    return row if amounts == known else _replaced(row, {"delivery": _replaced(delivery, amounts)})
+
+
+def _statuses(page: Page) -> list[str | None]:
+    return [readable(row, "status", "") for row in page.rows]
+
+
+def _amounts(delivery: Any) -> dict[str, str | None]:
+    return {name: getattr(delivery, name) for name in _AMOUNTS}
+
+
+def _with_row(value: Any, row: Row) -> Any:
+    """Return a page with one of its rows replaced, or the row itself in place of a record."""
+    if not isinstance(value, Page):
+        return row
+    return Page(value.target, [row if each.sid == row.sid else each for each in value.rows], value.next)
+
+
+def _replaced(struct: Any, values: Mapping[str, Any]) -> Any:
+    return msgspec.structs.replace(struct, **values)
+
+
+@lru_cache(maxsize=16)
+def _types_of(row: type[msgspec.Struct]) -> Mapping[str, Any]:
+    """Return the types of a row's properties, by name."""
+    return {field.name: field.type for field in msgspec.structs.fields(row)}
