@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -29,15 +29,15 @@ from gateway.graph.schema import shared_executor
 from gateway.settings import JwtSettings, Settings, SettingsError
 from gateway.source.memory import MemoryCache
 from gateway.source.slots import share_slots
-from gateway.twilio.aiohttp_transport import AiohttpTransport
 from gateway.twilio.client import Client
 from gateway.twilio.httptools_transport import HttptoolsTransport
 from gateway.twilio.transport import Origin, Timeouts, Transport
-from gateway.web.browsers import Origins
+from gateway.web.browsers import SECURITY_HEADERS, Origins
 from gateway.web.deliveries import Deliveries
 from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
 from gateway.web.graphiql import Graphiql
+from gateway.web.graphql_over_http import prefers_html
 from gateway.web.health import live, ready
 from gateway.web.manifests import read_manifests
 from gateway.web.metrics import Metrics, MetricsPage
@@ -53,8 +53,6 @@ if TYPE_CHECKING:
     from gateway.web.worker_metrics import WorkerMetrics
 
 __all__ = ["create_app", "create_client", "load_settings", "open_account"]
-
-_TRANSPORTS: dict[str, Callable[[Origin], Transport]] = {"httptools": HttptoolsTransport, "aiohttp": AiohttpTransport}
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> tuple[Settings, dict[str, str]]:
@@ -77,7 +75,16 @@ def load_settings(environ: Mapping[str, str] = os.environ) -> tuple[Settings, di
 def create_client(settings: Settings) -> Client:
     """Return a client of the Twilio account that the settings name; it is an async context manager."""
     origin = Origin(settings.upstream_url, settings.credentials, Timeouts(read=settings.upstream_timeout))
-    return Client(origin, transport=_TRANSPORTS[settings.transport], concurrency=settings.upstream_concurrency)
+    return Client(origin, transport=_transport(settings.transport), concurrency=settings.upstream_concurrency)
+
+
+def _transport(name: str) -> Callable[[Origin], Transport]:
+    """Return the transport with that name; aiohttp, which takes 6 MB of memory, is imported only when it is asked for."""
+    if name == "aiohttp":
+        from gateway.twilio.aiohttp_transport import AiohttpTransport
+
+        return AiohttpTransport
+    return HttptoolsTransport
 
 
 @asynccontextmanager
@@ -124,7 +131,7 @@ def create_app(
             each then returns the sum over all. Only this user should be able to open it.
 
     Returns:
-        An application with the routes `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`, and those of webhooks if
+        An application with the routes `/`, `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`, and those of webhooks if
         `settings.webhook` is set.
 
     Raises:
@@ -181,6 +188,7 @@ def create_app(
             Route("/webhooks/recent", RecentPage(deliveries, callers, any_host=any_host).answer),
         ]
     if settings.graphiql:
+        routes.append(Route("/", _redirect_to_graphiql))
         routes += Graphiql(graphiql_variables, settings.upstream_url if graphiql_variables else None).routes
     middleware = [Middleware(CORSMiddleware, **_cors(origins))] if settings.cors_origins else []
     app = _Application(
@@ -283,6 +291,10 @@ class _Application(Starlette):
     is_open = False
     """Whether its lifespan is running."""
 
+    def begin_drain(self) -> None:
+        """Answer `/readyz` with 503 from here on: the server is about to stop."""
+        self.state.is_draining = True
+
     def start(self, request: HttpRequest) -> Reply | PendingReply | None:
         """Return what the endpoint does (see its `start`), or the intake of webhooks.
 
@@ -334,6 +346,13 @@ def _cors(origins: Origins) -> dict[str, Any]:
         "expose_headers": ["ETag", "Gateway-Budget", "Gateway-Cost", "X-Request-Id", "Retry-After"],
         "max_age": 600,
     }
+
+
+async def _redirect_to_graphiql(request: Request) -> Response:
+    """Redirect a browser to GraphiQL; raise 404 for other clients."""
+    if not prefers_html(request.headers.get("accept")):
+        raise HTTPException(404)
+    return RedirectResponse("graphiql", 303, headers={**SECURITY_HEADERS, "Vary": "Accept"})
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from starlette.applications import Starlette
 
 from gateway.app import create_app
+from gateway.callers.callers import Token
 from gateway.execution.inputs import declared_variables
 from gateway.graph.ids import encode_id
 from gateway.graph.types import Conversation, Message, Participant, Receipt, Service
@@ -24,13 +25,15 @@ def settings_for(sandbox: Sandbox) -> Settings:
     )
 
 
-def demo_app(sandbox: Sandbox) -> Starlette:
+def demo_app(sandbox: Sandbox, *, token: str | None = None, any_host: bool = False) -> Starlette:
     """Return the gateway over a sandbox, as an ASGI application that pages under development may call.
 
-    It caches nothing between requests, so that a change to the sandbox is visible at once.
+    It caches nothing between requests, so that a change to the sandbox is visible at once. Requests need the `token`, if there
+    is one; `any_host` is as for `create_app`.
     """
-    settings = replace(settings_for(sandbox), cache_bytes=0, cors_origins=_DEVELOPMENT_ORIGINS)
-    return create_app(settings, graphiql_variables=known_variables(sandbox.landmarks))
+    tokens = {"demo": Token(token)} if token is not None else {}
+    settings = replace(settings_for(sandbox), cache_bytes=0, cors_origins=_DEVELOPMENT_ORIGINS, tokens=tokens)
+    return create_app(settings, any_host=any_host, graphiql_variables=known_variables(sandbox.landmarks))
 
 
 def known_variables(landmarks: dict[str, str]) -> dict[str, str]:

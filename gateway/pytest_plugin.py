@@ -6,6 +6,8 @@
 - `@pytest.mark.receipts_faults(pattern, kind, **options)`: adds a fault to the sandbox
 - `@pytest.mark.receipts_switches(**switches)`: sets switches of the sandbox
 
+A test fails if a fault or a switch of its own markers had no effect: see `receipts_unmet` in `pytest --help`.
+
 A fixture imports and starts what it needs when a test requests it. The sandbox and the gateway run in a thread with their own
 event loop, so that tests may be sync, or async with any plugin.
 
@@ -18,9 +20,9 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from gateway.accounts.account import Account
     from gateway.sandbox import Sandbox
+    from gateway.sandbox.faults import FaultRule
     from gateway.twilio.client import Attempt
 
 __all__ = ["Answer", "Gateway"]
@@ -43,10 +46,65 @@ _MARKERS = {
 }
 
 
+_UNMET = ("fail", "warn", "ignore")
+_ON_UNMET = "receipts_unmet"
+
+
+@dataclass
+class _Markers:
+    """What the markers of a test itself have set, to see whether its calls met it."""
+
+    sandbox: Sandbox
+    faults: list[tuple[pytest.Mark, FaultRule]] = field(default_factory=list)
+    switches: list[pytest.Mark] = field(default_factory=list)
+
+    def unmet(self) -> list[str]:
+        """Return a line for each fault that hit no call, and for each switch that changed no response."""
+        lines = []
+        for mark, rule in self.faults:
+            if not rule.hits and (rule.fault.probability == 1 or not rule.seen):
+                calls = f"{rule.seen} calls matched" if rule.seen else "no call matched"
+                lines.append(f"@pytest.mark.{mark.name}({mark.args[0]!r}, {mark.args[1]!r}, …) hit no call: {calls}.")
+        for mark in self.switches:
+            lines += [
+                f"@pytest.mark.{mark.name}({name}={value!r}) changed no response."
+                for name, value in mark.kwargs.items()
+                if not self.sandbox.is_default(name) and not self.sandbox.has_effect(name)
+            ]
+        return lines
+
+
+_MARKERS_OF_TEST = pytest.StashKey[_Markers]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Register the option for markers that had no effect."""
+    parser.addini(
+        _ON_UNMET,
+        "What becomes of a test whose own markers receipts_faults or receipts_switches had no effect: fail, warn or ignore.",
+        default="fail",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers."""
     for name, about in _MARKERS.items():
         config.addinivalue_line("markers", name + about)
+    if config.getini(_ON_UNMET) not in _UNMET:
+        raise pytest.UsageError(f"{_ON_UNMET} must be one of {', '.join(_UNMET)}.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Fail a test that passed although a fault or a switch of its own markers had no effect, such as a misspelt pattern."""
+    yield
+    markers = item.stash.get(_MARKERS_OF_TEST, None)
+    on_unmet = item.config.getini(_ON_UNMET)
+    unmet = markers.unmet() if markers is not None and on_unmet != "ignore" else []
+    if unmet and on_unmet == "fail":
+        pytest.fail("\n".join([*unmet, f"To be warned instead: {_ON_UNMET} = warn"]), pytrace=False)
+    for line in unmet:
+        item.warn(pytest.PytestWarning(line))
 
 
 @dataclass(frozen=True)
@@ -159,17 +217,22 @@ def receipts_sandbox(request: pytest.FixtureRequest, _receipts_portal: BlockingP
     from gateway.sandbox.parsing import change_switches, parse_fault
 
     sandbox = Sandbox()
+    markers = _Markers(sandbox)
+    own = set(map(id, request.node.own_markers))
     # The test's own switches are applied last, over those of its class and module.
     for mark in reversed(_marks(request.node, "receipts_switches")):
         with _naming(mark):
             if mark.args:
                 raise ValueError('it takes switches by name, such as (chat_only_delivery="zero")')
             sandbox.switches = change_switches(sandbox.switches, mark.kwargs)
+            markers.switches += [mark] if id(mark) in own else []
     for mark in _marks(request.node, "receipts_faults"):
         with _naming(mark):
             if len(mark.args) != 2 or not isinstance(mark.args[0], str):
                 raise ValueError('it takes a pattern and a kind, such as ("*/Receipts*", "status", status=429)')
-            sandbox.faults.add(mark.args[0], parse_fault({"kind": mark.args[1], **mark.kwargs}))
+            rule = sandbox.faults.add(mark.args[0], parse_fault({"kind": mark.args[1], **mark.kwargs}))
+            markers.faults += [(mark, rule)] if id(mark) in own else []
+    request.node.stash[_MARKERS_OF_TEST] = markers
     with _receipts_portal.wrap_async_context_manager(sandbox):
         yield sandbox
 

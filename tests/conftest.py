@@ -3,10 +3,11 @@
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -81,6 +82,42 @@ async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
     origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
     async with Client(origin, retries=RetryPolicy(first_delay=0.0)) as client:
         yield client
+
+
+class RedisServer:
+    """A redis-server that can be stopped, started and frozen."""
+
+    def __init__(self, directory: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self._directory = directory
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *options: str) -> None:
+        command = ["redis-server", "--port", str(self.port), "--save", "", "--dir", str(self._directory), *options]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if b"eady to accept connections" in line:
+                return
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
+            self.process = None
+
+
+@pytest.fixture
+def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    if shutil.which("redis-server") is None:
+        pytest.skip("no redis-server: install Debian's package redis-server")
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
 
 
 class Steps:

@@ -11,6 +11,7 @@ from gateway.cli import COMMANDS
 from gateway.settings import SETTINGS
 
 from .commands.conftest import ENVIRON, run, start
+from .docs.blocks import read
 
 HEAVY = {"aiohttp", "asyncio", "graphql", "msgspec", "starlette", "strawberry", "uvicorn"}
 SETTINGS_NEED = {"asyncio", "msgspec"}
@@ -81,6 +82,32 @@ def test_who_has_read_enough_ends_it_quietly() -> None:
 def test_a_closed_standard_input_is_an_empty_one(arguments: tuple[str, ...], words: str) -> None:
     command = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "gateway", *arguments]
     assert subprocess.run(command, capture_output=True, text=True, env=ENVIRON).stderr == words
+
+
+def completion(**environ: str) -> str:
+    """Return what the installed command prints to a shell."""
+    command = Path(sys.executable).parent / "receipts-gateway"
+    return subprocess.run([command], env=ENVIRON | environ, capture_output=True, text=True, check=False).stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("receipts-gateway de", ["plain,demo"]),
+        ("receipts-gateway demo --sandbox", ["plain,--sandbox-port"]),
+        ("receipts-gateway query th", ["plain,thread", "file,th"]),
+        ("receipts-gateway operations cost summary re", ["plain,receipt", "file,re"]),
+    ],
+)
+def test_the_shell_completes_commands_options_and_examples(line: str, completed: list[str]) -> None:
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    assert completion(_RECEIPTS_GATEWAY_COMPLETE="bash_complete", **words).split() == completed
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_each_documented_shell_has_a_completion(shell: str) -> None:
+    assert f"_RECEIPTS_GATEWAY_COMPLETE={shell}_source receipts-gateway" in read("operate")
+    assert "_RECEIPTS_GATEWAY_COMPLETE" in completion(_RECEIPTS_GATEWAY_COMPLETE=f"{shell}_source")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="There is no /dev/full here, which is as a full disk is.")

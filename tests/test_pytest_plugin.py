@@ -123,7 +123,7 @@ def test_faults_apply_in_the_order_in_which_they_are_read(pytester: pytest.Pytes
         '''
         % SERVICE
     )
-    run(pytester, "-p", "no:asyncio").assert_outcomes(passed=3)
+    run(pytester, "-p", "no:asyncio", "-o", "receipts_unmet=ignore").assert_outcomes(passed=3)
 
 
 WRONG = {
@@ -151,6 +151,66 @@ def test_a_wrong_marker_is_an_error_that_names_it(pytester: pytest.Pytester) -> 
     )
     result.stdout.no_fnmatch_line("*Traceback*")
     result.stdout.no_fnmatch_line("*During handling*")
+
+
+UNMET = (
+    """
+    import pytest
+
+    pytestmark = pytest.mark.receipts_faults("*/Nothing*", "status", status=401)  # Of the module: its tests may differ.
+    SERVICE = '''%s'''
+
+    @pytest.mark.receipts_faults("*/Reciepts*", "status", status=500)
+    def test_misspelt(receipts_gateway):
+        receipts_gateway.query_sync(SERVICE)
+
+    @pytest.mark.receipts_faults("*", "status", status=500, after=5)
+    def test_too_late(receipts_gateway):
+        receipts_gateway.query_sync(SERVICE)
+
+    @pytest.mark.receipts_switches(chat_only_delivery="zero", not_found_code="specific")
+    def test_switches(receipts_gateway):
+        receipts_gateway.query_sync(SERVICE)
+
+    @pytest.mark.receipts_faults("*/Reciepts*", "status")
+    def test_failed_anyway(receipts_gateway):
+        assert False, "its own"
+
+    @pytest.mark.receipts_faults("Services/*", "status", status=429, times=1)
+    @pytest.mark.receipts_switches(retry_after="sent", not_found_code="specific")
+    def test_met(receipts_gateway):
+        receipts_gateway.query_sync(SERVICE)
+        receipts_gateway.query_sync("query Q($x: ID!) { service(sid: $x) { friendlyName } }", x="IS" + "0" * 32)
+    """
+    % SERVICE
+)
+UNMET_LINES = (
+    "@pytest.mark.receipts_faults('**/Reciepts**', 'status', …) hit no call: no call matched.",
+    "@pytest.mark.receipts_faults('**', 'status', …) hit no call: 1 calls matched.",
+    "@pytest.mark.receipts_switches(chat_only_delivery='zero') changed no response.",
+    "@pytest.mark.receipts_switches(not_found_code='specific') changed no response.",
+)
+
+
+def test_a_marker_without_effect_fails_its_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(UNMET)
+    result = run(pytester, "-p", "no:asyncio")
+    result.assert_outcomes(passed=1, failed=4)
+    result.stdout.fnmatch_lines_random([line.replace("**", "[*]") for line in UNMET_LINES])
+    assert result.stdout.str().count("'*/Reciepts*'") == 1  # Not of the test that fails anyway.
+    result.stdout.fnmatch_lines(["To be warned instead: receipts_unmet = warn"])
+
+
+def test_a_marker_without_effect_is_a_warning_on_request(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(UNMET)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio", "-o", "receipts_unmet=warn")
+    result.assert_outcomes(passed=4, failed=1, warnings=4)
+    result.stdout.fnmatch_lines_random([f"*{line.replace('**', '[*]')}" for line in UNMET_LINES])
+
+
+def test_a_wrong_option_is_reported(pytester: pytest.Pytester) -> None:
+    wrong = run(pytester, "-p", "no:asyncio", "-o", "receipts_unmet=maybe")
+    wrong.stderr.fnmatch_lines(["*receipts_unmet must be one of fail, warn, ignore."])
 
 
 def test_markers_are_listed(pytester: pytest.Pytester) -> None:
@@ -234,12 +294,12 @@ async def test_a_query_that_is_left_ends(receipts_gateway: Gateway, receipts_san
     await receipts_sandbox.until(lambda: receipts_sandbox.calls[0].client_left)
 
 
-@pytest.mark.receipts_faults("*/Services/*", "status", status=429, times=2)
+@pytest.mark.receipts_faults("re:^Services/IS[0-9a-f]+$", "status", status=429, times=1)
 @pytest.mark.receipts_faults("*", "latency", latency=0.01)
 async def test_queries_at_one_time_know_their_own_calls(receipts_gateway: Gateway, receipts_sandbox: Sandbox) -> None:
     service, receipts = await asyncio.gather(receipts_gateway.query(SERVICE), receipts_gateway.query(RECEIPTS))
     sid = receipts_sandbox.landmarks["service_sid"]
-    assert service.upstream_calls == [f"Services/{sid}"]
+    assert service.upstream_calls == [f"Services/{sid}"] * 2
     assert [path.rpartition("/")[2] for path in receipts.upstream_calls] == ["Receipts?PageSize=50"]
     assert sorted(receipts_gateway.upstream_calls) == sorted(service.upstream_calls + receipts.upstream_calls)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import tomllib
 from pathlib import Path
 
 from gateway.sandbox import Sandbox
@@ -37,6 +38,14 @@ def test_the_two_commands_stand_alone() -> None:
     assert run == "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/receipts-gateway demo\n"
     assert test == "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/pytest\n"
     assert test.strip() in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_uv_installs_the_tests_requirements_for_the_tests_alone() -> None:
+    assert "`uv run receipts-gateway demo`, `uv run --group dev pytest`" in read("README")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["tool"]["uv"]["default-groups"] == []
+    assert project["dependency-groups"] == {"dev": ["receipts-gateway[test]"]}
+    assert "pytest" not in " ".join(project["project"]["dependencies"])
 
 
 async def test_an_account_of_one_s_own(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ class Account:
         """Yield the subsequent payloads. Their errors become the outcome's; the last payload has the outcome's extensions."""
         async with aclosing(payloads):
             async for payload in payloads:
-                outcome.failures += tuple(failure for result in payload.incremental for failure in result.failures)
+                outcome.failures += payload.failures
                 if not payload.has_next:
                     self._conclude(outcome, operation, context)
                     payload.extensions = outcome.extensions

@@ -33,5 +33,6 @@ class Answers:
     def put(self, key: OperationKey, outcome: Outcome, dependencies: AnswerDependencies) -> None:
         """Cache an outcome as long as its dependencies are fresh."""
         outcome.max_age = dependencies.max_age
-        size = 6 * len(orjson.dumps(outcome.data)) + sum(map(getsizeof, key)) + 2_000  # As objects and as encoded text.
+        text = outcome.data_json or orjson.dumps(outcome.data)
+        size = 6 * len(text) + sum(map(getsizeof, key)) + 2_000  # As objects and as encoded text.
         self._memory.put(key, Entry(outcome, time.time(), size + dependencies.size))

@@ -15,15 +15,45 @@ import jwt
 import structlog
 
 from gateway.callers.callers import Caller
+from gateway.log import network_cause
 from gateway.twilio.paths import is_sid
 
-__all__ = ["JwtVerifier", "KeySet"]
+__all__ = ["JwtVerifier", "KeySet", "KeySetUnavailable", "fetch_keys"]
 
 _LEEWAY = 10
 _TOKEN_LENGTH_MAX = 8192
 _KEYS_MAX = 2**18
 _KEYS_AGE_MAX = 3600
 _logger = structlog.get_logger("gateway")
+
+
+class KeySetUnavailable(Exception):
+    """A JWK set cannot be fetched; the message says why, without its URL."""
+
+
+async def fetch_keys(url: str, seconds: float = 5.0) -> dict[str | None, Any]:
+    """Return the keys of the JWK set at `url` by their ids; `seconds` is the time limit.
+
+    Raises `KeySetUnavailable`, also for a set without a key that can be used.
+    """
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session,
+            session.get(url, allow_redirects=False) as response,
+        ):
+            if response.status != 200:
+                raise KeySetUnavailable(f"status {response.status}")
+            body = bytearray()
+            async for chunk in response.content.iter_chunked(2**14):
+                body += chunk
+                if len(body) > _KEYS_MAX:
+                    raise KeySetUnavailable(f"more than {_KEYS_MAX // 2**10} KiB")
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+        raise KeySetUnavailable(network_cause(error) or type(error).__name__) from error
+    try:
+        return {key.key_id: key.key for key in jwt.PyJWKSet.from_json(body.decode()).keys}
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError) as error:
+        raise KeySetUnavailable("not a JWK set with a usable key") from error
 
 
 class KeySet:
@@ -55,27 +85,9 @@ class KeySet:
 
     async def _fetch(self) -> None:
         try:
-            async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._timeout)) as session,
-                session.get(self._url, allow_redirects=False) as response,
-            ):
-                body = bytearray()
-                async for chunk in response.content.iter_chunked(2**14):
-                    body += chunk
-                    if response.status != 200 or len(body) > _KEYS_MAX:
-                        raise ValueError("no key set")
-            keys = jwt.PyJWKSet.from_json(body.decode()).keys
-            self._keys = {key.key_id: key.key for key in keys}
-        except (
-            aiohttp.ClientError,
-            OSError,
-            TimeoutError,
-            jwt.PyJWTError,
-            ValueError,
-            TypeError,
-            AttributeError,
-        ) as error:
-            _logger.warning("token keys cannot be fetched", reason=type(error).__name__)
+            self._keys = await fetch_keys(self._url, self._timeout)
+        except KeySetUnavailable as error:
+            _logger.warning("token keys cannot be fetched", reason=str(error))
 
 
 class JwtVerifier:

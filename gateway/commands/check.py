@@ -1,4 +1,4 @@
-"""`receipts-gateway check`: whether Twilio accepts the credentials, and how long a call takes."""
+"""`receipts-gateway check`: whether Twilio, Redis and the issuer of JWTs can be reached with these settings."""
 
 from __future__ import annotations
 
@@ -18,21 +18,34 @@ __all__ = ["check"]
 _FIRST_PAGE = "Services?PageSize=100"
 _TIMES = 3
 _DEADLINE_SECONDS = 15
+_REDIS_SECONDS = 2.0
 
 
 @click.command(cls=CommandWithSettings)
 def check() -> None:
-    """Check the settings and the credentials.
+    """Check the settings, the credentials, Redis and JWT keys.
 
-    Print which services the credentials can read, and how long a call takes.
+    Print which services the credentials can read, and how long a call takes. Redis and the URL of the JWK set are tried if
+    they are set.
     """
     import asyncio
 
     settings, _ = load_or_fail()
-    ok, report = asyncio.run(_check_account(settings))
-    click.echo(report, err=not ok)
-    if not ok:
+    reports = asyncio.run(_check_all(settings))
+    for ok, report in reports:
+        click.echo(report, err=not ok)
+    if not all(ok for ok, _ in reports):
         sys.exit(1)
+
+
+async def _check_all(settings: Settings) -> list[tuple[bool, str]]:
+    """Return a report on each server that the settings name, and whether it can be used."""
+    reports = [await _check_account(settings)]
+    if settings.cache_url != "memory://":
+        reports.append(await _check_redis(settings.cache_url))
+    if settings.jwt is not None and settings.jwt.jwks_url:
+        reports.append(await _check_keys(settings.jwt.jwks_url))
+    return reports
 
 
 async def _check_account(settings: Settings) -> tuple[bool, str]:
@@ -73,6 +86,36 @@ async def _check_account(settings: Settings) -> tuple[bool, str]:
     else:
         lines.append("They can read no Conversations service: is this the right account?")
     return True, "\n".join(lines)
+
+
+async def _check_redis(url: str) -> tuple[bool, str]:
+    """Return whether the Redis server at `url` can be used, and a report without the URL, which may have a password."""
+    import time
+
+    from gateway.source.redis import RedisCache
+
+    async with RedisCache(url, "check", timeout=_REDIS_SECONDS) as cache:
+        await cache.probe()  # This one connects.
+        start = time.monotonic()
+        cause = await cache.probe()
+        seconds = time.monotonic() - start
+    if cause is None:
+        return True, f"Redis can be used: two requests take {seconds * 1000:.1f} ms."
+    return False, f"Redis cannot be used ({cause}): check GATEWAY_CACHE_URL. The gateway would continue without it."
+
+
+async def _check_keys(url: str) -> tuple[bool, str]:
+    """Return whether the JWK set at `url` can be fetched, and a report."""
+    from gateway.callers.jwt import KeySetUnavailable, fetch_keys
+
+    try:
+        keys = await fetch_keys(url)
+    except KeySetUnavailable as error:
+        return (
+            False,
+            f"The JWK set cannot be fetched ({error}): check GATEWAY_JWKS_URL. Without it, no JWT is accepted.",
+        )
+    return True, f"The JWK set at GATEWAY_JWKS_URL has {len(keys)} usable {'key' if len(keys) == 1 else 'keys'}."
 
 
 def _explain(error: GatewayError, settings: Settings) -> str:

@@ -10,7 +10,7 @@ __all__ = ["dashboard"]
 @click.command()
 @click.option("--alerts", is_flag=True, help="Print alert rules for Prometheus instead, as YAML.")
 def dashboard(alerts: bool) -> None:
-    """Print a Grafana dashboard of the metrics at /metrics, as JSON."""
+    """Print a Grafana dashboard of the metrics, as JSON."""
     from importlib.resources import files
 
     click.echo(

@@ -38,22 +38,48 @@ query Thread {
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write addresses, credentials and sids to this file, as JSON, once both answer; it is removed at the end.",
 )
+@click.option(
+    "--token",
+    envvar="RECEIPTS_GATEWAY_TOKEN",
+    help="Require this bearer token, of 16 characters or more. Also RECEIPTS_GATEWAY_TOKEN.",
+)
+@click.option("--insecure-no-auth", is_flag=True, help="Serve other machines without a token.")
 @SEED
-def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed: int) -> None:
-    """Run the sandbox and a gateway over it."""
+def demo(
+    host: str,
+    port: int,
+    sandbox_port: int,
+    ready_file: Path | None,
+    token: str | None,
+    insecure_no_auth: bool,
+    seed: int,
+) -> None:
+    """Run the sandbox and a gateway over it.
+
+    With --host 0.0.0.0, other machines can reach the gateway; the sandbox stays on this machine.
+    """
     from gateway.addresses import is_loopback
     from gateway.log import configure_log
+    from gateway.settings.parsing import tokens
     from gateway.web.server import AddressUnusable, run
 
-    if not is_loopback(host):
-        fail(f"The demo requires no tokens, so it listens on this machine only; other machines can reach {host}.")
+    if token is not None:
+        try:
+            tokens(f"demo:{token}")
+        except ValueError:
+            fail("--token must have 16 characters or more: letters, digits and signs, but no comma, colon or space.")
+    if not is_loopback(host) and token is None and not insecure_no_auth:
+        fail(
+            f"Other machines can reach {host}: set --token, or serve on 127.0.0.1. "
+            "To let anyone use the demo, use --insecure-no-auth."
+        )
     configure_log("warning")
     try:
         if ready_file is not None:  # Checked before anything starts.
             _write_whole(ready_file, "")
             ready_file.unlink()
         try:
-            run(_run(host, port, sandbox_port, seed, ready_file))
+            run(_run(host, port, sandbox_port, seed, ready_file, token, any_host=insecure_no_auth))
         finally:
             if ready_file is not None:
                 ready_file.unlink(missing_ok=True)
@@ -65,35 +91,55 @@ def demo(host: str, port: int, sandbox_port: int, ready_file: Path | None, seed:
         fail(f"--ready-file: {ready_file} cannot be written ({error.strerror}).")
 
 
-async def _run(host: str, port: int, sandbox_port: int, seed: int, ready_file: Path | None) -> None:
+async def _run(
+    host: str,
+    port: int,
+    sandbox_port: int,
+    seed: int,
+    ready_file: Path | None,
+    token: str | None,
+    *,
+    any_host: bool,
+) -> None:
     """Run both until a signal. Raises `AddressUnusable`, and OSError for a ready file that cannot be written."""
+    from gateway.addresses import is_loopback
     from gateway.demo import demo_app, ready_facts
     from gateway.sandbox import Sandbox
     from gateway.web.server import Server, address, listen, unusable
 
     with listen(host, port, "--port") as listener:
-        sandbox = Sandbox(host=host, port=sandbox_port, seed=seed)
+        sandbox_host = host if is_loopback(host) else "127.0.0.1"
+        sandbox = Sandbox(host=sandbox_host, port=sandbox_port, seed=seed)
         try:
             await sandbox.start()
         except OSError as error:
-            raise unusable(error, host, sandbox_port, "--sandbox-port") from None
+            raise unusable(error, sandbox_host, sandbox_port, "--sandbox-port") from None
         try:
-            facts = ready_facts(sandbox, address(listener))
+            # Browsers do not open the unspecified address, which stands for all of this machine's.
+            base = address(listener).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+            facts = ready_facts(sandbox, base)
+            secrets = {"token": token} if token is not None else {}
 
             def on_ready() -> None:
                 if ready_file is not None:
-                    _write_whole(ready_file, json.dumps(facts, indent=2) + "\n")
-                click.echo(_greeting(facts))
+                    _write_whole(ready_file, json.dumps(facts | secrets, indent=2) + "\n")
+                click.echo(_greeting(facts, requires_token=token is not None))
 
-            await Server(demo_app(sandbox), on_ready).serve(sockets=[listener])
+            app = demo_app(sandbox, token=token, any_host=any_host)
+            await Server(app, on_ready).serve(sockets=[listener])
         finally:
             await sandbox.stop()
 
 
-def _greeting(facts: dict[str, str]) -> str:
-    """Return the addresses, a query to paste, and a hint for settings that are set and have no effect."""
+def _greeting(facts: dict[str, str], *, requires_token: bool) -> str:
+    """Return the addresses, a query to paste, and a hint for settings that are set and have no effect.
+
+    The token is not printed: a container's output is often kept.
+    """
     from gateway.settings import SETTINGS
 
+    authorization = ' -H "Authorization: Bearer $RECEIPTS_GATEWAY_TOKEN"' if requires_token else ""
+    about_token = "   (with the token in RECEIPTS_GATEWAY_TOKEN)" if requires_token else ""
     body = json.dumps({"query": " ".join((_FIRST_QUERY % facts).split())})
     names = [setting.env for setting in SETTINGS if setting.env.startswith("GATEWAY_")]
     ignored = [name for name in names if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
@@ -113,9 +159,9 @@ GraphQL    {facts["graphql"]}
 GraphiQL   {facts["graphiql"]}
 Sandbox    {facts["sandbox"]}/sandbox   (a simulated Twilio; no account is used)
 
-Try it:
+Try it:{about_token}
 
-  curl -s {facts["graphql"]} -H 'Content-Type: application/json' -d '{body}'
+  curl -s {facts["graphql"]} -H 'Content-Type: application/json'{authorization} -d '{body}'
 
 {hint}Ctrl-C stops both."""
 

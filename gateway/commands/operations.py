@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
-from gateway.commands.options import FORMAT, TOKEN, VARIABLES, fail, read_document
+from gateway.commands.options import FORMAT, TAGS, TOKEN, VARIABLES, complete_document, fail, read_document
 
 __all__ = ["operations"]
 
@@ -28,6 +28,18 @@ def _with_worst_case(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Pause the garbage collector: it would search the syntax trees, which stay until the report is printed, in vain."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 @click.group()
 def operations() -> None:
     """Check operations, or compute their costs.
@@ -37,13 +49,14 @@ def operations() -> None:
 
 
 @operations.command()
-@click.argument("sources", metavar="FILE…", nargs=-1, required=True)
+@click.argument("sources", metavar="FILE…", nargs=-1, required=True, shell_complete=complete_document)
 @VARIABLES
+@TAGS
 @click.option(
     "--explain", "is_explained", is_flag=True, help="Print the code generated for each operation, or why there is none."
 )
 @_with_worst_case
-def cost(sources: tuple[str, ...], variables: dict[str, Any], is_explained: bool) -> None:
+def cost(sources: tuple[str, ...], variables: dict[str, str], tags: tuple[str, ...], is_explained: bool) -> None:
     """Print what operations cost at most.
 
     Costs are computed from the schema: no account and no call is needed.
@@ -63,7 +76,7 @@ def cost(sources: tuple[str, ...], variables: dict[str, Any], is_explained: bool
             if (source.isidentifier() and not Path(source).exists()) or source == "-":
                 documents.append(ClientDocument(Path(source), read_document(source)))
             else:
-                documents += find_documents([source])
+                documents += find_documents([source], tags)
         report = check_documents(documents, variables)
     except CheckError as error:
         fail(str(error))
@@ -97,13 +110,13 @@ def cost(sources: tuple[str, ...], variables: dict[str, Any], is_explained: bool
     metavar="FILE",
     help="Fail operations that cost more than in this file; write the file if it does not exist.",
 )
-@click.option("--tag", "tags", multiple=True, metavar="NAME", help="Another name of the tag gql; may be repeated.")
+@TAGS
 @click.option("--update", is_flag=True, help="Overwrite the snapshot with the costs found.")
 @FORMAT
 @_with_worst_case
 def check(
     patterns: tuple[str, ...],
-    variables: dict[str, Any],
+    variables: dict[str, str],
     where: str | None,
     token: str | None,
     client_schemas: tuple[Path, ...],
@@ -126,30 +139,34 @@ def check(
     """
     from gateway.contract import CheckError
     from gateway.contract.github import workflow_command
+    from gateway.contract.junit import as_junit
     from gateway.contract.operations.check import check_operations
-    from gateway.contract.operations.report import as_json, cost_lines, summary_lines
+    from gateway.contract.operations.report import as_json, cases, cost_lines, findings, summary_lines
+    from gateway.contract.sarif import as_sarif
     from gateway.contract.schema.sources import read_source
 
     if update and snapshot is None:
         fail("--update writes a snapshot: name its file with --snapshot FILE.")
-    gc.set_threshold(
-        100_000
-    )  # Syntax trees stay until the report is printed: looking for garbage among them is in vain.
     try:
-        report = check_operations(
-            patterns,
-            variables,
-            served=read_source(where, token).schema if where is not None else None,
-            client_schemas=client_schemas,
-            max_calls=max_calls,
-            snapshot=snapshot,
-            update=update,
-            tags=tags,
-        )
+        with _garbage_kept():
+            report = check_operations(
+                patterns,
+                variables,
+                served=read_source(where, token).schema if where is not None else None,
+                client_schemas=client_schemas,
+                max_calls=max_calls,
+                snapshot=snapshot,
+                update=update,
+                tags=tags,
+            )
     except CheckError as error:
         fail(str(error))
     if output == "json":
         click.echo(as_json(report))
+    elif output == "junit":
+        click.echo(as_junit("operations check", cases(report)))
+    elif output == "sarif":
+        click.echo(as_sarif(findings(report), Path("schema.graphql")))
     else:
         for operation, cost in report.costs:
             click.echo("\n".join(cost_lines(str(operation.location), operation, cost)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,11 +20,11 @@ __all__ = [
     "FORMAT",
     "HOST",
     "SEED",
+    "TAGS",
     "TOKEN",
     "VARIABLES",
-    "VARIABLE_TEXTS",
     "CommandWithSettings",
-    "decode_variable",
+    "complete_document",
     "fail",
     "load_or_fail",
     "port_option",
@@ -51,18 +51,6 @@ def _split_variables(context: click.Context, option: click.Parameter, pairs: tup
     return variables
 
 
-def _decode_variables(context: click.Context, option: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
-    return {name: decode_variable(text) for name, text in _split_variables(context, option, pairs).items()}
-
-
-def decode_variable(text: str) -> Any:
-    """Return the value of a variable: decoded JSON, or else the text itself."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
 HOST: _Option = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 
 SEED: _Option = click.option(
@@ -80,26 +68,21 @@ VARIABLES: _Option = click.option(
     "variables",
     multiple=True,
     metavar="NAME=VALUE",
-    callback=_decode_variables,
-    help="Set a variable; VALUE is JSON, or else a string. May be repeated.",
+    callback=_split_variables,
+    help="Set a variable, by its type: text for a string, an ID or an enum, and JSON for others. May be repeated.",
 )
 
-VARIABLE_TEXTS: _Option = click.option(
-    "--var",
-    "texts",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=_split_variables,
-    help="Set a variable; VALUE is JSON, or else a string. A number is a string where the variable is one. May be repeated.",
+TAGS: _Option = click.option(
+    "--tag", "tags", multiple=True, metavar="NAME", help="Another name of the tag gql; may be repeated."
 )
 
 FORMAT: _Option = click.option(
     "--format",
     "output",
-    type=click.Choice(["text", "json", "github"]),
+    type=click.Choice(["text", "json", "github", "junit", "sarif"]),
     default="text",
     show_default=True,
-    help="Output for people, for programs, or as annotations of lines on GitHub.",
+    help="Output for people, for programs, as annotations of lines on GitHub, as tests, or for code scanning.",
 )
 
 
@@ -145,6 +128,21 @@ def load_or_fail() -> tuple[Settings, Mapping[str, str]]:
         fail(*error.problems)
 
 
+def complete_document(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the examples that complete a word, and let the shell add files."""
+    return [
+        *(CompletionItem(name) for name in _example_names() if name.startswith(incomplete)),
+        CompletionItem(incomplete, type="file"),
+    ]
+
+
+def _example_names() -> list[str]:
+    from importlib.resources import files
+
+    examples = files("gateway").joinpath("examples").iterdir()
+    return sorted(file.name.removesuffix(".graphql") for file in examples if file.name.endswith(".graphql"))
+
+
 def read_document(source: str) -> str:
     """Return the text of a GraphQL document: a file, "-" for standard input, or the name of an example."""
     from importlib.resources import files
@@ -158,7 +156,4 @@ def read_document(source: str) -> str:
     try:
         return Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        names = sorted(
-            item.name.removesuffix(".graphql") for item in examples.iterdir() if item.name.endswith(".graphql")
-        )
-        fail(f"{source} is neither a readable file nor an example. Examples: {', '.join(names)}.")
+        fail(f"{source} is neither a readable file nor an example. Examples: {', '.join(_example_names())}.")

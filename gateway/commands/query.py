@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.commands.options import TOKEN, VARIABLE_TEXTS, decode_variable, fail, read_document
+from gateway.commands.options import TOKEN, VARIABLES, complete_document, fail, read_document
 
 if TYPE_CHECKING:
-    from graphql import OperationDefinitionNode, TypeNode
+    from graphql import OperationDefinitionNode
 
     from gateway.accounts.operation import Operation
 
@@ -19,12 +19,12 @@ __all__ = ["query"]
 
 
 @click.command()
-@click.argument("source", metavar="FILE|NAME")
-@VARIABLE_TEXTS
+@click.argument("source", metavar="FILE|NAME", shell_complete=complete_document)
+@VARIABLES
 @click.option("--operation", "name", help="Name of the operation to run, if the document has several.")
 @click.option("--url", help="Send the operation to the gateway at this address, instead of one over the sandbox.")
 @TOKEN
-def query(source: str, texts: dict[str, str], name: str | None, url: str | None, token: str | None) -> None:
+def query(source: str, variables: dict[str, str], name: str | None, url: str | None, token: str | None) -> None:
     """Run one operation and print its answer.
 
     FILE is a GraphQL document, "-" for standard input; NAME is an example of this package. Over the sandbox, variables such
@@ -38,11 +38,11 @@ def query(source: str, texts: dict[str, str], name: str | None, url: str | None,
     if url is not None and not url.lower().startswith(("http://", "https://")):
         fail(f"--url: {url} is not an address: it must start with http:// or https://.")
     document = read_document(source)
-    if unknown := undeclared(document, texts):
+    if unknown := undeclared(document, variables):
         fail(f"--var: the document declares no variable {', '.join(f'${each}' for each in unknown)}.")
     definitions = _operations(document)
     _check_operation(definitions, name)
-    operation = Operation(document, variables=_values(definitions, texts), name=name)
+    operation = Operation(document, variables=_values(definitions, variables), name=name)
     answer = asyncio.run(_query_url(url, operation, token) if url is not None else _query_sandbox(operation))
     click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
     if answer.get("errors"):
@@ -72,20 +72,11 @@ def _check_operation(definitions: list[OperationDefinitionNode], operation: str 
 
 
 def _values(definitions: list[OperationDefinitionNode], texts: dict[str, str]) -> dict[str, Any]:
-    """Return the variables' values, by their declared types: for a string type, a number is its text."""
+    """Return the variables' values, by their declared types."""
+    from gateway.contract.operations.variable_values import variable_value
+
     types = {each.variable.name.value: each.type for node in definitions for each in node.variable_definitions or ()}
-    return {name: _value(text, types.get(name)) for name, text in texts.items()}
-
-
-def _value(text: str, declared: TypeNode | None) -> Any:
-    from graphql import ListTypeNode, NamedTypeNode, NonNullTypeNode
-
-    value, may_be_null = decode_variable(text), not isinstance(declared, NonNullTypeNode)
-    while isinstance(declared, NonNullTypeNode | ListTypeNode):
-        declared = declared.type
-    is_text = isinstance(declared, NamedTypeNode) and declared.name.value not in {"Boolean", "Float", "Int"}
-    is_none_of_it = isinstance(value, bool | int | float) or (value is None and not may_be_null)
-    return text if is_text and is_none_of_it else value
+    return {name: variable_value(text, types.get(name)) for name, text in texts.items()}
 
 
 async def _query_sandbox(operation: Operation) -> dict[str, Any]:

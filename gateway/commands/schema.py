@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
-from gateway.commands.options import FORMAT, TOKEN, fail
+from gateway.commands.options import FORMAT, TAGS, TOKEN, fail
 
 __all__ = ["schema"]
 
@@ -35,6 +36,7 @@ def schema(context: click.Context) -> None:
     metavar="PATTERN",
     help="Print which operations in these files each change affects.",
 )
+@TAGS
 @click.option("--only-used", is_flag=True, help="Fail only for changes that affect one of the operations.")
 @click.option(
     "--fail-on",
@@ -54,6 +56,7 @@ def check(
     new: str | None,
     token: str | None,
     patterns: tuple[str, ...],
+    tags: tuple[str, ...],
     only_used: bool,
     fail_on: str,
     unpriced_is_free: bool,
@@ -73,10 +76,12 @@ def check(
     be made.
     """
     from gateway.contract import CheckError
+    from gateway.contract.junit import as_junit
     from gateway.contract.operations.documents import find_documents
+    from gateway.contract.sarif import as_sarif
     from gateway.contract.schema.change import Criticality
     from gateway.contract.schema.check import check_schemas
-    from gateway.contract.schema.report import as_json, github_lines, text_lines
+    from gateway.contract.schema.report import as_json, cases, findings, github_lines, text_lines
     from gateway.contract.schema.sources import read_source
 
     if only_used and not patterns:
@@ -87,7 +92,7 @@ def check(
         report = check_schemas(
             read_source(old, token),
             read_source(new, token),
-            find_documents(patterns) if patterns else None,
+            find_documents(patterns, tags) if patterns else None,
             fail_on=Criticality(fail_on) if fail_on != "none" else None,
             only_used=only_used,
             unpriced_is_free=unpriced_is_free,
@@ -96,6 +101,11 @@ def check(
         fail(str(error))
     if output == "json":
         click.echo(as_json(report))
+    elif output == "junit":
+        click.echo(as_junit("schema check", cases(report)))
+    elif output == "sarif":
+        default = Path(report.new) if Path(report.new).is_file() else Path("schema.graphql")
+        click.echo(as_sarif(findings(report), default))
     else:
         click.echo("\n".join(github_lines(report) if output == "github" else text_lines(report)))
     if report.fails:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.commands.options import HOST, CommandWithSettings, fail, load_or_fail, port_option
+from gateway.version import __version__
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from starlette.applications import Starlette
+
+    from gateway.settings import Settings
 
 __all__ = ["serve"]
 
@@ -40,21 +45,15 @@ def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
 
     The settings are environment variables, listed below.
     """
-    from functools import partial
     from threading import Thread
+
+    import structlog
 
     from gateway.addresses import is_loopback
     from gateway.app import create_app
     from gateway.log import configure_log
-    from gateway.web.server import (
-        AddressUnusable,
-        Server,
-        Workers,
-        address,
-        freeze_startup_objects,
-        listen_for_each,
-        run,
-    )
+    from gateway.web.http_protocol import BoundedProtocol, LingeringProtocol
+    from gateway.web.server import AddressUnusable, Server, address, freeze_startup_objects, listen_for_each, run
 
     settings, documents = load_or_fail()
     if not settings.requires_token and not is_loopback(host) and not insecure_no_auth:
@@ -69,27 +68,72 @@ def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
         fail(str(error))
     base = address(listeners[0])
     graphiql = f", GraphiQL at {base}/graphiql" if settings.graphiql else ""
+    logger = structlog.get_logger("gateway").bind(version=__version__, workers=workers, address=base)
 
     def on_ready() -> None:
         freeze_startup_objects()
         click.echo(f"GraphQL at {base}/graphql{graphiql}")
+        logger.info("started")
 
-    grace = settings.deadline + 1
+    def on_stop() -> None:
+        logger.info("stopping", drain_seconds=settings.drain_seconds)
+
     if workers > 1:
-        with _metrics_directory() as directory:
-            make_app = partial(_create_worker_app, any_host=insecure_no_auth, metrics_directory=directory)
-            Workers(make_app, listeners, on_ready, grace).run()
-        return
-    app = create_app(settings, documents=documents, any_host=insecure_no_auth)
-    server = Server(
-        app,
-        on_ready,
-        # In a thread: to check many documents against the schema takes longer than requests should wait.
-        lambda: Thread(target=_reload, args=(app,), daemon=True).start(),
-        on_stop=lambda: setattr(app.state, "is_stopping", True),
-        grace=grace,
-    )
-    run(server.serve(sockets=listeners))
+        ok = _run_workers(settings, documents, listeners, insecure_no_auth, on_ready, on_stop)
+    else:
+        app = create_app(settings, documents=documents, any_host=insecure_no_auth)
+        server = Server(
+            app,
+            on_ready,
+            # In a thread: to check many documents against the schema takes longer than requests should wait.
+            lambda: Thread(target=_reload, args=(app,), daemon=True).start(),
+            LingeringProtocol if settings.drain_seconds else BoundedProtocol,
+            on_stop=on_stop,
+            drain=settings.drain_seconds,
+            grace=settings.deadline + 1,
+        )
+        run(server.serve(sockets=listeners))
+        ok = True
+    logger.info("stopped")
+    if not ok:
+        sys.exit(1)
+
+
+def _run_workers(
+    settings: Settings,
+    documents: Mapping[str, str],
+    listeners: list[socket],
+    any_host: bool,
+    on_ready: Callable[[], None],
+    on_stop: Callable[[], None],
+) -> bool:
+    """Serve in a process for each listening socket until a signal; return whether all could start."""
+    from functools import partial
+
+    from gateway.web.server import Workers
+
+    with _metrics_directory() as directory:
+        make_app = partial(_create_worker_app, any_host=any_host, metrics_directory=directory)
+
+        def on_reload() -> Callable[[], Starlette] | None:
+            nonlocal settings
+            loaded = _load_again(settings.requires_token)
+            if loaded is None:
+                return None
+            settings, _ = loaded
+            return partial(make_app, *loaded)
+
+        workers = Workers(
+            partial(make_app, settings, documents),
+            listeners,
+            on_ready,
+            on_reload,
+            on_stop=on_stop,
+            drain=settings.drain_seconds,
+            grace=settings.deadline + 1,
+        )
+        workers.run()
+        return not workers.has_failed
 
 
 @contextmanager
@@ -111,13 +155,14 @@ def _metrics_directory() -> Iterator[Path | None]:
         yield Path(path)
 
 
-def _create_worker_app(*, any_host: bool, metrics_directory: Path | None) -> Starlette:
-    """Return the application of one of several processes, each of which loads the settings again."""
+def _create_worker_app(
+    settings: Settings, documents: Mapping[str, str], *, any_host: bool, metrics_directory: Path | None
+) -> Starlette:
+    """Return the application of one of several processes."""
     from gateway.app import create_app
     from gateway.log import configure_log
     from gateway.web.server import freeze_startup_objects
 
-    settings, documents = load_or_fail()
     configure_log(settings.log_level)
     app = create_app(settings, documents=documents, any_host=any_host, metrics_directory=metrics_directory)
     freeze_startup_objects()
@@ -128,20 +173,32 @@ def _reload(app: Starlette) -> None:
     """Load the callers' tokens and the trusted documents again; if there is a problem with either, change nothing."""
     import structlog
 
-    from gateway.app import load_settings
-    from gateway.settings import SettingsError
-
-    logger = structlog.get_logger("gateway")
-    try:
-        settings, documents = load_settings()
-    except SettingsError as error:
-        logger.error("not reloaded", problems=error.problems)
+    loaded = _load_again(app.state.callers.require_token)
+    if loaded is None:
         return
-    if app.state.callers.require_token and not settings.requires_token:
-        logger.error("not reloaded", problems=["No tokens are set. To lock every caller out, stop the gateway."])
-        return
+    settings, documents = loaded
     app.state.callers.replace(settings.tokens)
     app.state.documents.trust(documents)
     if app.state.webhooks is not None and settings.webhook is not None:
         app.state.webhooks.replace(settings.webhook)
-    logger.info("reloaded", callers=sorted(settings.tokens), documents=len(documents))
+    structlog.get_logger("gateway").info("reloaded", callers=sorted(settings.tokens), documents=len(documents))
+
+
+def _load_again(require_token: bool) -> tuple[Settings, Mapping[str, str]] | None:
+    """Return the settings and the trusted documents as they are now; log a problem with either, and return None.
+
+    With `require_token`, a change that lets everyone in is a problem.
+    """
+    import structlog
+
+    from gateway.app import load_settings
+    from gateway.settings import SettingsError
+
+    try:
+        settings, documents = load_settings()
+        if require_token and not settings.requires_token:
+            raise SettingsError(["No tokens are set. To lock every caller out, stop the gateway."])
+    except SettingsError as error:
+        structlog.get_logger("gateway").error("not reloaded", problems=error.problems)
+        return None
+    return settings, documents

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gateway.contract.problems import FileLocation
 
-__all__ = ["workflow_command"]
+__all__ = ["in_workspace", "workflow_command"]
 
 
 def workflow_command(
@@ -19,7 +19,7 @@ def workflow_command(
 ) -> str:
     """Return the line that annotates a location, or the whole run; `level` is `error`, `warning` or `notice`."""
     properties: dict[str, object] = (
-        {"file": _in_workspace(location.path), "line": location.line, "col": location.column} if location else {}
+        {"file": in_workspace(location.path), "line": location.line, "col": location.column} if location else {}
     )
     if title is not None:
         properties["title"] = title
@@ -27,7 +27,7 @@ def workflow_command(
     return f"::{level}{written and f' {written}'}::{_escaped(message)}"
 
 
-def _in_workspace(path: Path) -> Path:
+def in_workspace(path: Path) -> Path:
     """Return the path relative to the repository's root, even if the step runs in a directory below it."""
     root = os.environ.get("GITHUB_WORKSPACE")
     absolute = Path(os.path.abspath(path))

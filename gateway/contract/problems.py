@@ -1,12 +1,12 @@
-"""Problems in a client's files, and their locations."""
+"""Problems in a client's files, their locations, and the findings of a check."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ["FileLocation", "Problem"]
+__all__ = ["FileLocation", "Finding", "Problem"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,3 +38,16 @@ class Problem:
     def as_json(self) -> dict[str, Any]:
         """Return the problem as a JSON object."""
         return {**self.location.as_json(), "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One result of a check, for the formats that tools read."""
+
+    level: Literal["error", "warning", "notice"]
+    rule: str
+    """The kind of result, such as `TYPE_REMOVED`; the same for all results of its kind."""
+    message: str
+    location: FileLocation | None = None
+    """None for a result about the schema, which may be no file."""
+    title: str | None = None

@@ -17,7 +17,7 @@ An operation takes five steps, each in its module:
    the values of the variables in `@skip`, `@include` and `@defer` (`documents`); all other variables stay parameters.
 3. `estimate` walks the plan with records that have a path and no row. The result is the worst case in upstream calls
    (`requested`, priced as `price` states), the dry run, and the keys to prefetch in the first round trip. An operation
-   that could exceed `cost_max` is rejected here.
+   that could exceed `cost_max` is rejected here. `expected` keeps the result for operations that name other records.
 4. `fill` executes the plan breadth first (`SelectionExecutor`). The properties of a batch of records are written together.
    Its edges return their reads for all records at once; the context resolves the children that are known, and fetches the
    missing keys of a level concurrently. So batching does not depend on the timing of the event loop, a failed edge is null
@@ -25,13 +25,13 @@ An operation takes five steps, each in its module:
 5. `engine` runs one plan (`Run`): prefetch, fill, and afterwards the subsequent payloads of `@defer` (`deferred`). The result
    is an `outcome`; `failures` turns errors into its entries.
 
-From its second run on, a plan with lists is executed by code instead of `fill`. `levels` reads every level into lists of rows,
-and a function that `generate` writes from the plan's steps turns them into the answer in comprehensions, without objects for
-edges and nodes. The facts it needs are stated beside properties and edges (`fields`): which values are written as they are, how
-those of many rows are checked together, which records lead to the same child, and how the children of a whole list are looked
-up together. Anything else (an error, a list with filters or several pages, a limit, `@defer`) is `Unusual`: `fill` executes the
-operation with the same context, so that nothing is fetched twice, and the reason is counted. `receipts-gateway operations cost
---explain` prints the code.
+From its second run on, a plan is executed by code instead of `fill`. `levels` reads every level into lists of rows, or, in a
+plan without lists, each record by itself. A function that `generate` writes from the plan's steps turns them into structs in
+comprehensions, and encodes those as JSON, without objects for edges and nodes. The facts it needs are stated beside properties
+and edges (`fields`): which values are written as they are, how those of many rows are checked together, which rows lead to the
+same child, and how the children of a whole list are looked up together. Anything else (an error, `nodes`, a limit, `@defer`)
+is `Unusual`: `fill` executes the operation with the same context, so that nothing is fetched twice, and the reason is counted.
+`receipts-gateway operations cost --explain` prints the code.
 
 What the engine cannot execute faithfully raises `NeedsReference`: a non-null field that is null, and any resolver that is
 neither a property nor an edge. graphql-core then executes the operation with the same context, so that nothing is fetched

@@ -35,7 +35,8 @@ class Bounds:
     directives_each: int = 4
     """Directives at one place, such as one field."""
     overlap: int = 50_000
-    """Pairs of fields at the same places of the answer, which validation compares (overlapping fields can be merged)."""
+    """Pairs of overlapping fields: those with the same response path, which validation compares
+    (https://spec.graphql.org/September2025/#sec-Field-Selection-Merging). A field selected n times makes n(n - 1)/2."""
 
 
 def parse_within(text: str, bounds: Bounds) -> DocumentNode:
@@ -81,8 +82,8 @@ class _Count:
         if depth == 0:
             self._bound("root_fields", sum(len(fields) for fields in places.values()), "fields at its root")
         for fields in places.values():
-            self.overlap += len(fields) * (len(fields) - 1)
-            self._bound("overlap", self.overlap, "pairs of fields at the same places")
+            self.overlap += len(fields) * (len(fields) - 1) // 2
+            self._bound("overlap", self.overlap, "pairs of overlapping fields, selected at the same response path")
             below = [field.selection_set.selections for field in fields if field.selection_set is not None]
             if below:
                 self.add(below, depth + 1)

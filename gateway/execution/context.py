@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gateway.errors import GatewayError
+
 __all__ = ["Context", "MissingKey", "OperationLimits", "Read", "ReadBatch"]
 
 
@@ -147,7 +149,18 @@ class Context(Protocol):
         """Charge the operation for fetching keys if that stays within `cost_limit`; return whether it does."""
 
     def charge(self, keys: Collection[str]) -> None:
-        """Charge the operation for fetching keys; raises `CostLimitExceeded` beyond `cost_limit`."""
+        """Charge the operation for fetching all of the keys; raises `limit_error` beyond `cost_limit`."""
+
+    def charge_in_order(self, keys: Collection[str]) -> Collection[str]:
+        """Charge the operation for fetching keys, as many as `cost_limit` allows; return the others, which are left out."""
+
+    @property
+    def left_out(self) -> Collection[str]:
+        """The keys that were not fetched because of `cost_limit`."""
+
+    @property
+    def limit_error(self) -> GatewayError:
+        """The error of every field whose key was left out; one for the whole operation."""
 
     def count(self, records: int) -> None:
         """Count records of the answer; raises `CostLimitExceeded` beyond `records_max`."""
@@ -162,7 +175,7 @@ class Context(Protocol):
         """Discard the counts of the attempt, before the interpreter executes the operation from the start."""
 
     def reset_counts(self) -> None:
-        """Reset the count of records, before graphql-core executes the operation from the start."""
+        """Reset the counts, before graphql-core executes the operation from the start."""
 
     def redacted(self, key: str) -> str:
         """Return a key without names and tokens, to be shown."""

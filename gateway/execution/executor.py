@@ -9,6 +9,7 @@ from inspect import isawaitable
 from operator import attrgetter
 from typing import Any, Protocol
 
+import msgspec
 from cachetools import LRUCache
 from graphql import (
     DocumentNode,
@@ -52,7 +53,7 @@ __all__ = ["ExecutionRequest", "Executor"]
 
 _CACHED_CHARACTERS = 2**19  # A parsed document takes about 80 bytes of memory for each character of its text.
 _ERRORS_MAX = 20
-_CACHED_WEIGHT = 40_000  # In steps of plans, of about a kilobyte each with code, and as much of their documents.
+_CACHED_WEIGHT = 40_000  # In steps of plans, of up to 2 kilobytes each with code, and as much of their documents.
 
 
 class ExecutionRequest(Protocol):
@@ -199,14 +200,23 @@ class Executor:
                 if plan.has_introspection:
                     context.runs["introspection"] += 1
                     about_schema, more = self._introspect(operation, variables)
-                    data, failures = data | about_schema, failures + more
+                    data = (msgspec.json.decode(data) if isinstance(data, bytes) else data) | about_schema
+                    failures += more
+                if isinstance(data, bytes):
+                    return operation.outcome(None, requested=requested, data_json=data)
+                if context.left_out:
+                    failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
                 outcome = operation.outcome(data, failures, requested=requested)
                 outcome.pending = run.pending
                 if outcome.pending:
                     outcome.subsequent = Subsequent(run.subsequent())
                 return outcome
         context.runs[reason] += 1
-        return replace(await self._reference(operation, context, variables), requested=requested)
+        outcome = await self._reference(operation, context, variables)
+        failures = outcome.failures
+        if context.left_out:
+            failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
+        return replace(outcome, failures=failures, requested=requested)
 
     def check(self, text: str) -> tuple[Failure, ...]:
         """Return why the operations of a document can never be executed, whatever their variables; empty if they can."""
@@ -337,6 +347,18 @@ class _Invalid(Exception):
         self.failures = failures
         self.operation = operation
         """The name of the operation, if it is known and has one."""
+
+
+def _with_cost(failures: tuple[Failure, ...], estimate: Estimate, context: Context) -> tuple[Failure, ...]:
+    """Return the failures; the first one of a field that was left out has the number of calls, and a change that would fit."""
+    limit = context.limits.cost_limit
+    for index, failure in enumerate(failures):
+        if failure.error is context.limit_error:
+            suggestion = estimate.refusal(limit)["suggestion"]
+            cost = {"limit": limit, "leftOut": len(context.left_out), "suggestion": suggestion}
+            error = CostLimitExceeded(failure.error.message, details={"cost": cost})
+            return (*failures[:index], replace(failure, error=error), *failures[index + 1 :])
+    return failures
 
 
 def _fingerprint(text: str) -> str:

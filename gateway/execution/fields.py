@@ -95,7 +95,7 @@ class Distinct(NamedTuple):
     """Which records of lists lead to the same child: those with the same owner, and an equal attribute of their rows."""
 
     owner: Callable[[str], str]
-    """Returns the path of that owner, from the path of a list."""
+    """Returns the path of that owner, which is the beginning of a list's path; for another path, that path."""
     read: Callable[[str, Any], Read | None]
     """Returns the read of the child, from the owner's path and the value of the attribute."""
     attribute: str | None = None
@@ -113,6 +113,8 @@ class EdgeField(StrawberryField):
     """A field that leads to another record, or to a list of records. Its function does no I/O: it returns a `Read`."""
 
     needs_row: bool
+    may_be_skipped: bool
+    """Whether the record's row can show that there is nothing to read."""
     estimate: Callable[[Any, str], Read | None]
     """Of an edge that needs the row: its read as far as the record's path shows it, with a token in place of a sid."""
     distinct: Distinct | None
@@ -179,6 +181,7 @@ def edge(
     price: Price,
     *,
     needs_row: bool = False,
+    may_be_skipped: bool = False,
     estimate: Callable[[Any, str], Read | None] | None = None,
     distinct: Distinct | None = None,
     batch: Callable[..., ReadBatch | None] | None = None,
@@ -187,9 +190,9 @@ def edge(
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
     `returns` is the field's type, resolved in the function's module, and `price` its cost in upstream calls. With
-    `needs_row` the function uses the record's row, and `estimate` returns the read as far as the record's path shows it.
-    `distinct` and `batch` state how the records of a list are read together, and `named_by` which argument names the child (see
-    `EdgeField`).
+    `needs_row` the function uses the record's row, and `estimate` returns the read as far as the record's path shows it. With
+    `may_be_skipped` it uses the row where there is one. `distinct` and `batch` state how the records of a list are read
+    together, and `named_by` which argument names the child (see `EdgeField`).
     """
 
     def decorate(function: Callable[..., _Reads]) -> EdgeField:
@@ -200,7 +203,7 @@ def edge(
             base_resolver=StrawberryResolver(function),
             directives=[price.directive()],
         )
-        field.needs_row = needs_row
+        field.needs_row, field.may_be_skipped = needs_row, may_be_skipped
         field.estimate = estimate or _unknown
         field.distinct, field.batch, field.named_by = distinct, batch, named_by
         return field

@@ -8,7 +8,7 @@ they need. A failed edge is null, with an error at its path.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from graphql import GraphQLError
 
 from gateway.errors import GatewayError, NotFound
 from gateway.execution.context import Context, MissingKey, Read
-from gateway.execution.deferred import DeferredGroup, Pending
+from gateway.execution.deferred import DeferredGroup, DeferredPlaces
 from gateway.execution.failures import Failure, FieldErrors, ResponsePath, walk
 from gateway.execution.steps import Arguments, Deferred, EdgeStep, Leaf, NeedsReference, Nested, Selection
 
@@ -71,7 +71,8 @@ class SelectionExecutor:
         self._context = context
         self._arguments = arguments
         self._errors = FieldErrors()
-        self._deferred: list[tuple[Deferred, Batch]] = []
+        self._deferred: list[Batch] = []
+        """Batches with deferred fields, those above before those below."""
         self._fetches = 0
 
     async def execute(self, batches: list[Batch]) -> None:
@@ -90,6 +91,8 @@ class SelectionExecutor:
     def _execute(self, batch: Batch, waiting: _Waiting) -> None:
         """Write the batch and the children that are known; add the other edges to `waiting`."""
         rows: list[Any] | None = None
+        if batch.selection.usages or batch.selection.deferred:
+            self._deferred.append(batch)
         for step in batch.selection.steps:
             if isinstance(step, Leaf):
                 if step.reads_row and rows is None:
@@ -105,8 +108,6 @@ class SelectionExecutor:
                 if len(unresolved) < len(edges):
                     for below in self._children(edges):
                         self._execute(below, waiting)
-        for deferred in batch.selection.deferred:
-            self._deferred.append((deferred, batch))
 
     def _write(self, step: Leaf, sources: list[Any], answers: list[dict[str, Any]]) -> None:
         key, plain, write = step.key, step.plain, step.write
@@ -245,15 +246,24 @@ class SelectionExecutor:
         waiting = [edge for edge in edges if edge.missing_after == self._fetches or not self._resolve(edge)]
         while waiting:
             missing = dict.fromkeys([edge.missing for edge in waiting])
-            try:
-                self._context.charge(missing)
-            except GatewayError as error:
-                for edge in waiting:
-                    self._fail(edge.step, edge.targets, error)
-                return
-            await self._context.fetch(missing)
+            left_out = self._context.charge_in_order(missing)
+            if left_out:
+                waiting = self._leave_out(waiting, left_out)
+                if not waiting:
+                    return
+            await self._context.fetch(key for key in missing if key not in left_out)
             self._fetches += 1
             waiting = [edge for edge in waiting if not self._resolve(edge)]
+
+    def _leave_out(self, waiting: list[_PendingEdge], keys: Collection[str]) -> list[_PendingEdge]:
+        """Write the error of the edges that need one of these keys; return the others."""
+        others = []
+        for edge in waiting:
+            if edge.missing in keys:
+                self._fail(edge.step, edge.targets, self._context.limit_error)
+            else:
+                others.append(edge)
+        return others
 
     def _children(self, edges: list[_PendingEdge]) -> list[Batch]:
         """Return the resolved children as batches, one for each selection."""
@@ -296,25 +306,21 @@ class SelectionExecutor:
                 self._fail(deferred, edge.targets, NotFound("There is no such record, of which this was deferred."))
         return self._children(edges)
 
-    def deferred_groups(self, roots: Iterable[tuple[Any, ResponsePath]]) -> list[DeferredGroup]:
-        """Return the deferred fragments in the answers, or parts of answers, at those paths."""
+    def deferred_places(self, roots: Iterable[tuple[Any, ResponsePath]]) -> list[DeferredPlaces]:
+        """Return the places with deferred fields in the answers, or parts of answers, at those paths."""
         if not self._deferred:
             return []
-        paths: dict[int, list[ResponsePath]] = {
-            id(answer): [] for _, batch in self._deferred for answer in batch.answers
-        }
+        paths: dict[int, list[ResponsePath]] = {id(answer): [] for batch in self._deferred for answer in batch.answers}
         for root, path in roots:
             for value, its_path in walk(root, path):
                 if id(value) in paths:
                     paths[id(value)].append(its_path)
-        groups: dict[int, DeferredGroup] = {}
-        for deferred, batch in self._deferred:
-            group = groups.setdefault(id(deferred), DeferredGroup(deferred, [], [], [], []))
-            group.sources += batch.sources
-            group.weights += batch.weights
-            group.reads += batch.reads
-            group.places += [[Pending(path, deferred.label) for path in paths[id(answer)]] for answer in batch.answers]
-        return list(groups.values())
+        return [
+            DeferredPlaces(
+                batch.selection, batch.sources, batch.weights, batch.reads, [paths[id(each)] for each in batch.answers]
+            )
+            for batch in self._deferred
+        ]
 
     # Errors
 

@@ -8,18 +8,22 @@ for single edges, and the records of lists stay rows. Anything unusual raises `U
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
 from gateway.execution.context import Context, MissingKey, Read, ReadBatch
 from gateway.execution.fields import Distinct
 from gateway.execution.steps import Arguments, EdgeStep, Selection
 
 __all__ = ["Children", "EdgePlace", "Unusual", "read_levels", "read_records"]
+
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Unusual(Exception):
@@ -74,6 +78,10 @@ class Children(ABC):
         """The upstream path of each list."""
         return [piece.path for piece in self.found]
 
+    def owners(self, owner: Callable[[str], str]) -> list[str]:
+        """Return the owner of each list (see `Distinct`)."""
+        return [owner(path) for path in self.paths]
+
     @property
     def rows(self) -> list[list[Any]]:
         """The rows of each list."""
@@ -105,48 +113,23 @@ class Children(ABC):
         """Return the weights, from those of the records above."""
 
 
-class OwnChildren(Children):
-    """The children of an edge that is read for each record above by itself."""
+class ReadChildren(Children):
+    """Children that are looked up by a read each."""
 
-    __slots__ = ("_by_path", "_indices", "_needs_row", "_pending")
+    __slots__ = ("_by_path", "_needs_row", "_pending")
 
-    def __init__(
-        self,
-        place: EdgePlace,
-        above: Children | None,
-        context: Context,
-        arguments: dict[str, Any],
-        at_root: dict[int, Read | None],
-    ) -> None:
-        """Look up the children of the records of `above`; raises the error of the edge's field.
-
-        `at_root` has the reads of the root's edges by the id of their step, for those whose children can have several types.
-        """
+    def __init__(self, place: EdgePlace, above: Children | None, context: Context) -> None:
         super().__init__(above, context, is_list=place.is_list)
         self._needs_row = place.selection.needs_row
-        self._indices: list[int] = []
-        """For each record above, the index of its child in `found`; -1 when the edge leads nowhere."""
         self._by_path: dict[str, int] = {}
-        """The indices of single records."""
+        """The indices in `found` of single records."""
         self._pending: dict[int, Read] = {}
         """The reads whose keys must be fetched, by the index of the child."""
-        step, type_name = place.step, place.selection.type_name
-        function = step.function
-        if above is None:
-            if id(step) not in at_root:
-                at_root[id(step)] = function(None, **arguments)
-            reads: Iterable[Read | None] = (at_root[id(step)],)
-        elif place.parent is not None and place.parent.is_list:
-            reads = (function(piece.node(row), **arguments) for piece in above.slices for row in piece.rows)
-        else:
-            reads = (function(record, **arguments) for record in above.found if record is not None)
-        has_types = len(step.selections) > 1
-        for read in reads:
-            is_one = read is not None and not (has_types and read.type_name != type_name)
-            self._indices.append(self._look_up(read) if read is not None and is_one else -1)
 
-    def _look_up(self, read: Read) -> int:
-        """Look up the child of a read, and return its index."""
+    def _look_up(self, read: Read | None) -> int:
+        """Look up the child of a read, and return its index; -1 when there is no read."""
+        if read is None:
+            return -1
         index = len(self.found)
         if read.is_single:
             known = self._by_path.setdefault(read.path, index)
@@ -168,6 +151,41 @@ class OwnChildren(Children):
             if type(child) is MissingKey:
                 self._pending[index] = read
                 self.missing.append(child)
+
+
+class OwnChildren(ReadChildren):
+    """The children of an edge that is read for each record above by itself."""
+
+    __slots__ = ("_indices",)
+
+    def __init__(
+        self,
+        place: EdgePlace,
+        above: Children | None,
+        context: Context,
+        arguments: dict[str, Any],
+        at_root: dict[int, Read | None],
+    ) -> None:
+        """Look up the children of the records of `above`; raises the error of the edge's field.
+
+        `at_root` has the reads of the root's edges by the id of their step, for those whose children can have several types.
+        """
+        super().__init__(place, above, context)
+        step, type_name = place.step, place.selection.type_name
+        function = step.function
+        reads: Iterable[Read | None]
+        if above is None:
+            if id(step) not in at_root:
+                at_root[id(step)] = function(None, **arguments)
+            reads = (at_root[id(step)],)
+        elif place.parent is not None and place.parent.is_list:
+            reads = (function(piece.node(row), **arguments) for piece in above.slices for row in piece.rows)
+        else:
+            reads = (function(record, **arguments) for record in above.found if record is not None)
+        if len(step.selections) > 1:
+            reads = (read if read is not None and read.type_name == type_name else None for read in reads)
+        self._indices = [self._look_up(read) for read in reads]
+        """For each record above, the index of its child in `found`; -1 when the edge leads nowhere."""
 
     def _count(self, above: Sequence[int] | None) -> Sequence[int] | None:
         if self._is_list and above is None:
@@ -212,6 +230,17 @@ class BatchedChildren(Children):
         """See `Children.paths`."""
         return [path for batch in self._batches for path in batch.paths]
 
+    def owners(self, owner: Callable[[str], str]) -> list[str]:
+        """See `Children.owners`."""
+        owners: list[str] = []
+        for batch in self._batches:
+            of_parents = owner(batch.list_path)
+            if len(of_parents) < len(batch.list_path):  # The owner of the parents' list owns all lists below it.
+                owners += [of_parents] * len(batch.rows)
+            else:
+                owners += [owner(path) for path in batch.paths]
+        return owners
+
     @property
     def rows(self) -> list[list[Any]]:
         """See `Children.rows`."""
@@ -232,84 +261,57 @@ class BatchedChildren(Children):
         return iter(written).__next__
 
 
-class SharedChildren(Children):
+class SharedChildren(ReadChildren):
     """The children of an edge that many rows of the lists above share (see `Distinct`)."""
 
-    __slots__ = ("_counts", "_distinct", "_indices", "_lists", "_needs_row", "_owners", "_pending")
+    __slots__ = ("_distinct", "_indices", "_lists", "_owners")
 
     def __init__(self, place: EdgePlace, distinct: Distinct, above: Children, context: Context) -> None:
         """Look up the children; raises the error of the edge's field."""
-        super().__init__(above, context, is_list=False)
+        super().__init__(place, above, context)
         self._distinct = distinct
-        self._needs_row = place.selection.needs_row
         self._lists = above.rows
-        self._owners = [distinct.owner(path) for path in above.paths]
+        self._owners = above.owners(distinct.owner)
         """The owner of each list above."""
         self._indices: dict[str, dict[Any, int]] = {}
         """By owner and the value of the attribute, the index of the child in `found`; -1 when the edge leads nowhere."""
-        self._counts: dict[str, Counter[Any]] = {}
-        """By owner, how many rows have each value."""
-        self._pending: dict[int, Read] = {}
-        """The reads whose keys must be fetched, by the index of the child."""
         lists_of: dict[str, list[list[Any]]] = {}
         for owner, rows in zip(self._owners, self._lists, strict=True):
             lists_of.setdefault(owner, []).append(rows)
-        by_path: dict[str, int] = {}
         for owner, lists in lists_of.items():
-            counts = self._counts[owner] = Counter(self._values(lists))
-            self._indices[owner] = {value: self._look_up(distinct.read(owner, value), by_path) for value in counts}
+            values = dict.fromkeys(self._values(lists))
+            self._indices[owner] = {value: self._look_up(distinct.read(owner, value)) for value in values}
 
-    def _values(self, lists: Iterable[list[Any]]) -> Iterable[Any]:
+    def _values(self, lists: list[list[Any]]) -> Iterable[Any]:
         """Return the value of the attribute for each row of the lists."""
         attribute = self._distinct.attribute
         if attribute is None:
             return repeat(None, sum(map(len, lists)))
         return map(attrgetter(attribute), chain.from_iterable(lists))
 
-    def _look_up(self, read: Read | None, by_path: dict[str, int]) -> int:
-        """Look up the child of a read, and return its index."""
-        if read is None:
-            return -1
-        index = len(self.found)
-        known = by_path.setdefault(read.path, index)
-        if known != index:
-            return known
-        child = self._context.look_up(read, self._needs_row)
-        if type(child) is MissingKey:
-            self._pending[index] = read
-            self.missing.append(child)
-        self.found.append(child)
-        return index
-
-    def resolve(self) -> None:
-        """See `Children.resolve`."""
-        self.missing = []
-        pending, self._pending = self._pending, {}
-        for index, read in pending.items():
-            child = self.found[index] = self._context.look_up(read, self._needs_row)
-            if type(child) is MissingKey:
-                self._pending[index] = read
-                self.missing.append(child)
+    @property
+    def size(self) -> int:
+        """See `Children.size`."""
+        has_nulls = None in self.found or any(-1 in indices.values() for indices in self._indices.values())
+        if has_nulls or self._above is None or self._above.weights is not None:
+            return super().size
+        return sum(map(len, self._lists))  # Each row has a child.
 
     def _count(self, above: Sequence[int] | None) -> Sequence[int] | None:
         by_index = [0] * (len(self.found) + 1)  # The last one is of index -1.
-        if above is None:
-            for owner, counts in self._counts.items():
-                indices = self._indices[owner]
-                for value, count in counts.items():
-                    by_index[indices[value]] += count
-        else:
-            following = iter(above)
-            for owner, rows in zip(self._owners, self._lists, strict=True):
-                indices = self._indices[owner]
-                for value in self._values([rows]):
-                    by_index[indices[value]] += next(following)
+        following = iter(above) if above is not None else repeat(1)
+        for owner, rows in zip(self._owners, self._lists, strict=True):
+            indices = self._indices[owner]
+            for value in self._values([rows]):
+                by_index[indices[value]] += next(following)
         pairs = zip(self.found, by_index, strict=False)
         return [weight for record, weight in pairs if record is not None]
 
     def by_list(self, written: list[Any]) -> list[Any]:
         """Return, for each list above, what was written of the child, or of the children by the value of the attribute."""
         objects = [*written, None]
+        if 2 * len(written) < sum(map(len, self._lists)):  # Each is encoded once, and not wherever it appears.
+            objects = [msgspec.Raw(_encode(each)) if each is not None else None for each in objects]
         tables: dict[str, Any] = {
             owner: {value: objects[index] for value, index in indices.items()}
             for owner, indices in self._indices.items()

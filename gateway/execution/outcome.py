@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from gateway.execution.deferred import IncrementalPayload, Pending
 from gateway.execution.failures import Failure
 
@@ -52,8 +54,7 @@ class Subsequent:
 class Outcome:
     """The result of a request: data and errors, or errors alone when it failed before execution."""
 
-    data: dict[str, Any] | None
-    """The data, or the initial data where something is deferred; None as in the specification."""
+    _data: dict[str, Any] | None
     failures: tuple[Failure, ...] = ()
     executed: bool = True
     """Whether execution began. If it did not, the response has no `data` entry, not even null."""
@@ -80,6 +81,15 @@ class Outcome:
     """The deferred fragments: one for each result that `subsequent` delivers."""
     subsequent: Subsequent | None = field(default=None, repr=False)
     """The subsequent payloads, where something is deferred."""
+    data_json: bytes | None = field(default=None, repr=False)
+    """The data as JSON, where the executor has encoded it."""
+
+    @property
+    def data(self) -> dict[str, Any] | None:
+        """The data, or the initial data where something is deferred; None as in the specification."""
+        if self._data is None and self.data_json is not None:
+            self._data = msgspec.json.decode(self.data_json)
+        return self._data
 
     @property
     def code(self) -> str:

@@ -22,13 +22,13 @@ from graphql import (
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
-    GraphQLOutputType,
     GraphQLScalarType,
     GraphQLSchema,
     InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
     SelectionNode,
+    SelectionSetNode,
     StringValueNode,
     VariableNode,
 )
@@ -37,7 +37,17 @@ from gateway.execution.documents import INTROSPECTION
 from gateway.execution.fields import EdgeField, PropertyField
 from gateway.execution.inputs import argument_reader
 from gateway.execution.selection import applies
-from gateway.execution.steps import Deferred, EdgeStep, Leaf, NeedsReference, Nested, Selection, Step
+from gateway.execution.steps import (
+    Deferred,
+    DeferUsage,
+    EdgeStep,
+    FieldTree,
+    Leaf,
+    NeedsReference,
+    Nested,
+    Selection,
+    Step,
+)
 
 __all__ = ["Plan"]
 
@@ -71,7 +81,7 @@ class Plan:
         """Whether the root has introspection fields, which graphql-core executes."""
         self.steps = 0
         """The number of steps in all selections: the plan's size."""
-        self.root = self._select(schema.query_type.name, [operation.selection_set])
+        self.root = self._select(schema.query_type.name, [_Selected(operation.selection_set)], frozenset(), 0)
 
     def _possible_types(self, of_type: GraphQLObjectType | GraphQLInterfaceType) -> list[str]:
         """Return the names of the object types that a value of this type can have."""
@@ -79,44 +89,64 @@ class Plan:
             return [of_type.name]
         return [possible.name for possible in self._schema.get_possible_types(of_type)]
 
-    def _select(self, type_name: str, sets: Iterable[Any]) -> Selection:
-        """Return the selection of an object type, merged from the selection sets at one place."""
+    def _select(self, type_name: str, sets: Iterable[_Selected], group: frozenset[DeferUsage], depth: int) -> Selection:
+        """Return the selection of an object type, merged from the selection sets at one place.
+
+        `group` are the fragments with `@defer` for which the place is executed, and `depth` is the length of its paths.
+        """
         of_type = self._schema.type_map[type_name]
         assert isinstance(of_type, GraphQLObjectType)
-        found = _Collected()
+        found = _Collected(depth)
         for each in sets:
-            if each is not None:
-                self._collect(of_type, each.selections, found)
-        return self._selection(of_type, found)
+            if each.node is not None:
+                self._collect(of_type, each.node.selections, found, each.usage, each.fields)
+        selection = Selection(of_type.name, usages=found.usages)
+        own, deferred = _by_usages(found.fields, group)
+        self._add_steps(selection, of_type, own, group, depth)
+        for usages, fields in deferred.items():
+            later = Selection(of_type.name)
+            self._add_steps(later, of_type, fields, usages, depth)
+            selection.deferred.append(Deferred(usages, [next(iter(fields.values()))[0].node], later))
+            selection.has_edges = selection.has_edges or later.has_edges
+        _share_row(selection)
+        return selection
 
-    def _selection(self, of_type: GraphQLObjectType, found: _Collected) -> Selection:
-        selection = Selection(of_type.name)
-        self.steps += 1 + len(found.fields)
-        for key, nodes in found.fields.items():
-            name = nodes[0].name.value
+    def _add_steps(
+        self,
+        selection: Selection,
+        of_type: GraphQLObjectType,
+        fields: dict[str, list[_CollectedField]],
+        group: frozenset[DeferUsage],
+        depth: int,
+    ) -> None:
+        self.steps += 1 + len(fields)
+        for key, several in fields.items():
+            name = several[0].node.name.value
             selection.blank[key] = of_type.name if name == "__typename" else None
             if name == "__typename":
                 continue
             if name in INTROSPECTION:
                 self.has_introspection = True
                 continue
-            step = self._step(of_type.fields[name], key, nodes, selection)
+            step = self._step(of_type.fields[name], key, several, selection, group, depth + 1)
             selection.steps.append(step)
             if isinstance(step, EdgeStep) or (isinstance(step, Nested) and step.selection.has_edges):
                 selection.has_edges = True
-        for label, later in found.deferred:
-            nodes = next(iter(later.fields.values()), [])
-            below = self._selection(of_type, later)
-            selection.deferred.append(Deferred(label, nodes[:1], below))
-            selection.has_edges = selection.has_edges or below.has_edges
-        return selection
 
-    def _collect(self, of_type: GraphQLObjectType, selections: Iterable[SelectionNode], found: _Collected) -> None:
+    def _collect(
+        self,
+        of_type: GraphQLObjectType,
+        selections: Iterable[SelectionNode],
+        found: _Collected,
+        usage: DeferUsage | None,
+        fields: FieldTree | None,
+    ) -> None:
+        """Collect fields within the fragment `usage`; `fields` are those that it selects at this place."""
         for selection in selections:
             if not self._is_included(selection):
                 continue
             if isinstance(selection, FieldNode):
-                found.fields.setdefault((selection.alias or selection.name).value, []).append(selection)
+                found.add(selection, usage, fields)
                 continue
             if isinstance(selection, FragmentSpreadNode):
                 fragment: InlineFragmentNode | FragmentDefinitionNode = self._fragments[selection.name.value]
@@ -129,15 +159,16 @@ class Plan:
             defer = self._defer_of(selection)
             label = _label(defer) if defer is not None else None
             if isinstance(selection, FragmentSpreadNode):
-                spread = selection.name.value, defer is not None, label
+                spread = selection.name.value, usage, defer is not None, label
                 if spread in found.visited:
                     continue
                 found.visited.add(spread)
-            into = found
-            if defer is not None:
-                into = _Collected()
-                found.deferred.append((label, into))
-            self._collect(of_type, fragment.selection_set.selections, into)
+            if defer is None:
+                self._collect(of_type, fragment.selection_set.selections, found, usage, fields)
+            else:
+                inner = DeferUsage(label, usage, found.depth)
+                found.usages.append(inner)
+                self._collect(of_type, fragment.selection_set.selections, found, inner, inner.fields)
 
     def _is_included(self, selection: SelectionNode) -> bool:
         for directive in selection.directives or ():
@@ -164,15 +195,34 @@ class Plan:
                 return bool(self._conditions[value.name.value] if isinstance(value, VariableNode) else value.value)
         return True
 
-    def _step(self, field: GraphQLField, key: str, nodes: list[FieldNode], selection: Selection) -> Step:
+    def _step(
+        self,
+        field: GraphQLField,
+        key: str,
+        several: list[_CollectedField],
+        selection: Selection,
+        group: frozenset[DeferUsage],
+        depth: int,
+    ) -> Step:
         definition = field.extensions.get("strawberry-definition")
+        nodes = list({id(each.node): each.node for each in several}.values())  # Fragments may be spread in several.
+        sets = [_Selected(each.node.selection_set, each.usage, each.fields) for each in several]
         output = field.type
         is_nullable = not isinstance(output, GraphQLNonNull)
         if isinstance(output, GraphQLNonNull):
             output = output.of_type
         if isinstance(definition, EdgeField):
             selection.needs_row = selection.needs_row or definition.needs_row
-            return self._edge_step(field, definition, output, key, nodes)
+            is_list = isinstance(output, GraphQLList)
+            if isinstance(output, GraphQLList):
+                output = output.of_type
+            if not isinstance(output, GraphQLObjectType | GraphQLInterfaceType) or not definition.is_pure:
+                raise NeedsReference("shape")
+            below_types = {
+                name: self._select(name, sets, group, depth + is_list) for name in self._possible_types(output)
+            }
+            arguments = argument_reader(field, nodes[0], definition.arguments, self._converter)
+            return EdgeStep(key, nodes, definition, definition.function, arguments, is_list, below_types)
         if not isinstance(definition, PropertyField) or definition.extensions:
             raise NeedsReference("resolver")
         selection.needs_row = selection.needs_row or definition.needs_row
@@ -184,31 +234,75 @@ class Plan:
             output = output.of_type.of_type if isinstance(output.of_type, GraphQLNonNull) else None  # type: ignore[assignment]
         if not isinstance(output, GraphQLObjectType):
             raise NeedsReference("shape")
-        below = self._select(output.name, [node.selection_set for node in nodes])
+        below = self._select(output.name, sets, group, depth + is_list)
         return Nested(key, nodes, definition, definition.read, is_list, is_nullable, below)
 
-    def _edge_step(
-        self, field: GraphQLField, edge: EdgeField, output: GraphQLOutputType, key: str, nodes: list[FieldNode]
-    ) -> EdgeStep:
-        is_list = isinstance(output, GraphQLList)
-        if isinstance(output, GraphQLList):
-            output = output.of_type
-        if not isinstance(output, GraphQLObjectType | GraphQLInterfaceType) or not edge.is_pure:
-            raise NeedsReference("shape")
-        sets = [node.selection_set for node in nodes]
-        selections = {name: self._select(name, sets) for name in self._possible_types(output)}
-        arguments = argument_reader(field, nodes[0], edge.arguments, self._converter)
-        return EdgeStep(key, nodes, edge, edge.function, arguments, is_list, selections)
+
+@dataclass(slots=True)
+class _Selected:
+    """A selection set, and the innermost fragment with `@defer` that it is in."""
+
+    node: SelectionSetNode | None
+    usage: DeferUsage | None = None
+    fields: FieldTree | None = None
+    """The fields of `usage` in it."""
+
+
+@dataclass(slots=True)
+class _CollectedField:
+    node: FieldNode
+    usage: DeferUsage | None
+    fields: FieldTree | None
+    """The fields of `usage` below it."""
 
 
 @dataclass(slots=True)
 class _Collected:
     """The fields of one object type that are selected at one place (CollectFields in the specification)."""
 
-    fields: dict[str, list[FieldNode]] = field(default_factory=dict)
-    deferred: list[tuple[str | None, _Collected]] = field(default_factory=list)
-    """The fields of each fragment with `@defer`, and its label."""
-    visited: set[tuple[str, bool, str | None]] = field(default_factory=set)
+    depth: int
+    fields: dict[str, list[_CollectedField]] = field(default_factory=dict)
+    usages: list[DeferUsage] = field(default_factory=list)
+    """The fragments with `@defer` at this place."""
+    visited: set[tuple[str, DeferUsage | None, bool, str | None]] = field(default_factory=set)
+
+    def add(self, node: FieldNode, usage: DeferUsage | None, fields: FieldTree | None) -> None:
+        """Add a field that the fragment `usage` selects, and to the fields of that fragment."""
+        key = (node.alias or node.name).value
+        below = fields.setdefault(key, FieldTree()) if fields is not None else None
+        self.fields.setdefault(key, []).append(_CollectedField(node, usage, below))
+
+
+def _by_usages(
+    fields: dict[str, list[_CollectedField]], group: frozenset[DeferUsage]
+) -> tuple[dict[str, list[_CollectedField]], dict[frozenset[DeferUsage], dict[str, list[_CollectedField]]]]:
+    """Return the fields to execute with the group, and those to execute later, by the fragments that select them.
+
+    See BuildExecutionPlan (https://github.com/graphql/graphql-spec/pull/1110).
+    """
+    own: dict[str, list[_CollectedField]] = {}
+    later: dict[frozenset[DeferUsage], dict[str, list[_CollectedField]]] = {}
+    for key, several in fields.items():
+        selecting = {each.usage for each in several if each.usage is not None}
+        if any(each.usage is None for each in several):
+            selecting = set()
+        usages = frozenset(usage for usage in selecting if not usage.is_inside(selecting))
+        into = own if usages == group else later.setdefault(usages, {})
+        into[key] = several
+    return own, later
+
+
+def _share_row(selection: Selection) -> None:
+    """Read the row before edges that it may show to be needless, if fields that are executed at another time need it too.
+
+    So fragments with `@defer` take no more reads than the same operation without them.
+    """
+    several = [selection, *(each.selection for each in selection.deferred)]
+    if any(each.needs_row for each in several):
+        for each in several:
+            each.needs_row = each.needs_row or any(
+                isinstance(step, EdgeStep) and step.edge.may_be_skipped for step in each.steps
+            )
 
 
 def _label(defer: DirectiveNode) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,18 @@ from graphql.execution.values import VariableValues
 
 from gateway.execution.fields import EdgeField, PropertyField
 
-__all__ = ["Arguments", "Deferred", "EdgeStep", "Leaf", "NeedsReference", "Nested", "Selection", "Step"]
+__all__ = [
+    "Arguments",
+    "DeferUsage",
+    "Deferred",
+    "EdgeStep",
+    "FieldTree",
+    "Leaf",
+    "NeedsReference",
+    "Nested",
+    "Selection",
+    "Step",
+]
 
 
 class NeedsReference(Exception):
@@ -89,6 +100,10 @@ class Arguments:
         return coerced
 
 
+class FieldTree(dict[str, "FieldTree"]):
+    """The response keys of some fields of an answer, each with those below it."""
+
+
 @dataclass(slots=True)
 class Selection:
     """The fields selected of one object type."""
@@ -101,8 +116,10 @@ class Selection:
     """Whether the row of a record must be read for it."""
     has_edges: bool = False
     """Whether it has edges, here or inside nested objects and deferred fragments."""
+    usages: list[DeferUsage] = field(default_factory=list)
+    """The fragments with `@defer` at this place."""
     deferred: list[Deferred] = field(default_factory=list)
-    """The fragments with `@defer`."""
+    """The fields that are executed after the others."""
 
     @property
     def needs_row_later(self) -> bool:
@@ -112,13 +129,32 @@ class Selection:
         )
 
 
-@dataclass(slots=True)
-class Deferred:
-    """The fields that a fragment with `@defer` selects of one object type.
-
-    Its result holds all of them, also those that the initial answer has: clients that store fragments expect them complete.
-    """
+@dataclass(slots=True, eq=False)
+class DeferUsage:
+    """A fragment with `@defer` at one place of a plan. Equal only to itself."""
 
     label: str | None
+    parent: DeferUsage | None
+    """The fragment with `@defer` that it is in."""
+    depth: int
+    """The length of the response paths of its place."""
+    fields: FieldTree = field(default_factory=FieldTree)
+    """The fields that it selects, without those of fragments with `@defer` inside it."""
+
+    def is_inside(self, others: Collection[DeferUsage]) -> bool:
+        """Return whether one of the others contains it."""
+        above = self.parent
+        while above is not None:
+            if above in others:
+                return True
+            above = above.parent
+        return False
+
+
+@dataclass(slots=True)
+class Deferred:
+    """The fields of one object type that the same fragments with `@defer` select at one place: they are executed once."""
+
+    usages: frozenset[DeferUsage]
     nodes: list[FieldNode]
     selection: Selection

@@ -19,7 +19,8 @@ After = Annotated[
     str | None,
     strawberry.argument(
         description="Return records after this cursor: a `cursor` or `endCursor` of the same list, with the same order and "
-        "filters. Null starts at the beginning."
+        "filters. Null starts at the beginning. If its record was removed meanwhile, together with others before it, as many "
+        "records are skipped, except among messages."
     ),
 ]
 Sid = Annotated[strawberry.ID, strawberry.argument(description="The record's sid.")]

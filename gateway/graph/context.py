@@ -41,6 +41,8 @@ class OperationContext:
     """The callers' budgets."""
     charged: frozenset[str] = frozenset()
     """The keys that count towards `cost_limit`, and perhaps some that are cached."""
+    left_out: dict[str, None] = field(default_factory=dict)
+    """The keys that were not fetched because of `cost_limit`, in the order of the answer."""
     reserved: int = 0
     """Upstream calls reserved in the caller's budget."""
     records: int = 0
@@ -51,6 +53,8 @@ class OperationContext:
     """Walks over lists that wait for a page."""
     no_cache: bool = field(init=False)
     """Whether every record is read from Twilio (`Cache-Control: no-cache`, RFC 9111, 5.2.1.4)."""
+
+    _limit_error: CostLimitExceeded | None = None
 
     def __post_init__(self) -> None:
         self.no_cache = self.loaders.no_cache
@@ -82,7 +86,9 @@ class OperationContext:
 
     def look_up(self, read: Read, needs_row: bool) -> object | MissingKey | None:
         """Return the child of a read, None when it does not exist, or the key to fetch first; raises the field's error."""
-        authorized = cast(_GraphRead, self.authorize(read))  # Edges of this graph return no other reads.
+        authorized = cast(
+            _GraphRead, read if self.services is None else self.authorize(read)
+        )  # The graph has no others.
         if not needs_row and not self.no_cache:
             reference = authorized.reference()
             if reference is not None:
@@ -123,7 +129,8 @@ class OperationContext:
     async def _fetch_and_resolve(self, read: Read, missing: MissingKey) -> Any:
         found: object | None = missing
         while isinstance(found, MissingKey):
-            self.charge([found])
+            if self.charge_in_order([found]):
+                raise self.limit_error
             await self.loaders.load(found)
             found = self.look_up(read, True)
         return self._counted(read, found)
@@ -154,13 +161,33 @@ class OperationContext:
         return True
 
     def charge(self, keys: Collection[str]) -> None:
-        """Charge the operation for fetching keys; raises `CostLimitExceeded` beyond `cost_limit`."""
+        """Charge the operation for fetching all of the keys; raises `limit_error` beyond `cost_limit`."""
         if not self.try_charge(keys):
-            made = sum(not self.loaders.is_free(key) for key in self.charged)
-            raise CostLimitExceeded(
-                f"The operation has made {made} upstream calls and needs {len(keys)} more at once; "
-                f"{self.limits.cost_limit} are allowed. Ask for less at a time."
-            )
+            raise self.limit_error
+
+    def charge_in_order(self, keys: Collection[str]) -> Collection[str]:
+        """Charge the operation for fetching keys, as many as `cost_limit` allows; return the others, which are left out."""
+        if self.try_charge(keys):
+            return ()
+        charged = {key for key in self.charged if not self.loaders.is_free(key)}
+        left_out: dict[str, None] = {}
+        for key in keys:
+            if key in charged or self.loaders.is_free(key):
+                continue
+            if len(charged) < self.limits.cost_limit:
+                charged.add(key)
+            else:
+                left_out[key] = None
+        self.charged = frozenset(charged)
+        self.left_out |= left_out
+        return left_out
+
+    @property
+    def limit_error(self) -> CostLimitExceeded:
+        """The error of every field whose key was left out; one for the whole operation."""
+        if self._limit_error is None:
+            self._limit_error = CostLimitExceeded(f"The limit of {self.limits.cost_limit} upstream calls is reached.")
+        return self._limit_error
 
     def count(self, records: int) -> None:
         """Count records of the answer; raises `CostLimitExceeded` beyond `records_max`."""
@@ -185,8 +212,9 @@ class OperationContext:
         self.records = 0
 
     def reset_counts(self) -> None:
-        """Reset the count of records, before the operation is executed from the start."""
+        """Reset the counts, before the operation is executed from the start."""
         self.records = 0
+        self.left_out.clear()
 
     def redacted(self, key: str) -> str:
         """Return a key without names and tokens."""

@@ -259,10 +259,6 @@ class WholeLists:
         self.rows = [rows[: self._first] for rows in whole] if self._first < self._resource.page_max else whole
         return True
 
-    def node(self, position: int, row: Row) -> Any:
-        """Return the record of a row of the list at a position."""
-        return self._read(position).node(row)
-
     def _skipped(self, loaders: Loaders) -> Collection[int]:
         """Return the positions of the lists that are not read, since they are known to be empty."""
         return () if loaders.no_cache else self._known_empty

@@ -43,7 +43,7 @@ def in_utc(text: str | None) -> str | None:
 
 def are_utc(texts: list[str | None]) -> bool:
     """Whether `in_utc` surely returns all these texts as they are: None, or times in UTC without leap seconds."""
-    times = [text for text in texts if text is not None]
+    times = [text for text in texts if text is not None] if None in texts else texts
     lines = "\n".join([*times, ""])
     try:
         msgspec.convert(times, list[datetime])  # Times of RFC 3339, so that each has one separator and one offset.

@@ -388,6 +388,7 @@ class Message(Node):
         "ReceiptConnection | None",
         f"The receipts of the message, one for each recipient outside chat. {_NOT_FOUND}",
         _RECEIPTS,
+        may_be_skipped=True,
         batch=_receipts_below,
     )
     def receipts(

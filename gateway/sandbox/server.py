@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any, Self
 
 from aiohttp import web
@@ -123,6 +124,22 @@ class Sandbox(SandboxState):
         self._sender.start()
         host = f"[{self._host}]" if ":" in self._host else self._host
         self.url = f"http://{host}:{site.port}"
+
+    def is_default(self, name: str) -> bool:
+        """Return whether a switch has its default value."""
+        return bool(getattr(self.switches, name) == getattr(Switches(), name))
+
+    def has_effect(self, name: str) -> bool:
+        """Return whether a call in the log would be answered differently if a switch had its default value."""
+        if name == "retry_after":  # Of the answers that faults make, the one that depends on a switch.
+            return any(call.status == 429 and call.fault == "status" for call in self.calls)
+        others = replace(self.switches, **{name: getattr(Switches(), name)})
+        reads = {(call.path, call.query) for call in self.calls if call.method == "GET"}
+        return any(
+            self._api.answer("GET", path, query, self.url, self.switches)
+            != self._api.answer("GET", path, query, self.url, others)
+            for path, query in reads
+        )
 
     async def stop(self) -> None:
         """Close the server and all open connections, without waiting for their calls."""

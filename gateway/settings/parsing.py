@@ -20,6 +20,7 @@ __all__ = [
     "cache_url",
     "calls",
     "count",
+    "drain",
     "level",
     "lifetime",
     "origins",
@@ -64,6 +65,17 @@ def seconds(text: str) -> float:
         value = 0.0
     if not 0 < value <= 600:
         raise ValueError("must be a number of seconds, more than 0 and at most 600.")
+    return value
+
+
+def drain(text: str) -> float:
+    """Parse a duration from 0 to ten minutes."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 600:
+        raise ValueError("must be a number of seconds from 0 to 600.")
     return value
 
 

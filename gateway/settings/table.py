@@ -126,6 +126,13 @@ SETTINGS = (
         parsing.seconds,
     ),
     Setting(
+        "GATEWAY_DRAIN_SECONDS",
+        "0",
+        "Seconds after SIGTERM in which `/readyz` replies 503 and connections are still accepted, so that load balancers stop "
+        "sending requests first.",
+        parsing.drain,
+    ),
+    Setting(
         "GATEWAY_MAX_OPERATIONS",
         "512",
         "Operations in progress at the same time; one more is rejected with 503.",

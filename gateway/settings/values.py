@@ -163,6 +163,8 @@ class Settings:
     """Upstream calls that an operation may make; reads beyond it are errors."""
     deadline: float = 10.0
     """Seconds for one operation."""
+    drain_seconds: float = 0.0
+    """Seconds in which a server that was told to stop still accepts connections, and `/readyz` replies 503."""
     upstream_timeout: float = 5.0
     """Seconds for one upstream call."""
     max_operations: int = 512
@@ -239,6 +241,7 @@ class Settings:
             cost_max=values["GATEWAY_COST_MAX"],
             cost_limit=values["GATEWAY_COST_LIMIT"],
             deadline=values["GATEWAY_DEADLINE"],
+            drain_seconds=values["GATEWAY_DRAIN_SECONDS"],
             upstream_timeout=values["GATEWAY_UPSTREAM_TIMEOUT"],
             max_operations=values["GATEWAY_MAX_OPERATIONS"],
             caller_budget=values["GATEWAY_CALLER_BUDGET"],

@@ -29,7 +29,7 @@ from gateway.twilio.statuses import ReceiptSummary
 
 __all__ = ["Loaders", "Missing"]
 
-_EMPTY_PAGES_MAX = 5  # In a row: a list ends with an empty page at most.
+_REPEATED_PAGES_MAX = 5  # In a row without a new row: a list ends with an empty page at most, and rows shift by a few.
 _MEMBER_PAGES_MAX = 40  # A conversation has at most 1,000 participants; 100 fill a page, unless Twilio gives fewer.
 
 
@@ -165,11 +165,12 @@ class Loaders:
             raise Missing(error.args[0]) from None
         lists: list[list[Row]] = []
         for page in pages:
-            if isinstance(page, GatewayError):
+            if type(page) is Page:
+                if page.next is not None:
+                    return None
+                lists.append(page.rows)
+            elif isinstance(page, GatewayError):
                 raise page.with_traceback(None)
-            if page.next is not None:
-                return None
-            lists.append(page.rows)
         return lists
 
     def pages(self, target: str, *, most: int) -> Iterator[Page]:
@@ -323,12 +324,11 @@ class Loaders:
         if len(read.pages) >= most or read.next in read.seen:
             path = redacted(read.next.partition("?")[0])
             raise UpstreamInvalidResponse(f"Twilio's pages of {path} do not end.")
-        if len(read.pages) >= _EMPTY_PAGES_MAX and not any(page.rows for page in read.pages[-_EMPTY_PAGES_MAX:]):
-            raise UpstreamInvalidResponse(f"Twilio's pages of {redacted(read.next.partition('?')[0])} hold no rows.")
-        page = self.page(read.next)
-        read.pages.append(page)
-        read.seen.add(read.next)
-        read.next = page.next
+        if read.repeated == _REPEATED_PAGES_MAX:
+            raise UpstreamInvalidResponse(
+                f"Twilio's pages of {redacted(read.next.partition('?')[0])} hold no new rows."
+            )
+        read.add(self.page(read.next))
 
     def _keep(self, key: str, value: Any) -> None:
         """Remember the value that was read, or the error."""
@@ -399,7 +399,7 @@ class _Batch:
 class _ReadPages:
     """The pages of one list from one page on, as far as they have been read."""
 
-    __slots__ = ("_by_sid", "_indexed", "next", "pages", "seen")
+    __slots__ = ("_by_sid", "next", "pages", "repeated", "seen")
 
     def __init__(self, target: str) -> None:
         self.pages: list[Page] = []
@@ -407,14 +407,20 @@ class _ReadPages:
         """The keys of the pages."""
         self.next: str | None = target
         """The key of the next page; None when the pages are the whole list."""
+        self.repeated = 0
+        """How many pages without a new row are at the end."""
         self._by_sid: dict[str, Row] = {}
-        self._indexed = 0
-        """How many of the pages are in `_by_sid`."""
+
+    def add(self, page: Page) -> None:
+        """Add the next page."""
+        self.pages.append(page)
+        self.seen.add(page.target)
+        self.next = page.next
+        known = len(self._by_sid)
+        for row in page.rows:
+            self._by_sid.setdefault(row.sid, row)
+        self.repeated = self.repeated + 1 if len(self._by_sid) == known else 0
 
     def find(self, sid: str) -> Row | None:
         """Return the first row with that sid."""
-        while self._indexed < len(self.pages):
-            for row in self.pages[self._indexed].rows:
-                self._by_sid.setdefault(row.sid, row)
-            self._indexed += 1
         return self._by_sid.get(sid)

@@ -1,7 +1,7 @@
 """The remote cache in Redis or Valkey, for several processes and machines: response bodies by key, and leases on reads.
 
-It is optional at any time. Every question has a timeout; after one, the server is not asked for a while, which is logged once
-and counted, and requests continue without it.
+It is optional at any time. Every question has a timeout; after one, the server is not asked for a while, which is counted, and
+requests continue without it. An outage is logged when it begins, when its cause changes, and when it ends.
 """
 
 from __future__ import annotations
@@ -18,8 +18,20 @@ import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ConnectionError,
+    InvalidResponse,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 
+from gateway.log import network_cause
 from gateway.source.remote import Found
 
 __all__ = ["RedisCache"]
@@ -29,6 +41,17 @@ T = TypeVar("T")
 _logger = structlog.get_logger("gateway")
 
 _BACKOFF_SECONDS = 1.0  # For which a server that did not answer is not asked.
+_CAUSES: dict[type[Exception], str] = {
+    AuthenticationError: "authentication failed",
+    AuthorizationError: "permission denied",
+    BusyLoadingError: "it is still loading its data",
+    ConnectionError: "connection lost",
+    InvalidResponse: "it is not a Redis server",
+    NoPermissionError: "permission denied",
+    OutOfMemoryError: "it is out of memory",
+    ReadOnlyError: "it is a read-only replica",
+    ResponseError: "it rejects a command",
+}
 _LEASE_SECONDS = 3.0  # After which the read of a process that has not released its lease is started by another.
 
 # For each key its body; without one, "+" if this process has the lease now, "-" if another one has.
@@ -94,7 +117,9 @@ class RedisCache:
         self._release = self._redis.register_script(_RELEASE)
         self._share = self._redis.register_script(_SHARE)
         self._down_until = 0.0
-        self._is_down = False
+        self._failed_at = 0.0
+        self._cause: str | None = None
+        """Why the server does not answer; None while it does."""
         self._to_put: list[tuple[str, bytes, int]] = []
         self._to_release: list[str] = []
         self._writes: set[asyncio.Task[None]] = set()
@@ -148,25 +173,42 @@ class RedisCache:
             await self._ask(lambda: self._share(keys=[self._prefix + "slots"], args=arguments)),
         )
 
+    async def probe(self) -> str | None:
+        """Send the server what a read sends; return why that fails, in a few words, or None if it succeeds."""
+        key = [f"{self._prefix}probe"]
+        try:
+            await self._in_time(lambda: self._get_or_lease(keys=key, args=[self._name, int(_LEASE_SECONDS * 1000)]))
+            await self._in_time(lambda: self._release(keys=key, args=[self._name]))
+        except (RedisError, OSError, TimeoutError) as error:
+            return _cause(error)
+        return None
+
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T | None:
         loop = asyncio.get_running_loop()
         if self._is_closed or loop.time() < self._down_until:
             self.counts["not asked"] += 1
             return None
+        asked_at = loop.time()
         try:
             answer = await self._in_time(question)
         except (RedisError, OSError, TimeoutError) as error:
             self.counts["no answer"] += 1
-            self._down_until = loop.time() + _BACKOFF_SECONDS
-            if not self._is_down:
-                self._is_down = True
-                _logger.warning("shared cache away", kind=type(error).__name__)
+            self._on_failure(asked_at, _cause(error))
             return None
         self.counts["answer"] += 1
-        if self._is_down:
-            self._is_down = False
-            _logger.warning("shared cache back")
+        if self._cause is not None and asked_at >= self._failed_at:
+            self._cause = None
+            _logger.warning("redis available")
         return answer
+
+    def _on_failure(self, asked_at: float, cause: str) -> None:
+        """Do not ask for a while, and log the cause if it is new. Questions asked before another failed say nothing new."""
+        now = asyncio.get_running_loop().time()
+        self._down_until = now + _BACKOFF_SECONDS
+        if self._cause is None or (cause != self._cause and asked_at >= self._failed_at):
+            _logger.warning("redis unavailable", cause=cause)
+            self._cause = cause
+        self._failed_at = now
 
     async def _in_time(self, question: Callable[[], Awaitable[T]]) -> T:
         """Return the answer; raises `TimeoutError`.
@@ -204,6 +246,11 @@ class RedisCache:
             await self._ask(pipeline.execute)
         if released:
             await self._ask(lambda: self._release(keys=released, args=[self._name]))
+
+
+def _cause(error: Exception) -> str:
+    """Return the cause of a failed question in a few words, without the server's address."""
+    return network_cause(error) or _CAUSES.get(type(error), type(error).__name__)
 
 
 def _unpack(value: bytes) -> tuple[float, bytes]:

@@ -12,7 +12,14 @@ import msgspec
 from gateway.errors import UpstreamInvalidResponse
 from gateway.twilio.resources import Resource, Row
 
-__all__ = ["PartialRow", "decode_partial_item", "decode_partial_page", "readable", "repaired"]
+__all__ = [
+    "PartialRow",
+    "decode_partial_item",
+    "decode_partial_page",
+    "readable",
+    "repaired",
+    "replace_lone_surrogates",
+]
 
 _ESCAPES = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
@@ -45,7 +52,11 @@ def readable(row: Row, name: str, default: Any = None) -> Any:
 
 def repaired(body: bytes) -> bytes:
     """Return a JSON text without a byte order mark, and with U+FFFD for what is no character (RFC 8259, 8.1 and 8.2)."""
-    text = body.removeprefix(BOM_UTF8).decode(errors="replace").encode()
+    return replace_lone_surrogates(body.removeprefix(BOM_UTF8).decode(errors="replace").encode())
+
+
+def replace_lone_surrogates(text: bytes) -> bytes:
+    """Return a JSON text with U+FFFD for each escape of half a character, which no Unicode text can hold (RFC 8259, 8.2)."""
     return _ESCAPES.sub(lambda match: rb"\ufffd" if match["lone"] else match[0], text)
 
 

@@ -127,7 +127,7 @@ def read_page(resource: Resource, target: str, response: Response) -> Page:
         if owners and named(row) != expected and not _belongs(resource, owners, row):
             raise _invalid(target, response, "answered with rows of another list")
     following = None
-    if meta.next_page_url is not None:
+    if meta.next_page_url:
         # Its query is followed as it is, and its host never: credentials are sent to the configured origin only.
         following = f"{path}?{meta.next_page_url.partition('?')[2]}"
         if not _names(meta.next_page_url, path) or not _WIRE_TEXT.fullmatch(following):

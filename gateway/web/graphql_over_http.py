@@ -19,6 +19,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.errors import BadRequest
+from gateway.twilio.partial_rows import replace_lone_surrogates
 from gateway.web.json_text import check_json
 from gateway.web.request_headers import list_elements
 
@@ -80,6 +81,9 @@ def read_post(body: bytes) -> GraphQLRequest:
             "`operationName` (a string) and `extensions` (an object). Batches are not supported: send requests one by one."
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        whole = replace_lone_surrogates(body)
+        if whole != body:
+            return read_post(whole)
         raise BadRequest("The request's body is not JSON.") from None
     return replace(request, operation_name=None) if request.operation_name == "" else request
 
@@ -143,6 +147,8 @@ class Accepted:
     """0 for the first one that is named, -1 for the second, and so on."""
     announces: bool = field(default=False, compare=False)
     """Whether its parameters have `incrementalSpec=v0.2` (see `gateway.web.incremental`)."""
+    names_format: bool = field(default=False, compare=False)
+    """Whether they have that, or `deferSpec=20220824`."""
 
 
 def accepted(accept: str | None) -> dict[str, Accepted]:
@@ -156,7 +162,8 @@ def accepted(accept: str | None) -> dict[str, Accepted]:
         weight = parameters.get("q", "1")
         if _WEIGHT.fullmatch(weight) and parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8", "*"}:
             announces = parameters.get("incrementalspec", "").lower() == "v0.2"
-            types.setdefault(media_type, Accepted(float(weight), -position, announces))
+            names_format = announces or parameters.get("deferspec") == "20220824"
+            types.setdefault(media_type, Accepted(float(weight), -position, announces, names_format))
     return types
 
 
@@ -188,6 +195,9 @@ def _object(values: Mapping[str, str], name: str) -> dict[str, Any] | None:
     try:
         content = text.encode().removeprefix(BOM_UTF8)
         check_json(content)
-        return _object_decoder.decode(content)
+        try:
+            return _object_decoder.decode(content)
+        except msgspec.DecodeError:
+            return _object_decoder.decode(replace_lone_surrogates(content))
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise BadRequest(f"The parameter `{name}` is not a JSON object.") from None

@@ -14,7 +14,10 @@ async def live(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Reply whether the process accepts requests: 503 once it stops. An outage of Twilio does not make it unready."""
-    if getattr(request.app.state, "is_stopping", False):
+    """Reply whether the process is to be sent requests: 503 once it is about to stop, although it still accepts them.
+
+    An outage of Twilio does not make it unready.
+    """
+    if getattr(request.app.state, "is_draining", False):
         return PlainTextResponse("stopping\n", 503, headers=SECURITY_HEADERS)
     return PlainTextResponse("ok\n", headers=SECURITY_HEADERS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from functools import partial
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, cast, runtime_checkable
 
 import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,6 +26,7 @@ __all__ = ["BoundedProtocol", "DirectApplication", "LingeringProtocol"]
 
 _PLAIN_TARGET = re.compile(rb'/[!"$-~]*')
 """A path and a query as they are: without a host, a fragment, or anything that a URL's parser rejects."""
+_HEAD_BYTES_KEPT = 4096
 
 
 @runtime_checkable
@@ -34,6 +35,19 @@ class DirectApplication(Protocol):
 
     def start(self, request: HttpRequest) -> Reply | PendingReply | None:
         """Return the reply to a request that arrived whole, or the pending one; None leaves the request to ASGI."""
+
+
+class _Head(NamedTuple):
+    """The head of a request that was answered directly. A request whose head has the same bytes need not be parsed."""
+
+    data: bytes
+    """The head with the empty line at its end; empty where the bytes are not kept."""
+    size: int
+    """Bytes of the head and of the body whose length it states."""
+    method: str
+    path: str
+    query_string: bytes
+    headers: dict[str, str]
 
 
 class _DirectCycle:
@@ -70,6 +84,13 @@ class _WriteCoalescer:
         if not self._parts:
             self._loop.call_soon(self._send)
         self._parts.append(data)
+
+    def write_whole(self, data: bytes) -> None:
+        """Write a whole response, immediately if nothing waits to be written."""
+        if self._parts:
+            self._parts.append(data)
+        else:
+            self._transport.write(data)
 
     def close(self) -> None:
         self._send()
@@ -119,6 +140,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """
         self._connection = ClientConnection()
         self._is_stopping = False
+        self._head: _Head | None = None
+        """The head of the last request, if it was answered directly."""
+        self._received: bytes | None = None
+        """The bytes just received, if they begin with a request."""
+        self._started: Reply | PendingReply | None = None
+        """The reply that has been started to the request in the bytes just received."""
+        self._idle_since = 0.0
 
     def shutdown(self) -> None:
         """Close the connection after its request in progress, or after a last one for which it lingers."""
@@ -139,24 +167,42 @@ class BoundedProtocol(HttpToolsProtocol):
         """Cancel the work for the peer."""
         self._await(None)
         self.resume_writing()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
         self._connection.close()
 
     def data_received(self, data: bytes) -> None:
-        """Parse bytes: part of a head, of a body, or of the next request."""
-        if self._awaited is None and self._is_idle:
-            self._await_head()
-        self._head_bytes += len(data)
+        """Answer a request with the same head as the last one, or parse bytes: part of a head, of a body, or of a request."""
         self._has_answered = False
+        is_beginning = self._awaited is None and self._is_idle
+        head = self._head
+        if (
+            head is not None
+            and len(data) == head.size
+            and data.startswith(head.data)
+            and is_beginning
+            and not self._is_stopping
+            and not self.flow.write_paused
+        ):
+            started = self._start(head, data[len(head.data) :])
+            if started is not None and self._reply(started):
+                return
+            self._started = started
+        self._received = data if is_beginning else None
+        if is_beginning:
+            self._await_head()
+        self._parse(data)
+        self._received = self._started = None
+
+    def _parse(self, data: bytes) -> None:
+        self._head_bytes += len(data)
         super().data_received(data)
         if self._body_chunks is not None:
             self._dispatch()
         if self._awaited is None:
-            if self.timeout_keep_alive_task is None and self._is_idle:
-                self.timeout_keep_alive_task = self.loop.call_later(
-                    self.timeout_keep_alive, self.timeout_keep_alive_handler
-                )
-        elif self._awaited == "head" and self._head_bytes > self.HEAD_MAX:
+            return
+        if self._awaited == "head" and self._head_bytes > self.HEAD_MAX:
             self._refuse("The request's head is too large.", 431)
         elif self._read_timer is None:
             seconds = self.HEAD_SECONDS if self._awaited == "head" else self.BODY_SECONDS
@@ -181,6 +227,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._application is not None and not is_chunked and not self._has_answered and self._is_plain:
             self._body_chunks = []
         else:
+            self._head = None
             self._start_cycle()
 
     def on_body(self, body: bytes) -> None:
@@ -194,20 +241,49 @@ class BoundedProtocol(HttpToolsProtocol):
         """The request is complete. Answer it, if it arrived whole."""
         self._await(None)
         if self._body_chunks is not None:
-            started = self._start(b"".join(self._body_chunks))
-            if isinstance(started, Reply) and started.is_whole:
-                self._body_chunks, self._has_answered = None, True
-                self._write(started)
-                self.server_state.total_requests += 1
-                return
-            if isinstance(started, PendingReply) and started.is_certainly_whole:
+            body = b"".join(self._body_chunks)
+            head = self._parsed_head(len(body))
+            started = self._started or self._start(head, body)
+            if started is not None and self._reply(started):
                 self._body_chunks = None
-                self._await_reply(started)
+                self._head = head if head.data else None
                 return
             self._dispatch(started)
         super().on_message_complete()
         if not self.pipeline:
             self.flow.resume_reading()  # Even after a large body: without reading, a disconnect is not noticed.
+
+    def on_response_complete(self) -> None:
+        """The response is complete: start the next of the requests that arrived meanwhile."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._start_to_idle()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection if it has been idle for long enough."""
+        self.timeout_keep_alive_task = None
+        if self._awaited is not None or not self._is_idle:
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _unset_keepalive_if_required(self) -> None:
+        """Let the timer run on, since starting one for each request takes longer than to find that it is too early."""
+
+    def _start_to_idle(self) -> None:
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def send_400_response(self, msg: str) -> None:
         """Refuse bytes that are not an HTTP request."""
@@ -253,15 +329,34 @@ class BoundedProtocol(HttpToolsProtocol):
             and _PLAIN_TARGET.fullmatch(self.url) is not None
         )
 
-    def _start(self, body: bytes) -> Reply | PendingReply | None:
-        assert self._application is not None
+    def _parsed_head(self, body_length: int) -> _Head:
+        """Return the head of the request that has been parsed; with its bytes, if nothing else was received with it."""
+        received = self._received or b""
+        data = received[: len(received) - body_length]
+        _, end, rest = data.partition(b"\r\n\r\n")
+        if not end or rest or len(data) > _HEAD_BYTES_KEPT:
+            data = b""
         path, _, query_string = self.url.partition(b"?")
         method = self.parser.get_method().decode("ascii")
-        return self._application.start(
-            HttpRequest(
-                method, path.decode("ascii"), query_string, decode_headers(self.headers), self._connection, body
-            )
-        )
+        return _Head(data, len(received), method, path.decode("ascii"), query_string, decode_headers(self.headers))
+
+    def _start(self, head: _Head, body: bytes) -> Reply | PendingReply | None:
+        assert self._application is not None
+        _, _, method, path, query_string, headers = head
+        return self._application.start(HttpRequest(method, path, query_string, headers, self._connection, body))
+
+    def _reply(self, started: Reply | PendingReply) -> bool:
+        """Write the reply, or arrange for it to be written once there is one; False if ASGI has to send it."""
+        if isinstance(started, PendingReply):
+            if started.is_certainly_whole:
+                self._await_reply(started)
+            return started.is_certainly_whole
+        if started.is_whole:
+            self._has_answered = True
+            self._write(started)
+            self.server_state.total_requests += 1
+            self._start_to_idle()
+        return started.is_whole
 
     def _await_reply(self, pending: PendingReply) -> None:
         """Write the reply once there is one. Until then, later requests wait, as behind one that goes through ASGI."""
@@ -289,7 +384,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _write(self, reply: Reply, *, keep_alive: bool = True) -> None:
         """Write a reply as uvicorn would."""
         defaults = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
-        self.transport.write(b"".join((STATUS_LINE[reply.status], *defaults, reply.as_bytes(keep_alive=keep_alive))))
+        data = b"".join((STATUS_LINE[reply.status], *defaults, reply.as_bytes(keep_alive=keep_alive)))
+        cast(_WriteCoalescer, self.transport).write_whole(data)
 
     def _dispatch(self, started: Reply | PendingReply | None = None) -> None:
         """Let ASGI answer the request whose head is complete: with the reply that the application has started, if any."""

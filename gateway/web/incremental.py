@@ -19,8 +19,8 @@ import orjson
 from starlette.types import Send
 
 from gateway.callers.callers import Caller
-from gateway.execution.deferred import IncrementalPayload, IncrementalResult, Pending
-from gateway.execution.failures import mask
+from gateway.execution.deferred import DeferredPart, IncrementalPayload, IncrementalResult, Pending
+from gateway.execution.failures import Failure, mask
 from gateway.execution.outcome import Outcome
 from gateway.log import REQUEST_ID
 from gateway.web.connection import ClientDisconnected, ReplyAborted
@@ -41,6 +41,8 @@ class Delivery:
     """Whether results are announced as `pending`, and identified by an id."""
     is_for_all: bool = False
     """Whether the client accepts nothing else, so that whole responses have this format too."""
+    is_named: bool = False
+    """Whether the client names the format."""
 
     @property
     def content_type(self) -> str:
@@ -61,10 +63,13 @@ def delivery_for(accept: str | None) -> Delivery | None:
     parts, events = types.get(MULTIPART), types.get(EVENTS)
     json = max((types[name] for name in (JSON, GRAPHQL) if name in types), default=None)
     if events is not None and all(other is None or events > other for other in (json, parts)):
-        return Delivery(EVENTS, events.announces, is_for_all=True)
+        return Delivery(EVENTS, events.announces, is_for_all=True, is_named=events.names_format)
     if parts is not None:
         return Delivery(
-            MULTIPART, parts.announces, is_for_all=not types.keys() & {JSON, GRAPHQL, "application/*", "*/*"}
+            MULTIPART,
+            parts.announces,
+            is_for_all=not types.keys() & {JSON, GRAPHQL, "application/*", "*/*"},
+            is_named=parts.names_format,
         )
     return None
 
@@ -149,32 +154,50 @@ class _Encoder:
         return self._frame({**as_json, "hasNext": payload.has_next}, is_last=not payload.has_next)
 
     def _announce(self, pending: list[Pending]) -> dict[str, Any]:
-        if not pending or not self._delivery.announces:
+        if not self._delivery.announces:
             return {}
-        for place in pending:
+        announced = [place for place in pending if not place.is_empty]
+        for place in announced:
             self._ids[place] = str(len(self._ids))
-        return {"pending": [{"id": self._ids[place], **_place(place)} for place in pending]}
+        return {"pending": [{"id": self._ids[place], **_place(place)} for place in announced]} if announced else {}
 
     def _by_path(self, payload: IncrementalPayload) -> dict[str, Any]:
         """Return the results with their paths; the last one has the extensions, where all clients look for them."""
-        results = [{**_place(result.pending), "data": result.data, **_errors(result)} for result in payload.incremental]
+        results = [
+            {**_place(result.pending), **self._data(result), **_errors(result.failures)}
+            for result in payload.incremental
+        ]
         if payload.extensions:
             results[-1]["extensions"] = payload.extensions
         return {"incremental": results}
 
     def _by_id(self, payload: IncrementalPayload) -> dict[str, Any]:
         as_json = self._announce(payload.pending)
-        with_data = [result for result in payload.incremental if result.data is not None]
-        results = [{"id": self._ids[result.pending], "data": result.data, **_errors(result)} for result in with_data]
+        results = [self._part(place, part) for result in payload.incremental for place, part in result.parts]
         if results:
             as_json["incremental"] = results
         as_json["completed"] = [
-            {"id": self._ids[result.pending], **({} if result.data is not None else _errors(result))}
+            {"id": self._ids[result.pending], **_errors(result.errors)}
             for result in payload.incremental
+            if not result.pending.is_empty
         ]
         if payload.extensions:
             (results[-1] if results else as_json)["extensions"] = payload.extensions
         return as_json
+
+    def _part(self, place: Pending, part: DeferredPart) -> dict[str, Any]:
+        below = part.path[len(place.path) :]
+        sub_path = {"subPath": below} if below else {}
+        return {"id": self._ids[place], **sub_path, "data": part.data, **_errors(part.failures)}
+
+    def _data(self, result: IncrementalResult) -> dict[str, Any]:
+        """Return the `data` of a result with a path.
+
+        A client that names no format gets none in place of null: @urql/core 6.0.3 would write the null over the object that
+        has the fragment.
+        """
+        data = result.data
+        return {"data": data} if data is not None or self._delivery.is_named else {}
 
     def _frame(self, payload: dict[str, Any], *, is_last: bool) -> bytes:
         body = orjson.dumps(payload)
@@ -195,5 +218,5 @@ def _place(pending: Pending) -> dict[str, Any]:
     return place
 
 
-def _errors(result: IncrementalResult) -> dict[str, Any]:
-    return {"errors": [failure.as_json() for failure in result.failures]} if result.failures else {}
+def _errors(failures: tuple[Failure, ...]) -> dict[str, Any]:
+    return {"errors": [failure.as_json() for failure in failures]} if failures else {}

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import gc
+import os
 import signal
 import socket
 import sys
@@ -11,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 from math import ceil
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import structlog
 import uvicorn
@@ -25,6 +26,7 @@ from gateway.web.http_protocol import BoundedProtocol, LingeringProtocol
 
 __all__ = [
     "AddressUnusable",
+    "Drainable",
     "Server",
     "Workers",
     "address",
@@ -143,8 +145,70 @@ def freeze_startup_objects() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
-class Server(uvicorn.Server):
-    """Uvicorn, which returns after a SIGINT or SIGTERM instead of raising the signal again."""
+@runtime_checkable
+class Drainable(Protocol):
+    """An application that reports when it is about to stop, such as at `/readyz`."""
+
+    def begin_drain(self) -> None:
+        """Report from here on that the server is about to stop."""
+
+
+class _DrainingServer(uvicorn.Server):
+    """Uvicorn, which drains before it stops, and returns after a signal instead of raising it again.
+
+    On SIGTERM, which orchestrators send, connections are accepted for `drain` more seconds, until load balancers have noticed.
+    On SIGINT there is no drain: a person waits, or the successor of this process listens at the same address.
+    """
+
+    def __init__(self, config: uvicorn.Config, drain: float = 0.0) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._drain_ends: float | None = None
+        """Time of the event loop at which the drain ends; None before it begins."""
+        self._is_terminated = False
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Stop on SIGINT and SIGTERM; only the main thread receives signals."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, handler) for number, handler in self._signal_handlers().items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to stop; begin and end the drain."""
+        if self._is_terminated and not self.should_exit:
+            now = asyncio.get_running_loop().time()
+            if self._drain_ends is None:
+                self._drain_ends = now + self._drain
+                self._on_drain()
+            self.should_exit = now >= self._drain_ends
+        return await super().on_tick(counter)
+
+    def _signal_handlers(self) -> dict[int, Callable[[int, FrameType | None], None]]:
+        return {signal.SIGINT: self._on_stop_signal, signal.SIGTERM: self._on_stop_signal}
+
+    def _on_stop_signal(self, number: int, frame: FrameType | None) -> None:
+        """Begin to stop. A second SIGINT stops at once."""
+        if number == signal.SIGINT:
+            self.force_exit = self.should_exit or self._is_terminated
+            self.should_exit = True
+        else:
+            self._is_terminated = True
+
+    def _on_drain(self) -> None:
+        app = self.config.loaded_app
+        if isinstance(app, Drainable):
+            app.begin_drain()
+
+
+class Server(_DrainingServer):
+    """The server of an application in this process."""
 
     def __init__(
         self,
@@ -154,14 +218,15 @@ class Server(uvicorn.Server):
         protocol: type[BoundedProtocol] = BoundedProtocol,
         *,
         on_stop: Callable[[], None] | None = None,
+        drain: float = 0.0,
         grace: float = _GRACE_SECONDS,
     ) -> None:
         """Initialize a server for an application.
 
-        `on_ready` is called once it answers, `on_reload` on SIGHUP, and `on_stop` on a signal to stop. After that, no request
-        is accepted, and those in progress have `grace` seconds.
+        `on_ready` is called once it answers, `on_reload` on SIGHUP, and `on_stop` when it begins to stop. After SIGTERM,
+        connections are accepted for `drain` seconds; after that, requests in progress have `grace` seconds.
         """
-        super().__init__(_config(app, protocol, ceil(grace)))
+        super().__init__(_config(app, protocol, ceil(grace)), drain)
         self._on_stop = on_stop
         self._on_ready = on_ready
         self._on_reload = on_reload
@@ -172,30 +237,27 @@ class Server(uvicorn.Server):
         if self.started:
             self._on_ready()
 
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Stop on the first SIGINT or SIGTERM, immediately on the second; only the main thread receives signals."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        if self._on_reload is not None and hasattr(signal, "SIGHUP"):
-            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._reload)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to stop; call `on_stop` when it begins to."""
+        stops = await super().on_tick(counter)
+        if (self._is_terminated or self.should_exit) and self._on_stop is not None:
+            self._on_stop()
+            self._on_stop = None
+        return stops
+
+    def _signal_handlers(self) -> dict[int, Callable[[int, FrameType | None], None]]:
+        reload = {signal.SIGHUP: self._reload} if self._on_reload is not None and hasattr(signal, "SIGHUP") else {}
+        return super()._signal_handlers() | reload
 
     def _reload(self, number: int, frame: FrameType | None) -> None:
         if self._on_reload is not None:
             self._on_reload()
 
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        self.force_exit = self.should_exit
-        self.should_exit = True
-        if self._on_stop is not None:
-            self._on_stop()
+    def _on_stop_signal(self, number: int, frame: FrameType | None) -> None:
+        """Begin to stop. A second signal of either kind stops at once."""
+        self.force_exit = self.should_exit or self._is_terminated
+        self.should_exit |= self.force_exit or number == signal.SIGINT
+        self._is_terminated |= number == signal.SIGTERM
 
 
 @asynccontextmanager
@@ -213,6 +275,34 @@ async def serving(app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtoco
             await running
 
 
+class _Worker(Process):
+    """One of several processes at one address."""
+
+    def __init__(self, config: uvicorn.Config, listener: socket.socket, drain: float) -> None:
+        super().__init__(config, [listener])
+        self._drain = drain
+
+    @property
+    def server(self) -> uvicorn.Server:
+        """The server in the process itself."""
+        if self._server is None:
+            self._server = _DrainingServer(self.config, self._drain)
+        return self._server
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process runs, even if it does not respond."""
+        return self.process.is_alive()
+
+    def retire(self) -> None:
+        """Stop the process without a drain: its successor accepts the connections."""
+        if self.process.exitcode is None:
+            assert self.process.pid is not None
+            os.kill(self.process.pid, signal.SIGINT)
+            self.parent_conn.close()
+            self.child_conn.close()
+
+
 class Workers(Multiprocess):
     """Several processes at one address. One that dies is replaced; on SIGHUP each is replaced once its successor answers.
 
@@ -221,27 +311,55 @@ class Workers(Multiprocess):
     successor of a process accepts the connections that were still queued.
     """
 
+    processes: list[_Worker]  # type: ignore[assignment]
+
     def __init__(
         self,
         make_app: Callable[[], ASGIApp],
         listeners: list[socket.socket],
         on_ready: Callable[[], None],
+        on_reload: Callable[[], Callable[[], ASGIApp] | None],
+        *,
+        on_stop: Callable[[], None] | None = None,
+        drain: float = 0.0,
         grace: float = _GRACE_SECONDS,
     ) -> None:
         """Initialize one process for each listening socket, several of which may be the same; see `listen_for_each`.
 
-        `on_ready` is called once all answer. `make_app` returns the application in each process. It must be picklable, since
-        processes are spawned, not forked.
+        `make_app` returns the application in each process. It must be picklable, since processes are spawned, not forked.
+        `on_ready` is called once all answer, and `on_stop` when they begin to stop; `drain` and `grace` are as in `Server`.
+        On SIGHUP, `on_reload` returns the `make_app` of the successors, or None to keep the processes that run.
         """
         config = _config(make_app, LingeringProtocol, ceil(grace), factory=True, workers=len(listeners))
         super().__init__(config, listeners)
+        self.has_failed = False
+        """Whether it stopped because a process could not start."""
         self._on_ready = on_ready
+        self._on_reload = on_reload
+        self._on_stop = on_stop
+        self._drain = drain
 
     def init_processes(self) -> None:
         """Start the processes, then call `on_ready`."""
         self.processes = [self._start(listener) for listener in self.sockets]
         if all(process.wait_until_ready(_START_SECONDS, self.should_exit) for process in self.processes):
             self._on_ready()
+        for process in self.processes:
+            if not process.is_running and not self.should_exit.is_set():
+                self._fail(process)
+
+    def terminate_all(self) -> None:
+        """Stop all processes, which drain."""
+        if self._on_stop is not None:
+            self._on_stop()
+        super().terminate_all()
+
+    def handle_hup(self) -> None:
+        """Replace all processes, unless their successors could not start."""
+        make_app = self._on_reload()
+        if make_app is not None:
+            self.config.app = make_app
+            self.restart_all()
 
     def restart_all(self) -> None:
         """Replace each process once its successor, which listens on the same socket, answers."""
@@ -252,24 +370,29 @@ class Workers(Multiprocess):
                 successor.join()
                 _logger.error("worker not replaced", reason="Its successor did not start.", pid=process.pid)
                 return
-            process.terminate()
+            process.retire()
             process.join()
             self.processes[index] = successor
+        _logger.info("workers replaced", workers=len(self.processes))
 
     def keep_subprocess_alive(self) -> None:
         """Replace the processes that have died or do not respond; stop if one could not start."""
         for index, (process, listener) in enumerate(zip(self.processes, self.sockets, strict=True)):
             if self.should_exit.is_set():
                 return
-            if process.is_alive(timeout=self.config.timeout_worker_healthcheck):
+            seconds = self.config.timeout_worker_healthcheck
+            if process.is_alive(timeout=seconds):
                 continue
+            is_hung = process.is_running
             process.kill()
             process.join()
             if process.exitcode == STARTUP_FAILURE:
-                _logger.error("worker not started", pid=process.pid)
-                self.should_exit.set()
+                self._fail(process)
                 return
-            _logger.error("worker died", pid=process.pid, exit_code=process.exitcode)
+            if is_hung:
+                _logger.error("worker killed", reason=f"It did not respond for {seconds} s.", pid=process.pid)
+            else:
+                _logger.error("worker died", pid=process.pid, exit_code=process.exitcode)
             self.processes[index] = self._start(listener)
 
     def handle_ttin(self) -> None:
@@ -278,7 +401,12 @@ class Workers(Multiprocess):
     def handle_ttou(self) -> None:
         """Ignore the signal: the number of processes is that of the sockets."""
 
-    def _start(self, listener: socket.socket) -> Process:
-        process = Process(self.config, [listener])
+    def _start(self, listener: socket.socket) -> _Worker:
+        process = _Worker(self.config, listener, self._drain)
         process.start()
         return process
+
+    def _fail(self, process: _Worker) -> None:
+        _logger.error("worker not started", pid=process.pid, exit_code=process.exitcode)
+        self.has_failed = True
+        self.should_exit.set()

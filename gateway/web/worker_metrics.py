@@ -26,6 +26,8 @@ _ASK_SECONDS = 1.0
 """For another worker to write its file. After that, the one that it wrote last is used."""
 _ENDED = "ended"
 """Name of the file with the counts of ended workers."""
+_PRECISION = 1_000_000
+"""Counters are added as integers, in millionths. A sum of floats depends on their order, and could decrease."""
 _MAXIMUM_OF = {"gateway_build_info", "gateway_upstream_breaker_open", "process_start_time_seconds", "python_info"}
 """Gauges of which the sum makes no sense."""
 
@@ -36,7 +38,8 @@ class _Family(msgspec.Struct, array_like=True):
     name: str
     kind: str
     help: str
-    samples: list[tuple[str, dict[str, str], float]]
+    samples: list[tuple[str, dict[str, str], int | float]]
+    """Name, labels and value of each; of anything but a gauge, in millionths."""
 
 
 _DECODER = msgspec.json.Decoder(list[_Family])
@@ -112,7 +115,14 @@ class WorkerMetrics:
                 metric.name,
                 metric.type,
                 metric.documentation,
-                [(sample.name, sample.labels, sample.value) for sample in metric.samples],
+                [
+                    (
+                        sample.name,
+                        sample.labels,
+                        sample.value if metric.type == "gauge" else round(sample.value * _PRECISION),
+                    )
+                    for sample in metric.samples
+                ],
             )
             for metric in self._collect()
         ]
@@ -143,13 +153,13 @@ class WorkerMetrics:
 def add_up(workers: Iterable[list[_Family]]) -> list[_Family]:
     """Return the families of all workers, with samples of the same name and labels added; of some gauges, the maximum."""
     families: dict[str, _Family] = {}
-    totals: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], float]] = {}
+    totals: dict[str, dict[tuple[str, tuple[tuple[str, str], ...]], int | float]] = {}
     for family in (family for worker in workers for family in worker):
         families.setdefault(family.name, family)
         total = totals.setdefault(family.name, {})
         for name, labels, value in family.samples:
             key = name, tuple(labels.items())
-            before = total.get(key, 0.0)
+            before = total.get(key, 0)
             total[key] = max(before, value) if family.name in _MAXIMUM_OF else before + value
     return [
         _Family(name, family.kind, family.help, [(*_unkeyed(key), value) for key, value in totals[name].items()])
@@ -168,5 +178,5 @@ def _counts(workers: list[list[_Family]]) -> list[_Family]:
 def _metric(family: _Family) -> Metric:
     metric = Metric(family.name, family.help, family.kind)
     for name, labels, value in family.samples:
-        metric.add_sample(name, labels, value)
+        metric.add_sample(name, labels, value if family.kind == "gauge" else value / _PRECISION)
     return metric

@@ -1,13 +1,16 @@
 """The benchmark: the gateway beside what else one could use, over one upstream, in interleaved rounds.
 
-    python -m tests.bench                      the rows of the table in gateway/docs/speed.md
-    python -m tests.bench --all                every query, distance, transport and concurrency; an hour and more
+    python -m tests.bench                      the rows of the table in gateway/docs/speed.md; a quarter of an hour
+    python -m tests.bench --all                every query, distance, transport and concurrency; hours
     python -m tests.bench --query Q1 --latency 20 --tls --concurrency 16
     python -m tests.bench --against COMMIT     this build of the gateway beside that commit's
 
 Each contender is one process, pinned to one processor; the upstream and the load share the others. npm's peers are installed
 into a cache of their own on the first run; without npm they are left out, and that is said. `TAILCALL` names another binary of
 Tailcall, such as a script that runs npm's with a newer libc.
+
+Each request is about a thread, or a receipt, that no request was about before, so that nothing is shared or cached. The gateway
+has its default settings, with a caller's token, the log and the metrics. Each contender is warmed up before it is measured.
 """
 
 from __future__ import annotations
@@ -22,8 +25,9 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import product, repeat
+from itertools import count, product, repeat
 from pathlib import Path
 from ssl import create_default_context
 from typing import Any
@@ -33,8 +37,8 @@ import uvloop
 
 from . import against
 from .load import ask_once, graphql_request, run_load
-from .processes import SERVE, TOKEN, UPSTREAM, WARM_UP, Processes, cpu_seconds, environment, peak_mb
-from .queries import QUERIES, variables
+from .processes import SERVE, TOKEN, UPSTREAM, WARM_UP, Processes, cpu_seconds, environment, interpreter, peak_mb
+from .queries import COMPARED, QUERIES, variables
 
 HERE = Path(__file__).parent
 
@@ -45,28 +49,27 @@ class Contender:
 
     name: str
     command: tuple[str, ...] | None
-    queries: frozenset[str] = frozenset(QUERIES)
+    queries: frozenset[str] = frozenset(COMPARED)
     """The queries that it can answer."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is measured at a time."""
+    """What is measured at a time. Unless it says otherwise, each request is about a thread or receipt of its own."""
 
     query: str
     latency: float
     tls: bool
     concurrency: int
     same: bool = False
-    """Whether all ask about the same thread; else each connection asks about a thread of its own."""
-    warm: bool = False
-    """Whether the gateway may answer from what it read before; else it has no shared cache."""
+    """Whether all ask about the same thread, while the gateway has no cache."""
+    known: bool = False
+    """Whether each connection asks about one thread again and again, so that the gateway knows the answer."""
 
     def __str__(self) -> str:
         wire = "TLS" if self.tls else "plain"
-        same = ", all about one thread" if self.same else ""
-        warm = ", what was read before kept" if self.warm else ""
-        return f"{self.query}, upstream {self.latency:g} ms away, {wire}, concurrency {self.concurrency}{same}{warm}"
+        about = ", all about one thread" if self.same else ", answers known" if self.known else ""
+        return f"{self.query}, upstream {self.latency:g} ms away, {wire}, concurrency {self.concurrency}{about}"
 
 
 @dataclass
@@ -76,21 +79,38 @@ class Row:
     rates: list[float] = field(default_factory=list)
     took: list[float] = field(default_factory=list)
     cpu_ms: list[float] = field(default_factory=list)
-    calls: float = 0.0
+    calls: list[float] = field(default_factory=list)
+    """Upstream calls per operation, as the upstream counted them."""
     mb: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Requests per second: the median of the rounds."""
+        return statistics.median(self.rates)
+
+    @property
+    def variation(self) -> float:
+        """The coefficient of variation of the rounds' rates."""
+        return statistics.stdev(self.rates) / statistics.mean(self.rates) if len(self.rates) > 1 else 0.0
+
+    def milliseconds(self, part: float) -> float:
+        """The time within which that part of the requests was answered."""
+        took = sorted(self.took)
+        return 1000 * took[min(len(took) - 1, int(len(took) * part))]
 
 
 DOCUMENTED_CELLS = [
     Cell("Q1", 0, False, 16),
+    Cell("Q1", 20, False, 16),
     Cell("Q1", 0, True, 16),
+    Cell("Q2", 0, False, 16),
+    Cell("Q3", 0, False, 16),
     Cell("Q1", 20, False, 1),
     Cell("Q1", 80, True, 1),
-    Cell("Q2", 20, True, 16),
-    Cell("Q3", 0, False, 16),
     Cell("Q4", 20, True, 1),
-    Cell("Q1", 0, True, 16, same=True),
-    Cell("Q1", 20, True, 16, warm=True),
-    Cell("Q3", 0, False, 16, warm=True),
+    Cell("Q1", 0, False, 16, same=True),
+    Cell("Q1", 0, False, 16, known=True),
+    Cell("Q3", 0, False, 16, known=True),
 ]
 
 
@@ -98,6 +118,7 @@ def contenders(peers: Path | None) -> list[Contender]:
     """All that can be run here."""
     found = [
         Contender("receipts-gateway", SERVE),
+        Contender("floor", (sys.executable, "-m", "tests.bench.floor"), frozenset({"Q1", "Q2", "Q3"})),
         Contender("its graphql-core path", (sys.executable, "-m", "tests.bench.reference")),
         Contender("script, aiohttp", None),
     ]
@@ -113,6 +134,18 @@ def contenders(peers: Path | None) -> list[Contender]:
                 "Tailcall does not run here, so it is left out: its binary is for Linux on x86-64 with glibc 2.39 or later."
             )
     return found
+
+
+def versions(peers: Path | None) -> str:
+    """What is compared, and on what."""
+    found = [interpreter()]
+    if peers is not None:
+        node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        wanted = json.loads((HERE / "peers/package.json").read_text())
+        packages = {**wanted["dependencies"], **wanted["optionalDependencies"]}
+        found.append(f"Node.js {node.removeprefix('v')}")
+        found += [f"{name} {version}" for name, version in packages.items()]
+    return ", ".join(found)
 
 
 def runs(binary: str) -> bool:
@@ -156,7 +189,7 @@ class Bench:
         answers: dict[str, Any] = {}
         with self._processes.start(upstream, is_contender=False) as (_, url):
             environ = environment(url) | {
-                **({} if cell.warm else {"GATEWAY_CACHE_BYTES": "0"}),
+                **({"GATEWAY_CACHE_BYTES": "0"} if cell.same else {}),
                 "SSL_CERT_FILE": str(self._authority),
                 "NODE_EXTRA_CA_CERTS": str(self._authority),
                 "NODE_ENV": "production",
@@ -174,29 +207,36 @@ class Bench:
         if contender.command is None:
             self._script(cell, url, environ, row)
             return
-        query, given = QUERIES[cell.query], variables(cell.query)
+        query = QUERIES[cell.query]
         with self._processes.start(contender.command, environ, is_contender=True) as (pid, address):
-            uvloop.run(ask_once(address, query, given, TOKEN))
-            self._calls(url)
-            answers[contender.name] = uvloop.run(ask_once(address, query, given, TOKEN))["data"]
-            row.calls = self._calls(url)
-            copies = [0 if cell.same else copy for copy in range(cell.concurrency)]
-            every = [repeat(graphql_request(address, query, variables(cell.query, copy), TOKEN)) for copy in copies]
+
+            def request(copy: int) -> bytes:
+                return graphql_request(address, query, variables(cell.query, copy), TOKEN)
+
+            answers[contender.name] = uvloop.run(ask_once(address, query, variables(cell.query), TOKEN))["data"]
+            every: list[Iterator[bytes]]
+            if cell.same or cell.known:
+                every = [repeat(request(0 if cell.same else copy)) for copy in range(cell.concurrency)]
+            else:
+                every = [map(request, count(1))] * cell.concurrency
             uvloop.run(run_load(address, every, WARM_UP))
+            self._calls(url)
             before, began = cpu_seconds(pid), time.perf_counter()
             took = uvloop.run(run_load(address, every, self._seconds))
             elapsed = time.perf_counter() - began
             row.cpu_ms.append((cpu_seconds(pid) - before) / len(took) * 1000)
+            row.calls.append(self._calls(url) / len(took))
             row.rates.append(len(took) / elapsed)
             row.took += took
             row.mb = max(row.mb, peak_mb(pid))
 
     def _script(self, cell: Cell, url: str, environ: dict[str, str], row: Row) -> None:
         command = (sys.executable, "-m", "tests.bench.script", cell.query, str(cell.concurrency))
-        self._calls(url)
+        about = () if cell.same or cell.known else ("--new",)
         self._processes.run((*command, "0"), environ)
-        row.calls = self._calls(url)
-        told = json.loads(self._processes.run((*command, str(self._seconds)), environ).splitlines()[-1])
+        self._calls(url)
+        told = json.loads(self._processes.run((*command, str(self._seconds), *about), environ).splitlines()[-1])
+        row.calls.append(self._calls(url) / (len(told["took"]) + 1))  # It runs once before it is measured.
         row.cpu_ms.append(told["cpu"] / len(told["took"]) * 1000)
         row.rates.append(len(told["took"]) / self._seconds)
         row.took += told["took"]
@@ -215,18 +255,17 @@ class Bench:
 
 
 def report(cell: Cell, rows: dict[str, Row]) -> None:
-    """Print a table of one cell, in Markdown; ratios are to the first row."""
+    """Print a table of one cell, in Markdown; ratios are the first row's figures by those of the row."""
     print(f"\n**{cell}**\n")
-    print("| | requests/s | ratio | p50 ms | p99 ms | CPU ms | upstream calls | round trips | peak MB |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    first = statistics.median(next(iter(rows.values())).rates)
+    print("| | requests/s | ratio | CV | p50 ms | ratio | p99 ms | CPU ms | upstream calls | peak MB |")
+    print(f"|{'---|' * 10}")
+    first = next(iter(rows.values()))
     for name, row in rows.items():
-        rate, took = statistics.median(row.rates), sorted(row.took)
-        p50, p99 = (1000 * took[min(len(took) - 1, int(len(took) * part))] for part in (0.5, 0.99))
-        trips = f"{p50 / cell.latency:.1f}" if cell.latency and cell.concurrency == 1 else ""
+        p50 = row.milliseconds(0.5)
         print(
-            f"| {name} | {rate:,.0f} | {first / rate:.1f} | {p50:.1f} | {p99:.1f} | "
-            f"{statistics.median(row.cpu_ms):.2f} | {row.calls:.0f} | {trips} | {row.mb} |",
+            f"| {name} | {row.rate:,.0f} | {first.rate / row.rate:.2f} | {100 * row.variation:.1f} % | {p50:.2f} "
+            f"| {first.milliseconds(0.5) / p50:.2f} | {row.milliseconds(0.99):.1f} | {statistics.median(row.cpu_ms):.3f} "
+            f"| {statistics.median(row.calls):.1f} | {row.mb} |",
             flush=True,
         )
 
@@ -251,12 +290,12 @@ def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--all", action="store_true", help="measure every cell")
-    parser.add_argument("--query", choices=list(QUERIES))
+    parser.add_argument("--query", choices=COMPARED)
     parser.add_argument("--latency", type=float, default=0.0, help="milliseconds to the upstream")
     parser.add_argument("--tls", action="store_true", help="speak TLS to the upstream")
     parser.add_argument("--concurrency", type=int, default=16)
-    parser.add_argument("--warm", action="store_true", help="let the gateway keep what it read")
-    parser.add_argument("--same", action="store_true", help="ask about one and the same thread on all connections")
+    parser.add_argument("--known", action="store_true", help="ask about the same threads again and again")
+    parser.add_argument("--same", action="store_true", help="ask about one thread on all connections, without a cache")
     parser.add_argument("--rounds", type=int, help=f"3, or {against.ROUNDS} with --against")
     parser.add_argument(
         "--seconds",
@@ -273,12 +312,14 @@ def main() -> None:
         return
     rounds, seconds = given.rounds or 3, given.seconds or 3.0
     if given.all:
-        cells = [Cell(*each) for each in product(QUERIES, (0.0, 20.0, 80.0), (False, True), (1, 16, 64))]
+        cells = [Cell(*each) for each in product(COMPARED, (0.0, 20.0, 80.0), (False, True), (1, 16, 64))]
     elif given.query:
-        cells = [Cell(given.query, given.latency, given.tls, given.concurrency, given.same, given.warm)]
+        cells = [Cell(given.query, given.latency, given.tls, given.concurrency, given.same, given.known)]
     else:
         cells = DOCUMENTED_CELLS
-    found = [each for each in contenders(install_peers()) if given.only is None or given.only in each.name]
+    peers = install_peers()
+    found = [each for each in contenders(peers) if given.only is None or given.only in each.name]
+    print(f"{versions(peers)}; {rounds} rounds of {seconds:g} s, each after {WARM_UP:g} s that are not counted")
     with tempfile.TemporaryDirectory() as directory:
         authority, certificate = Path(directory) / "ca.pem", Path(directory) / "server.pem"
         made = trustme.CA()

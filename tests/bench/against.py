@@ -7,17 +7,14 @@ they are measured in turn, and the one that is not measured is idle.
 
 from __future__ import annotations
 
-import os
-import platform
 import signal
 import statistics
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import count, repeat
@@ -27,7 +24,7 @@ from typing import NamedTuple
 import uvloop
 
 from .load import ask_once, graphql_request, run_load
-from .processes import ROOT, SERVE, TOKEN, UPSTREAM, WARM_UP, Processes, cpu_seconds, environment, peak_mb
+from .processes import ROOT, SERVE, TOKEN, UPSTREAM, WARM_UP, Processes, cpu_seconds, environment, interpreter, peak_mb
 from .queries import QUERIES, variables
 
 __all__ = ["ROUNDS", "SECONDS", "Comparison", "UnknownCommitError", "compare", "compared", "find_commit"]
@@ -49,6 +46,8 @@ class Row(NamedTuple):
     name: str
     query: str
     cold: bool
+    concurrency: int = CONCURRENCY
+    settings: Mapping[str, str] = {}
 
 
 ROWS = (
@@ -56,6 +55,7 @@ ROWS = (
     Row("known Q3", "Q3", cold=False),
     Row("cold Q1", "Q1", cold=True),
     Row("cold Q3", "Q3", cold=True),
+    Row("cold, `first: 1000`", "Q5", cold=True, concurrency=1, settings={"GATEWAY_COST_LIMIT": "5000"}),
 )
 
 
@@ -120,7 +120,7 @@ def requests_for(row: Row, url: str) -> list[Iterator[bytes]]:
     def request(copy: int) -> bytes:
         return graphql_request(url, QUERIES[row.query], variables(row.query, copy), TOKEN)
 
-    return [map(request, count(1)) if row.cold else repeat(request(0))] * CONCURRENCY
+    return [map(request, count(1)) if row.cold else repeat(request(0))] * row.concurrency
 
 
 def git(*arguments: str) -> str:
@@ -178,7 +178,10 @@ def measure(processes: Processes, upstream: str, row: Row, roots: Sequence[Path]
         with urllib.request.urlopen(f"{upstream}/calls") as response:
             return int(response.read())
 
-    settings = environment(upstream) | {"GATEWAY_GRAPHIQL": "0"}  # Its bundle is built, and not in every tree.
+    settings = environment(upstream) | {
+        "GATEWAY_GRAPHIQL": "0",
+        **row.settings,
+    }  # Its bundle is built, and not in every tree.
     with ExitStack() as stack:
         builds: list[Build] = []
         answers = []
@@ -221,11 +224,9 @@ def line(row: Row, builds: Sequence[Build], peaks: Sequence[int]) -> str:
 def heading(commit: str, rounds: int, seconds: float) -> str:
     """What is compared, on what, and the head of the table."""
     changed = ", with changes" if git("status", "--porcelain") else ""
-    profiled = "with" if "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS")) else "without"
     return (
         f"this: {git('rev-parse', '--short', 'HEAD')}{changed}; that: {git('rev-parse', '--short', commit)}\n"
-        f"{platform.python_implementation()} {platform.python_version()}, configured {profiled} --enable-optimizations "
-        f"(PGO); {os.cpu_count()} cores; {rounds} rounds of {seconds:g} s, {CONCURRENCY} at once\n\n"
+        f"{interpreter()}; {rounds} rounds of {seconds:g} s, {CONCURRENCY} at once, but `first: 1000` one by one\n\n"
         "| | requests/s: this | that | this/that (min–max) | its CV | CPU ms: this | that | this/that "
         f"| upstream calls | peak MB | this/that |\n|{'---|' * 11}"
     )

@@ -15,8 +15,8 @@ if __name__ == "__main__":
     configure_log(settings.log_level)
     app = create_app(settings)
     account = cast(Account, app.state.account)
-    run_operation = account.run
-    account.run = lambda operation: run_operation(replace(operation, reference=True))  # type: ignore[method-assign]
+    start = account.start
+    account.start = lambda operation: start(replace(operation, reference=True))  # type: ignore[method-assign]
     with listen("127.0.0.1", 0, "--port") as listener:
         base = address(listener)
 

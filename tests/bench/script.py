@@ -1,6 +1,7 @@
 """A script such as one writes by hand: asyncio and aiohttp, everything that can be asked together asked together.
 
-It serves nothing. It runs one query over and over, in so many tasks, and prints what that took as JSON.
+It serves nothing. It runs one query over and over, in so many tasks, and prints what that took as JSON. With `--new`, each run
+is about another copy of the data.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import json
 import os
 import resource
 import time
+from collections.abc import Iterator
+from itertools import count, repeat
 from typing import Any
 
 import aiohttp
 import uvloop
 
+from .processes import CONNECTIONS_MAX
 from .queries import variables
 
 Json = dict[str, Any]
@@ -77,11 +81,11 @@ class Twilio:
         return await asyncio.gather(*(self.messages_of(path, 20) for path in paths))
 
 
-async def main(name: str, concurrency: int, seconds: float) -> None:
-    """Run it, and print."""
+async def main(name: str, seconds: float, copies: list[Iterator[int]]) -> None:
+    """Run it in a task for each iterator of copies, and print."""
     credentials = aiohttp.encode_basic_auth(os.environ["TWILIO_ACCOUNT_SID"], os.environ["TWILIO_AUTH_TOKEN"])
     async with aiohttp.ClientSession(
-        headers={"Authorization": credentials}, connector=aiohttp.TCPConnector(limit=64)
+        headers={"Authorization": credentials}, connector=aiohttp.TCPConnector(limit=CONNECTIONS_MAX)
     ) as session:
         twilio = Twilio(session, os.environ["UPSTREAM_URL"])
 
@@ -100,13 +104,13 @@ async def main(name: str, concurrency: int, seconds: float) -> None:
         took: list[float] = []
         end = time.perf_counter() + seconds
 
-        async def ask_on(copy: int) -> None:
+        async def ask_on(each: Iterator[int]) -> None:
             while (began := time.perf_counter()) < end:
-                await once(copy)
+                await once(next(each))
                 took.append(time.perf_counter() - began)
 
         used = time.process_time()
-        await asyncio.gather(*(ask_on(copy) for copy in range(concurrency)))
+        await asyncio.gather(*map(ask_on, copies))
         used = time.process_time() - used
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     print(json.dumps({"took": took, "cpu": used, "mb": peak}), flush=True)
@@ -117,5 +121,9 @@ if __name__ == "__main__":
     parser.add_argument("query")
     parser.add_argument("concurrency", type=int)
     parser.add_argument("seconds", type=float)
+    parser.add_argument("--new", action="store_true")
     given = parser.parse_args()
-    uvloop.run(main(given.query, given.concurrency, given.seconds))
+    every: list[Iterator[int]] = [repeat(copy) for copy in range(given.concurrency)]
+    if given.new:
+        every = [count(1)] * given.concurrency
+    uvloop.run(main(given.query, given.seconds, every))

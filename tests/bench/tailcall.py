@@ -11,8 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+from .processes import CONNECTIONS_MAX
+
 CONFIG = """
-schema @server(hostname: "127.0.0.1", port: %(port)d, workers: 1) @upstream(poolMaxIdlePerHost: 200) { query: Query }
+schema
+  @server(hostname: "127.0.0.1", port: %(port)d, workers: 1)
+  @upstream(poolMaxIdlePerHost: %(connections)d) {
+  query: Query
+}
 
 type Query {
   service(sid: ID!): Service @expr(body: {path: "Services/{{.args.sid}}"})
@@ -50,7 +56,7 @@ def main(binary: str) -> None:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
     config = Path(tempfile.mkdtemp()) / "tailcall.graphql"
-    config.write_text(CONFIG % {"port": port, "upstream": os.environ["UPSTREAM_URL"]})
+    config.write_text(CONFIG % {"port": port, "upstream": os.environ["UPSTREAM_URL"], "connections": CONNECTIONS_MAX})
     print(f"listening http://127.0.0.1:{port}", flush=True)
     os.dup2(2, 1)  # Its log is not for whoever waits for the address.
     os.environ |= {"TAILCALL_LOG_LEVEL": "error", "TAILCALL_TRACKER": "false"}

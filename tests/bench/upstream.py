@@ -22,7 +22,7 @@ from gateway.sandbox.world import World
 __all__ = ["COPY_DIGITS", "SEED", "SIZE"]
 
 SEED = 1
-SIZE: Literal["medium"] = "medium"
+SIZE: Literal["large"] = "large"
 COPY_DIGITS = 7
 """The last digits of a service's sid, by which its copies differ."""
 

@@ -5,9 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from gateway.sandbox import Fault, Sandbox
 
+from ..conftest import RedisServer
 from .conftest import ACCOUNT, environ_for, run
 
 
@@ -49,6 +52,42 @@ async def test_a_proxy_that_the_transport_does_not_use_is_named(sandbox: Sandbox
         environ = {"GATEWAY_UPSTREAM_URL": "http://127.0.0.1:1", **proxies, **others}
         _, report = await check(sandbox, **environ)
         assert report == "http://127.0.0.1:1 cannot be reached: check the network, the proxy and the firewall.\n"
+
+
+async def test_redis_is_tried(sandbox: Sandbox, redis_server: RedisServer) -> None:
+    status, report = await check(sandbox, GATEWAY_CACHE_URL=redis_server.url)
+    assert (status, "Redis can be used" in report) == (0, True)
+    redis_server.stop()
+    redis_server.start("--requirepass", "another")
+    url = f"redis://:a-password@127.0.0.1:{redis_server.port}"
+    status, report = await check(sandbox, GATEWAY_CACHE_URL=url)
+    assert (status, "Redis cannot be used (authentication failed): check GATEWAY_CACHE_URL." in report) == (1, True)
+    redis_server.stop()
+    status, report = await check(sandbox, GATEWAY_CACHE_URL=url)
+    assert (status, "Redis cannot be used (connection refused)" in report) == (1, True)
+    assert "accepts these credentials" in report
+    assert "a-password" not in report
+
+
+async def test_the_jwk_set_is_tried(sandbox: Sandbox) -> None:
+    key = {"kty": "EC", "crv": "P-256", "kid": "one"}  # RFC 7515, A.3.1
+    key |= {"x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}
+
+    async def keys(request: web.Request) -> web.Response:
+        return web.json_response({"keys": [key]})
+
+    server = TestServer(web.Application())
+    server.app.router.add_get("/keys", keys)
+    async with server:
+        jwt = {"GATEWAY_JWT_ISSUER": "issuer", "GATEWAY_JWT_AUDIENCE": "audience"}
+        for path, status, words in (
+            ("/keys", 0, "The JWK set at GATEWAY_JWKS_URL has 1 usable key."),
+            ("/nothing", 1, "The JWK set cannot be fetched (status 404): check GATEWAY_JWKS_URL."),
+        ):
+            found, report = await check(sandbox, GATEWAY_JWKS_URL=str(server.make_url(path)), **jwt)
+            assert (found, words in report) == (status, True)
+    found, report = await check(sandbox, GATEWAY_JWKS_URL="http://127.0.0.1:1/keys", **jwt)
+    assert (found, "cannot be fetched (connection refused)" in report) == (1, True)
 
 
 async def test_settings_and_documents_are_checked_too(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
 """`receipts-gateway demo`: both servers, their ready file, and a clean end."""
 
 import json
+import os
 import re
 import signal
 import socket
+import subprocess
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,8 +67,11 @@ def test_a_taken_port_is_said_in_one_line(taken: int, option: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--host", "0.0.0.0"), "listens on this machine only"),
-        (("--host", "no.such.host.test"), "listens on this machine only"),
+        (("--host", "0.0.0.0"), "Other machines can reach 0.0.0.0: set --token"),
+        (("--host", "no.such.host.test"), "Other machines can reach no.such.host.test"),
+        (("--host", "no.such.host.invalid", "--insecure-no-auth"), "is not an address of this machine"),
+        (("--token", "short"), "--token must have 16 characters or more"),
+        (("--token", "with a space of its own"), "--token must have 16 characters or more"),
         (("--ready-file", "/no/such/dir/x"), "cannot be written (No such file"),
         (("--ready-file", "/proc/x"), "cannot be written"),
         (("--port", "70000"), "not in the range"),
@@ -75,6 +82,46 @@ def test_wrong_use_is_reported_in_words(arguments: tuple[str, ...], words: str) 
     assert result.returncode == 2
     assert words in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def post(url: str, **headers: str) -> int:
+    request = urllib.request.Request(
+        url, b'{"query": "{ __typename }"}', {"Content-Type": "application/json", "Host": "demo.test"} | headers
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.parametrize("secured", [True, False])
+def test_other_machines_are_served_with_a_token_or_insecurely(tmp_path: Path, secured: bool) -> None:
+    ready, token = tmp_path / "ready.json", "a-token-of-some-length"
+    options = ["--token", token] if secured else ["--insecure-no-auth"]
+    demo = start("demo", "--host", "0.0.0.0", "--port", "0", "--ready-file", str(ready), *options)
+    try:
+        assert demo.stdout is not None
+        greeting = "".join(demo.stdout.readline() for _ in range(8))
+        facts = json.loads(ready.read_text())
+        url = facts["graphql"]
+        assert url.startswith("http://127.0.0.1:")
+        if secured:
+            assert facts["token"] == token
+            assert token not in greeting
+            assert (post(url), post(url, Authorization=f"Bearer {token}")) == (401, 200)
+            command = next(line for line in greeting.splitlines() if line.strip().startswith("curl"))
+            environ = os.environ | {"RECEIPTS_GATEWAY_TOKEN": token}
+            answer = subprocess.run(["bash", "-c", command], env=environ, capture_output=True, check=True).stdout
+            assert "errors" not in json.loads(answer)
+        else:
+            assert "token" not in facts
+            assert post(url) == 200
+        demo.send_signal(signal.SIGTERM)
+        demo.communicate(timeout=10)
+    finally:
+        demo.kill()
+    assert demo.returncode == 0
 
 
 def test_settings_that_have_no_effect_are_reported() -> None:

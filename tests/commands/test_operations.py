@@ -1,10 +1,12 @@
 """`receipts-gateway operations`: what the command line adds to `gateway.contract.operations`."""
 
+import json
 from pathlib import Path
 
 from click.testing import CliRunner
 
 from gateway.cli import main
+from gateway.graph.schema import print_schema
 
 from ..conftest import EXAMPLES
 from .conftest import run
@@ -43,4 +45,19 @@ def test_a_value_nested_too_deeply_for_json_is_text(tmp_path: Path) -> None:
     document.write_text("query A($n: Int) { services(first: $n) { edges { cursor } } }")
     result = run("operations", "cost", str(document), "--var", "n=" + "[" * 50_000)
     assert result.returncode == 1
-    assert "Variable '$n' has invalid value: Int cannot represent non-integer value" in result.stderr
+    assert result.stderr.endswith("1:9: --var n: $n has the type Int. The value is not valid JSON.\n")
+
+
+def test_documents_of_other_tags_are_read_by_every_command(tmp_path: Path) -> None:
+    file = tmp_path / "a.ts"
+    file.write_text("export const A = query`query A { services { edges { cursor } } }`;")
+    schema = tmp_path / "schema.graphql"
+    schema.write_text(print_schema())
+    for command in (
+        ["operations", "cost", str(file)],
+        ["schema", "check", str(schema), "--operations", str(file), "--format", "json"],
+    ):
+        assert "services" not in CliRunner().invoke(main, command).output
+        result = CliRunner().invoke(main, [*command, "--tag", "query"])
+        assert result.exit_code == 0, result.output
+        assert "A: at most 1 upstream call" in result.output or json.loads(result.output)["operations"]["checked"] == 1

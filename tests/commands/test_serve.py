@@ -3,12 +3,16 @@
 import asyncio
 import json
 import signal
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from gateway.sandbox import Fault, Sandbox
+from gateway.version import __version__
 
 from .conftest import ACCOUNT, ask, environ_for, run, start
 
@@ -31,8 +35,12 @@ def test_serve_serves_and_stops() -> None:
     finally:
         server.kill()
     assert server.returncode == 0
-    (line,) = errors.splitlines()
-    assert json.loads(line)["event"] == "operation"
+    started, operation, stopping, stopped = map(json.loads, errors.splitlines())
+    assert operation["event"] == "operation"
+    about = {"version": __version__, "workers": 1, "address": url.removesuffix("/graphql")}
+    for line, event in ((started, "started"), (stopping, "stopping"), (stopped, "stopped")):
+        assert line["event"] == event
+        assert about.items() <= line.items()
 
 
 def test_workers_share_a_port_and_shut_down_together() -> None:
@@ -83,6 +91,75 @@ def post(url: str, **headers: str) -> int:
             return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code
+
+
+def status(url: str) -> int:
+    """The status that `/readyz` is answered with on a new connection."""
+    try:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_connections_are_accepted_while_it_drains(workers: int) -> None:
+    """It takes some seconds: they are what is tested."""
+    drain = {"GATEWAY_DRAIN_SECONDS": "3"}
+    server = start("serve", "--port", "0", "--workers", str(workers), **ACCOUNT, **drain)
+    try:
+        assert server.stdout is not None
+        line = await asyncio.to_thread(server.stdout.readline)
+        url = line.split()[2].rstrip(",").removesuffix("/graphql")
+        assert await asyncio.to_thread(status, url) == 200
+        server.send_signal(signal.SIGTERM)
+        signalled_at = time.monotonic()
+        async with asyncio.timeout(10):
+            while await asyncio.to_thread(status, url) == 200:  # Until each process has seen the signal.
+                pass
+            while await asyncio.to_thread(status, url) == 200:
+                pass
+        assert await asyncio.to_thread(post, url) == 200
+        _, errors = await asyncio.to_thread(server.communicate, timeout=20)
+        assert time.monotonic() - signalled_at >= 3
+    finally:
+        server.kill()
+    assert server.returncode == 0
+    lines = [json.loads(line) for line in errors.splitlines()]
+    events = [line["event"] for line in lines if line["event"] != "operation"]
+    assert events == ["started", "stopping", "stopped"]
+    assert {line["drain_seconds"] for line in lines if line["event"] == "stopping"} == {3.0}
+    with pytest.raises(urllib.error.URLError):
+        status(url)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_drain_ends_at_once_on_a_second_signal(number: signal.Signals) -> None:
+    server = start("serve", "--port", "0", **ACCOUNT, GATEWAY_DRAIN_SECONDS="600")
+    try:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        server.stdout.readline()
+        server.stderr.readline()
+        server.send_signal(signal.SIGTERM)
+        assert json.loads(server.stderr.readline())["event"] == "stopping"
+        server.send_signal(number)
+        server.communicate(timeout=10)
+    finally:
+        server.kill()
+    assert server.returncode == 0
+
+
+def test_there_is_no_drain_on_ctrl_c() -> None:
+    server = start("serve", "--port", "0", **ACCOUNT, GATEWAY_DRAIN_SECONDS="600")
+    try:
+        assert server.stdout is not None
+        server.stdout.readline()
+        server.send_signal(signal.SIGINT)
+        server.communicate(timeout=10)
+    finally:
+        server.kill()
+    assert server.returncode == 0
 
 
 def test_tokens_are_read_again_on_sighup(tmp_path: Path) -> None:

@@ -117,6 +117,36 @@ async def test_metrics_are_the_sum_and_no_request_is_lost_while_workers_are_repl
             assert (await scrape(url))[OPERATIONS] == load.answered
 
 
+async def test_an_unusable_token_file_changes_nothing(tmp_path: Path) -> None:
+    """The workers stay, and one that dies is replaced with the settings that were read last."""
+    file = tmp_path / "tokens"
+    file.write_text("ann:ann-has-a-long-token\n")
+    async with workers(2, **ACCOUNT, GATEWAY_TOKENS_FILE=str(file)) as (url, server):
+        assert server.stderr is not None
+        old = worker_pids(server)
+        for text, problem in (
+            ("nonsense", "GATEWAY_TOKENS_FILE: must be name:token"),
+            ("", "No tokens are set."),
+        ):
+            file.write_text(text)
+            server.send_signal(signal.SIGHUP)
+            line = json.loads(await asyncio.to_thread(server.stderr.readline))
+            assert line["event"] == "not reloaded"
+            assert line["problems"][0].startswith(problem)
+        assert worker_pids(server) == old
+        os.kill(victim := next(iter(old)), signal.SIGKILL)
+        assert json.loads(await asyncio.to_thread(server.stderr.readline))["event"] == "worker died"
+        await until_replaced(server, {victim}, 2)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+            for _ in range(8):
+                headers = {"Authorization": "Bearer ann-has-a-long-token"}
+                async with session.post(f"{url}/graphql", json=QUERY, headers=headers) as response:
+                    assert response.status == 200
+        file.write_text("bob:bob-has-a-long-token\n")
+        server.send_signal(signal.SIGHUP)
+        await until_replaced(server, worker_pids(server), 2)
+
+
 async def test_connections_spread_evenly_and_metrics_stay_when_a_worker_dies() -> None:
     async with workers(2, **ACCOUNT) as (url, server):
         port, before = int(url.rpartition(":")[2]), {pid: open_files(pid) for pid in worker_pids(server)}

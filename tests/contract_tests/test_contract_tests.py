@@ -1,19 +1,14 @@
 """The documented contract tests, each run by its own runner: pytest, Vitest, and Playwright in Debian's Chromium."""
 
-import asyncio
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from starlette.applications import Starlette
-from starlette.responses import HTMLResponse
-from starlette.routing import Route
-
-from gateway.web.server import serving
 
 from ..conftest import npm_ci
 from ..docs.blocks import all_blocks, blocks, read
@@ -25,11 +20,12 @@ HERE = Path(__file__).parent
 FILES = {
     name.removeprefix("// "): text
     for name, _, text in (each.partition("\n") for each in blocks("contract-tests", "js"))
-}
+} | {block.name: block.text for block in all_blocks("contract-tests") if block.name is not None}
 
 
 def test_every_block_is_run() -> None:
     assert set(FILES) == {
+        "app/index.html",
         "gateway.setup.js",
         "vitest.config.js",
         "tests/receipts.test.js",
@@ -87,12 +83,12 @@ def test_the_vitest_test_passes(project: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(180)  # The same, and a browser.
-async def test_the_playwright_tests_pass(project: Path, tmp_path: Path) -> None:
+def test_the_playwright_tests_pass(project: Path, tmp_path: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("no chromium: install Debian's package of that name to run the documented Playwright test")
-    page = HTMLResponse((HERE / "page.html").read_text(encoding="utf-8"))
-    async with serving(Starlette(routes=[Route("/", lambda _: page)])) as url:
-        command = ("playwright", "test", "--config", "playwright.here.config.js")
-        output = await asyncio.to_thread(run, project, tmp_path, *command, BASE_URL=url, CHROMIUM=chromium)
-    assert "2 passed" in output
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = ("playwright", "test", "--config", "playwright.here.config.js")
+    assert "2 passed" in run(project, tmp_path, *command, PORT=port, CHROMIUM=chromium)

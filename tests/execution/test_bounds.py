@@ -10,7 +10,7 @@ from gateway.execution.executor import Executor
 
 from .conftest import SCHEMA, bare_context
 
-SMALL = Bounds(depth=3, fields=10, root_fields=4, aliases=2, directives=2, directives_each=2, overlap=6)
+SMALL = Bounds(depth=3, fields=10, root_fields=4, aliases=2, directives=2, directives_each=2, overlap=3)
 CHAIN = " ".join(f"fragment F{i} on Q {{ ...F{i + 1} ...F{i + 1} }}" for i in range(30)) + " fragment F30 on Q { a }"
 
 
@@ -66,7 +66,7 @@ def test_an_empty_selection_set_is_a_syntax_error(document: str, column: int) ->
         ("{ a @skip(if: true) @skip(if: true) b @skip(if: true) }", "directives"),
         ("query @a @b { a @c }", "directives"),
         ("{ ...F @a @b @c } fragment F on Q { a }", "directives"),
-        ("{ a a a a }", "pairs"),
+        ("{ a a a a }", "3 pairs of overlapping fields"),
         ("{ a { b } a { b } a { b } }", "pairs"),
         ("{ ...F } fragment F on Q { ...G } fragment G on Q { ...F }", "contains itself"),
         ("{ ...F } fragment F on Q { a { ...F } }", "contains itself|levels"),
@@ -78,6 +78,20 @@ def test_an_empty_selection_set_is_a_syntax_error(document: str, column: int) ->
 def test_what_is_out_of_bounds_is_refused(document: str, words: str) -> None:
     with pytest.raises(ValidationFailed, match=words):
         check_document(parse(document), SMALL)
+
+
+@pytest.mark.parametrize(("times", "is_refused"), [(225, False), (316, False), (317, True)])
+@pytest.mark.parametrize(
+    "shape", ["{ a { %s } }", "{ ...F } fragment F on Q { a { %s } }", "{ a { ...F } } fragment F on A { %s }"]
+)
+def test_each_pair_of_overlapping_fields_counts_once(times: int, is_refused: bool, shape: str) -> None:
+    """316 fields make 49,770 pairs, 317 make 50,086."""
+    document = shape % ("sid " * times)
+    if is_refused:
+        with pytest.raises(ValidationFailed, match="50000 pairs of overlapping fields"):
+            parse_within(document, Bounds())
+    else:
+        parse_within(document, Bounds())
 
 
 def test_fragments_cannot_multiply_a_document() -> None:

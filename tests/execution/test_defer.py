@@ -230,7 +230,7 @@ async def test_nobody_listens_to_the_end() -> None:
         async for _ in initial.subsequent:
             break
         await initial.subsequent.aclose()
-    assert upstream.rounds == [[f"{MESSAGE}/Receipts?PageSize=50", MESSAGE]]
+    assert upstream.rounds == [[MESSAGE], [f"{MESSAGE}/Receipts?PageSize=50"]]
 
 
 async def test_without_a_client_that_takes_parts_defer_means_nothing() -> None:
@@ -242,3 +242,141 @@ async def test_without_a_client_that_takes_parts_defer_means_nothing() -> None:
         assert outcome.subsequent is None
         assert outcome.data is not None
         assert set(outcome.data["service"]) == {"sid", "friendlyName"}
+
+
+def delivered(payloads: list[IncrementalPayload]) -> list[list[tuple[str | None, tuple[str | int, ...], list[str]]]]:
+    """For each payload the parts: the label of the fragment that each has the id of, its path below, and its keys."""
+    return [
+        [
+            (place.label, part.path[len(place.path) :], list(part.data or {}))
+            for result in payload.incremental
+            for place, part in result.parts
+        ]
+        for payload in payloads
+    ]
+
+
+async def test_a_field_of_two_fragments_is_executed_and_delivered_once() -> None:
+    shared = "receipts(first: 1) { totalCount }"
+    query = message(f'... @defer(label: "A") {{ {shared} }} ... @defer(label: "B") {{ body {shared} }}')
+    _, payloads, rounds = await run(query)
+    assert rounds == [[MESSAGE]]  # As without `@defer`: its summary has the number of receipts.
+    assert [part for parts in delivered(payloads) for part in parts] == [("A", (), ["receipts"]), ("B", (), ["body"])]
+    a, b = (result for payload in payloads for result in payload.incremental)
+    assert a.data is not None
+    assert b.data is not None
+    assert a.data["receipts"] == b.data["receipts"] == {"totalCount": 4}
+    assert b.data["body"]
+
+
+async def test_a_field_of_two_fragments_has_one_outcome() -> None:
+    def alter(target: str, answer: Response) -> Response:
+        return Response(503, {}, b"") if "/Receipts" in target else answer
+
+    shared = "receipts(first: 1) { edges { node { sid } } }"
+    query = message(f'... @defer(label: "A") {{ {shared} }} ... @defer(label: "B") {{ {shared} body }}')
+    _, payloads, rounds = await run(query, Altered(alter))
+    assert len({target for calls in rounds for target in calls}) == 2
+    results = {result.pending.label: result for payload in payloads for result in payload.incremental}
+    assert {label: (result.data or {})["receipts"] for label, result in results.items()} == {"A": None, "B": None}
+    assert results["A"].failures == results["B"].failures
+    assert sum(len(payload.failures) for payload in payloads) == 1
+    assert [keys for each in delivered(payloads) for _, _, keys in each].count(["receipts"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("selection", "parts"),
+    [
+        (  # The innermost fragment by place has the shared field.
+            '... @defer(label: "A") { delivery { total } } delivery { ... @defer(label: "B") { total } }',
+            [[("B", (), ["total"])]],
+        ),
+        (  # A fragment within one does not repeat its fields.
+            '... @defer(label: "A") { body ... @defer(label: "B") { body author } }',
+            [[("A", (), ["body"])], [("B", (), ["author"])]],
+        ),
+        (  # Nor the fields of the initial answer.
+            'body ... @defer(label: "A") { body author ... @defer(label: "B") { body } }',
+            [[("A", (), ["author"])]],
+        ),
+        (  # Below a field that is delivered, only what it lacks.
+            'delivery { total } ... @defer(label: "A") { delivery { total sent } }',
+            [[("A", ("delivery",), ["sent"])]],
+        ),
+        (
+            '... @defer(label: "A") { delivery { total } } ... @defer(label: "B") { delivery { total sent } body }',
+            [[("A", (), ["delivery"]), ("B", (), ["body"]), ("B", ("delivery",), ["sent"])]],
+        ),
+    ],
+)
+async def test_no_field_is_delivered_twice(selection: str, parts: Any) -> None:
+    _, payloads, _ = await run(message(selection))
+    merged: list[list[Any]] = []
+    for each in delivered(payloads):  # What is complete at once may come in one payload or in several.
+        merged.append(sorted(each))
+    if len(merged) > len(parts):
+        merged = [sorted(part for each in merged for part in each)]
+    assert merged == parts
+
+
+async def test_a_fragment_without_fields_of_its_own_is_not_deferred() -> None:
+    initial, payloads, _ = await run(message("sid body ... @defer { body ... @defer { sid } }"))
+    assert initial.data is not None
+    assert (initial.pending, initial.subsequent, payloads) == ([], None, [])
+
+
+RECEIPTS_FAIL_LATER = message("body receipts(first: 1) { totalCount } ... @defer { %s }")
+
+
+async def test_a_deferred_field_that_fails_leaves_what_was_delivered() -> None:
+    def alter(target: str, answer: Response) -> Response:
+        return Response(503, {}, b"") if "/Receipts" in target else answer
+
+    query = RECEIPTS_FAIL_LATER % "author receipts(first: 1) { edges { node { sid } } }"
+    initial, payloads, _ = await run(query, Altered(alter))
+    assert initial.data is not None
+    assert initial.data["service"]["conversation"]["message"]["receipts"] == {"totalCount": 4}
+    results = [result for payload in payloads for result in payload.incremental]
+    (result,) = results
+    assert result.data is not None
+    assert (result.data["receipts"], list(result.data)) == ({}, ["receipts", "author"])
+    (failure,) = result.errors
+    assert failure.path == (*result.pending.path, "receipts")
+    assert [keys for each in delivered(payloads) for _, _, keys in each] == [["author"]]
+
+
+async def test_one_record_that_fails_leaves_the_others_of_its_fragment() -> None:
+    def alter(target: str, answer: Response) -> Response:
+        return Response(503, {}, b"") if f"{MESSAGE}/Receipts" in target else answer
+
+    query = thread(
+        "messages(first: 3) { edges { node { receipts { totalCount } } } }"
+        "... @defer { messages(first: 3) { edges { node { receipts { edges { node { sid } } } } } } }"
+    )
+    _, payloads, rounds = await run(query, Altered(alter))
+    ((result,),) = (payload.incremental for payload in payloads)
+    assert [failure.path for failure in result.errors] == [
+        ("service", "conversation", "messages", "edges", 0, "node", "receipts")
+    ]
+    below = [part.path for _, part in result.parts]
+    assert below == [("service", "conversation", "messages", "edges", n, "node", "receipts") for n in (1, 2)]
+    assert len({target for calls in rounds for target in calls}) == 4
+
+
+@pytest.mark.parametrize("inner", ["", "... @defer { author body }"])
+async def test_many_parts_of_one_fragment_take_no_more_work_each_than_a_few(inner: str) -> None:
+    work = []
+    for size in (10, 80):
+        query = thread(
+            f"messages(first: {size}) {{ edges {{ node {{ sid }} }} }}"
+            f"... @defer {{ messages(first: {size}) {{ edges {{ node {{ body {inner} }} }} }} }}"
+        )
+        async with context_over(Many()) as context:
+            initial = await Executor(SCHEMA).run(Operation(query, defer=True), context)
+            assert initial.subsequent is not None
+            with Steps() as steps:
+                results = [result async for payload in initial.subsequent for result in payload.incremental]
+                assert len(results[0].parts) == size
+                assert all(result.data for result in results)
+        work.append(steps.count / size)
+    assert work[1] < 1.5 * work[0]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from copy import deepcopy
 from dataclasses import dataclass, field
+from inspect import isawaitable
 from random import Random
 from typing import Any
 
 import pytest
+from graphql import ExecutionResult, parse
+from graphql.execution import IncrementalDeferResult, experimental_execute_incrementally
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -17,7 +21,7 @@ from gateway.accounts.operation import Operation
 from gateway.execution.deferred import IncrementalResult, Pending
 from gateway.execution.outcome import Outcome
 
-from .conftest import context_over
+from .conftest import SCHEMA, context_over
 from .fuzz import difference
 from .random_operations import GENERATOR, INTERPRETER, REFERENCE, Upstream, Writer, run, seen
 
@@ -40,7 +44,9 @@ def run_in_parts(document: str, variables: dict[str, Any], trouble: int, no_cach
     async def once() -> Payloads:
         async with context_over(upstream, no_cache=no_cache) as context:
             initial = await INTERPRETER.run(Operation(document, variables=variables, defer=True), context)
-            initial.data = deepcopy(initial.data)  # One object can stand at several places; results are merged into it.
+            initial._data = deepcopy(
+                initial.data
+            )  # One object can stand at several places; results are merged into it.
             payloads = Payloads(initial, list(initial.pending))
             if initial.subsequent is not None:
                 async for payload in initial.subsequent:
@@ -59,6 +65,21 @@ def merge(into: Any, more: Any) -> None:
             merge(into[key], value)
         else:
             into[key] = value
+
+
+def merged_by_id(payloads: Payloads) -> Any:
+    """Merge the parts as clients of the specification's format do: no field is delivered twice."""
+    data = json.loads(json.dumps(payloads.initial.data))  # One object can stand at several places.
+    for result in payloads.incremental:
+        for place, part in result.parts:
+            assert part.path[: len(place.path)] == place.path
+            target: Any = data
+            for step in part.path:
+                target = target[step]
+            assert part.data is not None
+            assert not target.keys() & part.data.keys()
+            target |= json.loads(json.dumps(part.data))
+    return data
 
 
 @st.composite
@@ -107,8 +128,10 @@ def test_the_parts_of_an_answer_make_the_whole(
     """Takes a quarter of a minute, for six hundred operations."""
     document, variables = operation
     payloads, upstream = run_in_parts(document, variables, trouble, no_cache)
-    whole, _, _ = run(document, variables, INTERPRETER, trouble=trouble, no_cache=no_cache)
+    whole, calls, _ = run(document, variables, INTERPRETER, trouble=trouble, no_cache=no_cache)
     parts = payloads.incremental
+    if not trouble:
+        assert len(upstream.calls) <= len(calls.calls), "more calls than the same operation whole"
     assert Counter((part.pending.path, part.pending.label) for part in parts) == Counter(
         (place.path, place.label) for place in payloads.pending
     ), "each pending place gets its result, once"
@@ -119,6 +142,7 @@ def test_the_parts_of_an_answer_make_the_whole(
         assert all(part.failures for part in parts if part.data is None)
         event("a part came to nothing")
         return
+    by_id = merged_by_id(payloads)
     failures = (*payloads.initial.failures, *(failure for part in parts for failure in part.failures))
     listener, expected = (set(seen(Outcome(None, each))[1]) for each in (failures, whole.failures))
     if trouble and listener != expected:
@@ -134,3 +158,70 @@ def test_the_parts_of_an_answer_make_the_whole(
         merge(place, part.data)
     event(f"{min(len(parts), 5)} parts")
     assert payloads.initial.data == whole.data
+    assert by_id == whole.data
+
+
+async def parts_of_graphql_core(document: str, variables: dict[str, Any]) -> tuple[Any, Delivered]:
+    """Return the initial data, and what follows, by graphql-core's incremental execution."""
+    delivered = Delivered()
+    places: dict[str, tuple[str | None, tuple[str | int, ...]]] = {}
+    async with context_over(Upstream(0)) as context:
+        result = experimental_execute_incrementally(
+            SCHEMA._schema, parse(document), context_value=context, variable_values=variables
+        )
+        if isawaitable(result):
+            result = await result
+        if isinstance(result, ExecutionResult):
+            return result.data, delivered
+        data = json.loads(json.dumps(result.initial_result.data))
+        payloads = [payload async for payload in result.subsequent_results]
+    pending = [*result.initial_result.pending, *(place for payload in payloads for place in payload.pending or ())]
+    for place in pending:
+        places[place.id] = place.label, tuple(place.path)
+        delivered.announced.add(places[place.id])
+    for payload in payloads:
+        for part in payload.incremental or ():
+            assert isinstance(part, IncrementalDeferResult)
+            delivered.add(*places[part.id], tuple(part.sub_path or ()), part.data)
+    return data, delivered
+
+
+@dataclass
+class Delivered:
+    """What follows an initial answer, in any order."""
+
+    announced: set[tuple[str | None, tuple[str | int, ...]]] = field(default_factory=set)
+    """The labels and paths of the fragments."""
+    parts: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
+    """The data by the fragment's label, its path, and the path below it."""
+
+    def add(
+        self, label: str | None, path: tuple[str | int, ...], below: tuple[str | int, ...], data: dict[str, Any]
+    ) -> None:
+        """Add a part: those of one fragment at one place, which the repeated spread of a fragment makes, are merged."""
+        self.parts.setdefault((label, path, below), {}).update(json.loads(json.dumps(data)))
+
+
+@pytest.mark.timeout(120)
+def test_the_parts_are_those_of_graphql_core() -> None:
+    """Takes ten seconds, for some hundred operations."""
+    compared = 0
+    for seed in range(300):
+        random = Random(seed)
+        document, variables = Writer(random.randint).document()
+        payloads, _ = run_in_parts(document, variables, trouble=0, no_cache=False)
+        if not payloads.incremental:
+            continue
+        data, expected = asyncio.run(parts_of_graphql_core(document, variables))
+        if json.dumps(data) != json.dumps(payloads.initial.data):
+            continue  # A record that does not exist, and is looked up later here.
+        delivered = Delivered()
+        for place in payloads.pending:
+            if not place.is_empty:
+                delivered.announced.add((place.label, place.path))
+        for result in payloads.incremental:
+            for place, part in result.parts:
+                delivered.add(place.label, place.path, part.path[len(place.path) :], part.data or {})
+        assert delivered == expected, f"seed {seed}"
+        compared += 1
+    assert compared > 60

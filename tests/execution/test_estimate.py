@@ -128,22 +128,54 @@ async def test_introspection_beside_it_does_not_hide_a_cost(client: Client, vari
     assert [failure.error.code for failure in outcome.failures] == ["COST_LIMIT_EXCEEDED"]
 
 
-@pytest.mark.parametrize("engine", [True, False])
-async def test_a_level_that_would_take_too_much_is_not_read(
-    client: Client, sandbox: Sandbox, variables: dict[str, Any], engine: bool
+async def test_a_level_is_read_as_far_as_the_limit_allows(
+    client: Client, sandbox: Sandbox, variables: dict[str, Any]
 ) -> None:
+    """In the order of the list. The first error says how much was left out, and what would fit."""
     operations = Account(client, Limits(cost_limit=20))
-    outcome = await operations.run(
-        Operation(query("friendlyName " + ALL % 50), variables=variables, reference=not engine)
-    )
-    assert {failure.error.code for failure in outcome.failures} == {"COST_LIMIT_EXCEEDED"}
+    outcome = await operations.run(Operation(query("friendlyName " + ALL % 50), variables=variables))
     assert outcome.data is not None
     messages = outcome.data["service"]["conversation"]["messages"]["edges"]
-    assert len(messages) == 50
-    assert len(sandbox.calls) <= 20
-    if engine:  # A batch counts as a whole.
-        assert all(edge["node"]["receipts"] is None for edge in messages)
-        assert len(sandbox.calls) == 3
+    filled = [edge["node"]["receipts"] is not None for edge in messages]
+    assert filled == [True] * 17 + [False] * 33
+    assert len(sandbox.calls) == 20
+    errors = [failure.as_json() for failure in outcome.failures]
+    way = ["service", "conversation", "messages", "edges"]
+    assert [error["path"] for error in errors] == [[*way, index, "node", "receipts"] for index in range(17, 50)]
+    assert {error["message"] for error in errors} == {"The limit of 20 upstream calls is reached."}
+    assert {error["extensions"]["code"] for error in errors} == {"COST_LIMIT_EXCEEDED"}
+    first, *others = [error["extensions"].get("cost") for error in errors]
+    assert others == [None] * 32
+    assert first == {"limit": 20, "leftOut": 33, "suggestion": "service.conversation.messages(first: 8)"}
+    fitting = query("friendlyName " + ALL % 8)
+    assert (await operations.run(Operation(fitting, variables=variables))).failures == ()
+
+
+async def test_graphql_core_reads_as_far_as_the_limit_allows(
+    client: Client, sandbox: Sandbox, variables: dict[str, Any]
+) -> None:
+    """It fetches the participants after the receipts, which have used up the limit."""
+    operation = Operation(query("friendlyName " + ALL % 50), variables=variables, reference=True)
+    outcome = await Account(client, Limits(cost_limit=20)).run(operation)
+    assert outcome.data is not None
+    messages = outcome.data["service"]["conversation"]["messages"]["edges"]
+    assert [edge["node"]["receipts"] is not None for edge in messages] == [True] * 18 + [False] * 32
+    assert len(sandbox.calls) == 20
+    costs = [failure.as_json()["extensions"].get("cost") for failure in outcome.failures]
+    assert costs[0]["leftOut"] == 32 + 1
+    assert costs[1:] == [None] * (len(costs) - 1)
+
+
+async def test_a_level_below_is_read_for_what_was_read_above(client: Client, variables: dict[str, Any]) -> None:
+    """Its own errors come first in the answer, and the first one counts all."""
+    below = "messages(first: 10) { edges { node { receipts { edges { node { participant { channel } } } } } } }"
+    outcome = await Account(client, Limits(cost_limit=6)).run(Operation(query(below), variables=variables))
+    assert outcome.data is not None
+    errors = [failure.as_json() for failure in outcome.failures]
+    assert {error["extensions"]["code"] for error in errors} == {"COST_LIMIT_EXCEEDED"}
+    costs = [error["extensions"].get("cost") for error in errors]
+    assert costs[0]["leftOut"] == len({tuple(error["path"][:6]) for error in errors})
+    assert costs[1:] == [None] * (len(errors) - 1)
 
 
 async def test_the_trace_tells_every_call(client: Client, sandbox: Sandbox, variables: dict[str, Any]) -> None:

@@ -12,8 +12,14 @@ from gateway.execution.context import OperationLimits
 from gateway.execution.executor import Executor
 from gateway.execution.generate import GeneratedPlan
 from gateway.execution.outcome import Outcome
+from gateway.graph.context import OperationContext
+from gateway.graph.types import RESOURCES
+from gateway.source.loaders import Loaders
+from gateway.source.memory import MemoryCache
+from gateway.source.source import Source
 from gateway.twilio.responses import Response
 
+from ..conftest import client_over
 from .conftest import MARKS, SCHEMA, THREAD, Rounds, context_over, message, thread
 
 ORDINARY = thread(
@@ -198,6 +204,18 @@ async def test_a_limit_is_reported_by_the_interpreter(limits: OperationLimits) -
     assert rounds == expected
     assert generated.data == interpreted.data
     assert {failure.error.code for failure in generated.failures} == {"COST_LIMIT_EXCEEDED"}
+
+
+@pytest.mark.parametrize("generate_at", [1, 2])
+async def test_cached_reads_do_not_count_towards_the_limit(generate_at: int) -> None:
+    async with client_over(Rounds()) as client:
+        source = Source(client, RESOURCES, MemoryCache(2**20))
+        for limits in (OperationLimits(), OperationLimits(cost_limit=1)):
+            async with Loaders(source) as loaders:
+                context = OperationContext(loaders, limits=limits)
+                outcome = await Executor(SCHEMA, generate_at=generate_at).run(Operation(ORDINARY), context)
+                assert not outcome.failures
+            assert bool(loaders.calls) is (limits.cost_limit > 1)
 
 
 async def test_skipped_reads_are_counted_once() -> None:

@@ -203,11 +203,20 @@ async def test_a_look_goes_on_where_the_last_one_stopped(sandbox: Sandbox, clien
         assert (pages, loaders.looked_up) == (4, 0)
 
 
-@pytest.mark.parametrize("fault", [Fault("next_page", url="endless"), Fault()], ids=["endless", "long"])
-async def test_a_list_with_too_many_pages_is_an_error(
-    sandbox: Sandbox, client: Client, service: str, fault: Fault
+async def test_a_list_that_repeats_its_rows_under_new_tokens_is_an_error(
+    sandbox: Sandbox, client: Client, service: str
 ) -> None:
-    sandbox.faults.add("*/Participants*", fault)
+    sandbox.faults.add("*/Participants*", Fault("next_page", url="endless"))
+    crowd = f"{service}/Conversations/{sandbox.landmarks['crowded_conversation_sid']}/Participants"
+    async with Loaders(Source(client, RESOURCES)) as loaders:
+        with pytest.raises(UpstreamInvalidResponse, match="hold no new rows"):
+            await walked(loaders, f"{crowd}?PageSize=5", most=50)
+        with pytest.raises(UpstreamInvalidResponse, match="hold no new rows"):
+            await get(loaders, "member", crowd, "MB" + "0" * 32)
+    assert len(sandbox.calls) == 12
+
+
+async def test_a_list_with_too_many_pages_is_an_error(sandbox: Sandbox, client: Client, service: str) -> None:
     crowd = f"{service}/Conversations/{sandbox.landmarks['crowded_conversation_sid']}/Participants"
     async with Loaders(Source(client, RESOURCES)) as loaders:
         with pytest.raises(UpstreamInvalidResponse, match="do not end"):

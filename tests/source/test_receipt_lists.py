@@ -18,6 +18,7 @@ from gateway.sandbox import Sandbox, Switches
 from gateway.source.lifetimes import Lifetimes
 from gateway.source.loaders import Loaders
 from gateway.source.memory import Entry, MemoryCache
+from gateway.source.options import ExpectedSummaries
 from gateway.source.source import Source
 from gateway.twilio.client import Client
 from gateway.twilio.responses import Page
@@ -197,3 +198,23 @@ def test_a_summary_that_is_kept_longer_than_receipts_proves_only_final_statuses(
         page = Page("Receipts?PageSize=50", [SimpleNamespace(status=status)], None)
         lifetime = Lifetimes(messages=messages).of(RESOURCES["Receipts"], page)
         assert lifetime.seconds_for(ReceiptSummary(1, "all", "all", read, "none", "none")) == expected
+
+
+def test_the_summary_of_a_message_is_taken_from_its_row_on_first_use() -> None:
+    used: list[SimpleNamespace] = []
+
+    def summary(row: SimpleNamespace) -> ReceiptSummary | None:
+        used.append(row)
+        return ReceiptSummary(row.total, None, None, None, None, None) if row.total else None
+
+    rows = [SimpleNamespace(total=total) for total in (1, 0, 3)]
+    expected = ExpectedSummaries()
+    expected.add("b", ReceiptSummary(7, None, None, None, None, None))
+    expected.add_all(["a", "b", "c"], rows, summary)
+    assert used == []
+    found = [expected.get(key) for key in ("a", "a", "b", "d")]
+    assert [each.total if each is not None else None for each in found] == [1, 1, 7, None]
+    assert used == rows[:2]
+    expected.add("c", ReceiptSummary(5, None, None, None, None, None))
+    assert expected.get("c") == ReceiptSummary(5, None, None, None, None, None)
+    assert used == rows[:2]

@@ -82,6 +82,11 @@ def test_a_row_that_cannot_be_read_or_is_of_another_list_fails_its_page(change: 
     assert str(next(iter(change.values()))) not in caught.value.message
 
 
+@pytest.mark.parametrize("next_page_url", [None, ""])
+def test_a_page_without_a_next_one_is_the_last(next_page_url: str | None) -> None:
+    assert read_page(Receipt.resource, RECEIPTS, page(next_page_url=next_page_url)).next is None
+
+
 @pytest.mark.parametrize(
     "meta",
     [

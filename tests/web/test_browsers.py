@@ -148,6 +148,16 @@ async def test_a_get_over_http(http: aiohttp.ClientSession, base_url: str) -> No
         assert response.status == 403
 
 
+async def test_the_root_leads_a_browser_to_graphiql(http: aiohttp.ClientSession, base_url: str) -> None:
+    async with http.get(f"{base_url}/", headers={"Accept": "text/html,*/*"}) as response:
+        assert (response.url.path, response.content_type) == ("/graphiql", "text/html")
+        (redirect,) = response.history
+        assert (redirect.status, redirect.headers["Vary"]) == (303, "Accept")
+    async with http.get(f"{base_url}/") as response:
+        assert response.status == 404
+        assert "GraphQL is at /graphql" in (await response.json())["errors"][0]["message"]
+
+
 async def test_a_browser_is_redirected_to_graphiql(http: aiohttp.ClientSession, base_url: str) -> None:
     whole = "variables=%7B%22x%22%3A%20%22%5Cu00fc%22%7D&operationName=A"
     for address, led_to in (

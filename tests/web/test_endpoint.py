@@ -97,7 +97,7 @@ async def test_no_cache_reads_from_twilio(http: aiohttp.ClientSession, base_url:
         (b'[{"query": "{__typename}"}]', 400, "BAD_REQUEST"),
         (b'{"query": "{__typename}", "variables": ' + b'{"a":' * 40 + b"1" + b"}" * 41, 400, "BAD_REQUEST"),
         (b'{"query": "{__typename}", "variables": {"a": [' + b"1," * 20_000 + b"1]}}", 400, "BAD_REQUEST"),
-        (b'{"query": "query A($s: ID!){service(sid: $s){id}}", "variables": {"s": "\\ud800"}}', 400, "BAD_REQUEST"),
+        (b'{"query": "query A($s: ID!){service(sid: $s){id}}", "variables": {"s": "\\ud800"}}', 200, "BAD_USER_INPUT"),
     ],
 )
 async def test_every_body_gets_a_json_answer(
@@ -255,7 +255,7 @@ async def test_graphiql_can_be_switched_off(http: aiohttp.ClientSession, sandbox
     base = settings_for(sandbox)
     app = create_app(Settings(credentials=base.credentials, upstream_url=base.upstream_url, graphiql=False))
     async with serving(app) as url:
-        for path in ("/graphiql", "/graphiql/index.js"):
+        for path in ("/", "/graphiql", "/graphiql/index.js"):
             async with http.get(url + path) as response:
                 assert response.status == 404
 

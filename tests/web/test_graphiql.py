@@ -236,6 +236,25 @@ async def test_what_is_deferred_is_shown_behind_the_answer(browser: Browser, san
         assert (await visit.figure("calls", "trips"), await visit.figure("calls", "actual")) == ("2", "3")
 
 
+async def test_a_deferred_part_is_shown_beside_what_it_shares_a_list_with(browser: Browser, sandbox: Sandbox) -> None:
+    query = """{ service(sid: "%(service_sid)s") { conversation(sid: "%(conversation_sid)s") { messages(first: 1) {
+      edges { node { body receipts(first: 1) { totalCount }
+        ... @defer { receipts(first: 1) { edges { node { status } } } } } } }
+      ... @defer { messages(first: 1) { edges { node { index } } } } } } }"""
+    sandbox.faults.add("*/Receipts*", Fault("status", status=403, times=1))
+    app = create_app(replace(settings_for(sandbox), cache_bytes=0))
+    async with serving(app) as base, looking(browser, base) as visit:
+        await visit.open(f"{base}/graphiql?q={quote(query % sandbox.landmarks)}")
+        await visit.run()
+        result = visit.page.locator(".result-window")
+        for text in ('"totalCount": 4', '"body": "', '"index": 0'):
+            await expect(result).to_contain_text(text)
+        await expect(result).not_to_contain_text('"edges": null')
+        await visit.run()
+        for text in ('"status": "', '"totalCount": 4', '"body": "', '"index": 0'):
+            await expect(result).to_contain_text(text)
+
+
 async def test_what_was_spared_stands_in_grey_with_its_reason(browser: Browser, sandbox: Sandbox) -> None:
     async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
         await visit.open(f"{base}/graphiql")

@@ -163,6 +163,8 @@ def test_the_page_is_for_those_who_prefer_it(accept: str | None, wanted: bool) -
         ({"query": "{a}", "variables": None, "operationName": None, "extensions": None}, GraphQLRequest("{a}")),
         ({"query": "{a}", "operationName": ""}, GraphQLRequest("{a}")),
         ({"query": "{a}", "id": "of some client"}, GraphQLRequest("{a}")),
+        ({"query": "{a}", "variables": {"x": "cut \ud83d"}}, GraphQLRequest("{a}", {"x": "cut \ufffd"})),
+        ({"query": "{a}", "variables": {"x": "\U0001f600\\ud83d"}}, GraphQLRequest("{a}", {"x": "\U0001f600\\ud83d"})),
         ({"documentId": "sha256:ab", "variables": {}}, GraphQLRequest(variables={}, document_id="sha256:ab")),
         ({}, GraphQLRequest()),
     ],
@@ -201,6 +203,9 @@ def test_a_get_is_read() -> None:
     assert read_get(b"query=%7Ba%7D&variables=&operationName=&extensions=null") == GraphQLRequest("{a}")
     assert read_get(b"query=%7Ba%7D%C3%BC") == GraphQLRequest("{a}ü")
     assert read_get(b"query={a}&variables=%EF%BB%BF{}") == GraphQLRequest("{a}", {})
+    assert read_get(b"query={a}&variables=" + quote('{"x": "\\udc00"}').encode()) == GraphQLRequest(
+        "{a}", {"x": "\ufffd"}
+    )
     assert read_get(b"documentId=sha256:ab") == GraphQLRequest(document_id="sha256:ab")
     assert read_get(b"") == GraphQLRequest()
 

@@ -18,7 +18,8 @@ from gateway.web.incremental import Delivery, delivery_for
 from ..conftest import serving
 
 PARTS = Delivery("multipart/mixed")
-ANNOUNCED = Delivery("multipart/mixed", announces=True)
+PARTS_2022 = Delivery("multipart/mixed", is_named=True)
+ANNOUNCED = Delivery("multipart/mixed", announces=True, is_named=True)
 ONLY_PARTS = Delivery("multipart/mixed", is_for_all=True)
 EVENTS = Delivery("text/event-stream", is_for_all=True)
 
@@ -43,7 +44,7 @@ THREAD = """query Thread($serviceSid: ID!, $conversationSid: ID!) {
         ("*/*", None),
         ("application/json", None),
         ("application/graphql-response+json,application/json;q=0.9", None),
-        (APOLLO_2022, PARTS),
+        (APOLLO_2022, PARTS_2022),
         (APOLLO_ALPHA, ANNOUNCED),
         (APOLLO_ALPHA.upper(), ANNOUNCED),
         (URQL, PARTS),
@@ -59,7 +60,7 @@ THREAD = """query Thread($serviceSid: ID!, $conversationSid: ID!) {
         ("multipart/mixed, text/event-stream", ONLY_PARTS),
         (
             "text/event-stream;incrementalSpec=v0.2",
-            Delivery("text/event-stream", announces=True, is_for_all=True),
+            Delivery("text/event-stream", announces=True, is_for_all=True, is_named=True),
         ),
     ],
 )
@@ -257,3 +258,55 @@ async def test_a_get_can_be_answered_in_parts(http: aiohttp.ClientSession, base_
     headers = {"Accept": APOLLO_2022}
     async with http.get(f"{base_url}/graphql", params={"query": query}, headers=headers) as response:
         assert len(parts_of(await response.read())) == 2
+
+
+SHARED = """query ($serviceSid: ID!, $conversationSid: ID!) { service(sid: $serviceSid) { conversation(sid: $conversationSid) {
+  message(sid: "%s") { body receipts(first: 1) { totalCount } %s }
+} } }"""
+
+
+@pytest.mark.parametrize("accept", [APOLLO_2022, APOLLO_ALPHA, URQL])
+async def test_a_deferred_part_that_fails_writes_no_null_over_what_was_delivered(
+    http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox, accept: str
+) -> None:
+    sandbox.faults.add("*/Receipts*", Fault("status", status=403))
+    query = SHARED % (sandbox.landmarks["message_sid"], "... @defer { receipts(first: 1) { edges { node { sid } } } }")
+    _, _, body = await ask(http, base_url, sandbox, accept, query)
+    first, then = parts_of(body)
+    assert first["data"]["service"]["conversation"]["message"]["receipts"] == {"totalCount": 4}
+    if accept == APOLLO_ALPHA:
+        assert "incremental" not in then
+        ((error,),) = (each["errors"] for each in then["completed"])
+    else:
+        (part,) = then["incremental"]
+        assert part["data"] == {"receipts": {}}
+        (error,) = part["errors"]
+    assert error["path"] == ["service", "conversation", "message", "receipts"]
+    assert error["extensions"]["code"] == "UPSTREAM_REJECTED"
+
+
+async def test_a_shared_field_comes_once_below_the_innermost_fragment(
+    http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox
+) -> None:
+    deferred = "... @defer { body delivery { read total } } delivery { total ... @defer { read sent } }"
+    query = SHARED % (sandbox.landmarks["message_sid"], deferred)
+    _, _, body = await ask(http, base_url, sandbox, APOLLO_ALPHA, query)
+    first, *others = parts_of(body)
+    outer, inner = (each["id"] for each in first["pending"])
+    assert [each["path"][3:] for each in first["pending"]] == [[], ["delivery"]]
+    results = [each for then in others for each in then["incremental"]]
+    assert sorted((each["id"], *each["data"], *each.get("subPath", ())) for each in results) == [
+        (inner, "read"),
+        (inner, "sent"),
+    ]
+    assert sorted(each["id"] for then in others for each in then["completed"]) == [outer, inner]
+
+
+async def test_a_client_that_names_no_format_gets_no_null_for_a_fragment(
+    http: aiohttp.ClientSession, base_url: str, sandbox: Sandbox
+) -> None:
+    """@urql/core 6.0.3 names none, and would write the null over the service."""
+    query = '{ service(sid: "IS%s") { sid ... @defer { friendlyName } } }' % ("0" * 32)
+    _, _, body = await ask(http, base_url, sandbox, URQL, query)
+    ((part,),) = (frame["incremental"] for frame in parts_of(body)[1:])
+    assert part.keys() == {"path", "errors"}

@@ -45,6 +45,8 @@ class Served:
     """Where every request goes through ASGI."""
     answered_now: list[bool]
     """For each request that came whole to `sync`: whether it was answered synchronously."""
+    connections: list[Any]
+    """The connections to `sync`, which count the heads that they `parsed`."""
     waited: list[BoundedProtocol]
     """For each request to `sync` whose reply had to wait, and was written by the protocol: its connection."""
 
@@ -55,9 +57,21 @@ async def served_twice(sandbox: Sandbox, **settings: Any) -> AsyncIterator[Serve
     answered_now: list[bool] = []
     waited: list[BoundedProtocol] = []
 
+    connections: list[Any] = []
+
     class Watched(Hasty):
-        def _start(self, body: bytes) -> Reply | PendingReply | None:
-            started = super()._start(body)
+        parsed = 0
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            connections.append(self)
+            super().connection_made(transport)
+
+        def on_headers_complete(self) -> None:
+            self.parsed += 1
+            super().on_headers_complete()
+
+        def _start(self, head: Any, body: bytes) -> Reply | PendingReply | None:
+            started = super()._start(head, body)
             answered_now.append(isinstance(started, Reply) and started.is_whole)
             return started
 
@@ -70,7 +84,7 @@ async def served_twice(sandbox: Sandbox, **settings: Any) -> AsyncIterator[Serve
             await app(scope, receive, send)
 
     async with serving(app, Watched) as sync, serving(through_asgi, Hasty) as asgi:
-        yield Served(app, sync, asgi, answered_now, waited)
+        yield Served(app, sync, asgi, answered_now, connections, waited)
 
 
 @pytest.fixture
@@ -267,6 +281,54 @@ async def test_a_connection_is_kept_after_a_reply_that_waited(served: Served) ->
     assert served.waited == [served.waited[0]] * 3
 
 
+async def read_reply(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Return the head and the body of the next reply."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    return head, await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+
+
+async def test_requests_with_equal_heads_are_parsed_once(served: Served) -> None:
+    bodies = [{"query": f"query Name{number} {{ __typename name{number}: __typename }}"} for number in range(4)]
+    bodies.append({"query": LIST.replace("List", "Another")})
+    reader, writer = await connect(served.sync)
+    for body in bodies:
+        writer.write(request(body, PLAIN))
+        head, got = await read_reply(reader)
+        _, _, wanted = await ask(served.asgi, request(body, PLAIN))
+        assert (head.split()[1], got) == (b"200", wanted)
+    assert served.connections[-1].parsed == 2  # The last one has another length.
+    writer.write(request(bodies[0], PLAIN | {"Authorization": "Bearer nobody's token"}))
+    assert (await read_reply(reader))[0].split()[1] == b"401"
+    for body in bodies[:3]:
+        writer.write(request(body, PLAIN | {"Cookie": "a=b"})[:-1])
+        writer.write(request(body, PLAIN)[-1:])
+        assert (await read_reply(reader))[0].split()[1] == b"200"
+    writer.write(request(bodies[0], PLAIN) + request(bodies[1], PLAIN))
+    assert [b"name0" in (await read_reply(reader))[1], b"name1" in (await read_reply(reader))[1]] == [True, True]
+    writer.close()
+
+
+async def test_a_reply_in_parts_to_a_request_with_an_equal_head_goes_through_asgi(
+    served: Served, sandbox: Sandbox
+) -> None:
+    whole, deferred = asked(sandbox, "Long"), asked(sandbox, "Long")
+    whole["query"] = whole["query"].replace("@defer", "      ")
+    headers = PLAIN | {"Accept": "application/json, multipart/mixed"}
+    reader, writer = await connect(served.sync)
+    for _ in range(2):
+        writer.write(request(whole, headers))
+        assert b"Long" not in (await read_reply(reader))[0]
+    writer.write(request(deferred, headers | {"Cache-Control": "max-age=0"}))
+    await reader.readuntil(b"-----\r\n")
+    await reader.readuntil(b"0\r\n\r\n")
+    writer.write(request(whole, headers) * 2)
+    assert (await read_reply(reader))[1] == (await read_reply(reader))[1]
+    writer.write(request(deferred, headers))
+    assert b"multipart/mixed" in await reader.readuntil(b"\r\n\r\n")
+    await reader.readuntil(b"-----\r\n")
+    writer.close()
+
+
 async def test_a_server_that_stops_cancels_the_replies_that_wait(served: Served, sandbox: Sandbox) -> None:
     sandbox.faults.add("*", Fault("hang"))
     sending = asyncio.create_task(send(served.sync, request({"query": LIST}, PLAIN)))
@@ -449,3 +511,17 @@ async def test_an_idle_connection_is_closed_in_time(sandbox: Sandbox) -> None:
         for _ in range(3):
             received = await send(url, request({"query": LIST}, PLAIN))
             assert [status for status, _ in answers(received)] == [200]
+
+
+async def test_each_request_keeps_its_connection_open_for_longer(sandbox: Sandbox) -> None:
+    loop = asyncio.get_running_loop()
+    async with serving(create_app(settings_for(sandbox)), Impatient) as url:
+        reader, writer = await connect(url)
+        for pause in (0.2, 0.0):  # Seconds; of the 0.3 that a connection may be idle.
+            writer.write(request({"query": LIST}, PLAIN))
+            await read_reply(reader)
+            await asyncio.sleep(pause)
+        last = loop.time()
+        assert await reader.read() == b""
+        assert loop.time() - last > 0.25
+        writer.close()

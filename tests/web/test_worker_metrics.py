@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -9,7 +10,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from gateway.web.worker_metrics import WorkerMetrics
 
 
-def worker(directory: Path, number: int) -> WorkerMetrics:
+def worker(directory: Path, number: float) -> WorkerMetrics:
     """A worker whose every figure is its number."""
 
     def collect() -> Iterator[Metric]:
@@ -64,6 +65,21 @@ async def test_counts_of_ended_workers_are_kept_and_their_files_are_not(tmp_path
             assert (await values(first))["operations_total All"] == sum(range(number + 1))
         assert await values(first) == total(66, 66, 1, 1) | only(*range(1, 12))
         assert len(os.listdir(tmp_path)) == 3
+
+
+async def test_a_sum_does_not_depend_on_the_order(tmp_path: Path) -> None:
+    """Prometheus takes the smallest decrease of a counter for a restart. As floats, 0.1 + 0.2 + 0.3 > 0.3 + 0.2 + 0.1."""
+    sums = set()
+    for order in permutations((0.1, 0.2, 0.3)):
+        directory = tmp_path / str(order)
+        directory.mkdir()
+        async with worker(directory, 0) as asked:
+            for number in order:
+                async with worker(directory, number):
+                    pass
+                await asked.collect()
+            sums.add((await values(asked))["operation_seconds_sum"])
+    assert sums == {0.6}
 
 
 async def test_a_worker_that_was_killed_counts_with_what_it_wrote_last(tmp_path: Path) -> None:

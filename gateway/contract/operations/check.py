@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -21,10 +20,13 @@ from strawberry import Schema
 
 from gateway.contract import CheckError
 from gateway.contract.operations.client_operations import ClientOperation, gather_operations, location_of, problem_from
-from gateway.contract.operations.client_schema import read_client_schema, relay_schema_extensions
+from gateway.contract.operations.client_schema import read_client_schema
 from gateway.contract.operations.documents import ClientDocument, ClientFiles, PassedOver, read_files
+from gateway.contract.operations.relay_config import relay_schema_extensions
 from gateway.contract.operations.relay_resolvers import RelayResolver, find_relay_resolvers
 from gateway.contract.operations.snapshot import CostChange, RecordedCost, compare_costs, read_snapshot, write_snapshot
+from gateway.contract.operations.validation import validate_all
+from gateway.contract.operations.variable_values import read_variables
 from gateway.contract.operations.worst_case import OperationCost, operation_cost
 from gateway.contract.problems import Problem
 from gateway.errors import GatewayError
@@ -60,7 +62,7 @@ class OperationsReport:
 
 def check_operations(
     patterns: Sequence[str],
-    variables: Mapping[str, Any],
+    variables: Mapping[str, str],
     *,
     served: GraphQLSchema | None = None,
     client_schemas: Sequence[Path] = (),
@@ -72,10 +74,11 @@ def check_operations(
     """Check the operations in all documents that match the patterns.
 
     Operations must be valid for the `served` schema, if that is another one, and for this package's, from which costs are
-    computed with these `variables`. Fields that the SDL files `client_schemas` add, or those that Relay's configuration names,
-    are the client's own, and are not sent. It is a problem if an operation may need more than `max_calls` upstream calls, or
-    more than the `snapshot` has for it. The snapshot is written if it does not exist, or with `update`. `tags` are names of
-    tags besides `gql` and `graphql`. Raises `CheckError` if the check cannot be made, or if there is nothing to check.
+    computed; `variables` are written as text. Fields that the SDL files `client_schemas` add, or those that Relay's
+    configuration names, are the client's own, and are not sent. It is a problem if an operation may need more than `max_calls`
+    upstream calls, or more than the `snapshot` has for it. The snapshot is written if it does not exist, or with `update`.
+    `tags` are names of tags besides `gql` and `graphql`. Raises `CheckError` if the check cannot be made, or if there is
+    nothing to check.
     """
     before = _previous(snapshot, update) if snapshot is not None else None
     read = read_files(patterns, tags)
@@ -99,7 +102,7 @@ def check_operations(
 
 def check_documents(
     documents: Sequence[ClientDocument],
-    variables: Mapping[str, Any],
+    variables: Mapping[str, str],
     served: GraphQLSchema | None = None,
     client_schemas: Sequence[Path] = (),
     resolvers: Sequence[RelayResolver] = (),
@@ -110,16 +113,16 @@ def check_documents(
     """
     schema = make_schema()
     extensions = relay_schema_extensions([each.path for each in documents])
-    client_schema = read_client_schema([*client_schemas, *extensions])
+    client_schema = read_client_schema([*client_schemas, *extensions.files])
     gathered = gather_operations(documents, served or schema._schema, client_schema, resolvers)
     costs: list[tuple[ClientOperation, OperationCost]] = []
     problems = set(gathered.problems)
     unknown = set(variables)
-    for operation in gathered.operations:
+    for operation, found in zip(gathered.operations, _problems(gathered.operations, schema, served), strict=True):
         unknown -= {each.variable.name.value for each in operation.node.variable_definitions or ()}
-        found = _problems(operation, schema, served)
         if not found and operation.is_complete:
-            cost = operation_cost(schema, operation.document, variables)
+            values, errors = read_variables(schema._schema, operation.node.variable_definitions or (), variables)
+            cost = errors or operation_cost(schema, operation.document, values)
             if isinstance(cost, OperationCost):
                 costs.append((operation, cost))
             else:
@@ -127,9 +130,10 @@ def check_documents(
         problems.update(found)
     for fragment in gathered.fragments:
         problems.update(_fragment_problems(fragment, served or schema._schema))
+    notes = [*gathered.notes, *(extensions.notes if not client_schemas else ())]
     if unknown and not problems:
         raise CheckError(f"--var {min(unknown)}: no operation has a variable ${min(unknown)}.")
-    return OperationsReport(len(gathered.operations), costs, sorted(problems), notes=gathered.notes)
+    return OperationsReport(len(gathered.operations), costs, sorted(problems), notes=notes)
 
 
 def _nothing_found(patterns: Sequence[str], read: ClientFiles) -> str:
@@ -138,19 +142,42 @@ def _nothing_found(patterns: Sequence[str], read: ClientFiles) -> str:
     return f"{', '.join(patterns)}: {files} read, and no operation was found. Name other tags with --tag NAME.{reasons}"
 
 
-def _problems(operation: ClientOperation, schema: Schema, served: GraphQLSchema | None) -> list[Problem]:
+def _problems(
+    operations: Sequence[ClientOperation], schema: Schema, served: GraphQLSchema | None
+) -> list[list[Problem]]:
+    """Return the problems of each operation: with its size, or else with the schemas."""
+    problems = [_size_problems(each) for each in operations]
+    _validate(operations, problems, served or schema._schema)
+    if served is not None:
+        _validate(operations, problems, schema._schema, "This release, which computes the cost, rejects it: ")
+    return problems
+
+
+def _validate(
+    operations: Sequence[ClientOperation], problems: list[list[Problem]], schema: GraphQLSchema, prefix: str = ""
+) -> None:
+    """Validate the operations without problems so far, and add the errors to their problems."""
+    valid = [position for position, found in enumerate(problems) if not found]
+    for is_complete, rules in ((True, specified_rules), (False, _INCOMPLETE_RULES)):
+        positions = [each for each in valid if operations[each].is_complete is is_complete]
+        errors = validate_all(schema, [operations[each].document for each in positions], rules)
+        for position, found in zip(positions, errors, strict=True):
+            located = (problem_from(error, operations[position].location) for error in found)
+            problems[position] = [Problem(each.location, prefix + each.message) for each in located]
+
+
+def _size_problems(operation: ClientOperation) -> list[Problem]:
+    """Check an operation against the limits with which the gateway parses it."""
+    bounds = Bounds()
+    text = print_ast(operation.document)
     try:
-        parse_within(print_ast(operation.document), Bounds())
+        if len(text) <= bounds.tokens:  # A token has a character.
+            check_document(operation.document, bounds)
+        else:
+            parse_within(text, bounds)
     except (GatewayError, GraphQLError) as error:
-        return [Problem(operation.location, f"{operation.label}: {error}")]
-    rules = specified_rules if operation.is_complete else _INCOMPLETE_RULES
-    errors = validate(served or schema._schema, operation.document, rules)
-    prefix = ""
-    if not errors and served is not None:
-        errors = validate(schema._schema, operation.document, rules)
-        prefix = "This release, which computes the cost, rejects it: "
-    found = (problem_from(error, operation.location) for error in errors)
-    return [Problem(each.location, prefix + each.message) for each in found]
+        return [Problem(operation.location, f"{operation.label}: {error.message}")]
+    return []
 
 
 def _fragment_problems(fragment: DocumentNode, schema: GraphQLSchema) -> list[Problem]:

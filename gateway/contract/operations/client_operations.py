@@ -40,6 +40,8 @@ _TOKEN = re.compile(
     r'(?P<text>"""(?:\\"""|.)*?(?:"""|\Z)|"(?:\\.|[^"\\\n\r])*"?)|(?P<comment>\#[^\n\r]*)|[^\s,\ufeff]', re.DOTALL
 )
 
+_FRAGMENT_NOTES_MAX = 10
+
 _RELAY_DESCRIPTION = (
     "Relay's compiler accepts no description of an operation or a fragment, and generates nothing for a literal that begins "
     "with one. Write a comment (#)."
@@ -124,6 +126,11 @@ def gather_operations(
     sent = [*documents_as_sent(parsed, by_name)]
     problems += [Problem(location_of(each.node), each.message) for each in sent if each.is_certain]
     notes = [f"{location_of(each.node)}: {each.message}" for each in sent if not each.is_certain]
+    if len(notes) > _FRAGMENT_NOTES_MAX:
+        more = len(notes) - _FRAGMENT_NOTES_MAX
+        notes[_FRAGMENT_NOTES_MAX:] = [
+            f"{more} more fragments are in other documents, for a build step or a registry to include."
+        ]
     return _join(operations.all, by_name, problems, notes)
 
 

@@ -6,7 +6,6 @@ https://www.apollographql.com/docs/react/local-state/client-side-schema
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,8 @@ from graphql import (
     DirectiveDefinitionNode,
     DirectiveNode,
     DocumentNode,
+    EnumTypeDefinitionNode,
+    EnumTypeExtensionNode,
     ExecutableDefinitionNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -40,6 +41,8 @@ from graphql import (
     TypeInfoVisitor,
     TypeSystemDefinitionNode,
     TypeSystemExtensionNode,
+    UnionTypeDefinitionNode,
+    UnionTypeExtensionNode,
     Visitor,
     VisitorAction,
     extend_schema,
@@ -52,7 +55,7 @@ from gateway.contract import CheckError
 from gateway.contract.operations.relay import fragment_arguments
 from gateway.contract.operations.relay_resolvers import RelayResolver
 
-__all__ = ["ClientSchema", "read_client_schema", "relay_schema_extensions"]
+__all__ = ["ClientSchema", "read_client_schema"]
 
 _Definition = TypeVar("_Definition", bound=DefinitionNode)
 _WithFields = ObjectTypeDefinitionNode | InterfaceTypeDefinitionNode | InputObjectTypeDefinitionNode
@@ -60,6 +63,8 @@ _EXTENSIONS: dict[type[Any], type[Any]] = {
     ObjectTypeDefinitionNode: ObjectTypeExtensionNode,
     InterfaceTypeDefinitionNode: InterfaceTypeExtensionNode,
     InputObjectTypeDefinitionNode: InputObjectTypeExtensionNode,
+    EnumTypeDefinitionNode: EnumTypeExtensionNode,
+    UnionTypeDefinitionNode: UnionTypeExtensionNode,
 }
 _LOCAL = DirectiveNode(name=NameNode(value="client"), arguments=())
 
@@ -77,6 +82,7 @@ class ClientSchema:
         added = [
             each for each in (_new_part(definition, served) for definition in client.definitions) if each is not None
         ]
+        added = [*_merged(added)]
         extension = DocumentNode(definitions=tuple(added))
         errors = [each for each in validate_sdl(extension, served) if not _is_about_a_directive(each)]
         if errors:
@@ -159,40 +165,6 @@ def read_client_schema(files: Iterable[Path]) -> DocumentNode:
     return DocumentNode(definitions=tuple(definitions))
 
 
-def relay_schema_extensions(files: Sequence[Path]) -> list[Path]:
-    """Return the files of `schemaExtensions` in Relay's configuration for these files, in a folder of one or above.
-
-    The configuration is `relay.config.json`, or `relay` in `package.json`; one in JavaScript is not read.
-    """
-    folders = {folder for path in files for folder in path.resolve().parents}
-    found: dict[Path, None] = {}
-    for folder in sorted(folders):
-        for config in _relay_configs(folder):
-            for name in _extensions(config):
-                path = folder / name
-                found.update(dict.fromkeys(sorted(path.rglob("*.graphql")) if path.is_dir() else [path]))
-    return list(found)
-
-
-def _relay_configs(folder: Path) -> Iterator[dict[str, Any]]:
-    for name, key in (("relay.config.json", None), ("package.json", "relay")):
-        try:
-            content = json.loads((folder / name).read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError):  # Relay's compiler reports a configuration that cannot be read.
-            continue
-        config = content.get(key) if key is not None and isinstance(content, dict) else content
-        if isinstance(config, dict):
-            yield config
-
-
-def _extensions(config: dict[str, Any]) -> list[str]:
-    """Return the paths in a configuration of one project or of several."""
-    projects = config.get("projects")
-    several = [config, *(projects.values() if isinstance(projects, dict) else ())]
-    paths = [path for each in several if isinstance(each, dict) for path in each.get("schemaExtensions") or ()]
-    return [path for path in paths if isinstance(path, str)]
-
-
 def _new_part(definition: DefinitionNode, served: GraphQLSchema) -> DefinitionNode | None:
     """Return what a definition adds to the server's schema; None if it adds nothing.
 
@@ -215,6 +187,31 @@ def _new_part(definition: DefinitionNode, served: GraphQLSchema) -> DefinitionNo
             return InterfaceTypeExtensionNode(name=definition.name, directives=(), fields=new, loc=definition.loc)
         return _EXTENSIONS[type(definition)](name=definition.name, directives=(), fields=new, loc=definition.loc)  # type: ignore[no-any-return]
     return replace(definition, fields=new)  # type: ignore[call-arg]
+
+
+def _merged(definitions: Iterable[DefinitionNode]) -> Iterator[DefinitionNode]:
+    """Leave out what another file defines too: several projects of one repository may have schemas of their own."""
+    seen: dict[tuple[str, ...], Source | None] = {}
+
+    def is_new(node: DefinitionNode, *key: str) -> bool:
+        source = node.loc.source if node.loc is not None else None
+        return seen.setdefault(key, source) is source
+
+    for each in definitions:
+        kind = "directive" if isinstance(each, DirectiveDefinitionNode) else "type"
+        name = getattr(getattr(each, "name", None), "value", "")
+        attribute = next((key for key in ("fields", "values", "types") if getattr(each, key, None)), None)
+        is_defined = isinstance(each, TypeSystemExtensionNode) or is_new(each, kind, name)
+        if attribute is None:
+            if is_defined:
+                yield each
+            continue
+        members = tuple(node for node in getattr(each, attribute) if is_new(node, kind, name, node.name.value))
+        if is_defined and members:
+            yield replace(each, **{attribute: members})  # type: ignore[arg-type]
+        elif members:
+            changed: Any = {attribute: members}
+            yield _EXTENSIONS[type(each)](name=each.name, directives=(), loc=each.loc, **changed)  # type: ignore[attr-defined]
 
 
 def _is_about_a_directive(error: GraphQLError) -> bool:

@@ -90,9 +90,9 @@ class ClientFiles:
     """In file order."""
 
 
-def find_documents(patterns: Sequence[str]) -> list[ClientDocument]:
+def find_documents(patterns: Sequence[str], tags: Iterable[str] = ()) -> list[ClientDocument]:
     """Read the documents of all files that match, as `read_files` does."""
-    return read_files(patterns).documents
+    return read_files(patterns, tags).documents
 
 
 def read_files(patterns: Sequence[str], tags: Iterable[str] = ()) -> ClientFiles:

@@ -97,7 +97,9 @@ def _problems(
         if name not in by_name and name in fragments:
             how = f"graphql(`…`, [{name}])" if is_tada else f"${{{name}}}"
             message = f"Fragment '{name}' is in another document, and is not sent with this one: include it with {how}."
-            if is_tada or _RUNTIME_TAGS.match((document.document.literal and document.document.literal.module) or ""):
+            literal = document.document.literal
+            assert literal is not None
+            if is_tada or literal.included or _RUNTIME_TAGS.match(literal.module or ""):
                 yield DocumentProblem(spread, message, is_tada)
 
 

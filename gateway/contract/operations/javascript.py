@@ -19,7 +19,7 @@ from gateway.contract import CheckError
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser, Query
 
-__all__ = ["TAGS", "Literal", "Script", "SyntaxProblem", "find_literals", "mentions_tags"]
+__all__ = ["TAGS", "Literal", "Script", "SyntaxProblem", "find_literals", "mentions_tags", "parse_javascript"]
 
 TAGS = frozenset({"gql", "graphql"})
 
@@ -47,6 +47,9 @@ _TYPES_MAX = 5000
 """Characters of type arguments between a tag and its literal."""
 _IN_TYPES = re.compile(r"=>|[<>(){}\[\];`'\"/]")
 _BRACKETS = {"<": ">", "(": ")", "{": "}", "[": "]"}
+_TYPES_BEFORE_TEMPLATE = re.compile(r"[\w$)](<\{[^{}<>`]{0,2000}+\}>)(?=`)")
+"""Type arguments that are one object type, as of styled components."""
+_AMPERSAND = re.compile(r"(?<!&)&(?![&=])")
 _WORD_BEFORE = re.compile(r"(?<![\w$])[\w$]++\Z")
 _DECLARATION = re.compile(r"(?<![\w$.])(?:const|let|var)\s++([\w$]++)")
 _IDENTIFIER = re.compile(r"[\w$]++")
@@ -111,14 +114,20 @@ def find_literals(source: str, *, language: OneOf["js", "ts", "tsx"], tags: Iter
     for grammar in _GRAMMARS[language]:
         scan = _Scan(source, grammar, names)
         script = scan.run()
-        if script.syntax_error is not None and scan.type_arguments:
-            script = _Scan(_blanked(source, scan.type_arguments), grammar, names).run()
+        if script.syntax_error is not None:
+            again = _Scan(_without_refused_syntax(source, scan.type_arguments), grammar, names, source).run()
+            script = min(again, script, key=lambda each: (each.syntax_error is not None, len(each.problems)))
         if best is None or script.syntax_error is None or len(script.problems) < len(best.problems):
             best = script
         if best.syntax_error is None:
             break
     assert best is not None
     return best
+
+
+def parse_javascript(source: bytes) -> Node:
+    """Return the root of a script's syntax tree; raises `CheckError` if tree-sitter is not installed."""
+    return _parser("javascript")[0].parse(source).root_node
 
 
 def mentions_tags(source: str, tags: Iterable[str] = frozenset()) -> bool:
@@ -217,11 +226,13 @@ class _Part:
 class _Scan:
     """The search of one source, parsed with one grammar."""
 
-    def __init__(self, source: str, grammar: str, names: frozenset[str]) -> None:
+    def __init__(self, source: str, grammar: str, names: frozenset[str], text: str | None = None) -> None:
+        """Parse a source; `text` is what it stands for, if it is a variant that the grammar accepts."""
         parser, queries = _parser(grammar)
         from tree_sitter import QueryCursor
 
         self._source = source
+        self._text = source if text is None else text
         self._modules = dict[str, str]()
         """The module of each imported name."""
         self._original = {name: name for name in names}
@@ -445,7 +456,7 @@ class _Scan:
     def _literal(self, part: _Part, tag: str | None, module: str | None, is_call: bool, start: int) -> Literal:
         source = self._source
         substitutions = self._substitutions(part)
-        text, mappings, blanks = _evaluated(source, part.start + 1, part.end - 1, substitutions)
+        text, mappings, blanks = _evaluated(self._text, part.start + 1, part.end - 1, substitutions)
         included = [_IDENTIFIER.fullmatch(source[low + 2 : high - 1].strip()) for low, high in substitutions]
         names = [each[0] if each is not None else None for each in included]
         following = _LIST.match(source, _after_gap(self._source, part.end)) if is_call else None
@@ -483,6 +494,19 @@ class _Scan:
 
 def _text(node: Node) -> str:
     return (node.text or b"").decode()
+
+
+def _without_refused_syntax(source: str, type_arguments: list[tuple[int, int]]) -> str:
+    """Return a variant of a source, of the same length, without what the grammars refuse although it is valid.
+
+    They refuse some type arguments before a template, after whichever tag, and an `&` in the text or in a string of JSX.
+    """
+    styled = (match.span(1) for match in _TYPES_BEFORE_TEMPLATE.finditer(source))
+    spans: list[tuple[int, int]] = []
+    for start, end in sorted([*type_arguments, *styled]):
+        if not spans or start >= spans[-1][1]:
+            spans.append((start, end))
+    return _AMPERSAND.sub("|", _blanked(source, spans))
 
 
 def _blanked(source: str, spans: list[tuple[int, int]]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from graphql import (
@@ -20,40 +20,56 @@ from graphql import (
     visit,
 )
 
-__all__ = ["fragments_in", "variable_types", "variables_in"]
+__all__ = ["fragments_in", "variable_types", "variables_in", "walk"]
+
+_CHILDREN = {
+    "document": ("definitions",),
+    "operation_definition": ("selection_set", "directives"),
+    "fragment_definition": ("selection_set", "directives"),
+    "selection_set": ("selections",),
+    "field": ("selection_set", "directives", "arguments"),
+    "fragment_spread": ("directives",),
+    "inline_fragment": ("selection_set", "directives"),
+    "directive": ("arguments",),
+    "argument": ("value",),
+    "list_value": ("values",),
+    "object_value": ("fields",),
+    "object_field": ("value",),
+}
+"""The attributes that hold nodes, the last one first, by the kind of a node."""
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Yield a node and those below it in document order, apart from names, types and definitions of variables."""
+    waiting: list[Node] = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for key in _CHILDREN.get(node.kind, ()):
+            child = getattr(node, key)
+            if isinstance(child, Node):
+                waiting.append(child)
+            elif child:
+                waiting += reversed(child)
 
 
 def fragments_in(node: Node, fragments: Mapping[str, FragmentDefinitionNode]) -> dict[str, None]:
     """Return the names of the `fragments` that a node spreads, directly or through others, in order."""
     found: dict[str, None] = {}
     waiting: list[Node] = [node]
-
-    class Spreads(Visitor):
-        def enter_fragment_spread(self, node: FragmentSpreadNode, *_: Any) -> None:
-            name = node.name.value
-            if name in fragments and name not in found:
-                found[name] = None
-                waiting.append(fragments[name])
-
     while waiting:
-        visit(waiting.pop(), Spreads())
+        for each in walk(waiting.pop()):
+            if isinstance(each, FragmentSpreadNode):
+                name = each.name.value
+                if name in fragments and name not in found:
+                    found[name] = None
+                    waiting.append(fragments[name])
     return found
 
 
 def variables_in(nodes: Iterable[Node]) -> set[str]:
     """Return the names of the variables that nodes use; a variable's definition is not a use."""
-    found: set[str] = set()
-
-    class Uses(Visitor):
-        def enter_variable_definition(self, *_: Any) -> VisitorAction:
-            return SKIP
-
-        def enter_variable(self, node: VariableNode, *_: Any) -> None:
-            found.add(node.name.value)
-
-    for node in nodes:
-        visit(node, Uses())
-    return found
+    return {each.name.value for node in nodes for each in walk(node) if isinstance(each, VariableNode)}
 
 
 def variable_types(document: DocumentNode, schema: GraphQLSchema) -> dict[str, list[str]]:

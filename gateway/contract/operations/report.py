@@ -1,4 +1,4 @@
-"""The report of a check of operations, as text for people and as JSON."""
+"""The report of a check of operations: as text for people, as JSON, as findings, and as test cases."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from gateway.contract.junit import Case
 from gateway.contract.operations.check import OperationsReport
 from gateway.contract.operations.client_operations import ClientOperation
 from gateway.contract.operations.snapshot import CostChange
 from gateway.contract.operations.worst_case import OperationCost
+from gateway.contract.problems import FileLocation, Finding
 
-__all__ = ["as_json", "cost_lines", "summary_lines"]
+__all__ = ["as_json", "cases", "cost_lines", "findings", "summary_lines"]
 
 
 def cost_lines(source: str, operation: ClientOperation, cost: OperationCost, *, edges: bool = False) -> Iterator[str]:
@@ -59,6 +61,24 @@ def as_json(report: OperationsReport) -> str:
         "passedOver": [each.as_json() for each in report.passed_over],
     }
     return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def findings(report: OperationsReport) -> Iterator[Finding]:
+    """Yield each problem."""
+    for problem in report.problems:
+        yield Finding("error", "OPERATION_PROBLEM", problem.message, problem.location)
+
+
+def cases(report: OperationsReport) -> Iterator[Case]:
+    """Yield a case for each operation that has a cost, and one for each problem elsewhere."""
+    messages: dict[FileLocation, list[str]] = {}
+    for problem in report.problems:
+        messages.setdefault(problem.location, []).append(problem.message)
+    for operation, _ in report.costs:
+        found = messages.pop(operation.location, None)
+        yield Case(str(operation.location.path), operation.label, "\n".join(found) if found is not None else None)
+    for location, found in messages.items():
+        yield Case(str(location.path), str(location), "\n".join(found))
 
 
 def _change(change: CostChange) -> dict[str, Any]:

@@ -10,18 +10,19 @@ from typing import Any
 from graphql import (
     ArgumentNode,
     DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
     GraphQLEnumType,
     GraphQLNamedType,
     GraphQLSchema,
+    InlineFragmentNode,
     ListTypeNode,
     NonNullTypeNode,
     OperationDefinitionNode,
-    TypeInfo,
-    TypeInfoVisitor,
-    Visitor,
+    SelectionSetNode,
     get_named_type,
+    is_composite_type,
     type_from_ast,
-    visit,
 )
 
 from gateway.contract.operations.references import variables_in
@@ -46,27 +47,44 @@ class Sample:
 
 def samples_for(schema: GraphQLSchema, document: DocumentNode) -> dict[str, list[Sample]]:
     """Return samples for each required variable of a document's operation, by name, that suit the argument it is used for."""
-    info = TypeInfo(schema)
     uses: dict[str, tuple[str, str]] = {}
-
-    class Uses(Visitor):
-        def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
-            returned = info.get_type()
-            if info.get_directive() is None and returned is not None:
-                for name in variables_in([node]):
-                    uses.setdefault(name, (node.name.value, get_named_type(returned).name))
-
-    visit(document, TypeInfoVisitor(info, Uses()))
+    for definition in document.definitions:
+        assert isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode)
+        if isinstance(definition, OperationDefinitionNode):
+            root: GraphQLNamedType | None = schema.get_root_type(definition.operation)
+        else:
+            root = schema.get_type(definition.type_condition.name.value)
+        for argument, returned in _arguments(schema, definition.selection_set, root):
+            for name in variables_in([argument]):
+                uses.setdefault(name, (argument.name.value, returned.name))
     operation = document.definitions[0]
     assert isinstance(operation, OperationDefinitionNode)
     samples: dict[str, list[Sample]] = {}
-    for number, definition in enumerate(operation.variable_definitions or (), 1):
-        name, kind = definition.variable.name.value, definition.type
-        if name in uses and isinstance(kind, NonNullTypeNode) and definition.default_value is None:
+    for number, variable in enumerate(operation.variable_definitions or (), 1):
+        name, kind = variable.variable.name.value, variable.type
+        if name in uses and isinstance(kind, NonNullTypeNode) and variable.default_value is None:
             is_list = isinstance(kind.type, ListTypeNode)
             of_type = type_from_ast(schema, kind)
             samples[name] = [*_candidates(number, get_named_type(of_type), is_list, *uses[name])]
     return samples
+
+
+def _arguments(
+    schema: GraphQLSchema, selection_set: SelectionSetNode, of_type: GraphQLNamedType | None
+) -> Iterator[tuple[ArgumentNode, GraphQLNamedType]]:
+    """Yield the arguments of fields in a valid selection set, with the type that each field returns, in document order."""
+    for selection in selection_set.selections:
+        if isinstance(selection, FieldNode):
+            field = schema.get_field(of_type, selection.name.value) if is_composite_type(of_type) else None
+            returned = get_named_type(field.type) if field is not None else None
+            if returned is not None:
+                yield from ((argument, returned) for argument in selection.arguments or ())
+            if selection.selection_set is not None:
+                yield from _arguments(schema, selection.selection_set, returned)
+        elif isinstance(selection, InlineFragmentNode):
+            condition = selection.type_condition
+            inner = schema.get_type(condition.name.value) if condition is not None else of_type
+            yield from _arguments(schema, selection.selection_set, inner)
 
 
 def _candidates(

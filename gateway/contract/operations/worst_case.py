@@ -28,7 +28,7 @@ from graphql import (
 )
 from strawberry import Schema
 
-from gateway.contract.operations.references import variables_in
+from gateway.contract.operations.references import variables_in, walk
 from gateway.contract.operations.samples import Sample, samples_for, without_samples
 from gateway.execution.context import OperationLimits
 from gateway.execution.documents import condition_variables, without_defer
@@ -112,11 +112,13 @@ def operation_cost(
     `variables` that the operation does not define are ignored.
     """
     operation, fragments = _parts(document)
-    deferring = condition_variables(operation, fragments)
-    undeferred = without_defer(document)  # @defer changes when a part is sent, not what it costs.
-    operation, fragments = _parts(undeferred)
+    undeferred, deferring, conditions = document, dict[str, bool | None](), dict[str, bool | None]()
+    if any(isinstance(node, DirectiveNode) for node in walk(document)):
+        deferring = condition_variables(operation, fragments)
+        undeferred = without_defer(document)  # @defer changes when a part is sent, not what it costs.
+        operation, fragments = _parts(undeferred)
+        conditions = condition_variables(operation, fragments)
     outcomes = [Sample(True, "true"), Sample(False, "false")]
-    conditions = condition_variables(operation, fragments)
     if len(conditions) > _CONDITIONS_MAX:
         operation, fragments = _parts(visit(undeferred, _Unconditional()))
         outcomes = [Sample(True)]

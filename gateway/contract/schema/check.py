@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from graphql import validate
-
 from gateway.contract.operations.client_operations import ClientOperation, gather_operations, problem_from
-from gateway.contract.operations.client_schema import read_client_schema, relay_schema_extensions
+from gateway.contract.operations.client_schema import read_client_schema
 from gateway.contract.operations.documents import ClientDocument
+from gateway.contract.operations.relay_config import relay_schema_extensions
+from gateway.contract.operations.validation import validate_all
 from gateway.contract.problems import Problem
 from gateway.contract.schema.change import Change, Criticality
 from gateway.contract.schema.changes import find_changes
@@ -109,24 +109,17 @@ def _completed(source: SchemaSource, other: SchemaSource) -> SchemaSource:
 
 
 def _impact(old: SchemaSource, new: SchemaSource, changes: list[Change], documents: Sequence[ClientDocument]) -> Impact:
-    client_schema = read_client_schema(relay_schema_extensions([each.path for each in documents]))
+    client_schema = read_client_schema(relay_schema_extensions([each.path for each in documents]).files)
     gathered = gather_operations(documents, old.schema, client_schema)
-    checked: list[ClientOperation] = []
-    broken: list[tuple[ClientOperation, list[Problem]]] = []
     unchecked = set(gathered.problems)
-    used: list[frozenset[str]] = []
-    for operation in gathered.operations:
-        if not operation.is_complete:
-            continue  # The missing fragment is among the problems.
-        errors = _validate(operation, old)
-        if errors:
-            unchecked.update(errors)
-            continue
-        checked.append(operation)
-        used.append(usages(old.schema, operation.document))
-        errors = _validate(operation, new)
-        if errors:
-            broken.append((operation, errors))
+    complete = [each for each in gathered.operations if each.is_complete]  # Others have a missing fragment, a problem.
+    checked: list[ClientOperation] = []
+    for operation, problems in _validated(complete, old):
+        unchecked.update(problems)
+        if not problems:
+            checked.append(operation)
+    used = [usages(old.schema, operation.document) for operation in checked]
+    broken = [(operation, problems) for operation, problems in _validated(checked, new) if problems]
     affected = {
         change: [operation for operation, its in zip(checked, used, strict=True) if not its.isdisjoint(change.affects)]
         for change in changes
@@ -135,5 +128,10 @@ def _impact(old: SchemaSource, new: SchemaSource, changes: list[Change], documen
     return Impact(checked, affected, broken, sorted(unchecked))
 
 
-def _validate(operation: ClientOperation, source: SchemaSource) -> list[Problem]:
-    return [problem_from(error, operation.location) for error in validate(source.schema, operation.document)]
+def _validated(
+    operations: Sequence[ClientOperation], source: SchemaSource
+) -> Iterator[tuple[ClientOperation, list[Problem]]]:
+    """Yield each operation with its problems."""
+    errors = validate_all(source.schema, [each.document for each in operations])
+    for operation, found in zip(operations, errors, strict=True):
+        yield operation, [problem_from(error, operation.location) for error in found]

@@ -1,19 +1,25 @@
-"""The report of a check of schemas, as text for people, as JSON, and as GitHub annotations."""
+"""The report of a check of schemas: as text for people, as JSON, as findings, and as test cases."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from gateway.contract.github import workflow_command
+from gateway.contract.junit import Case
 from gateway.contract.operations.client_operations import ClientOperation
+from gateway.contract.problems import Finding
 from gateway.contract.schema.change import Change, Criticality
 from gateway.contract.schema.check import SchemaReport
 
-__all__ = ["as_json", "github_lines", "text_lines"]
+__all__ = ["as_json", "cases", "findings", "github_lines", "text_lines"]
 
-_LEVELS = {Criticality.BREAKING: "error", Criticality.DANGEROUS: "warning", Criticality.SAFE: "notice"}
+_LEVELS: dict[Criticality, Literal["error", "warning", "notice"]] = {
+    Criticality.BREAKING: "error",
+    Criticality.DANGEROUS: "warning",
+    Criticality.SAFE: "notice",
+}
 
 _NOT_COMPARED = {
     "DEPRECATED_INPUT": "deprecated arguments and input fields, which may be missing in it",
@@ -72,7 +78,14 @@ def as_json(report: SchemaReport) -> str:
 
 
 def github_lines(report: SchemaReport) -> Iterator[str]:
-    """Yield a workflow command for each change or affected operation, and for each problem of an operation.
+    """Yield a workflow command for each finding, and the totals."""
+    for each in findings(report):
+        yield workflow_command(each.level, each.message, each.location, title=each.title)
+    yield from _closing(report)
+
+
+def findings(report: SchemaReport) -> Iterator[Finding]:
+    """Yield each change, once for each affected operation, and each problem of an operation.
 
     Changed descriptions are omitted.
     """
@@ -82,18 +95,37 @@ def github_lines(report: SchemaReport) -> Iterator[str]:
         level, title = _LEVELS[change.criticality], f"{change.criticality.capitalize()}: {change.coordinate}"
         affected = _affected(report, change)
         for operation in affected or ():
-            yield workflow_command(
-                level, f"{change.message} It affects {operation.label}.", operation.location, title=title
-            )
+            message = f"{change.message} It affects {operation.label}."
+            yield Finding(level, change.kind, message, operation.location, title)
         if not affected:
             suffix = " It affects no operation." if affected == [] else ""
-            yield workflow_command(level, change.message + suffix, title=title)
+            yield Finding(level, change.kind, change.message + suffix, title=title)
     if report.impact is not None:
         for problem in sorted({each for _, problems in report.impact.broken for each in problems}):
-            yield workflow_command("error", problem.message, problem.location, title="Does not fit the new schema")
+            yield Finding(
+                "error", "INVALID_OPERATION", problem.message, problem.location, "Does not fit the new schema"
+            )
         for problem in report.impact.unchecked:
-            yield workflow_command("warning", problem.message, problem.location, title="Not checked")
-    yield from _closing(report)
+            yield Finding("warning", "UNCHECKED_OPERATION", problem.message, problem.location, "Not checked")
+
+
+def cases(report: SchemaReport) -> Iterator[Case]:
+    """Yield a case for each change, and one for each operation. Changed descriptions are omitted."""
+    failing = set(report.failing)
+    for change in report.changes:
+        if _is_description(change):
+            continue
+        affected = [_line(operation) for operation in _affected(report, change) or ()]
+        failure = "\n".join([change.message, *affected]) if change in failing else None
+        yield Case(f"{change.criticality} changes", change.message, failure)
+    if report.impact is not None:
+        broken = {operation.location: problems for operation, problems in report.impact.broken}
+        for operation in report.impact.checked:
+            problems = broken.get(operation.location)
+            failure = "\n".join(map(str, problems)) if problems is not None else None
+            yield Case(str(operation.location.path), operation.label, failure)
+        for problem in report.impact.unchecked:
+            yield Case(str(problem.location.path), str(problem.location), skipped=problem.message)
 
 
 def _is_description(change: Change) -> bool:

@@ -113,12 +113,16 @@ const STATUSES = {
 
 // Upstream calls
 
-const { UPSTREAM_URL, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN } = process.env;
+const { UPSTREAM_URL, UPSTREAM_CONNECTIONS, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN } = process.env;
 const TIMEOUT = 5_000;
 
 const upstream = new URL(UPSTREAM_URL);
 const base = `${upstream.pathname.replace(/\/$/, '')}/v1`;
-const pool = new Pool(upstream.origin, { connections: 64, headersTimeout: TIMEOUT, bodyTimeout: TIMEOUT });
+const pool = new Pool(upstream.origin, {
+  connections: Number(UPSTREAM_CONNECTIONS),
+  headersTimeout: TIMEOUT,
+  bodyTimeout: TIMEOUT,
+});
 const headers = {
   accept: 'application/json',
   authorization: `Basic ${Buffer.from(`${TWILIO_ACCOUNT_SID}:${TWILIO_AUTH_TOKEN}`).toString('base64')}`,

@@ -145,6 +145,27 @@ for (const incrementalHandler of [new GraphQL17Alpha9Handler(), new Defer2022082
     assert.equal(error, undefined);
     assert.deepEqual(counts(data), [4, 4]);
   });
+
+  test(`a part that fails leaves what was shown, by ${incrementalHandler.constructor.name}`, async () => {
+    const { link, cache } = start();
+    const defaultOptions = { query: { errorPolicy: "all" }, watchQuery: { errorPolicy: "all" } } as const;
+    const client = new ApolloClient({ link, cache, defaultOptions, incrementalHandler });
+    const query = parse(`query Totals($serviceSid: ID!, $conversationSid: ID!) {
+      service(sid: $serviceSid) { id conversation(sid: $conversationSid) { id messages(first: 1) { edges { node {
+        id receipts { totalCount } ... @defer(label: "A") { receipts { edges { cursor } } } ... @defer(label: "B") { body }
+      } } } } }
+    }`);
+    await withoutFirstReceipts(async () => {
+      const results = client.watchQuery<any>({ query, variables: landmark }).pipe(takeWhile(({ loading }) => loading, true), toArray());
+      const shown = (await lastValueFrom(results)).filter(({ data }) => data);
+      const nodes = shown.map(({ data }) => data.service.conversation.messages.edges[0].node);
+      assert.deepEqual(nodes.map(({ receipts }) => receipts.totalCount), nodes.map(() => 4));
+      assert.equal(typeof nodes.at(-1).body, "string");
+      const { error } = shown.at(-1)!;
+      assert(CombinedGraphQLErrors.is(error));
+      assert.deepEqual(error.errors.map(facts), [FAILURE]);
+    });
+  });
 }
 
 test("a deferred fragment that fails as a whole: no longer loading, with its error, and streaming still", async () => {

@@ -7,11 +7,13 @@ import { fetchQuery, getFragment, getSingularSelector, graphql, type Environment
 
 import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told, withoutFirstReceipts } from "../demo.ts";
 import { testLists } from "../lists.ts";
+import type { check_cursors$key } from "./__generated__/check_cursors.graphql.ts";
 import type { checkDeferredQuery } from "./__generated__/checkDeferredQuery.graphql.ts";
 import type { checkListQuery } from "./__generated__/checkListQuery.graphql.ts";
 import listPageQuery, { type checkListPageQuery } from "./__generated__/checkListPageQuery.graphql.ts";
 import type { checkReceiptQuery } from "./__generated__/checkReceiptQuery.graphql.ts";
 import type { checkThreadQuery } from "./__generated__/checkThreadQuery.graphql.ts";
+import type { checkTotalsQuery } from "./__generated__/checkTotalsQuery.graphql.ts";
 import pageQuery, { type checkThreadPageQuery } from "./__generated__/checkThreadPageQuery.graphql.ts";
 import type { checkServicesQuery } from "./__generated__/checkServicesQuery.graphql.ts";
 import type { check_list$data, check_list$key } from "./__generated__/check_list.graphql.ts";
@@ -64,6 +66,22 @@ const RECEIPTS = graphql`
   fragment check_receipts on Message {
     receipts @catch(to: RESULT) { edges { node { status errorCode participant { channel } } } }
   }
+`;
+
+const TOTALS = graphql`
+  query checkTotalsQuery($serviceSid: ID!, $conversationSid: ID!) {
+    service(sid: $serviceSid) {
+      conversation(sid: $conversationSid) {
+        messages(first: 1) {
+          edges { node { receipts(first: 1) { totalCount } ...check_cursors @defer(label: "cursors") } }
+        }
+      }
+    }
+  }
+`;
+
+const CURSORS = graphql`
+  fragment check_cursors on Message { receipts(first: 1) { edges { cursor } } }
 `;
 
 const RECEIPT = graphql`
@@ -177,6 +195,26 @@ test("receipts behind their messages, with the error for those that did not come
       fetchQuery<checkDeferredQuery>(environment, DEFERRED, variables).subscribe({ next, complete, error });
     });
     assert.deepEqual(shown, [["to come", "to come"], [[FAILURE.code], 4]]);
+  }));
+
+test("a part that fails leaves what was shown", () =>
+  withoutFirstReceipts(async () => {
+    const environment = start();
+    const shown: unknown[] = [];
+    const isMissing: boolean[] = [];
+    const warnings: string[] = [];
+    const { error: warn } = console;
+    console.error = (...words) => warnings.push(words.join(" "));
+    await new Promise<void>((complete, error) => {
+      const next = ({ service }: checkTotalsQuery["response"]) => {
+        const { node } = service!.conversation!.messages!.edges[0]!;
+        shown.push(node.receipts?.totalCount);
+        isMissing.push(environment.lookup(getSingularSelector(getFragment(CURSORS), node as check_cursors$key)!).isMissingData);
+      };
+      fetchQuery<checkTotalsQuery>(environment, TOTALS, landmark).subscribe({ next, complete, error });
+    }).finally(() => (console.error = warn));
+    assert.deepEqual([shown, isMissing], [[4, 4], [true, true]]);
+    assert.match(warnings.join(), /^Warning: RelayResponseNormalizer: Payload did not contain a value for field `edges/);
   }));
 
 test("an answer without data is thrown", async () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import type { OperationResult } from "@urql/core";
+import { Client, fetchExchange, type OperationResult } from "@urql/core";
 import { persistedExchange } from "@urql/exchange-persisted";
 
 import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told } from "../demo.ts";
@@ -144,6 +144,26 @@ test("receipts behind their messages, with the error for those that did not come
     assert.deepEqual(receipts, [[false, false], [false, 4]]);
     assert.deepEqual(shown.at(-1)?.error?.graphQLErrors.map(facts), [FAILURE]);
   }));
+
+test("a part that fails leaves what was shown", async () => {
+  const selection = `body receipts { totalCount } ... @defer { receipts { edges { cursor } } }`;
+  const failing = `query ($id: ID!) { node(id: $id) { __typename id ... on Message { ${selection} } } }`;
+  const missing = `{ service(sid: "IS${"0".repeat(32)}") { __typename sid ... @defer { friendlyName } } }`;
+  const last = async (query: string, variables: object) => {
+    const client = new Client({ url: demo.graphql, exchanges: [fetchExchange], preferGetMethod: false });
+    return new Promise<OperationResult<any>>((done) => {
+      client.query(query, variables).subscribe((result) => result.hasNext || done(result));
+    });
+  };
+  await withoutFirstReceipts(async () => {
+    const { data, error } = await last(failing, { id: demo.message_id });
+    assert.equal(data.node.receipts.totalCount, 4);
+    assert.equal(error?.graphQLErrors.length, 1);
+  });
+  const { data, error } = await last(missing, {});
+  assert.equal(data.service.sid, `IS${"0".repeat(32)}`);
+  assert.equal(error?.graphQLErrors.length, 1);
+});
 
 test("a list that has not been read is null while the result is stale", async () => {
   const client = start();

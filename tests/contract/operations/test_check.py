@@ -7,16 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
 
 from gateway.cli import main
+from gateway.contract.junit import Case, as_junit
 from gateway.contract.operations.check import check_operations
 from gateway.graph.schema import print_schema
 
 from ...conftest import Steps
 from ...docs.blocks import blocks, rows, section
+from ..formats import place, sarif
 
 
 @pytest.fixture(autouse=True)
@@ -453,6 +456,50 @@ def test_github_shows_problems_beside_the_lines() -> None:
     )
 
 
+def test_ci_servers_show_operations_as_tests() -> None:
+    """Text is escaped, and characters that XML does not allow are replaced."""
+    write(
+        {
+            "src/a.graphql": "query Good { __typename }",
+            "src/b.graphql": 'query Wrong { service(sid: "<&\\u0007") { nope } }',
+            "src/c.graphql": "query Costly($sid: ID!) { node(id: $sid) { ... on Service { friendlyName } } }",
+        }
+    )
+    result = check("src", "--format", "junit", "--max-calls", "0")
+    assert result.exit_code == 1
+    (suite,) = ElementTree.fromstring(result.stdout)
+    assert suite.attrib == {
+        "name": "operations check",
+        "tests": "3",
+        "failures": "2",
+        "errors": "0",
+        "skipped": "0",
+    }
+    cases = {(case.get("classname"), case.get("name")): case.find("failure") for case in suite}
+    assert cases["src/a.graphql", "Good"] is None
+    costly = cases["src/c.graphql", "Costly"]
+    assert costly is not None
+    assert "1 upstream call" in (costly.text or "")
+    (wrong,) = [failure for (file, _), failure in cases.items() if file == "src/b.graphql"]
+    assert wrong is not None
+    assert (wrong.text or "").startswith("Cannot query field 'nope' on type 'Service'.")
+    assert as_junit("x", [Case("a", "<&\x07", "b\ud800")]).count("\ufffd") == 3
+
+
+def test_code_scanning_shows_problems(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write({"web/src/100% a.graphql": "query A {\n  nope\n}"})
+    monkeypatch.chdir(here / "web")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(here))
+    (result,) = sarif(check("src", "--format", "sarif").stdout)["runs"][0]["results"]
+    assert (result["ruleId"], result["level"], place(result)) == (
+        "OPERATION_PROBLEM",
+        "error",
+        ("web/src/100%25%20a.graphql", 2, 3),
+    )
+    write({"src/100% a.graphql": "query A { __typename }"})
+    assert sarif(check("src", "--format", "sarif").stdout)["runs"][0]["results"] == []
+
+
 def test_github_finds_the_file_where_the_step_runs_in_a_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write({"web/src/a.graphql": "{ nope }"})
     monkeypatch.chdir(here / "web")
@@ -490,7 +537,7 @@ def test_the_documented_example_is_true() -> None:
     assert answer() == (1, sorted(wrong.splitlines()))
     write({"src/ReceiptsPanel.tsx": source.replace("id text", "id body")})
     assert answer() == (0, sorted(right.splitlines()))
-    _, workflow = blocks("checks", "yaml")
+    *_, workflow = blocks("checks", "yaml")
     arguments = shlex.split(workflow.partition("run: ")[2])[3:]
     assert answer()[0] == 0
     write({"src/ReceiptsPanel.tsx": source.replace("id text", "id body").replace("= 10", "= 50")})
@@ -510,6 +557,23 @@ def test_twice_as_many_operations_in_one_file_take_twice_the_work() -> None:
         assert report.problems[-1].location.line == 103 * count - 1
         work.append(steps.count)
     assert work[1] < 2.3 * work[0]
+
+
+def test_a_valid_operation_takes_as_much_work_beside_many_as_beside_few() -> None:
+    work = []
+    for count in (32, 64):
+        write(
+            {
+                "src/a.graphql": "".join(
+                    f"query Q{each} {{ services {{ edges {{ node {{ sid }} }} }} }}\n" for each in range(count)
+                )
+            }
+        )
+        with Steps() as steps:
+            report = check_operations(["src"], {})
+        assert (len(report.costs), report.problems) == (count, [])
+        work.append(steps.count)
+    assert work[1] < 2.1 * work[0]
 
 
 LOST = "query Lost($id: ID!) { node(id: $id) { ... on Message { text } } }"
@@ -578,6 +642,24 @@ def test_files_without_any_operation_are_an_error() -> None:
     result = check("src")
     assert result.exit_code == 0
     assert "No operation is sent: there are only fragments, type definitions, or fields of the client." in result.stdout
+
+
+def test_variables_have_the_types_of_each_operation() -> None:
+    write(
+        {
+            "a.graphql": "query A($x: ID!) { service(sid: $x) { sid } }\n"
+            "query B($x: Int) { services(first: $x) { edges { cursor } } }\n"
+            "query C($only: [DeliveryStatus!], $m: ID!) "
+            "{ node(id: $m) { ... on Message { receipts(status: $only) { totalCount } } } }"
+        }
+    )
+    result = check("a.graphql", "--var", "x=5", "--var", 'only=["READ", "FAILD"]')
+    assert [line.partition(": ")[2] for line in result.stderr.splitlines()] == [
+        "service: Expected a sid of the form IS followed by 32 hexadecimal digits.",
+        "--var only: $only has the type [DeliveryStatus!]. Value 'FAILD' does not exist in 'DeliveryStatus' enum. Did you mean "
+        "the enum value 'FAILED'?",
+    ]
+    assert "B: at most 1 upstream call" in result.stdout
 
 
 def test_without_the_parser_graphql_files_are_checked() -> None:

@@ -100,6 +100,93 @@ def test_relays_configuration_names_it(name: str, config: dict[str, object]) -> 
     assert "1 operation checked, of which 0 no longer fit." in result.output
 
 
+def test_several_projects_may_define_the_same() -> None:
+    """As Relay's projects do, each with a schema of its own."""
+    more = """
+    enum View { LIST GRID }
+    union Shown = Draft
+    directive @own on FIELD
+    scalar Color
+    """
+    Path("extensions/client.graphql").write_text(CLIENT + more)
+    other = (
+        CLIENT.replace("isExpanded", "isShown: Int isExpanded")
+        + more.replace("GRID", "GRID ROW")
+        + "type Other { a: View }"
+    )
+    Path("extensions/other.graphql").write_text(other)
+    Path("relay.config.json").write_text('{"schemaExtensions": ["extensions"]}')
+    result = check("src")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    "text", ["enum A { B B }", "type A { b: Int b: Int }", "scalar A scalar A", "type A { b: Int } type A { c: Int }"]
+)
+def test_one_file_must_not_define_the_same_twice(text: str) -> None:
+    Path("extensions/client.graphql").write_text(text)
+    result = check("src", "--client-schema", "extensions/client.graphql")
+    assert (result.exit_code, "client.graphql:1:" in result.output) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "module.exports = { src: './src', schemaExtensions: ['./extensions'] };",
+        "// @ts-check\n/** @type {import('relay-compiler').Config} */\n"
+        "module.exports = { 'schemaExtensions': [`extensions/client.graphql`] }",
+        "const path = require('path');\nconst folder = './extensions', config = { schemaExtensions: [folder, /* all */] };\n"
+        "module.exports = config;",
+        "export default ({ src: path.join(__dirname, 'src'), projects: { app: { schemaExtensions: ['extensions'] } } });",
+        "const schemaExtensions = ['extensions']; module.exports = { schemaExtensions, noSourceControl: !!process.env.CI };",
+    ],
+)
+def test_a_configuration_in_javascript_is_read_as_data(source: str) -> None:
+    Path("relay.config.js").write_text(source)
+    assert check("src").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "module.exports = { schemaExtensions: [require('path').join(__dirname, 'extensions')] };",
+        "module.exports = { schemaExtensions: folders() };",
+        "module.exports = { ...shared, src: './src' };",
+        "module.exports = makeConfig();",
+        "module.exports = { projects: { app: project, web: {} } };",
+        "let folder = 'extensions'; folder += '/x'; module.exports = { schemaExtensions: [`${folder}`] };",
+        "let folder = 'other'; folder = 'extensions'; module.exports = { schemaExtensions: [folder] };",
+        "const a = b, b = a; module.exports = { schemaExtensions: [a] };",
+        "module.exports = { schemaExtensions: ['extensions'.trim()] };",
+    ],
+)
+def test_what_a_configuration_in_javascript_computes_is_reported(source: str) -> None:
+    Path("relay.config.js").write_text(source)
+    result = check("src")
+    assert result.exit_code == 1
+    note = "relay.config.js: schemaExtensions is computed there, and was not read. Name its files with --client-schema."
+    assert result.stdout.count(note) == 1
+    result = check("src", "--client-schema", "extensions/client.graphql")
+    assert (result.exit_code, result.stdout.count(note)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "module.exports = { src: './src', excludes: ['a', ...more], language: lang };",
+        "exports.a = 1;",
+        "module.exports = { schemaExtensions: [] }",
+        "module.exports = { schemaExtensions: undefined, projects: null }",
+        "module.exports = {",
+        "",
+    ],
+)
+def test_a_configuration_in_javascript_without_extensions_is_not_reported(source: str) -> None:
+    Path("relay.config.js").write_text(source)
+    result = check("src")
+    assert (result.exit_code, "relay.config.js" in result.output) == (1, False)
+
+
 @pytest.mark.parametrize("text", ["[]", "{", '{"schemaExtensions": null}', '{"relay": 1, "projects": []}'])
 def test_other_configurations_name_none(text: str) -> None:
     Path("relay.config.json").write_text(text)

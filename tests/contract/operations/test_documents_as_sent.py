@@ -74,6 +74,21 @@ def test_a_fragment_of_another_document_must_be_included() -> None:
     ]
 
 
+def test_a_fragment_that_is_left_out_beside_one_that_is_included_is_in_a_note() -> None:
+    query = QUERY.replace("...I1", "...I1 ...I2")
+    fragments = f"export const A = gql`{I1}`; export const B = gql`{I2}`;"
+    note = "b.ts:1:82: Fragment 'I2' is in another document, and is not sent with this one: include it with ${I2}."
+    assert check(fragments, f"import {{ A }} from './a'; gql`{query} ${{A}}`") == ([], [note])
+    assert check(fragments, f"import {{ A, B }} from './a'; gql`{query} ${{A}} ${{B}}`") == ([], [])
+
+
+def test_a_client_whose_build_adds_all_fragments_gets_few_notes() -> None:
+    queries = "".join(f"gql`{QUERY.replace('Q', f'Q{each}')}`;" for each in range(30))
+    problems, notes = check(f"export const A = gql`{I1}`;", APOLLO + queries)
+    assert (problems, len(notes)) == ([], 11)
+    assert notes[-1] == "20 more fragments are in other documents, for a build step or a registry to include."
+
+
 def test_a_description_before_a_document_of_relay_is_a_problem() -> None:
     source = '`\n # Why\n """What it shows""" query Q { services { edges { cursor } } }`'
     (message,), _ = check(f"graphql{source}")

@@ -305,3 +305,19 @@ def test_a_source_of_twice_the_size_takes_twice_the_work(piece: str) -> None:
 def test_the_variable_of_a_literal(source: str, name: str | None) -> None:
     (literal,) = find_literals(source, language="ts").literals
     assert literal.name == name
+
+
+@pytest.mark.parametrize(
+    ("source", "texts"),
+    [
+        ('const C = styled(Flex)<{ href?: string }>`a: ${x};`; gql`{ a(b: "x & y") }`', ['{ a(b: "x & y") }']),
+        ("const T = styled.button<{ $a: boolean }>`x`; gql<A & B, C>`{ b }`", ["{ b }"]),
+        ("gql`{ a(b: \"&\") }`; <T variant='a'>Fairs & Events {gql`{ b }`}</T>", ['{ a(b: "&") }', "{ b }"]),
+        ('<L to="/s?i=s&c=f" />; gql`{ b }`', ["{ b }"]),
+        ("type A = B & C; <a>T & c</a>; if (a && b) c &= d & e; gql`{ b }`", ["{ b }"]),
+    ],
+)
+def test_valid_syntax_that_the_grammars_refuse_hides_nothing(source: str, texts: list[str]) -> None:
+    script = find_literals(source, language="tsx")
+    assert [each.text for each in script.literals] == texts
+    assert (script.problems, script.syntax_error) == ([], None)

@@ -32,8 +32,9 @@ from graphql import (
 )
 
 from gateway.contract.operations.client_operations import gather_operations
-from gateway.contract.operations.client_schema import read_client_schema, relay_schema_extensions
+from gateway.contract.operations.client_schema import read_client_schema
 from gateway.contract.operations.documents import ClientDocument, find_documents
+from gateway.contract.operations.relay_config import relay_schema_extensions
 from gateway.graph.schema import print_schema
 
 from .relay_modules import EXTENSION, Module
@@ -175,7 +176,7 @@ def test_every_text_is_what_relay_sends(npm: Path, sent: dict[str, str], monkeyp
     schema = build_schema(print_schema())
     documents = find_documents(["src"])
     extensions = relay_schema_extensions([each.path for each in documents])
-    gathered = gather_operations(documents, schema, read_client_schema(extensions))
+    gathered = gather_operations(documents, schema, read_client_schema(extensions.files))
     assert gathered.problems == []
     assert {operation.name for operation in gathered.operations} == set(sent)
     assert len(list(Path("src").glob("*.ts"))) > MODULES * 2 / 3

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
@@ -17,6 +18,7 @@ from gateway.cli import main
 from gateway.graph.schema import print_schema
 
 from ...docs.blocks import blocks, rows, section
+from ..formats import place, sarif
 
 OLD = """
 type Query { thread(id: ID!): Thread }
@@ -122,7 +124,7 @@ def test_what_people_read() -> None:
     ],
 )
 def test_when_it_fails(arguments: tuple[str, ...], status: int) -> None:
-    for form in ("text", "json", "github"):
+    for form in ("text", "json", "github", "junit", "sarif"):
         assert both(*arguments, "--format", form).exit_code == status, form
 
 
@@ -215,6 +217,41 @@ def test_what_github_reads() -> None:
         "::error file=src/parts.graphql,line=2,col=3,title=Does not fit the new schema::"
         "Cannot query field 'position' on type 'Thread'."
     )
+
+
+def test_what_ci_servers_read_as_tests() -> None:
+    cases = ElementTree.fromstring(both(*CLIENT, "--format", "junit").output).findall("testsuite/testcase")
+    failed = {case.get("name"): case.find("failure") for case in cases}
+    assert [name for name, failure in failed.items() if failure is not None] == [
+        "Thread.position was removed, and had not been deprecated.",
+        "Thread.topic was String! and is String now.",
+        "Panel",
+    ]
+    assert {case.get("classname") for case in cases} == {
+        "breaking changes",
+        "dangerous changes",
+        "safe changes",
+        "src/panel.tsx",
+        "src/size.graphql",
+    }
+    (removed, *_), panel = failed.values(), failed["Panel"]
+    assert removed is not None
+    assert (removed.text or "").splitlines()[1].startswith("src/panel.tsx:2 Panel")
+    assert panel is not None
+    assert panel.text == "src/parts.graphql:2:3: Cannot query field 'position' on type 'Thread'."
+
+
+def test_what_code_scanning_reads() -> None:
+    log = sarif(both(*CLIENT, "--format", "sarif").output)
+    results = [
+        (result["ruleId"], result["level"], *place(result), result["message"]["text"])
+        for result in log["runs"][0]["results"]
+    ]
+    assert results[0][:5] == ("FIELD_REMOVED", "error", "src/panel.tsx", 2, 3)
+    assert results[1][:5] == ("FIELD_CHANGED_KIND", "error", "new.graphql", 1, 1)
+    assert ("INVALID_OPERATION", "error", "src/parts.graphql", 2, 3) in [result[:5] for result in results]
+    Path("new.graphql").rename("git.graphql")
+    assert sarif(check("old.graphql", "git.graphql", "--format", "sarif").output)["runs"][0]["results"]
 
 
 def test_texts_of_schemas_stay_on_their_line() -> None:
@@ -331,7 +368,7 @@ def test_the_documented_example_is_true() -> None:
 
 @pytest.mark.usefixtures("changed")
 def test_the_documented_workflow_works() -> None:
-    workflow, _ = blocks("checks", "yaml")
+    _, _, workflow, _ = blocks("checks", "yaml")
     command = workflow.partition("- run: ")[2].partition("\n")[0]
     environ = os.environ | {
         "GITHUB_BASE_REF": "main",

@@ -62,4 +62,6 @@ export interface Part {
 /** An answer, or one of its frames: with `hasNext` where something was deferred. */
 export interface Answer extends Part {
   hasNext?: boolean;
+  /** The fragments that are complete, with the errors of those that failed. */
+  completed?: { errors?: Failure[]; extensions?: undefined }[];
 }

@@ -10,7 +10,8 @@ type Headers = Record<string, string>;
 
 const ENDPOINT = new URL("graphql", window.location.href.replace(/[?#].*/, "")).href;
 
-const PARTS = "multipart/mixed;deferSpec=20220824, application/json";
+/** GraphiQL writes a part over the fields that it shares with what is shown. In this format it shares none. */
+const PARTS = "multipart/mixed;incrementalSpec=v0.2, application/json";
 
 function send(params: FetcherParams, accept: string, headers: Headers, signal?: AbortSignal): Promise<Response> {
   return fetch(ENDPOINT, {
@@ -64,7 +65,7 @@ async function run(params: FetcherParams, headers: Headers, signal: AbortSignal,
   tell({ isRunning: true });
   try {
     for await (const answer of askInParts(params, { "X-Gateway-Trace": "1", ...headers }, signal)) {
-      for (const part of [answer, ...(answer.incremental ?? [])]) {
+      for (const part of [answer, ...(answer.incremental ?? []), ...(answer.completed ?? [])]) {
         errors.push(...(part.errors ?? []));
         extensions = { ...extensions, ...part.extensions };
       }
