@@ -131,8 +131,8 @@ def create_app(
             each then returns the sum over all. Only this user should be able to open it.
 
     Returns:
-        An application with the routes `/`, `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`, and those of webhooks if
-        `settings.webhook` is set.
+        An application with the routes `/`, `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`, and those of webhooks
+        if `settings.webhook` is set.
 
     Raises:
         SettingsError: A manifest of trusted documents cannot be read, or a document does not fit the schema.
