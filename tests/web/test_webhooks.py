@@ -254,6 +254,52 @@ async def test_a_large_body_is_rejected(gateway: Gateway) -> None:
     assert await gateway.post(urlencode(within), gateway.signed(within)) == 204
 
 
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_body_may_have_exactly_64_kib(gateway: Gateway, is_chunked: bool) -> None:
+    for further, status in ((0, 204), (1, 413)):
+        event = gateway.event(Body="")
+        event["Body"] = "x" * (65_536 + further - len(urlencode(event)))
+        body = urlencode(event).encode()
+
+        async def chunks(body: bytes = body) -> AsyncIterator[bytes]:
+            for start in range(0, len(body), 10_000):
+                yield body[start : start + 10_000]
+
+        assert await gateway.post(chunks() if is_chunked else body, gateway.signed(event)) == status
+
+
+async def test_a_slow_body_is_awaited_and_a_client_that_leaves_is_no_event(gateway: Gateway) -> None:
+    event = gateway.event()
+    head_received = asyncio.Event()
+
+    async def slow(body: bytes) -> AsyncIterator[bytes]:
+        yield body[:40]
+        await head_received.wait()
+        yield body[40:]
+
+    first = asyncio.create_task(gateway.post(slow(urlencode(event).encode()), gateway.signed(event)))
+    other = gateway.event(Status="delivered")
+    assert await gateway.post(urlencode(other), gateway.signed(other)) == 204  # It waits for no other.
+    head_received.set()
+    assert await first == 204
+    _, writer = await asyncio.open_connection("127.0.0.1", int(gateway.url.rpartition(":")[2]))
+    writer.write(b"POST /webhooks/twilio HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nEventType=on")
+    await writer.drain()
+    writer.transport.abort()
+    assert await gateway.deliver(Status="sent") == 204
+    assert await gateway.verdicts() == ["accepted", "accepted", "late"]
+
+
+async def test_too_many_parameters_are_rejected(gateway: Gateway) -> None:
+    query = "?" + "&".join(f"a{number}=1" for number in range(201))
+    headers = gateway.signed({}, url=f"{URL}{query}")
+    async with gateway.http.get(f"{gateway.url}/webhooks/twilio{query}", headers=headers) as response:
+        assert response.status == 403
+    assert await gateway.post("", headers, query) == 403
+    assert await gateway.post(query[1:], headers) == 403
+    assert [each["reason"] for each in await gateway.recent()] == ["body"] * 3
+
+
 async def test_a_body_that_arrives_in_chunks_is_read(gateway: Gateway) -> None:
     event = gateway.event()
 
