@@ -42,7 +42,16 @@ from urllib.parse import quote, unquote_plus
 
 import msgspec
 
-__all__ = ["SETTINGS_HEADER", "SIGNATURE_HEADER", "Flaw", "Secrets", "WebhookRequest", "called_url", "find_flaw"]
+__all__ = [
+    "SETTINGS_HEADER",
+    "SIGNATURE_HEADER",
+    "Flaw",
+    "Secrets",
+    "WebhookRequest",
+    "called_url",
+    "find_flaw",
+    "signed_bases",
+]
 
 SIGNATURE_HEADER = "x-twilio-signature"
 SETTINGS_HEADER = "x-twilio-webhooks-signature-settings"
@@ -168,7 +177,7 @@ class _Claim(NamedTuple):
     def covers(self, base: str, queries: Iterable[str]) -> bool:
         """Whether it is the signature of a form of the URL `base` with one of the queries, followed by one of the contents."""
         key, hash_name, signature = self.key, self.hash_name, self.signature
-        bases = _signed_bases(base)
+        bases = signed_bases(base)
         for query in queries:
             for each in bases:
                 for content in self.contents:
@@ -226,7 +235,7 @@ def _contents(request: WebhookRequest) -> Iterator[str]:
             yield "".join([name + value for name, value in form])
 
 
-def _signed_bases(url: str) -> tuple[str, ...]:
+def signed_bases(url: str) -> tuple[str, ...]:
     """Return the forms of a URL without its query that Twilio may have signed, the likeliest first."""
     match = _URL.fullmatch(url)
     if match is None:

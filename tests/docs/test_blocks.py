@@ -111,7 +111,7 @@ async def test_the_sandbox_in_python(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 async def test_webhooks_are_configured_as_described(sandbox: Sandbox, tmp_path: Path) -> None:
-    setting, command = blocks("webhooks", "sh")
+    setting, command, check = blocks("webhooks", "sh")
     command = command.replace("https://conversations.twilio.com", sandbox.url)
     service = sandbox.landmarks["service_sid"]
     environ = environment(sandbox, **credentials(sandbox), SERVICE=service)
@@ -121,6 +121,7 @@ async def test_webhooks_are_configured_as_described(sandbox: Sandbox, tmp_path: 
     assert printed["post_webhook_url"] == "https://receipts.example.com/webhooks/twilio"
     assert set(printed["filters"]) == set(EVENT_TYPES)
     assert Settings.load({**credentials(sandbox), "GATEWAY_WEBHOOK_URL": printed["post_webhook_url"]}).webhook
+    assert "every event reaches the gateway." in await asyncio.to_thread(shell, setting + check, environ, tmp_path)
 
 
 def test_the_contributors_commands() -> None:
