@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,11 +24,13 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.accounts.account import Account
 from gateway.accounts.limits import Limits
+from gateway.accounts.reconciliation import RECONCILE_CALLER, Reconciliation
 from gateway.callers.callers import Callers
 from gateway.errors import BadRequest, InternalError
 from gateway.graph.schema import shared_executor
 from gateway.settings import JwtSettings, Settings, SettingsError
 from gateway.source.memory import MemoryCache
+from gateway.source.publication import Publication
 from gateway.source.slots import share_slots
 from gateway.twilio.client import Client
 from gateway.twilio.httptools_transport import HttptoolsTransport
@@ -49,6 +52,7 @@ from gateway.web.webhooks import WEBHOOK_PATH, RecentPage, WebhookIntake
 if TYPE_CHECKING:
     from gateway.callers.jwt import JwtVerifier
     from gateway.source.redis import RedisCache
+    from gateway.source.worker_lease import WorkerLease
     from gateway.web.telemetry import Telemetry
     from gateway.web.worker_metrics import WorkerMetrics
 
@@ -115,6 +119,7 @@ def create_app(
     any_host: bool = False,
     graphiql_variables: Mapping[str, str] | None = None,
     metrics_directory: Path | None = None,
+    watch: Collection[str] = (),
 ) -> Starlette:
     """Create the gateway as an ASGI application.
 
@@ -129,6 +134,7 @@ def create_app(
         graphiql_variables: Values of variables in GraphiQL's opening tabs, as those of the demo's sandbox.
         metrics_directory: An empty directory that several processes with the same settings share, on Unix: `/metrics` of
             each then returns the sum over all. Only this user should be able to open it.
+        watch: Conversations to poll for changes that no webhook reports, as `IS…/CH…`, every `settings.reconcile_seconds`.
 
     Returns:
         An application with the routes `/`, `/graphql`, `/graphiql`, `/metrics`, `/livez` and `/readyz`, and those of webhooks
@@ -149,9 +155,24 @@ def create_app(
     callers = Callers(settings.tokens, _verifier(settings.jwt))
     origins = Origins(settings.cors_origins)
     persisted = Documents(documents, trusted_only=settings.trusted_only)
-    deliveries = Deliveries()
-    metrics = Metrics(account, client, deliveries)
-    webhooks = WebhookIntake(settings.webhook, account.updates.apply, deliveries, callers) if settings.webhook else None
+    deliveries, publication = Deliveries(), Publication(account.updates)
+    deliveries.on_delivery = partial(publication.send, "delivery")
+    publication.on_message("delivery", deliveries.receive)
+    metrics = Metrics(account, client, deliveries, publication)
+    webhooks = WebhookIntake(settings.webhook, publication.apply, deliveries, callers) if settings.webhook else None
+    lease = _Lease(remote, metrics_directory)
+    reconciliation = Reconciliation(
+        account,
+        publication.apply,
+        seconds=settings.reconcile_seconds,
+        messages=settings.reconcile_messages,
+        lease=lease.acquire,
+    )
+    metrics.reconciliation = reconciliation
+    for conversation in watch:
+        service_sid, _, conversation_sid = conversation.partition("/")
+        reconciliation.watch(f"Services/{service_sid}/Conversations/{conversation_sid}")
+    polls = bool(watch) and settings.reconcile_seconds > 0
     workers = _worker_metrics(metrics, metrics_directory)
     telemetry = _telemetry(settings)
     endpoint = Endpoint(
@@ -168,11 +189,15 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         try:
-            async with _open(client, remote), workers or nullcontext():
+            has_events = webhooks is not None or polls
+            channels = _channels(settings, publication, metrics_directory) if has_events else nullcontext()
+            polling = reconciliation if polls else nullcontext()
+            async with _open(client, remote), workers or nullcontext(), channels, polling:
                 app.is_open = True
                 yield
         finally:
             app.is_open = False
+            lease.release()
             if telemetry is not None:
                 telemetry.close()
 
@@ -197,7 +222,7 @@ def create_app(
     app.endpoint, app.webhooks, app.has_cors = endpoint, webhooks, bool(settings.cors_origins)
     app.router.redirect_slashes = False
     app.state.callers, app.state.documents, app.state.account = callers, persisted, account
-    app.state.webhooks = webhooks
+    app.state.webhooks, app.state.reconciliation = webhooks, reconciliation
     return app
 
 
@@ -227,6 +252,23 @@ async def _open(client: Client, remote: RedisCache | None) -> AsyncIterator[None
         if remote is not None:
             await stack.enter_async_context(remote)
             stack.callback(asyncio.create_task(share_slots(client.limiter, remote)).cancel)
+        yield
+
+
+@asynccontextmanager
+async def _channels(settings: Settings, publication: Publication, directory: Path | None) -> AsyncIterator[None]:
+    """Open the channels to the other processes of the account: to the workers that share `directory`, and over Redis."""
+    async with AsyncExitStack() as stack:
+        if directory is not None:
+            from gateway.source.worker_channel import WorkerChannel  # It needs Unix.
+
+            workers = WorkerChannel(directory, publication.receive, publication.greeting)
+            publication.add(await stack.enter_async_context(workers))
+        if settings.cache_url != "memory://":
+            from gateway.source.redis_stream import RedisStream  # redis is an extra.
+
+            stream = RedisStream(settings.cache_url, _tenant(settings), publication)
+            publication.add(await stack.enter_async_context(stream))
         yield
 
 
@@ -266,14 +308,42 @@ def _worker_metrics(metrics: Metrics, directory: Path | None) -> WorkerMetrics |
 
 
 def _remote_cache(settings: Settings) -> RedisCache | None:
-    """Return the cache that processes share, if there is one. Its keys start with a hash of the account and its rights."""
+    """Return the cache that processes share, if there is one."""
     if settings.cache_url == "memory://":
         return None
     from gateway.source.redis import RedisCache  # redis is an extra.
 
+    return RedisCache(settings.cache_url, _tenant(settings))
+
+
+class _Lease:
+    """The lease on polling: of one worker of this machine, and of one machine over Redis."""
+
+    def __init__(self, remote: RedisCache | None, directory: Path | None) -> None:
+        self._remote = remote
+        self._worker_lease: WorkerLease | None = None
+        if directory is not None:
+            from gateway.source.worker_lease import WorkerLease  # It needs Unix.
+
+            self._worker_lease = WorkerLease(directory, RECONCILE_CALLER)
+
+    async def acquire(self, seconds: float) -> bool:
+        """Return whether this process has the lease for the next `seconds`."""
+        if self._worker_lease is not None and not self._worker_lease.acquire():
+            return False
+        return self._remote is None or await self._remote.lease(RECONCILE_CALLER, seconds)
+
+    def release(self) -> None:
+        """Let another worker have the lease."""
+        if self._worker_lease is not None:
+            self._worker_lease.release()
+
+
+def _tenant(settings: Settings) -> str:
+    """Return the prefix of an account's keys in Redis: a hash of the account and its rights."""
     credentials = settings.credentials
     tenant = f"{settings.upstream_url} {credentials.username} {credentials.secret}"
-    return RedisCache(settings.cache_url, sha256(tenant.encode()).hexdigest()[:32])
+    return sha256(tenant.encode()).hexdigest()[:32]
 
 
 _NOT_STARTED = (

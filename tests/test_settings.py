@@ -8,7 +8,7 @@ import pytest
 from gateway.addresses import is_loopback
 from gateway.app import create_app, load_settings
 from gateway.callers.callers import Token
-from gateway.settings import SETTINGS, JwtSettings, Settings, SettingsError, misspelt
+from gateway.settings import SETTINGS, JwtSettings, Settings, SettingsError, WebhookSettings, misspelt
 from gateway.source.lifetimes import Lifetimes
 from gateway.twilio.transport import Credentials
 
@@ -53,6 +53,9 @@ def test_every_setting_is_read() -> None:
             "GATEWAY_JWT_AUDIENCE": "receipts",
             "GATEWAY_JWT_ALGORITHMS": "ES256",
             "GATEWAY_JWT_SERVICES_CLAIM": "services",
+            "GATEWAY_WEBHOOK_URL": "https://hooks.example.com/webhooks/twilio",
+            "GATEWAY_RECONCILE_SECONDS": "0",
+            "GATEWAY_RECONCILE_MESSAGES": "20",
             "GATEWAY_COST_MAX": "100",
             "GATEWAY_COST_LIMIT": "50",
             "GATEWAY_DEADLINE": "2.5",
@@ -78,6 +81,13 @@ def test_every_setting_is_read() -> None:
             "ann": Token("a-token-of-some-length"),
             "bob": Token("b-token-of-some-length", frozenset({IS, IS2})),
         },
+        webhook=WebhookSettings(
+            url="https://hooks.example.com/webhooks/twilio",
+            auth_token=ACCOUNT["TWILIO_AUTH_TOKEN"],
+            account_sid=ACCOUNT["TWILIO_ACCOUNT_SID"],
+        ),
+        reconcile_seconds=0.0,
+        reconcile_messages=20,
         cors_origins=frozenset({"https://app.example.com", "http://localhost:5173"}),
         jwt=JwtSettings(
             jwks_url="https://issuer.example.com/keys",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -34,6 +34,8 @@ from gateway.source.trace import Trace
 from gateway.source.updates import Updates
 from gateway.twilio.client import Client
 from gateway.twilio.paths import redacted
+from gateway.twilio.resources import Row
+from gateway.twilio.responses import Page
 
 __all__ = ["Account", "cost_of"]
 
@@ -183,6 +185,28 @@ class Account:
                     self._conclude(outcome, operation, context)
                     payload.extensions = outcome.extensions
                 yield payload
+
+    @asynccontextmanager
+    async def reading(self, caller: str, calls: int) -> AsyncIterator[Loaders]:
+        """Open loaders for at most `calls` reads outside an operation, from Twilio, within the deadline of operations.
+
+        They are charged to the caller's budget; raises `CostLimitExceeded` if that is spent.
+        """
+        reserved = self._budgets.reserve(caller, calls, time.monotonic()) if self._budgets is not None else 0
+        deadline = asyncio.get_running_loop().time() + self._limits.deadline
+        async with Loaders(self._source, ReadOptions(caller, no_cache=True, deadline=deadline)) as loaders:
+            try:
+                yield loaders
+            finally:
+                if self._budgets is not None:
+                    self._budgets.refund(caller, reserved, loaders.calls, time.monotonic())
+
+    def cached_rows(self, list_path: str) -> dict[str, Row]:
+        """Return the records of a list that are cached, however old, by sid."""
+        rows: dict[str, Row] = {}
+        for _, value in self._source.cached_below(list_path):
+            rows.update({row.sid: row for row in (value.rows if isinstance(value, Page) else [value])})
+        return rows
 
     def _on_update(self, update: Update) -> None:
         """Let no operation that begins after an event join one that may have read older records."""

@@ -74,7 +74,7 @@ def check(webhooks: bool, services: list[str], conversations: list[str]) -> None
     settings, _ = load_or_fail()
     reports = asyncio.run(_check_all(settings))
     if webhooks and reports[0][0]:
-        from gateway.commands.webhooks_check import check_webhooks
+        from gateway.commands.check_webhooks import check_webhooks
 
         reports += asyncio.run(check_webhooks(settings, services, conversations))
     for ok, report in reports:

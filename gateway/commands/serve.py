@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 
+def _conversations(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    from gateway.twilio.paths import is_sid
+
+    for value in values:
+        service_sid, _, conversation_sid = value.partition("/")
+        if not is_sid(service_sid, "IS") or not is_sid(conversation_sid, "CH"):
+            fail(f"--watch takes the sids of a service and a conversation, IS…/CH…; got {value!r}.")
+    return values
+
+
 @click.command(cls=CommandWithSettings)
 @HOST
 @port_option("--port", 8000, "Port to listen on; 0 for any free one.")
@@ -40,7 +50,14 @@ __all__ = ["serve"]
     type=click.IntRange(1, 64),
     help="Processes at one address. Each has its own upstream connections, and its own limit on them.",
 )
-def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
+@click.option(
+    "--watch",
+    multiple=True,
+    metavar="IS…/CH…",
+    callback=_conversations,
+    help="Poll a conversation for changes that no webhook reports, every GATEWAY_RECONCILE_SECONDS. May be repeated.",
+)
+def serve(host: str, port: int, insecure_no_auth: bool, workers: int, watch: tuple[str, ...]) -> None:
     """Serve the gateway for a Twilio account.
 
     The settings are environment variables, listed below.
@@ -79,9 +96,9 @@ def serve(host: str, port: int, insecure_no_auth: bool, workers: int) -> None:
         logger.info("stopping", drain_seconds=settings.drain_seconds)
 
     if workers > 1:
-        ok = _run_workers(settings, documents, listeners, insecure_no_auth, on_ready, on_stop)
+        ok = _run_workers(settings, documents, listeners, insecure_no_auth, watch, on_ready, on_stop)
     else:
-        app = create_app(settings, documents=documents, any_host=insecure_no_auth)
+        app = create_app(settings, documents=documents, any_host=insecure_no_auth, watch=watch)
         server = Server(
             app,
             on_ready,
@@ -104,6 +121,7 @@ def _run_workers(
     documents: Mapping[str, str],
     listeners: list[socket],
     any_host: bool,
+    watch: tuple[str, ...],
     on_ready: Callable[[], None],
     on_stop: Callable[[], None],
 ) -> bool:
@@ -113,7 +131,7 @@ def _run_workers(
     from gateway.web.server import Workers
 
     with _metrics_directory() as directory:
-        make_app = partial(_create_worker_app, any_host=any_host, metrics_directory=directory)
+        make_app = partial(_create_worker_app, any_host=any_host, metrics_directory=directory, watch=watch)
 
         def on_reload() -> Callable[[], Starlette] | None:
             nonlocal settings
@@ -156,7 +174,12 @@ def _metrics_directory() -> Iterator[Path | None]:
 
 
 def _create_worker_app(
-    settings: Settings, documents: Mapping[str, str], *, any_host: bool, metrics_directory: Path | None
+    settings: Settings,
+    documents: Mapping[str, str],
+    *,
+    any_host: bool,
+    metrics_directory: Path | None,
+    watch: tuple[str, ...],
 ) -> Starlette:
     """Return the application of one of several processes."""
     from gateway.app import create_app
@@ -164,7 +187,7 @@ def _create_worker_app(
     from gateway.web.server import freeze_startup_objects
 
     configure_log(settings.log_level)
-    app = create_app(settings, documents=documents, any_host=any_host, metrics_directory=metrics_directory)
+    app = create_app(settings, documents=documents, any_host=any_host, metrics_directory=metrics_directory, watch=watch)
     freeze_startup_objects()
     return app
 

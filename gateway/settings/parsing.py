@@ -24,6 +24,7 @@ __all__ = [
     "level",
     "lifetime",
     "origins",
+    "page_size",
     "paths",
     "seconds",
     "secret",
@@ -116,6 +117,13 @@ def count(text: str) -> int:
     """Parse a number from 1 to 10,000."""
     if not text.isdecimal() or len(text) > 5 or not 1 <= int(text) <= 10_000:
         raise ValueError("must be a whole number from 1 to 10000.")
+    return int(text)
+
+
+def page_size(text: str) -> int:
+    """Parse a number from 1 to 100."""
+    if not text.isdecimal() or len(text) > 3 or not 1 <= int(text) <= 100:
+        raise ValueError("must be a whole number from 1 to 100.")
     return int(text)
 
 

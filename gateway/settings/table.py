@@ -102,6 +102,19 @@ SETTINGS = (
         parsing.count,
     ),
     Setting(
+        "GATEWAY_RECONCILE_SECONDS",
+        "30",
+        "Seconds between polls of the conversations that `serve --watch` names, for changes that no webhook reported; 0 means "
+        "not at all.",
+        parsing.lifetime,
+    ),
+    Setting(
+        "GATEWAY_RECONCILE_MESSAGES",
+        "100",
+        "The newest messages of such a conversation that one poll reads, from 1 to 100.",
+        parsing.page_size,
+    ),
+    Setting(
         "GATEWAY_CORS_ORIGINS",
         "",
         "Origins whose pages may send requests, such as `https://app.example.com,http://localhost:*`; `*` means any port.",

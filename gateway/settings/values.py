@@ -155,6 +155,10 @@ class Settings:
     """How callers' JWTs are verified; None to accept none."""
     webhook: WebhookSettings | None = None
     """Where Twilio sends webhooks; None to accept none."""
+    reconcile_seconds: float = 30.0
+    """Seconds between polls of watched conversations; 0 means not at all."""
+    reconcile_messages: int = 100
+    """The newest messages of a watched conversation that one poll reads."""
     cors_origins: frozenset[str] = frozenset()
     """Origins whose pages may send requests; `http://localhost:*` means any port."""
     cost_max: int = 5000
@@ -237,6 +241,8 @@ class Settings:
             tokens=values["GATEWAY_TOKENS"] or {},
             jwt=_jwt(values, problems),
             webhook=_webhook(values, problems),
+            reconcile_seconds=values["GATEWAY_RECONCILE_SECONDS"],
+            reconcile_messages=values["GATEWAY_RECONCILE_MESSAGES"],
             cors_origins=values["GATEWAY_CORS_ORIGINS"] or frozenset(),
             cost_max=values["GATEWAY_COST_MAX"],
             cost_limit=values["GATEWAY_COST_LIMIT"],

@@ -32,7 +32,9 @@ from redis.exceptions import (
 )
 
 from gateway.log import network_cause
+from gateway.source.redis_stream import CHANGED
 from gateway.source.remote import Found
+from gateway.twilio.paths import list_of
 
 __all__ = ["RedisCache"]
 
@@ -54,16 +56,27 @@ _CAUSES: dict[type[Exception], str] = {
 }
 _LEASE_SECONDS = 3.0  # After which the read of a process that has not released its lease is started by another.
 
-# For each key its body; without one, "+" if this process has the lease now, "-" if another one has.
+# For each key its body; without one, "+" if this process has the lease now, "-" if another one has. The second half of KEYS
+# has, for each key, the time at which an event changed its list: a body that was read before counts as absent.
 _GET_OR_LEASE = """
-local found = redis.call('MGET', unpack(KEYS))
-for place, key in ipairs(KEYS) do
-  if not found[place] then
+local values, found, count = redis.call('MGET', unpack(KEYS)), {}, #KEYS / 2
+for place = 1, count do
+  local key, value, changed = KEYS[place], values[place], values[count + place]
+  if value and changed and struct.unpack('>d', value) <= tonumber(changed) then value = false end
+  if not value then
     local ours = redis.call('SET', key .. '?lease', ARGV[1], 'NX', 'PX', ARGV[2])
-    found[place] = (ours or redis.call('GET', key .. '?lease') == ARGV[1]) and '+' or '-'
+    value = (ours or redis.call('GET', key .. '?lease') == ARGV[1]) and '+' or '-'
   end
+  found[place] = value
 end
 return found
+"""
+# Whether this process has a lease now: it had, or no other has.
+_LEASE = """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+return 1
 """
 # Release the leases that this process still has.
 _RELEASE = """
@@ -116,6 +129,7 @@ class RedisCache:
         self._get_or_lease = self._redis.register_script(_GET_OR_LEASE)
         self._release = self._redis.register_script(_RELEASE)
         self._share = self._redis.register_script(_SHARE)
+        self._lease = self._redis.register_script(_LEASE)
         self._down_until = 0.0
         self._failed_at = 0.0
         self._cause: str | None = None
@@ -141,6 +155,7 @@ class RedisCache:
     async def get_or_lease(self, keys: Sequence[str]) -> Found:
         """Return the bodies that are cached and the leases of the other keys; when the server is down, all are leased."""
         names = [self._prefix + key for key in keys]
+        names += [f"{self._prefix}{list_of(key)}{CHANGED}" for key in keys]
         values = await self._ask(lambda: self._get_or_lease(keys=names, args=[self._name, int(_LEASE_SECONDS * 1000)]))
         found = Found({}, set(), set())
         for key, value in zip(keys, values or [b"+"] * len(keys), strict=True):
@@ -173,9 +188,14 @@ class RedisCache:
             await self._ask(lambda: self._share(keys=[self._prefix + "slots"], args=arguments)),
         )
 
+    async def lease(self, name: str, seconds: float) -> bool:
+        """Return whether this process has the lease `name` for the next `seconds`; it has, when the server is down."""
+        keys, milliseconds = [f"{self._prefix}{name}?lease"], int(seconds * 1000)
+        return await self._ask(lambda: self._lease(keys=keys, args=[self._name, milliseconds])) != 0
+
     async def probe(self) -> str | None:
         """Send the server what a read sends; return why that fails, in a few words, or None if it succeeds."""
-        key = [f"{self._prefix}probe"]
+        key = [f"{self._prefix}probe", f"{self._prefix}probe{CHANGED}"]
         try:
             await self._in_time(lambda: self._get_or_lease(keys=key, args=[self._name, int(_LEASE_SECONDS * 1000)]))
             await self._in_time(lambda: self._release(keys=key, args=[self._name]))

@@ -108,10 +108,11 @@ class WebhookRequest:
             return []
         return _parameters(self.body.decode(errors="replace"))
 
-    @property
+    @cached_property
     def is_form(self) -> bool:
         """Whether the body is a form; an empty one is."""
-        return not self.body or self._media_type in {"", _FORM}
+        media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return not self.body or media_type in {"", _FORM}
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -137,10 +138,6 @@ class WebhookRequest:
     def query(self) -> str:
         """The query of the URL, without its `?`."""
         return self.url.partition("?")[2]
-
-    @property
-    def _media_type(self) -> str:
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def find_flaw(request: WebhookRequest, secrets: Secrets) -> Flaw | None:
@@ -192,7 +189,8 @@ def _claim(request: WebhookRequest, secrets: Secrets) -> _Claim | Flaw:
     signature = request.headers.get(SIGNATURE_HEADER)
     if not signature:
         return Flaw.SIGNATURE
-    settings = _signature_settings(request.headers.get(SETTINGS_HEADER, ""))
+    header = request.headers.get(SETTINGS_HEADER)
+    settings = _signature_settings(header) if header else {}
     name, algorithm = settings.get("key"), settings.get("algorithm", "HMAC_SHA1")
     secret = secrets.shared_keys.get(name) if name is not None else secrets.auth_token
     hash_name = _HASHES.get(algorithm.upper())

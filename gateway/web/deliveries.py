@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 from prometheus_client.utils import floatToGoString
 
-from gateway.twilio.events import Event
 from gateway.twilio.paths import sids_of
 
 __all__ = ["Deliveries", "Delivery", "Verdict"]
@@ -32,14 +31,17 @@ _DELAYS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _SIDS = ("serviceSid", "conversationSid", "messageSid", "receiptSid")
 
 
-class Delivery(msgspec.Struct, rename="camel"):
-    """One webhook, as `GET /webhooks/recent` lists it."""
+class Delivery(msgspec.Struct, array_like=True):
+    """One webhook."""
 
-    received_at: str
+    received_at: float
+    """Seconds since the epoch."""
     verdict: Verdict
     event: str | None = None
     """The `EventType`."""
-    sids: dict[str, str] = {}
+    path: str = ""
+    """The path of the record that it is about."""
+    participant_sid: str | None = None
     status: str | None = None
     """The status of a receipt."""
     error_code: int | None = None
@@ -50,6 +52,30 @@ class Delivery(msgspec.Struct, rename="camel"):
     """Milliseconds for its verification and reading."""
     reason: str | None = None
     """For a rejected or unknown one, the part to check."""
+
+    @property
+    def service_sid(self) -> str | None:
+        """The sid of its service, if it has been read."""
+        return sids_of(self.path)[0] if self.path else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `GET /webhooks/recent` shows."""
+        names = (*_SIDS[:2], "participantSid") if "/Participants/" in self.path else _SIDS
+        sids = dict(zip(names, sids_of(self.path), strict=False))
+        if self.participant_sid is not None:
+            sids["participantSid"] = self.participant_sid
+        at = datetime.fromtimestamp(self.received_at, UTC).isoformat(timespec="milliseconds")
+        return {
+            "receivedAt": at.replace("+00:00", "Z"),
+            "verdict": self.verdict,
+            "event": self.event,
+            "sids": sids,
+            "status": self.status,
+            "errorCode": self.error_code,
+            "age": self.age,
+            "ms": self.ms,
+            "reason": self.reason,
+        }
 
 
 class Deliveries:
@@ -80,6 +106,10 @@ class Deliveries:
         """Log a delivery that another process has counted."""
         self._log.append(delivery)
 
+    def receive(self, body: msgspec.Raw) -> None:
+        """Log a delivery that another process has sent, in MessagePack; raises `msgspec.DecodeError`."""
+        self.add_of_others(msgspec.msgpack.decode(body, type=Delivery))
+
     def recent(self) -> list[Delivery]:
         """Return the last deliveries, the newest first."""
         newest_first = [*self._log][::-1]
@@ -90,21 +120,6 @@ class Deliveries:
         """Return the histogram of delays from `DateUpdated` to acceptance: cumulative buckets, and the sum in seconds."""
         bounds = (*map(floatToGoString, _DELAYS), "+Inf")
         return list(zip(bounds, accumulate(self._delays), strict=True)), self._delay_seconds
-
-
-def sids_in(event: Event) -> dict[str, str]:
-    """Return the sids of an event's record and of its owners, by name."""
-    sids = sids_of(event.path)
-    names = _SIDS if "/Participants/" not in event.path else (*_SIDS[:2], "participantSid")
-    found = dict(zip(names, sids, strict=False))
-    if event.properties.get("participant_sid"):
-        found["participantSid"] = event.properties["participant_sid"]
-    return found
-
-
-def now_text(seconds: float) -> str:
-    """Return a time in seconds since the epoch as ISO 8601, in milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def age_of(parameters: dict[str, Any], received_at: float) -> float | None:

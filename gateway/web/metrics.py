@@ -21,9 +21,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.accounts.account import Account
+from gateway.accounts.reconciliation import RECONCILE_CALLER, Reconciliation
 from gateway.callers.callers import Caller, Callers
 from gateway.errors import GatewayError, ValidationFailed
 from gateway.execution.outcome import Outcome
+from gateway.source.publication import Publication
 from gateway.twilio.client import Client
 from gateway.version import __version__
 from gateway.web.browsers import SECURITY_HEADERS, check_host
@@ -98,11 +100,20 @@ class _Names:
 class Metrics:
     """The metrics of one process; a collector (https://prometheus.github.io/client_python/collector/custom/)."""
 
-    def __init__(self, account: Account, client: Client, deliveries: Deliveries | None = None) -> None:
+    def __init__(
+        self,
+        account: Account,
+        client: Client,
+        deliveries: Deliveries | None = None,
+        publication: Publication | None = None,
+    ) -> None:
         """Create the metrics of an account, its client and its webhooks, in addition to what they count."""
         self._account = account
         self._client = client
         self._deliveries = deliveries or Deliveries()
+        self._publication = publication or Publication(account.updates)
+        self.reconciliation: Reconciliation | None = None
+        """Its calls are counted as those of a caller."""
         self._series: dict[tuple[str | None, str, str], tuple[_Count, _Durations, _Count]] = {}
         """A cache of `_find_series`."""
         self._answered: defaultdict[tuple[str, str], _Count] = defaultdict(_Count)
@@ -181,6 +192,8 @@ class Metrics:
         yield _durations("gateway_upstream_seconds", "Duration of upstream calls.", "resource", self._upstream)
         yield CounterMetricFamily("gateway_upstream_retries", "Upstream calls retried.", value=self._client.retries)
         caller_calls = {caller: count.value for caller, count in self._calls.items()}
+        if self.reconciliation is not None and self.reconciliation.calls:
+            caller_calls[RECONCILE_CALLER] = self.reconciliation.calls
         yield _by(
             "gateway_caller_calls", "Upstream calls by the caller that caused them.", caller_calls, label="caller"
         )
@@ -227,6 +240,18 @@ class Metrics:
         )
         delay.add_metric((), *self._deliveries.delays())
         yield delay
+        yield _by(
+            "gateway_events",
+            "Events sent to other processes (`published`), received from them (`received`), or not sent since Redis was down "
+            "for too long (`dropped`).",
+            self._publication.counts,
+        )
+        stream = GaugeMetricFamily(
+            "gateway_event_stream_up", "Processes that are connected to the event stream in Redis."
+        )
+        if self._publication.is_stream_up is not None:
+            stream.add_metric((), int(self._publication.is_stream_up))
+        yield stream
         for name, help_, value in (
             ("gateway_upstream_in_flight", "Upstream calls in flight.", limiter.in_flight),
             ("gateway_upstream_waiting", "Reads waiting for a slot.", limiter.queued),

@@ -34,9 +34,10 @@ from starlette.types import Receive, Scope, Send
 from gateway.callers.callers import Caller, Callers
 from gateway.errors import BadRequest, Forbidden, GatewayError
 from gateway.twilio.events import Event, InvalidEvent, read_event
+from gateway.twilio.paths import sids_of
 from gateway.twilio.signatures import Flaw, Secrets, WebhookRequest, called_url, find_flaw
 from gateway.web.browsers import SECURITY_HEADERS, check_host
-from gateway.web.deliveries import Deliveries, Delivery, age_of, now_text, sids_in
+from gateway.web.deliveries import Deliveries, Delivery, age_of
 from gateway.web.pending import PendingReply, Steps, start
 from gateway.web.request import HttpRequest
 from gateway.web.responses import Reply, error_reply, error_response, respond
@@ -92,19 +93,22 @@ class WebhookIntake:
 
     def start(self, request: HttpRequest) -> Reply | PendingReply:
         """Return the reply to a request, or a pending one if the body is still to be received."""
-        return start(request, self._steps(request))
+        if request.body is None:
+            return start(request, self._steps(request))
+        return self._answer(request, request.body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Reply to a request through ASGI."""
         await respond(self.start(HttpRequest.from_asgi(scope, receive)), send)
 
     def _steps(self, request: HttpRequest) -> Steps:
-        body = request.body
-        if body is None:
-            try:
-                body = (yield request.receive_body(_BODY_MAX)) if request.method == "POST" else b""
-            except BadRequest:
-                body = bytes(_BODY_MAX + 1)
+        try:
+            body = (yield request.receive_body(_BODY_MAX)) if request.method == "POST" else b""
+        except BadRequest:
+            body = bytes(_BODY_MAX + 1)
+        return self._answer(request, body)
+
+    def _answer(self, request: HttpRequest, body: bytes) -> Reply:
         reply = self._verdict(request, body, time.perf_counter(), time.time())
         reply.request_id = request.id
         return reply
@@ -118,7 +122,7 @@ class WebhookIntake:
         flaw = find_flaw(webhook, self._secrets)
         if flaw is not None:
             return self._reject(request, webhook, flaw, received_at, 403)
-        delivery = Delivery(now_text(received_at), "unknown")
+        delivery = Delivery(received_at, "unknown")
         try:
             parameters = webhook.parameters
             event = read_event(parameters)
@@ -127,10 +131,11 @@ class WebhookIntake:
             delivery.reason, delivery.ms = reason, _milliseconds(began)
             self._deliveries.add(delivery)
             return Reply(204, [])
-        delivery.event, delivery.sids = parameters["EventType"], sids_in(event)
-        delivery.status, delivery.error_code = event.properties.get("status"), event.properties.get("error_code")
+        delivery.event, delivery.path, properties = parameters["EventType"], event.path, event.properties
+        delivery.participant_sid = properties.get("participant_sid")
+        delivery.status, delivery.error_code = properties.get("status"), properties.get("error_code")
         delivery.age = age_of(parameters, received_at)
-        delivery.reason = self._foreign(parameters.get("AccountSid"), delivery.sids["serviceSid"])
+        delivery.reason = self._foreign(parameters.get("AccountSid"), event.path)
         delivery.ms = _milliseconds(began)
         if delivery.reason is not None:
             self._deliveries.add(delivery)
@@ -151,12 +156,12 @@ class WebhookIntake:
         delivery.verdict = "accepted" if update is not None else "late"
         self._deliveries.add(delivery, delivery.age)
 
-    def _foreign(self, account_sid: str | None, service_sid: str) -> str | None:
+    def _foreign(self, account_sid: str | None, path: str) -> str | None:
         """Return why an event concerns no record that is served; None if it does."""
         if self._account_sid is not None and account_sid != self._account_sid:
             return "AccountSid is another account."
         services = self._callers.services
-        if services is not None and service_sid not in services:
+        if services is not None and sids_of(path)[0] not in services:
             return "ChatServiceSid is a service that no caller may read."
         return None
 
@@ -185,7 +190,7 @@ class WebhookIntake:
             if called is not None:
                 flaw, hint = Flaw.URL, f"Twilio calls {called}: set GATEWAY_WEBHOOK_URL to it."
         _logger.warning("webhook rejected", check=flaw.value, status=status, hint=hint)
-        self._deliveries.add(Delivery(now_text(received_at), "forged", reason=flaw.value))
+        self._deliveries.add(Delivery(received_at, "forged", reason=flaw.value))
         if status == 413:
             return error_reply(BadRequest(f"The request is larger than {_BODY_MAX} bytes.", status=413))
         return error_reply(Forbidden("The signature is not valid."))
@@ -240,9 +245,9 @@ class RecentPage:
         except GatewayError as error:
             return error_response(error, "")
         shown = [
-            each
+            each.as_json()
             for each in self._deliveries.recent()
-            if caller.services is None or each.sids.get("serviceSid") in caller.services
+            if caller.services is None or each.service_sid in caller.services
         ]
         body = msgspec.json.encode({"deliveries": shown})
         return Response(body, headers=SECURITY_HEADERS, media_type="application/json")

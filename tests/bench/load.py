@@ -11,10 +11,12 @@ from urllib.parse import urlsplit
 
 import httptools
 
-__all__ = ["ask_once", "graphql_request", "run_load"]
+__all__ = ["Connection", "ask_once", "connect", "graphql_request", "run_load"]
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
+    """A connection that sends one request at a time."""
+
     def __init__(self) -> None:
         self.status = 0
         self.body = b""
@@ -65,17 +67,18 @@ def graphql_request(url: str, query: str, variables: dict[str, Any], token: str 
     return head.encode() + body
 
 
-async def _connect(url: str) -> _Connection:
+async def connect(url: str) -> Connection:
+    """Open a connection to a server."""
     where = urlsplit(url)
     _, connection = await asyncio.get_running_loop().create_connection(
-        _Connection, where.hostname or "", where.port or 80
+        Connection, where.hostname or "", where.port or 80
     )
     return connection
 
 
 async def ask_once(url: str, query: str, variables: dict[str, Any], token: str | None) -> dict[str, Any]:
     """One answer."""
-    connection = await _connect(url)
+    connection = await connect(url)
     await connection.ask(graphql_request(url, query, variables, token))
     connection.close()
     return cast(dict[str, Any], json.loads(connection.body))
@@ -86,11 +89,11 @@ async def run_load(url: str, requests: Sequence[Iterator[bytes]], seconds: float
 
     An answer that is not 200, or holds errors, ends it.
     """
-    connections = await asyncio.gather(*(_connect(url) for _ in requests))
+    connections = await asyncio.gather(*(connect(url) for _ in requests))
     took: list[float] = []
     end = time.perf_counter() + seconds
 
-    async def ask_on(connection: _Connection, each: Iterator[bytes]) -> None:
+    async def ask_on(connection: Connection, each: Iterator[bytes]) -> None:
         while (began := time.perf_counter()) < end:
             await connection.ask(next(each))
             took.append(time.perf_counter() - began)

@@ -23,6 +23,13 @@ def test_serving_openly_needs_tokens() -> None:
     assert "GATEWAY_TOKENS" in result.stderr
 
 
+@pytest.mark.parametrize("conversation", ["CH" + "0" * 32, f"IS{'0' * 32}/name", "/", ""])
+def test_only_conversations_are_watched(conversation: str) -> None:
+    result = run("serve", "--watch", conversation, **ACCOUNT)
+    assert result.returncode == 2
+    assert "--watch takes the sids of a service and a conversation" in result.stderr
+
+
 def test_serve_serves_and_stops() -> None:
     server = start("serve", "--port", "0", **ACCOUNT)
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
+from twilio.request_validator import RequestValidator
 
 from .conftest import ACCOUNT, start
 
@@ -168,3 +169,57 @@ async def test_connections_spread_evenly_and_metrics_stay_when_a_worker_dies() -
             later = await scrape(url)
             assert later[OPERATIONS] == load.answered
             assert {name: value for name, value in earlier.items() if later[name] < value} == {}
+
+
+WEBHOOK_URL = "https://hooks.example.com/webhooks/twilio"
+
+
+async def deliver(url: str, number: int) -> None:
+    """Send a signed webhook for a receipt, on a new connection."""
+    event = {
+        "EventType": "onDeliveryUpdated",
+        "AccountSid": ACCOUNT["TWILIO_ACCOUNT_SID"],
+        "ChatServiceSid": "IS" + "1" * 32,
+        "ConversationSid": "CH" + "2" * 32,
+        "MessageSid": f"IM{number:032x}",
+        "DeliveryReceiptSid": f"DY{number:032x}",
+        "Status": "read",
+        "DateUpdated": "2026-03-24T20:37:57.123Z",
+    }
+    signature = RequestValidator(ACCOUNT["TWILIO_AUTH_TOKEN"]).compute_signature(WEBHOOK_URL, event)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{url}/webhooks/twilio", data=event, headers={"X-Twilio-Signature": signature}) as response,
+    ):
+        assert response.status == 204
+
+
+async def recent(url: str) -> int:
+    """Return the number of deliveries that whichever worker takes a new connection lists."""
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/webhooks/recent") as response:
+        return len((await response.json())["deliveries"])
+
+
+async def test_workers_pass_each_other_the_events_of_webhooks() -> None:
+    async with workers(2, **ACCOUNT, GATEWAY_WEBHOOK_URL=WEBHOOK_URL) as (url, server):
+        for number in range(30):
+            await deliver(url, number)
+
+        async def all_have_all(kind: str, count: int) -> None:
+            async with asyncio.timeout(20):
+                while (await scrape(url))["gateway_events_total", (("kind", kind),)] < count:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)  # Another process sends no signal.
+
+        await all_have_all("received", 30)  # Each event by the worker that did not accept it.
+        assert [await recent(url) for _ in range(12)] == [30] * 12
+        assert (await scrape(url))["gateway_webhooks_total", (("verdict", "accepted"),)] == 30
+        os.kill(victim := worker_pids(server).pop(), signal.SIGKILL)
+        await until_replaced(server, {victim}, 2)
+        await all_have_all("received", 30 + 30)  # Its successor has caught up.
+        await deliver(url, 0)
+        verdicts = {
+            dict(labels)["verdict"]: count
+            for (name, labels), count in (await scrape(url)).items()
+            if "webhooks" in name
+        }
+        assert verdicts["accepted"] == 30  # Whichever worker got it, the event was known.

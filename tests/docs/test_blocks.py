@@ -111,7 +111,7 @@ async def test_the_sandbox_in_python(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 async def test_webhooks_are_configured_as_described(sandbox: Sandbox, tmp_path: Path) -> None:
-    setting, command, check = blocks("webhooks", "sh")
+    setting, command, check, _ = blocks("webhooks", "sh")
     command = command.replace("https://conversations.twilio.com", sandbox.url)
     service = sandbox.landmarks["service_sid"]
     environ = environment(sandbox, **credentials(sandbox), SERVICE=service)
@@ -122,6 +122,24 @@ async def test_webhooks_are_configured_as_described(sandbox: Sandbox, tmp_path: 
     assert set(printed["filters"]) == set(EVENT_TYPES)
     assert Settings.load({**credentials(sandbox), "GATEWAY_WEBHOOK_URL": printed["post_webhook_url"]}).webhook
     assert "every event reaches the gateway." in await asyncio.to_thread(shell, setting + check, environ, tmp_path)
+
+
+async def test_conversations_are_watched_as_described(sandbox: Sandbox, tmp_path: Path) -> None:
+    *_, command = blocks("webhooks", "sh")
+    sids = [service.sid for service in sandbox.world.services[:2]]
+    conversations = [f"{sid}/{next(iter(sandbox.world.find_service(sid).by_sid))}" for sid in sids]  # type: ignore[union-attr]
+    for conversation in conversations:
+        command = command.replace("IS…/CH…", conversation, 1)
+    environ = environment(sandbox, **credentials(sandbox), GATEWAY_RECONCILE_SECONDS="0.1")
+
+    paths = [f"Services/{each.replace('/', '/Conversations/')}" for each in conversations]
+    targets = [f"{path}/Messages?Order=desc&PageSize=100" for path in paths]
+    serving = serving_script(command, environ, tmp_path)
+    await asyncio.to_thread(serving.__enter__)
+    try:
+        await sandbox.until(lambda: all(sandbox.paths.count(target) >= 2 for target in targets))
+    finally:
+        await asyncio.to_thread(serving.__exit__, None, None, None)
 
 
 def test_the_contributors_commands() -> None:

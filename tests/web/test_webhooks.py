@@ -27,6 +27,7 @@ from gateway.source.lifetimes import Lifetimes
 from gateway.web.server import Server, address, listen
 from gateway.web.webhooks import RejectLimit
 
+from ..conftest import serving
 from .webhook_fuzz import fuzz
 
 URL = "https://hooks.example.com/webhooks/twilio"
@@ -483,3 +484,22 @@ def test_settings_that_cannot_be_used_are_named(environ: dict[str, str], problem
     Settings.read(environ, problems)
     assert len(problems) == 1
     assert problem in problems[0]
+
+
+async def test_a_watched_conversation_is_polled_without_any_webhook(
+    sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
+    service = sandbox.world.services[0]
+    conversation = service.by_sid[sandbox.landmarks["conversation_sid"]]
+    newest = conversation.message(conversation.message_indexes()[-1])
+    sandbox.world.progress(newest.sid, to="sent")
+    settings = replace(settings_for(sandbox), reconcile_seconds=0.02, lifetimes=Lifetimes(*[3600.0] * 6))
+    app = create_app(settings, watch=[f"{service.sid}/{conversation.sid}"])
+    changed = asyncio.Event()
+    app.state.account.updates.add_listener(lambda _: changed.set())
+    async with serving(app) as url:
+        await sandbox.until(lambda: len(sandbox.calls) >= 2)
+        sandbox.world.progress(newest.sid, to="read")
+        await changed.wait()
+        async with http.get(f"{url}/metrics") as response:
+            assert 'gateway_caller_calls_total{caller="reconcile"}' in await response.text()

@@ -1,0 +1,177 @@
+"""The channel between machines: a stream of events in Redis or Valkey, bounded in length.
+
+https://redis.io/docs/latest/develop/data-types/streams/. Together with an event, one transaction marks the lists that it
+concerns as changed: no process uses a body from the cache that was read before (see `redis.py`).
+
+While the server is down, events wait to be published, up to a bound. When it is back, those of other processes are read, from
+the last one on that was received. All are merged forward, so that an event which a later one has overtaken has no effect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from gateway.source.journal import Update
+from gateway.source.publication import Message, Publication
+from gateway.twilio.events import Change, Event
+from gateway.twilio.paths import list_of, parent_of
+
+__all__ = ["RedisStream", "changed_lists"]
+
+_logger = structlog.get_logger("gateway")
+
+STREAM = "events"
+CHANGED = "?changed"
+_LENGTH_MAX = 10_000
+_REPLAY_SECONDS = 300.0
+_CHANGED_SECONDS = 150
+"""For which a list is marked as changed: longer than the body of a list stays in the cache, or a read takes."""
+_BATCH = 500
+_BLOCK_SECONDS = 2.0
+_TIMEOUT_SECONDS = 3.0
+_BACKOFF_SECONDS = 1.0
+_START_SECONDS = 1.0
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Message)
+
+
+class RedisStream:
+    """The stream of one account. Use it as an async context manager."""
+
+    def __init__(self, url: str, prefix: str, publication: Publication) -> None:
+        """Connect to the server at `url`, and put `prefix`, which identifies the account, before every key."""
+        self._publication = publication
+        self._prefix = f"receipts-gateway:{prefix}:"
+        self._name = secrets.token_bytes(8)
+        self._redis: Redis = Redis.from_url(
+            url,
+            protocol=2,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
+            socket_timeout=_TIMEOUT_SECONDS + _BLOCK_SECONDS,
+            max_connections=4,
+        )
+        self._waiting: deque[tuple[Message, Update]] = deque()
+        self._is_waiting = asyncio.Event()
+        self._last_id = f"{int((time.time() - _REPLAY_SECONDS) * 1000)}-0"
+        self._has_replayed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_closed = False
+        self._failing: set[str] = set()
+        """Which of reading and writing failed the last time."""
+
+    async def __aenter__(self) -> Self:
+        works = {"read": self._read, "write": self._write}
+        self._tasks = [asyncio.create_task(self._repeat(name, work)) for name, work in works.items()]
+        with suppress(TimeoutError):  # Without Redis, this process goes on alone.
+            await asyncio.wait_for(self._has_replayed.wait(), _START_SECONDS)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._is_closed = True  # redis-py may turn a cancellation into an error.
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._waiting and self._publication.is_stream_up:
+            with suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(_TIMEOUT_SECONDS):
+                    await self._publish(list(self._waiting))
+        await self._redis.aclose()
+
+    def publish(self, message: Message, update: Update | None) -> None:
+        """Add an event to the stream, in the background; messages without one are for the workers of one machine."""
+        if update is None:
+            return
+        if len(self._waiting) >= _LENGTH_MAX:
+            self._waiting.popleft()
+            self._publication.counts["dropped"] += 1
+        self._waiting.append((message, update))
+        self._is_waiting.set()
+
+    async def _repeat(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Repeat some work; after an error, try again after a pause."""
+        while not self._is_closed:
+            try:
+                await work()
+            except (RedisError, OSError, TimeoutError) as error:
+                self._set_failing({*self._failing, name}, type(error).__name__)
+                await asyncio.sleep(_BACKOFF_SECONDS)
+            else:
+                self._set_failing(self._failing - {name})
+
+    def _set_failing(self, failing: set[str], kind: str = "") -> None:
+        """Record what fails, and log the first failure and the end of the last one."""
+        if failing and not self._failing:
+            _logger.warning("event stream away", kind=kind)
+        elif self._failing and not failing:
+            _logger.warning("event stream back")
+        self._failing = failing
+        self._publication.is_stream_up = not failing
+
+    async def _read(self) -> None:
+        """Receive the events that other processes have added, up to one batch."""
+        name = self._prefix + STREAM
+        block = int(_BLOCK_SECONDS * 1000) if self._has_replayed.is_set() else None
+        found: Any = await self._redis.xread({name: self._last_id}, count=_BATCH, block=block)
+        entries = found[0][1] if found else []
+        for entry_id, fields in entries:
+            self._last_id = entry_id
+            if fields.get(b"origin") != self._name:
+                self._receive_entry(fields)
+        if len(entries) < _BATCH:
+            self._has_replayed.set()
+
+    def _receive_entry(self, fields: dict[bytes, bytes]) -> None:
+        try:
+            message = _decoder.decode(fields.get(b"message", b""))
+        except msgspec.DecodeError:
+            _logger.warning("message not read", kind="stream")
+            return
+        self._publication.receive(message)
+
+    async def _write(self) -> None:
+        """Publish the events that wait, up to one batch; those that could not be published keep waiting."""
+        await self._is_waiting.wait()
+        batch = [self._waiting[place] for place in range(min(_BATCH, len(self._waiting)))]
+        if batch:
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                await self._publish(batch)
+            for entry in batch:
+                if self._waiting and self._waiting[0] is entry:  # Else it was dropped meanwhile.
+                    self._waiting.popleft()
+        if not self._waiting:
+            self._is_waiting.clear()
+
+    async def _publish(self, batch: list[tuple[Message, Update]]) -> None:
+        pipeline = self._redis.pipeline(transaction=True)
+        for message, update in batch:
+            for list_path in changed_lists(update.event):
+                key = f"{self._prefix}{list_path}{CHANGED}"
+                pipeline.set(key, repr(update.received_at), ex=_CHANGED_SECONDS)
+            fields: dict[Any, Any] = {"origin": self._name, "message": _encoder.encode(message)}
+            pipeline.xadd(self._prefix + STREAM, fields, maxlen=_LENGTH_MAX, approximate=True)
+        await pipeline.execute()
+
+
+def changed_lists(event: Event) -> list[str]:
+    """Return the paths of the lists whose rows, or records, an event changes."""
+    own = list_of(event.path)
+    if own.endswith("/Receipts"):
+        return [own, list_of(parent_of(event.path))]  # The message's summary.
+    if event.change is Change.REMOVED and own.endswith("/Messages"):
+        return [own, f"{event.path}/Receipts"]
+    return [own]
