@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from gateway.commands.options import CommandWithSettings, load_or_fail
+from gateway.commands.options import CommandWithSettings, fail, load_or_fail
 
 if TYPE_CHECKING:
     from gateway.errors import GatewayError
@@ -19,37 +20,76 @@ _FIRST_PAGE = "Services?PageSize=100"
 _TIMES = 3
 _DEADLINE_SECONDS = 15
 _REDIS_SECONDS = 2.0
+_SERVICE, _CONVERSATION = re.compile("IS[0-9a-fA-F]{32}"), re.compile("CH[0-9a-fA-F]{32}")
+
+
+def _service_sids(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> list[str]:
+    for text in given:
+        if not _SERVICE.fullmatch(text):
+            fail(f"--service takes a sid of the form IS…; got {text!r}.")
+    return list(given)
+
+
+def _conversation_paths(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> list[str]:
+    paths = []
+    for text in given:
+        service, _, conversation = text.partition("/")
+        if not _SERVICE.fullmatch(service) or not _CONVERSATION.fullmatch(conversation):
+            fail(f"--conversation takes the sids of a service and a conversation, IS…/CH…; got {text!r}.")
+        paths.append(f"Services/{service}/Conversations/{conversation}")
+    return paths
 
 
 @click.command(cls=CommandWithSettings)
-@click.option("--webhooks", is_flag=True, help="Also check where Twilio sends the webhooks of each service.")
-def check(webhooks: bool) -> None:
+@click.option(
+    "--webhooks", is_flag=True, help="Compare the webhooks that are configured at Twilio with GATEWAY_WEBHOOK_URL."
+)
+@click.option(
+    "--service",
+    "services",
+    multiple=True,
+    metavar="IS...",
+    callback=_service_sids,
+    help="Check the webhooks of this service; by default, of all that callers may read. May be repeated.",
+)
+@click.option(
+    "--conversation",
+    "conversations",
+    multiple=True,
+    metavar="IS.../CH...",
+    callback=_conversation_paths,
+    help="Check the webhooks of this conversation, and of its service. May be repeated.",
+)
+def check(webhooks: bool, services: list[str], conversations: list[str]) -> None:
     """Check the settings, the credentials, Redis and JWT keys.
 
     Print which services the credentials can read, and how long a call takes. Redis and the URL of the JWK set are tried if
-    they are set.
+    they are set. With --webhooks, print what is wrong with the webhooks that are configured at Twilio, and the curl commands
+    that configure them; nothing is changed.
     """
     import asyncio
 
+    if (services or conversations) and not webhooks:
+        fail("--service and --conversation go with --webhooks.")
     settings, _ = load_or_fail()
-    reports = asyncio.run(_check_all(settings, webhooks))
+    reports = asyncio.run(_check_all(settings))
+    if webhooks and reports[0][0]:
+        from gateway.commands.check_webhooks import check_webhooks
+
+        reports += asyncio.run(check_webhooks(settings, services, conversations))
     for ok, report in reports:
         click.echo(report, err=not ok)
     if not all(ok for ok, _ in reports):
         sys.exit(1)
 
 
-async def _check_all(settings: Settings, webhooks: bool) -> list[tuple[bool, str]]:
+async def _check_all(settings: Settings) -> list[tuple[bool, str]]:
     """Return a report on each server that the settings name, and whether it can be used."""
     reports = [await _check_account(settings)]
     if settings.cache_url != "memory://":
         reports.append(await _check_redis(settings.cache_url))
     if settings.jwt is not None and settings.jwt.jwks_url:
         reports.append(await _check_keys(settings.jwt.jwks_url))
-    if webhooks:
-        from gateway.commands.check_webhooks import check_webhooks
-
-        reports.append(await check_webhooks(settings))
     return reports
 
 

@@ -14,6 +14,7 @@ removed, with some of the record's properties, under the names that REST gives t
     onConversationStateUpdated    UPDATED    Conversation   state, date_updated
 
 An absent parameter proves nothing, with one exception: a delivery that did not fail and has no `ErrorCode` has no error.
+`DeliveryStatus`, which some descriptions name in place of `Status`, is read where that is absent.
 Dates are cut to whole seconds, as REST returns them. All other parameters are ignored, so that Twilio can add some.
 """
 
@@ -70,7 +71,12 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return f"Event({self.change.value}, {self.path!r}, {self.date!r})"  # Properties may hold personal data.
 
 
-_RECEIPT = {"Status": "status", "ErrorCode": "error_code", "ChannelMessageSid": "channel_message_sid"}
+_RECEIPT = {
+    "DeliveryStatus": "status",
+    "Status": "status",
+    "ErrorCode": "error_code",
+    "ChannelMessageSid": "channel_message_sid",
+}
 _MESSAGE = {"Index": "index", "Author": "author", "Body": "body", "Attributes": "attributes"}
 _PARTICIPANT = {"Identity": "identity", "RoleSid": "role_sid", "Attributes": "attributes"}
 _DATES = {"DateUpdated": "date_updated", "DateCreated": "date_created"}

@@ -9,10 +9,12 @@ twilio-python's `RequestValidator` or twilio-node's `validateIncomingRequest` ac
     as it was called, with a port           its own, or the scheme's default
     the same two, `"<>'` in the query       twilio-node: some of Twilio's servers sign the query after a URL parser escaped it,
       percent-encoded; and the query          or after it was parsed and serialized
-      parsed and serialized again
+      parsed and serialized again, if it
+      has at most 8 KiB
 
     request                                 content                                                          else
     GET                                     none: all parameters are in the URL                              URL, KEY
+    more than 200 parameters                -                                                                BODY
     a form                                  each name, sorted, followed by its distinct values, sorted       URL, KEY
     a body whose SHA-256 in hex is in       none                                                             URL, KEY
       the URL's `bodySHA256`
@@ -29,23 +31,34 @@ from __future__ import annotations
 
 import hmac
 import re
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property, lru_cache
+from functools import cached_property
 from hashlib import sha256
-from typing import Any
-from urllib.parse import quote, unquote
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote_plus
 
 import msgspec
 
-__all__ = ["SETTINGS_HEADER", "SIGNATURE_HEADER", "Flaw", "Secrets", "WebhookRequest", "called_url", "find_flaw"]
+__all__ = [
+    "SETTINGS_HEADER",
+    "SIGNATURE_HEADER",
+    "Flaw",
+    "Secrets",
+    "WebhookRequest",
+    "called_url",
+    "find_flaw",
+    "signed_bases",
+]
 
 SIGNATURE_HEADER = "x-twilio-signature"
 SETTINGS_HEADER = "x-twilio-webhooks-signature-settings"
 _HASHES = {"HMAC_SHA1": "sha1", "HMAC_SHA256": "sha256"}
 _FIELDS_MAX = 200
+_SERIALIZED_MAX = 8 * 2**10
+"""Characters of a query that is serialized again, which takes milliseconds for longer ones, whoever sends them."""
 _FORM = "application/x-www-form-urlencoded"
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)((?:[^/?#@]*@)?)(\[[^\]/?#]*\]|[^:/?#]*)((?::[^/?#]*)?)(.*)", re.DOTALL)
 _ESCAPED = {ord(character): f"%{ord(character):02X}" for character in "\"<>'"}
@@ -129,6 +142,50 @@ class WebhookRequest:
 
 def find_flaw(request: WebhookRequest, secrets: Secrets) -> Flaw | None:
     """Return the flaw for which the request is rejected, or None if its signature is valid."""
+    claim = _claim(request, secrets)
+    if isinstance(claim, Flaw):
+        return claim
+    base, _, query = request.url.partition("?")
+    return None if claim.covers(base, _signed_queries(query)) else Flaw.KEY
+
+
+def called_url(request: WebhookRequest, secrets: Secrets, origins: Iterable[str], paths: Collection[str]) -> str | None:
+    """Return the URL, without its query, that a rejected request was signed for; None if it is not among the given ones.
+
+    `origins`, such as `https://example.com`, and `paths` are those that a proxy may have replaced. A result means that the
+    secret is the right one, and that the configured URL is not the one that Twilio calls.
+    """
+    claim = _claim(request, secrets)
+    if isinstance(claim, Flaw):
+        return None
+    queries = list(_signed_queries(request.query))
+    bases = (f"{origin}{path}" for origin in origins for path in paths)
+    return next((base for base in bases if claim.covers(base, queries)), None)
+
+
+class _Claim(NamedTuple):
+    """A signature, and what it may have been computed from, besides the URL."""
+
+    signature: bytes
+    key: bytes
+    hash_name: str
+    contents: list[str]
+
+    def covers(self, base: str, queries: Iterable[str]) -> bool:
+        """Whether it is the signature of a form of the URL `base` with one of the queries, followed by one of the contents."""
+        key, hash_name, signature = self.key, self.hash_name, self.signature
+        bases = signed_bases(base)
+        for query in queries:
+            for each in bases:
+                for content in self.contents:
+                    signed = f"{each}{query}{content}".encode("utf-8", "surrogateescape")
+                    if hmac.compare_digest(b2a_base64(hmac.digest(key, signed, hash_name), newline=False), signature):
+                        return True
+        return False
+
+
+def _claim(request: WebhookRequest, secrets: Secrets) -> _Claim | Flaw:
+    """Return what a request's signature may cover, or the flaw for which it covers nothing."""
     signature = request.headers.get(SIGNATURE_HEADER)
     if not signature:
         return Flaw.SIGNATURE
@@ -145,27 +202,7 @@ def find_flaw(request: WebhookRequest, secrets: Secrets) -> Flaw | None:
         return Flaw.BODY
     if not contents:
         return Flaw.BODY
-    key, expected = secret.encode(), signature.encode("utf-8", "surrogateescape")
-    for url in _signed_urls(request.url):
-        for content in contents:
-            mac = hmac.digest(key, (url + content).encode("utf-8", "surrogateescape"), hash_name)
-            if hmac.compare_digest(b64encode(mac), expected):
-                return None
-    return Flaw.KEY
-
-
-def called_url(request: WebhookRequest, secrets: Secrets, origins: Iterable[str], paths: Collection[str]) -> str | None:
-    """Return the URL, without its query, that a rejected request was signed for; None if it is not among the given ones.
-
-    `origins`, such as `https://example.com`, and `paths` are those that a proxy may have replaced. A result means that the
-    secret is the right one, and that the configured URL is not the one that Twilio calls.
-    """
-    query = f"?{request.query}" if request.query else ""
-    for origin in origins:
-        for path in paths:
-            if find_flaw(replace(request, url=f"{origin}{path}{query}"), secrets) is None:
-                return f"{origin}{path}"
-    return None
+    return _Claim(signature.encode("utf-8", "surrogateescape"), secret.encode(), hash_name, contents)
 
 
 def _signature_settings(header: str) -> dict[str, str]:
@@ -175,49 +212,50 @@ def _signature_settings(header: str) -> dict[str, str]:
 
 
 def _contents(request: WebhookRequest) -> Iterator[str]:
-    """Yield the texts that may follow the URL in the signed text; none if the signature cannot cover the body."""
+    """Yield the texts that may follow the URL in the signed text; none if the signature cannot cover the body.
+
+    Raises ValueError for more than 200 parameters.
+    """
+    query = _parameters(request.query)
     if request.method == "GET":
         yield ""
         return
-    query = _parameters(request.query) if "bodySHA256" in request.url else []
     stated = next((value for name, value in query if name == "bodySHA256"), None)
     if stated is not None and hmac.compare_digest(
         sha256(request.body).hexdigest().encode(), stated.encode("utf-8", "surrogateescape")
     ):
         yield ""
     if request.is_form:
-        names = {name for name, _ in request.form}
-        if len(names) == len(request.form):
-            yield "".join([f"{name}{value}" for name, value in sorted(request.form)])
-            return
-        values: dict[str, set[str]] = {name: set() for name in sorted(names)}
-        for name, value in request.form:
-            values[name].add(value)
-        yield "".join([f"{name}{value}" for name, each in values.items() for value in sorted(each)])
-        # JavaScript sorts by UTF-16 code units.
-        yield "".join([f"{name}{value}" for name, each in values.items() for value in sorted(each, key=_utf16)])
+        form = sorted(set(request.form))
+        yield "".join([name + value for name, value in form])
+        if len(dict(form)) < len(form):  # JavaScript sorts by UTF-16 code units.
+            form.sort(key=lambda field: (field[0], _utf16(field[1])))
+            yield "".join([name + value for name, value in form])
 
 
-def _signed_urls(url: str) -> Iterator[str]:
-    """Yield the forms of a URL that Twilio may have signed, the likeliest first."""
-    base, mark, query = url.partition("?")
-    bases = _port_forms(base)
-    yield from [f"{each}{mark}{query}" for each in bases]
-    if query:
-        escaped = query.translate(_ESCAPED)
-        for other in dict.fromkeys([escaped, _reserialized(escaped)]):
-            if other != query:
-                yield from [f"{each}?{other}" for each in bases]
-
-
-@lru_cache(maxsize=16)
-def _port_forms(base: str) -> tuple[str, ...]:
-    """Return a URL without a query, first without a port, then with its own or the default one."""
-    match = _URL.fullmatch(base)
+def signed_bases(url: str) -> tuple[str, ...]:
+    """Return the forms of a URL without its query that Twilio may have signed, the likeliest first."""
+    match = _URL.fullmatch(url)
     if match is None:
-        return (base,)
+        return (url,)
     scheme, user, host, port, path = match.groups()
     return f"{scheme}{user}{host}{path}", f"{scheme}{user}{host}{port or _default_port(scheme)}{path}"
+
+
+def _signed_queries(query: str) -> Iterator[str]:
+    """Yield the forms of a query, with its `?`, that Twilio may have signed, the likeliest first."""
+    if not query:
+        yield ""
+        return
+    yield f"?{query}"
+    if len(query) > _SERIALIZED_MAX:
+        return
+    escaped = query.translate(_ESCAPED)
+    serialized = _reserialized(escaped)
+    if escaped != query:
+        yield f"?{escaped}"
+    if serialized not in {query, escaped}:
+        yield f"?{serialized}"
 
 
 def _default_port(scheme: str) -> str:
@@ -237,16 +275,19 @@ def _reserialized(query: str) -> str:
 def _parameters(text: str) -> list[tuple[str, str]]:
     """Return the names and values of a form or query (https://url.spec.whatwg.org/#urlencoded-parsing).
 
-    It does what `urllib.parse.parse_qsl` does, in a third of the time. Raises ValueError for more than 200.
+    Raises ValueError for more than 200.
     """
-    if text.count("&") >= _FIELDS_MAX:
+    fields = text.split("&")
+    if len(fields) > _FIELDS_MAX:
         raise ValueError("There are too many parameters.")
-    pairs = []
-    for part in text.replace("+", " ").split("&"):
-        if part:
-            name, _, value = part.partition("=")
-            pairs.append((unquote(name) if "%" in name else name, unquote(value) if "%" in value else value))
-    return pairs
+    pairs = [field.partition("=") for field in fields if field]
+    return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
+
+
+def _decoded(text: str) -> str:
+    if "%" not in text and "+" not in text:
+        return text
+    return unquote_plus(text)
 
 
 def _utf16(text: str) -> bytes:

@@ -51,7 +51,7 @@ WEBHOOK_PATH = "/webhooks/twilio"
 _BODY_MAX = 64 * 2**10
 _SEEN_MAX = 2**16
 _PEERS_MAX = 10_000
-_EXPLAINED_BYTES_MAX = 8 * 2**10  # To find the part of a larger request to check would take too long.
+_EXPLAINED_BYTES_MAX = 4 * 2**10  # To find the part of a larger request to check would take too long.
 
 _logger = structlog.get_logger("gateway")
 
@@ -185,7 +185,7 @@ class WebhookIntake:
             self._deliveries.rejected += 1
             return Reply(429, [(b"retry-after", b"1")])
         hint = f"The body is larger than {_BODY_MAX} bytes." if status == 413 else _HINTS.get(flaw)
-        if flaw is Flaw.KEY and len(webhook.body) <= _EXPLAINED_BYTES_MAX:
+        if flaw is Flaw.KEY and len(webhook.body) + len(request.query_string) <= _EXPLAINED_BYTES_MAX:
             called = self._called_url(request, webhook)
             if called is not None:
                 flaw, hint = Flaw.URL, f"Twilio calls {called}: set GATEWAY_WEBHOOK_URL to it."

@@ -1,116 +1,136 @@
-"""`receipts-gateway check --webhooks`: a report on the configuration of each service."""
+"""`receipts-gateway check --webhooks`: whether the webhooks that are configured at Twilio reach the gateway."""
 
 import asyncio
-import re
-from typing import Any
+import os
+import shutil
+import subprocess
 
-import aiohttp
 import pytest
 
 from gateway.sandbox import Fault, Sandbox
+from gateway.sandbox.webhook_settings import WebhookConfiguration
 from gateway.twilio.events import EVENT_TYPES
 
 from .conftest import environ_for, run
 
-URL = "https://hooks.example.com/webhooks/twilio?tenant=a"
+URL = "https://receipts.example.com/webhooks/twilio"
 
 
-async def check(sandbox: Sandbox, **environ: str) -> tuple[int, str]:
-    settings = environ_for(sandbox) | {"GATEWAY_WEBHOOK_URL": URL} | environ
-    result = await asyncio.to_thread(run, "check", "--webhooks", **settings)
+async def check(sandbox: Sandbox, *arguments: str, **environ: str) -> tuple[int, str]:
+    environ = environ_for(sandbox) | {"GATEWAY_WEBHOOK_URL": URL} | environ
+    result = await asyncio.to_thread(run, "check", "--webhooks", *arguments, **environ)
+    assert sandbox.auth_token not in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     return result.returncode, result.stdout + result.stderr
 
 
-async def configure(sandbox: Sandbox, target: str, **form: Any) -> None:
-    headers = {"Authorization": aiohttp.encode_basic_auth(sandbox.account_sid, sandbox.auth_token)}
-    data = [(name, text) for name, value in form.items() for text in ([value] if isinstance(value, str) else value)]
-    data = [(name.replace("__", "."), text) for name, text in data]
-    async with aiohttp.request("POST", f"{sandbox.url}/v1/{target}", data=data, headers=headers) as response:
-        assert response.status in (200, 201)
+def printed_command(report: str) -> str:
+    """Return the first curl command of a report, with what continues it."""
+    lines = report[report.index("curl ") :].splitlines()
+    last = next(number for number, line in enumerate(lines) if not line.endswith("\\"))
+    return "\n".join(lines[: last + 1])
 
 
-async def configure_all(sandbox: Sandbox, **form: Any) -> None:
-    given = {"PostWebhookUrl": URL, "Method": "POST", "Filters": EVENT_TYPES} | form
-    for service in sandbox.world.services:
-        await configure(sandbox, f"Services/{service.sid}/Configuration/Webhooks", **given)
+async def run_printed(sandbox: Sandbox, report: str) -> None:
+    environ = {"PATH": os.environ["PATH"], **environ_for(sandbox)}
+    command = ["sh", "-c", f"set -e; {printed_command(report)} --fail --silent --noproxy '*'"]
+    await asyncio.to_thread(subprocess.run, command, env=environ, check=True, capture_output=True, timeout=20)
 
 
-async def test_configured_services_are_right(sandbox: Sandbox) -> None:
-    await configure_all(sandbox)
-    sandbox.reset()
-    status, report = await check(sandbox)
-    assert status == 0, report
-    assert report.count("its webhooks are sent here.") == len(sandbox.world.services)
-    assert "may read services, webhook configurations, conversations, webhooks of conversations." in report
-    assert "a restricted API key with read permissions" in report
-    assert "tenant=a" not in report
-    assert all(call.method == "GET" for call in sandbox.calls)
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="no curl: install Debian's package curl")
 
 
-@pytest.mark.parametrize(
-    ("form", "message"),
-    [
-        ({"PostWebhookUrl": ""}, "it has no PostWebhookUrl."),
-        (
-            {"PostWebhookUrl": "https://me:secret@old.example.com/hook?x=1"},
-            "its PostWebhookUrl is https://old.example.com/hook,",
-        ),
-        ({"Filters": ["onMessageAdded"]}, "its Filters lack onDeliveryUpdated."),
-    ],
-)
-async def test_what_is_wrong_is_named_with_the_command_that_sets_it_right(
-    sandbox: Sandbox, form: dict[str, Any], message: str
-) -> None:
-    await configure_all(sandbox, **form)
-    status, report = await check(sandbox)
-    assert (status, message in report) == (1, True), report
-    assert "secret@" not in report
-    commands = re.findall(r"To configure it: (curl .*)", report)
-    assert len(commands) == len(sandbox.world.services)
-    environ = environ_for(sandbox)
-    for command in commands:
-        process = await asyncio.create_subprocess_shell(
-            f"{command} -s -o /dev/null", env=environ | {"PATH": "/usr/bin:/bin"}
-        )
-        assert await process.wait() == 0
-    assert (await check(sandbox))[0] == 0
-
-
-async def test_filters_that_are_absent_are_noted(sandbox: Sandbox) -> None:
-    await configure_all(sandbox, Filters=["onDeliveryUpdated"])
-    status, report = await check(sandbox)
-    assert status == 0
-    assert "Its Filters lack onMessageAdded, onMessageUpdated" in report
-
-
-async def test_other_webhooks_are_noted(sandbox: Sandbox) -> None:
+@needs_curl
+async def test_the_printed_command_configures_a_service(sandbox: Sandbox) -> None:
     marks = sandbox.landmarks
-    scoped = f"Services/{marks['service_sid']}/Conversations/{marks['conversation_sid']}/Webhooks"
-    form = {"Target": "webhook", "Configuration__Filters": "onDeliveryUpdated"}
-    await configure(sandbox, scoped, **form, Configuration__Url=URL)
-    await configure(sandbox, scoped, **form, Configuration__Url="https://other.example.com/hook")
-    await configure(sandbox, "Configuration/Webhooks", PostWebhookUrl=URL, Filters="onDeliveryUpdated")
+    service = marks["service_sid"]
+    status, report = await check(sandbox, "--service", service)
+    assert (
+        status,
+        "No PostWebhookUrl is set" in report,
+        marks["other_service_sid"] not in report.partition("What")[2],
+    ) == (
+        1,
+        True,
+        True,
+    )
+    await run_printed(sandbox, report)
+    status, report = await check(sandbox, "--service", service)
+    assert (status, f"Webhooks of {service}" in report, "every event reaches the gateway." in report) == (0, True, True)
+    assert "curl" not in report
+    fired = sandbox.world.webhooks.services[service]
+    assert (fired.post_url, fired.method, len(fired.filters)) == (URL, "POST", 8)
+
+
+@needs_curl
+async def test_a_conversation_can_have_a_webhook_of_its_own(sandbox: Sandbox) -> None:
+    service, conversation = sandbox.landmarks["service_sid"], sandbox.landmarks["conversation_sid"]
+    hooks = sandbox.world.webhooks
+    hooks.services[service] = WebhookConfiguration(
+        post_url="https://me:hidden@crm.example.com/token", filters=("onMessageAdded",)
+    )
+    chosen = f"{service}/{conversation}"
+    status, report = await check(sandbox, "--conversation", chosen)
+    assert (status, "PostWebhookUrl is https://crm.example.com/…, and not" in report) == (1, True)
+    assert "hidden" not in report
+    assert "/token" not in report
+    assert "It has no webhooks of its own." in report
+    await run_printed(sandbox, report[report.index("  Conversation CH") :])
+    _, report = await check(sandbox, "--conversation", chosen)
+    assert "calls the gateway for this conversation alone, for onDeliveryUpdated, onMessageAdded" in report
+    assert report.count("curl") == 1  # That of the service.
+    assert len(hooks.conversations[conversation]) == 1
+    assert hooks.services[service].filters == ("onMessageAdded",)
+
+
+async def test_all_services_that_callers_may_read_are_checked(sandbox: Sandbox) -> None:
+    first, other = sandbox.landmarks["service_sid"], sandbox.landmarks["other_service_sid"]
+    sandbox.world.webhooks.account = WebhookConfiguration(post_url=URL, filters=EVENT_TYPES)
+    sandbox.world.webhooks.services[other] = WebhookConfiguration(post_url=URL, filters=EVENT_TYPES[1:])
     status, report = await check(sandbox)
-    assert (status, report.count("By the account's configuration")) == (0, len(sandbox.world.services))
-    await configure_all(sandbox)
-    status, report = await check(sandbox)
+    assert (status, report.count("every event reaches the gateway."), report.count("not right.")) == (1, 3, 1)
+    assert "A configuration of the service would silence that." in report
+    assert (
+        "Without onDeliveryUpdated in Filters, a new status of a receipt appears only when cached values expire"
+        in report
+    )
+    status, report = await check(sandbox, GATEWAY_TOKENS=f"a:{'x' * 20}:{first}")
+    assert (status, report.count("Webhooks of ")) == (0, 1)
+
+
+async def test_what_the_credentials_may_read_is_said(sandbox: Sandbox) -> None:
+    service = sandbox.landmarks["service_sid"]
+    sandbox.world.webhooks.account = WebhookConfiguration(post_url=URL, filters=EVENT_TYPES)
+    status, report = await check(sandbox, "--service", service)
     assert status == 0
-    assert "The account's configuration is not used for this service." in report
-    assert f"{marks['conversation_sid']} has a webhook to the same URL, too: its events arrive twice." in report
-    assert "has another webhook, to https://other.example.com/hook, in addition." in report
+    assert "may read services, conversations, participants, messages, receipts, the account's webhooks." in report
+    assert "which may also change and delete everything" in report
+    assert "a restricted API key" in report
+    sandbox.faults.add("*Receipts*", Fault("status", status=403, code=20403))
+    sandbox.faults.add("*Configuration*", Fault("status", status=403, code=20403))
+    status, report = await check(sandbox, "--service", service)
+    assert status == 1
+    assert "It may not read receipts: the gateway needs these." in report
+    assert f"Webhooks of {service}" in report
+    assert "cannot be checked: the credentials may not read it (403)" in report
+    assert "curl" in report
 
 
-async def test_what_an_api_key_may_not_read_is_named(sandbox: Sandbox) -> None:
-    await configure_all(sandbox)
-    sandbox.faults.add("*Webhooks*", Fault("status", status=403, code=20403))
-    key = {"TWILIO_API_KEY": sandbox.api_key, "TWILIO_API_SECRET": sandbox.api_secret}
-    status, report = await check(sandbox, **key)
-    assert (status, "its configuration cannot be read with these credentials." in report) == (1, True)
-    assert "may read services, conversations, but not webhook configurations, webhooks of conversations." in report
-    assert "Reads do not show whether this API key may also write" in report
-
-
-async def test_without_the_url_nothing_is_accepted(sandbox: Sandbox) -> None:
+async def test_without_its_settings_webhooks_are_not_checked(sandbox: Sandbox) -> None:
     status, report = await check(sandbox, GATEWAY_WEBHOOK_URL="")
     assert (status, "GATEWAY_WEBHOOK_URL is not set" in report) == (1, True)
+    for arguments, said in (
+        (("--webhooks", "--service", "IS1"), "--service takes a sid of the form IS…; got 'IS1'."),
+        (("--webhooks", "--conversation", "CH1"), "--conversation takes the sids of a service and a conversation"),
+        (("--service", sandbox.landmarks["service_sid"]), "go with --webhooks"),
+    ):
+        result = await asyncio.to_thread(run, "check", *arguments, **environ_for(sandbox))
+        assert (result.returncode, said in result.stderr) == (2, True)
+
+
+async def test_an_api_key_may_have_more_rights_than_reads_show(sandbox: Sandbox) -> None:
+    key = {"TWILIO_API_KEY": sandbox.api_key, "TWILIO_API_SECRET": sandbox.api_secret}
+    _, report = await check(sandbox, "--service", sandbox.landmarks["service_sid"], **key)
+    assert f"What {sandbox.api_key} may do" in report
+    assert "Whether this API key may also write, reads do not show." in report
+    assert sandbox.api_secret not in report

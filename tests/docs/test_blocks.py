@@ -111,7 +111,7 @@ async def test_the_sandbox_in_python(sandbox: Sandbox, tmp_path: Path) -> None:
 
 
 async def test_webhooks_are_configured_as_described(sandbox: Sandbox, tmp_path: Path) -> None:
-    setting, command, _ = blocks("webhooks", "sh")
+    setting, command, check, _ = blocks("webhooks", "sh")
     command = command.replace("https://conversations.twilio.com", sandbox.url)
     service = sandbox.landmarks["service_sid"]
     environ = environment(sandbox, **credentials(sandbox), SERVICE=service)
@@ -121,10 +121,11 @@ async def test_webhooks_are_configured_as_described(sandbox: Sandbox, tmp_path: 
     assert printed["post_webhook_url"] == "https://receipts.example.com/webhooks/twilio"
     assert set(printed["filters"]) == set(EVENT_TYPES)
     assert Settings.load({**credentials(sandbox), "GATEWAY_WEBHOOK_URL": printed["post_webhook_url"]}).webhook
+    assert "every event reaches the gateway." in await asyncio.to_thread(shell, setting + check, environ, tmp_path)
 
 
 async def test_conversations_are_watched_as_described(sandbox: Sandbox, tmp_path: Path) -> None:
-    _, _, command = blocks("webhooks", "sh")
+    *_, command = blocks("webhooks", "sh")
     sids = [service.sid for service in sandbox.world.services[:2]]
     conversations = [f"{sid}/{next(iter(sandbox.world.find_service(sid).by_sid))}" for sid in sids]  # type: ignore[union-attr]
     for conversation in conversations:

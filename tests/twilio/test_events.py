@@ -63,6 +63,20 @@ STATE = {
 
 
 @pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({"DeliveryStatus": "read"}, "read"),
+        ({"Status": "sent", "DeliveryStatus": "read"}, "sent"),
+        ({"DeliveryStatus": "read", "Status": ""}, None),
+        ({}, None),
+    ],
+)
+def test_a_status_has_one_of_two_names(status: dict[str, str], expected: str | None) -> None:
+    parameters = {name: text for name, text in DELIVERY.items() if name != "Status"} | status
+    assert read_event(parameters).properties["status"] == expected
+
+
+@pytest.mark.parametrize(
     ("parameters", "change", "path", "properties", "date"),
     [
         (

@@ -260,8 +260,24 @@ def test_an_unknown_algorithm_is_rejected() -> None:
 
 
 def test_too_many_parameters_are_rejected_unread() -> None:
-    case = Case(body="&".join(f"a{number}=1" for number in range(201)))
-    assert find_flaw(signed(case).request(), SECRETS) is Flaw.BODY
+    many = "&".join(f"a{number}=1" for number in range(201))
+    in_url = f"{URL}?{many}"
+    for case in (Case(body=many), Case(in_url, in_url), Case(in_url, in_url, method="GET", body="")):
+        assert find_flaw(signed(case).request(), SECRETS) is Flaw.BODY
+
+
+def test_200_parameters_are_read() -> None:
+    case = signed(Case(body="&".join(f"a{number}=1" for number in range(200))))
+    assert find_flaw(case.request(), SECRETS) is None
+    assert len(case.request().parameters) == 200
+
+
+def test_a_long_query_is_verified_as_it_is_alone() -> None:
+    for length, accepted in ((8000, True), (9000, False)):
+        called, signed_as = f"{URL}?a={length * 'x'}+y", f"{URL}?a={length * 'x'}%20y"
+        case = signed(Case(called, signed_as))
+        assert (find_flaw(case.request(), SECRETS) is None) is accepted
+        assert find_flaw(signed(Case(called, called)).request(), SECRETS) is None
 
 
 def test_the_url_that_twilio_calls_is_found_among_those_a_proxy_replaced() -> None:
