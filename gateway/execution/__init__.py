@@ -1,11 +1,12 @@
 """Execution of GraphQL operations. This room contains GraphQL and Strawberry, and no Twilio.
 
 The schema is an ordinary Strawberry schema, which graphql-core can execute field by field. A graph over a REST API needs only
-two kinds of field, and both are stated instead of programmed (`fields`):
+three kinds of field, and all are stated instead of programmed (`fields`):
 
 - a **property** is a function from a record's row to a value;
 - an **edge** is a function from a record and the arguments to a `Read` (`context`): a plain value that names the child, or
-  the list of children. It does no I/O.
+  the list of children. It does no I/O;
+- a **lookup** is a function from the arguments of a field of the query type to a list of objects, for which nothing is read.
 
 A record may be known by its path alone, before its row is fetched. So the functions that execute an operation also say, before
 it runs, what it will read: the sids in the query give the paths, and the paths give the keys of the reads.
@@ -34,7 +35,7 @@ is `Unusual`: `fill` executes the operation with the same context, so that nothi
 `receipts-gateway operations cost --explain` prints the code.
 
 What the engine cannot execute faithfully raises `NeedsReference`: a non-null field that is null, and any resolver that is
-neither a property nor an edge. graphql-core then executes the operation with the same context, so that nothing is fetched
+no property, edge or lookup. graphql-core then executes the operation with the same context, so that nothing is fetched
 twice; it also executes the introspection fields at the root. `tests/execution/test_differential.py` holds generated
 code, `fill` and graphql-core equal, with thousands of random operations, also over failing upstreams.
 

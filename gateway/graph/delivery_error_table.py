@@ -85,7 +85,7 @@ ENTRIES: dict[int, Entry] = {
         _SENDER,
         _AFTER_CHANGE,
         "The sender's number or name is not valid",
-        "Correct the sender of the participant: a number with country code, or a permitted sender name.",
+        "Correct the participant's `proxyAddress`: a number with country code, or a permitted sender name.",
     ),
     21214: Entry(_RECIPIENT, _AFTER_CHANGE, "The recipient's number cannot be reached", _CORRECT_NUMBER),
     21217: Entry(_RECIPIENT, _AFTER_CHANGE, "The number does not look like a phone number", _CORRECT_NUMBER),
@@ -303,7 +303,7 @@ ENTRIES: dict[int, Entry] = {
         _SENDER,
         _AFTER_CHANGE,
         "The sender is not set up at the carrier",
-        "Check the sender's registration. A number registered a short while ago may need some days before carriers accept it.",
+        "Check the sender's registration. A number registered a short while ago may need some time before carriers accept it.",
     ),
     30027: Entry(_SENDER, _LATER, "T-Mobile's daily limit for the sender was reached", _DAILY_LIMIT),
     30032: Entry(
@@ -470,7 +470,12 @@ ENTRIES: dict[int, Entry] = {
     ),
     63027: Entry(_CONTENT, _AFTER_CHANGE, "The template does not exist in that language", _CHECK_TEMPLATE),
     63028: Entry(_CONTENT, _AFTER_CHANGE, "The number of the template's variables is wrong", _CHECK_TEMPLATE),
-    63029: Entry(_RECIPIENT, _LATER, "The recipient's app could not download the template", _CHANNEL_FAILED),
+    63029: Entry(
+        _RECIPIENT,
+        _LATER,
+        "The recipient's app could not download the template",
+        "Ask the recipient to check the phone's connection and to update the app, then send it again.",
+    ),
     63030: Entry(
         _CONTENT,
         _AFTER_CHANGE,
@@ -532,7 +537,7 @@ ENTRIES: dict[int, Entry] = {
         _CHANNEL,
         _LATER,
         "Meta chose not to deliver a marketing message",
-        "Wait at least a day, or use another channel. Meta limits marketing to each person and to US numbers delivers none.",
+        "Wait at least a day, or use another channel. Meta limits marketing per person, and delivers none to US numbers.",
     ),
     63051: Entry(
         _ACCOUNT,

@@ -54,11 +54,9 @@ class DeliveryError:
 
 
 def codes_or_all(codes: list[int] | None) -> list[int]:
-    """Return the codes, or all that have an entry in the table; raises `BadUserInput` for too many, or one below 1."""
+    """Return the codes, or all that have an entry in the table; raises `BadUserInput` for too many."""
     if codes is None or codes is strawberry.UNSET:
         return list(ENTRIES)
     if len(codes) > CODES_MAX:
         raise BadUserInput(f"`codes` must be at most {CODES_MAX}.")
-    if any(code < 1 for code in codes):
-        raise BadUserInput("`codes` must be positive.")
     return codes

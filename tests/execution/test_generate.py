@@ -25,8 +25,8 @@ from .conftest import MARKS, SCHEMA, THREAD, Rounds, context_over, message, thre
 ORDINARY = thread(
     "friendlyName dateCreated messages(first: 5) { pageInfo { hasNextPage endCursor } edges { cursor node { id sid index "
     "dateCreated delivery { total read } media { sid } participant { identity } service { friendlyName } "
-    "receipts { totalCount edges { node { status errorCode error { title } dateUpdated conversationSid "
-    "participant { sid channel messagingBinding { address } } } } } } } }"
+    "receipts { totalCount edges { node { status errorCode error { title category advice resend } dateUpdated "
+    "conversationSid participant { sid channel messagingBinding { address } } } } } } } }"
 )
 
 

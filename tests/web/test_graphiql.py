@@ -46,7 +46,14 @@ async def test_the_page_works_alone_and_below_any_prefix(browser: Browser, sandb
             page = visit.page
             await visit.open(f"{base}/graphiql")
             tabs = page.locator(".graphiql-tab button[role=tab], .graphiql-tab-button")
-            assert await tabs.all_inner_texts() == ["Thread", "Conversations", "Failures", "Receipt", "Summary"]
+            assert await tabs.all_inner_texts() == [
+                "Thread",
+                "Conversations",
+                "Failures",
+                "Legend",
+                "Receipt",
+                "Summary",
+            ]
             await expect(page.locator("[aria-label='Variables']")).to_contain_text(sandbox.landmarks["service_sid"])
             await visit.run()
             await expect(page.locator(".result-window")).to_contain_text("Boiler inspection")

@@ -168,7 +168,7 @@ async def test_without_known_sids_the_first_tab_can_be_run_and_leads_on(browser:
         page, status = visit.page, visit.page.get_by_test_id("status")
         await visit.open(f"{base}/graphiql")
         tabs = page.locator(".graphiql-tab-button")
-        assert await tabs.all_inner_texts() == ["Conversations", "Thread", "Failures", "Receipt", "Summary"]
+        assert await tabs.all_inner_texts() == ["Conversations", "Legend", "Thread", "Failures", "Receipt", "Summary"]
         await page.get_by_role("tab", name="Thread").click()
         await expect(status).to_contain_text("Plan an error at service: Expected a sid of the form IS")
         await page.locator(RUN).click()
