@@ -38,7 +38,7 @@ from enum import Enum
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -216,7 +216,7 @@ def _contents(request: WebhookRequest) -> Iterator[str]:
 
     Raises ValueError for more than 200 parameters.
     """
-    query = _parameters(request.query)
+    query = _parameters(request.query) if "?" in request.url else []
     if request.method == "GET":
         yield ""
         return
@@ -277,17 +277,12 @@ def _parameters(text: str) -> list[tuple[str, str]]:
 
     Raises ValueError for more than 200.
     """
-    fields = text.split("&")
-    if len(fields) > _FIELDS_MAX:
+    if text.count("&") >= _FIELDS_MAX:
         raise ValueError("There are too many parameters.")
-    pairs = [field.partition("=") for field in fields if field]
-    return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
-
-
-def _decoded(text: str) -> str:
-    if "%" not in text and "+" not in text:
-        return text
-    return unquote_plus(text)
+    pairs = [field.partition("=") for field in text.replace("+", " ").split("&") if field]
+    return [
+        (unquote(name) if "%" in name else name, unquote(value) if "%" in value else value) for name, _, value in pairs
+    ]
 
 
 def _utf16(text: str) -> bytes:
