@@ -34,7 +34,7 @@ from gateway.source.publication import Publication
 from gateway.source.slots import share_slots
 from gateway.twilio.client import Client
 from gateway.twilio.httptools_transport import HttptoolsTransport
-from gateway.twilio.transport import Origin, Timeouts, Transport
+from gateway.twilio.transport import Credentials, Origin, Timeouts, Transport
 from gateway.web.browsers import SECURITY_HEADERS, Origins
 from gateway.web.deliveries import Deliveries
 from gateway.web.documents import Documents
@@ -118,6 +118,7 @@ def create_app(
     documents: Mapping[str, str] | None = None,
     any_host: bool = False,
     graphiql_variables: Mapping[str, str] | None = None,
+    graphiql_user: str | None = None,
     metrics_directory: Path | None = None,
     watch: Collection[str] = (),
 ) -> Starlette:
@@ -132,6 +133,8 @@ def create_app(
         any_host: Without callers' tokens the gateway answers only to loopback names in `Host`, against DNS rebinding.
             True has it answer to any: for an application that authenticates its callers itself.
         graphiql_variables: Values of variables in GraphiQL's opening tabs, as those of the demo's sandbox.
+        graphiql_user: curl's user, `name:secret`, in calls copied from GraphiQL. The page shows it to anyone, so only a
+            sandbox's is suitable. By default, the names of the environment variables that hold the credentials.
         metrics_directory: An empty directory that several processes with the same settings share, on Unix: `/metrics` of
             each then returns the sum over all. Only this user should be able to open it.
         watch: Conversations to poll for changes that no webhook reports, as `IS…/CH…`, every `settings.reconcile_seconds`.
@@ -214,7 +217,9 @@ def create_app(
         ]
     if settings.graphiql:
         routes.append(Route("/", _redirect_to_graphiql))
-        routes += Graphiql(graphiql_variables, settings.upstream_url if graphiql_variables else None).routes
+        origin_shown = settings.upstream_url if graphiql_variables else None
+        user = graphiql_user or _environment_user(settings.credentials)
+        routes += Graphiql(graphiql_variables, origin=origin_shown, user=user).routes
     middleware = [Middleware(CORSMiddleware, **_cors(origins))] if settings.cors_origins else []
     app = _Application(
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}
@@ -289,6 +294,13 @@ def _read_documents(settings: Settings, problems: list[str]) -> dict[str, str]:
     documents = read_manifests(settings.trusted_documents, found, introspection=settings.introspection)
     problems += [f"GATEWAY_TRUSTED_DOCUMENTS: {problem}" for problem in found]
     return documents
+
+
+def _environment_user(credentials: Credentials) -> str:
+    """Return curl's user as the names of the environment variables for credentials of this kind."""
+    if credentials.username.startswith("SK"):
+        return "$TWILIO_API_KEY:$TWILIO_API_SECRET"
+    return "$TWILIO_ACCOUNT_SID:$TWILIO_AUTH_TOKEN"
 
 
 def _telemetry(settings: Settings) -> Telemetry | None:
@@ -409,7 +421,7 @@ def _verifier(settings: JwtSettings | None) -> JwtVerifier | None:
 def _cors(origins: Origins) -> dict[str, Any]:
     return {
         "allow_origin_regex": origins.pattern,
-        "allow_methods": ["GET", "POST"],
+        "allow_methods": ["GET", "HEAD", "POST"],
         "allow_headers": [
             "*"
         ],  # Those that a preflight names. Without cookies, a page has no right that it does not bring along.

@@ -33,7 +33,12 @@ def demo_app(sandbox: Sandbox, *, token: str | None = None, any_host: bool = Fal
     """
     tokens = {"demo": Token(token)} if token is not None else {}
     settings = replace(settings_for(sandbox), cache_bytes=0, cors_origins=_DEVELOPMENT_ORIGINS, tokens=tokens)
-    return create_app(settings, any_host=any_host, graphiql_variables=known_variables(sandbox.landmarks))
+    return create_app(
+        settings,
+        any_host=any_host,
+        graphiql_variables=known_variables(sandbox.landmarks),
+        graphiql_user=f"{sandbox.account_sid}:{sandbox.auth_token}",  # The sandbox shows both to anyone.
+    )
 
 
 def known_variables(landmarks: dict[str, str]) -> dict[str, str]:

@@ -40,6 +40,18 @@ def pytest_asyncio_loop_factories(
     return every if {"twilio", "test_http_protocol.py"} & set(item.path.parts) else {"uvloop": every["uvloop"]}
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """A run of all tests uses all cores, with pytest-xdist; the tests of a file share a process, and what they install.
+
+    The processes that pytest-xdist starts call this too, and start none.
+    """
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    may_start = config.pluginmanager.has_plugin("xdist") and "PYTEST_XDIST_WORKER" not in os.environ
+    if is_whole and may_start and config.option.numprocesses is None:
+        config.option.numprocesses, config.option.dist = "auto", "loadfile"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With RECEIPTS_GATEWAY_REQUIRE_ALL=1, as in CI, a test that would be skipped fails: something is missing."""

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import click
 
-from gateway.commands.options import FORMAT, TAGS, TOKEN, VARIABLES, complete_document, fail, read_document
+from gateway.commands.options import (
+    CLIENT_SCHEMAS,
+    FORMAT,
+    TAGS,
+    TOKEN,
+    VARIABLES,
+    complete_document,
+    fail,
+    read_document,
+)
 
 __all__ = ["operations"]
 
@@ -95,14 +104,7 @@ def cost(sources: tuple[str, ...], variables: dict[str, str], tags: tuple[str, .
 @VARIABLES
 @click.option("--schema", "where", metavar="SCHEMA", help="Check against this schema: a file, a URL or git:REV.")
 @TOKEN
-@click.option(
-    "--client-schema",
-    "client_schemas",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="SDL of fields that the client resolves itself; may be repeated. Relay's schemaExtensions are read without it.",
-)
+@CLIENT_SCHEMAS
 @click.option("--max-calls", type=click.IntRange(0), metavar="N", help="Fail operations that could take more calls.")
 @click.option(
     "--snapshot",

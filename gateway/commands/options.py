@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.settings import Settings
 
 __all__ = [
+    "CLIENT_SCHEMAS",
     "FORMAT",
     "HOST",
     "SEED",
@@ -74,6 +75,15 @@ VARIABLES: _Option = click.option(
 
 TAGS: _Option = click.option(
     "--tag", "tags", multiple=True, metavar="NAME", help="Another name of the tag gql; may be repeated."
+)
+
+CLIENT_SCHEMAS: _Option = click.option(
+    "--client-schema",
+    "client_schemas",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="SDL of fields that the client resolves itself; may be repeated. Relay's schemaExtensions are read without it.",
 )
 
 FORMAT: _Option = click.option(

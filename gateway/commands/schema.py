@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gateway.commands.options import FORMAT, TAGS, TOKEN, fail
+from gateway.commands.options import CLIENT_SCHEMAS, FORMAT, TAGS, TOKEN, fail
 
 __all__ = ["schema"]
 
@@ -37,6 +37,7 @@ def schema(context: click.Context) -> None:
     help="Print which operations in these files each change affects.",
 )
 @TAGS
+@CLIENT_SCHEMAS
 @click.option("--only-used", is_flag=True, help="Fail only for changes that affect one of the operations.")
 @click.option(
     "--fail-on",
@@ -57,6 +58,7 @@ def check(
     token: str | None,
     patterns: tuple[str, ...],
     tags: tuple[str, ...],
+    client_schemas: tuple[Path, ...],
     only_used: bool,
     fail_on: str,
     unpriced_is_free: bool,
@@ -78,6 +80,7 @@ def check(
     from gateway.contract import CheckError
     from gateway.contract.junit import as_junit
     from gateway.contract.operations.documents import find_documents
+    from gateway.contract.operations.relay_resolvers import find_relay_resolvers
     from gateway.contract.sarif import as_sarif
     from gateway.contract.schema.change import Criticality
     from gateway.contract.schema.check import check_schemas
@@ -96,6 +99,8 @@ def check(
             fail_on=Criticality(fail_on) if fail_on != "none" else None,
             only_used=only_used,
             unpriced_is_free=unpriced_is_free,
+            client_schemas=client_schemas,
+            resolvers=find_relay_resolvers(patterns),
         )
     except CheckError as error:
         fail(str(error))

@@ -18,6 +18,7 @@ from graphql import GraphQLError
 
 from gateway.errors import GatewayError
 from gateway.execution.context import Context, Read
+from gateway.execution.failures import failure_from
 from gateway.execution.plan import Plan
 from gateway.execution.steps import Arguments, EdgeStep, Leaf, Nested, Selection
 
@@ -40,6 +41,8 @@ class EstimatedRead:
     """The number of such keys, in the worst case."""
     round_trip: int
     """The earliest round trip in which it is fetched, from 1."""
+    level: tuple[int, int]
+    """The level that waits for it: the id of what is deferred, or 0, and the number of edges above it."""
     is_prefetched: bool
     """Whether it is fetched before the first level is executed."""
     is_deferred: bool = False
@@ -82,7 +85,25 @@ class Estimate:
 
     @property
     def round_trips(self) -> int:
-        """Sequential round trips, when each list takes one."""
+        """Sequential round trips in the worst case, without retries.
+
+        Levels are executed one after another, and the calls for one key, such as the pages of a list, are made one after
+        another. Deferred fragments are executed concurrently, and counted as if they were not.
+        """
+        calls: dict[tuple[int, int], int] = {}
+        remaining: dict[tuple[int, int], int] = {}
+        for each in self.reads:
+            calls[each.level] = max(calls.get(each.level, 0), each.calls)
+            remaining[each.level] = max(remaining.get(each.level, 0), each.calls - each.is_prefetched)
+        prefetches = len({each.is_deferred for each in self.reads if each.is_prefetched})
+        round_trips = prefetches + sum(remaining.values())
+        if self.requested > self.context.limits.cost_limit:  # There may be no prefetch.
+            return max(round_trips, sum(calls.values()))
+        return round_trips
+
+    @property
+    def single_page_round_trips(self) -> int:
+        """Sequential round trips when every list has a single page."""
         return max((each.round_trip for each in self.reads), default=0)
 
     def priced(self) -> list[EstimatedRead]:
@@ -98,17 +119,29 @@ class Estimate:
         return {
             "requested": self.requested,
             "roundTrips": self.round_trips,
+            "singlePageRoundTrips": self.single_page_round_trips,
+            "refused": list(self._refused_fields()),
             "edges": [
                 {
                     "field": ".".join(each.field),
                     "upstream": self.context.redacted(each.key),
                     "calls": each.calls * each.times,
+                    "inSequence": each.calls,
                     "roundTrip": each.round_trip,
                     "isAhead": each.is_prefetched and not each.is_deferred,
                 }
                 for each in self.reads
             ],
         }
+
+    def _refused_fields(self) -> Iterator[dict[str, str]]:
+        """Yield the fields that will have an error before anything is read, each error once."""
+        yielded: set[tuple[str, str]] = set()
+        for step, error in self.refused:
+            shown = failure_from(error, (step.key,), step.nodes).error
+            if (step.key, str(shown)) not in yielded:
+                yielded.add((step.key, str(shown)))
+                yield {"field": step.key, "message": str(shown), "code": shown.code}
 
     def refusal(self, limit: int) -> dict[str, Any]:
         """Return the `extensions` of `COST_LIMIT_EXCEEDED`: the largest contributors, and one change that would fit."""
@@ -152,13 +185,13 @@ class Estimate:
                 # The record's row, once fetched, may show where the edge leads, or that there is nothing to read.
                 depends_on_row = step.edge.needs_row or (read.may_be_skipped and has_row and not self.context.no_cache)
                 near = (
-                    _Reach(False, reach.is_likely, reach.available_after, reach.is_deferred)
+                    _Reach(False, reach.is_likely, reach.available_after, reach.deferred, reach.depth)
                     if depends_on_row
                     else reach
                 )
                 self._estimate_read(step, read, below, near)
         for deferred in selection.deferred:
-            later = _Reach(reach.is_certain, reach.is_likely, reach.available_after, True)
+            later = _Reach(reach.is_certain, reach.is_likely, reach.available_after, id(deferred), reach.depth)
             self._walk(deferred.selection, record, place, later, has_row=has_row)
 
     @property
@@ -166,6 +199,8 @@ class Estimate:
         return f"*{len(self.lists) + 1}"
 
     def _walk_nested(self, step: Nested, record: Any, place: tuple[str, ...], reach: _Reach) -> None:
+        if not step.selection.has_edges:
+            return
         try:
             value = step.read(record)
         except AttributeError:
@@ -212,11 +247,14 @@ class Estimate:
             is_prefetched = not tokens and (
                 reach.is_certain or (read.is_shared and available_after > 0 and reach.is_likely)
             )
-            is_deferred = reach.is_deferred or is_read_later
+            is_deferred = reach.deferred != 0 or is_read_later
+            level = (id(step), -1) if is_read_later else (reach.deferred, reach.depth)
             round_trip = 1 if is_prefetched and not is_deferred else available_after + 1
             times = prod(self.lists[token][1] for token in tokens)
             self._keys.add(key)
-            self.reads.append(EstimatedRead(place, key, read.calls_max, times, round_trip, is_prefetched, is_deferred))
+            self.reads.append(
+                EstimatedRead(place, key, read.calls_max, times, round_trip, level, is_prefetched, is_deferred)
+            )
             available_after = max(available_after, round_trip)
         if not below.has_edges:
             return
@@ -227,7 +265,7 @@ class Estimate:
         if size is not None:
             self.lists[token] = place, size
         is_certain, is_likely = reach.is_certain and size is None, reach.is_likely and not read.is_sparse
-        self._walk(below, child, place, _Reach(is_certain, is_likely, available_after, reach.is_deferred))
+        self._walk(below, child, place, _Reach(is_certain, is_likely, available_after, reach.deferred, reach.depth + 1))
 
 
 @dataclass(slots=True)
@@ -240,5 +278,7 @@ class _Reach:
     """Whether there nearly always is one."""
     available_after: int = 0
     """The round trip after which it is known; 0 when the query names it."""
-    is_deferred: bool = False
-    """Whether it is inside a fragment with `@defer`."""
+    deferred: int = 0
+    """The id of the fragment with `@defer` that it is inside; 0 for none."""
+    depth: int = 0
+    """The number of edges above it."""

@@ -1,6 +1,6 @@
-"""The two kinds of field: a property is read from a record, an edge returns what to read next.
+"""The kinds of field: a property is read from a record, an edge returns what to read next, a lookup needs its arguments only.
 
-Both are Strawberry fields. Each states what the engine must know before it executes anything: whether it needs the record's
+All are Strawberry fields. Each states what the engine must know before it executes anything: whether it needs the record's
 row, and, of an edge, where it leads.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from asyncio import gather
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from gateway.execution.context import Context, Read, ReadBatch
 from gateway.execution.price import Price
 from gateway.execution.selection import selects
 
-__all__ = ["Distinct", "EdgeField", "Mapped", "NamedBy", "PropertyField", "edge"]
+__all__ = ["Distinct", "EdgeField", "LookupField", "Mapped", "NamedBy", "PropertyField", "edge", "lookup"]
 
 _Reads = Read | Sequence[Read | GatewayError] | None
 """What the function of an edge returns; an error in a list is the error of that child."""
@@ -50,13 +50,14 @@ class PropertyField(StrawberryField):
         attribute: str | None = None,
         mapped: Mapped | None = None,
         non_zero: str | None = None,
+        column: Callable[..., Iterable[object]] | None = None,
     ) -> None:
         """Create a property with its description.
 
         `derive` computes the value from the record's row, or from the record itself when `needs_row` is false, and `of`
         names the upstream properties that it uses, with their types. Without `derive` the value is the upstream property
         with the field's own name and type. `attribute` names the property of the row that has the same value, where a record
-        has its row; `mapped` and `non_zero` state `derive` in another way.
+        has its row; `mapped` and `non_zero` state `derive` in another way, and `column` for all records of a list together.
         """
         super().__init__(description=description)
         self.init = self.repr = self.compare = False
@@ -76,6 +77,9 @@ class PropertyField(StrawberryField):
         """The value as a function of an attribute of the row or the embedded object, where that can be read."""
         self.non_zero = non_zero
         """The attribute of the row that is the value, except that 0 is null."""
+        self.column = column
+        """Returns the values of all records of a list, as they are written: from the list's path and its rows. For a property
+        of edges (https://relay.dev/graphql/connections.htm), from the source of their connection."""
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> object:
         """Return the value on `source`."""
@@ -84,11 +88,21 @@ class PropertyField(StrawberryField):
     def __copy__(self) -> PropertyField:
         twin = PropertyField(self.description or "", derive=self.derive, of=self.of, needs_row=self.needs_row)
         twin.attribute, twin.are_plain = self.attribute, self.are_plain
-        twin.mapped, twin.non_zero = self.mapped, self.non_zero
+        twin.mapped, twin.non_zero, twin.column = self.mapped, self.non_zero, self.column
         twin.python_name, twin.graphql_name = self.python_name, self.graphql_name
         twin.type_annotation, twin.origin = self.type_annotation, self.origin
         twin.read, twin.read_row = self.read, self.read_row
         return twin
+
+
+class LookupField(StrawberryField):
+    """A field of the query type with a list of objects that follow from its arguments alone: nothing is read for it."""
+
+    @property
+    def function(self) -> Callable[..., list[Any]]:
+        """The function, from None and the field's arguments to the objects."""
+        assert self.base_resolver is not None
+        return self.base_resolver.wrapped_func  # type: ignore[return-value]
 
 
 class Distinct(NamedTuple):
@@ -207,6 +221,23 @@ def edge(
         field.estimate = estimate or _unknown
         field.distinct, field.batch, field.named_by = distinct, batch, named_by
         return field
+
+    return decorate
+
+
+def lookup(returns: str, description: str) -> Callable[[Callable[..., list[Any]]], Any]:
+    """Make a lookup of a function from the field's arguments to a list of objects.
+
+    `returns` is the field's type, resolved in the function's module.
+    """
+
+    def decorate(function: Callable[..., list[Any]]) -> LookupField:
+        return LookupField(
+            python_name=None,
+            type_annotation=StrawberryAnnotation(returns, namespace=sys.modules[function.__module__].__dict__),
+            description=f"{description} Costs no upstream call.",
+            base_resolver=StrawberryResolver(function),
+        )
 
     return decorate
 

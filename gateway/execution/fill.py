@@ -8,7 +8,7 @@ they need. A failed edge is null, with an error at its path.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from gateway.errors import GatewayError, NotFound
 from gateway.execution.context import Context, MissingKey, Read
 from gateway.execution.deferred import DeferredGroup, DeferredPlaces
 from gateway.execution.failures import Failure, FieldErrors, ResponsePath, walk
-from gateway.execution.steps import Arguments, Deferred, EdgeStep, Leaf, NeedsReference, Nested, Selection
+from gateway.execution.steps import Arguments, Deferred, EdgeStep, Leaf, Lookup, NeedsReference, Nested, Selection
 
 __all__ = ["Batch", "SelectionExecutor"]
 
@@ -161,7 +161,7 @@ class SelectionExecutor:
         return Batch(step.selection, values, objects, batch.weights, depth=batch.depth)
 
     def _nested_one_by_one(self, step: Nested, batch: Batch) -> Batch:
-        key, read = step.key, step.read
+        key, read = step.key, self._reader(step)
         inner, blank = Batch(step.selection, depth=batch.depth), step.selection.blank
         for source, answer, weight in zip(batch.sources, batch.answers, batch.weights, strict=True):
             try:
@@ -185,6 +185,12 @@ class SelectionExecutor:
                 inner.answers.append(written)
                 inner.weights.append(weight)
         return inner
+
+    def _reader(self, step: Nested) -> Callable[[Any], Any]:
+        """Return the function from a source to the nested object or list."""
+        if isinstance(step, Lookup):
+            return lambda _: step.read(None, **self._arguments.of(step))
+        return step.read
 
     # From one level to the next
 

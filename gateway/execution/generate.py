@@ -21,6 +21,7 @@ The code is one function, with a comprehension for each edge, the deepest edges 
     ]
     next_3 = children[3].each(written_3)
 
+A value that is not in the row, such as an id or a cursor, is computed for all rows of a list together (`PropertyField.column`).
 The objects are structs, which take less memory than dictionaries and are encoded faster. The text is made of the schema's names
 alone: response keys, which clients choose, are the names of the structs' fields.
 """
@@ -37,10 +38,10 @@ from typing import Any, NamedTuple, NoReturn
 import msgspec
 
 from gateway.execution.context import Context
-from gateway.execution.fields import Mapped
+from gateway.execution.fields import Mapped, PropertyField
 from gateway.execution.levels import EdgePlace, Unusual, read_levels, read_records
 from gateway.execution.plan import Plan
-from gateway.execution.steps import Arguments, EdgeStep, Leaf, Nested, Selection
+from gateway.execution.steps import Arguments, EdgeStep, Leaf, Lookup, Nested, Selection
 
 __all__ = ["GeneratedPlan", "explain"]
 
@@ -74,13 +75,16 @@ class GeneratedPlan:
         writer = _Writer(places, has_lists=self._has_lists)
         self.source = writer.source(plan.root)
         """The text of the function."""
+        self._lookups = list(writer.lookups.values())
         exec(compile(self.source, "<plan>", "exec"), writer.constants)  # noqa: S102 - made of the schema's names
-        self._write: Callable[[list[Any]], msgspec.Struct] = writer.constants["write"]
+        self._write: Callable[..., msgspec.Struct] = writer.constants["write"]
 
     async def answer(self, context: Context, arguments: Arguments) -> bytes:
         """Return the data as JSON. Raises `Unusual`, or the error of a read or value, when `fill` must execute the plan."""
         read = read_levels if self._has_lists else read_records
-        return _encode(self._write(await read(self._levels, context, arguments)))
+        looked_up = [step.read(None, **arguments.of(step)) for step in self._lookups]  # An error comes before any read.
+        children = await read(self._levels, context, arguments)
+        return _encode(self._write(children, *looked_up))
 
 
 def explain(plan: Plan) -> str:
@@ -127,6 +131,9 @@ class _Scope:
     """Whether a field is read from the object."""
     checks: list[tuple[Callable[[list[Any]], bool], str]] = field(default_factory=list)
     """Properties of the row that are written as they are if the function confirms it of all rows."""
+    columns: dict[str, str] | None = None
+    """Of the records of lists: the variables of values that are computed for all rows of a list, each with the name of its
+    function."""
 
     def values_by_check(self) -> list[tuple[Callable[[list[Any]], bool], list[str]]]:
         """Return the expressions of the values that each function checks."""
@@ -157,10 +164,12 @@ class _Writer:
         for place in places:
             self._by_step.setdefault(id(place.step), []).append(place)
         self.constants: dict[str, Any] = {"Unusual": Unusual, "null": _null, "the_one": _the_one}
+        self.lookups: dict[str, Lookup] = {}
+        """The lookups, by the names of the parameters that take their objects."""
         self._numbers = count_from(1)
 
     def source(self, root: Selection) -> str:
-        lines = ["def write(children):" if self._has_lists else "def write(records):"]
+        lines = [""]
         for place in reversed(self._places):
             lines.append(f"# {_field_name(place.step)}: {place.selection.type_name}")
             if self._has_lists:
@@ -169,6 +178,7 @@ class _Writer:
             else:
                 lines += self._record(place)
         lines.append(f"return {self._object(root, _Scope('root'))}")
+        lines[0] = f"def write({', '.join(['children' if self._has_lists else 'records', *self.lookups])}):"
         return _indented(lines)
 
     def _record(self, place: EdgePlace) -> Iterator[str]:
@@ -212,6 +222,9 @@ class _Writer:
         loops = {"rows": f"rows_{number}"}
         if scope.uses_value:
             loops["piece"] = f"children[{number}].slices"
+        for each in rows:
+            for name, column in (each.columns or {}).items():
+                loops[f"all_{name}"] = f"map({column}, children[{number}].paths, rows_{number})"
         for below in self._places:
             if below.parent is place and below.distinct is not None:
                 loops[f"the_{below.number}"] = f"by_{below.number}"
@@ -249,26 +262,29 @@ class _Writer:
     def _edges(self, edges: Nested, scope: _Scope, rows: list[_Scope]) -> str:
         """Return the expression of the edges of a slice."""
         steps = {step.key: step for step in edges.selection.steps}
-        edge, fields = _Scope("edge", is_record=False), list[_Field]()
-        nodes: list[_Scope] = []
+        fields, nodes, columns = list[_Field](), list[_Scope](), {"row": "rows"}
         for key, blank in edges.selection.blank.items():
             step = steps.get(key)
             if isinstance(step, Nested):
-                node = _Scope("record", "row")
+                node = _Scope("record", "row", columns={})
                 nodes.append(node)
                 fields.append(_Field(_field_name(step), key, self._object(step.selection, node)))
+                columns |= {name: f"all_{name}" for name in node.columns or ()}
             elif isinstance(step, Leaf):
-                fields.append(_Field(_field_name(step), key, self._leaf(step, edge)))
+                if step.prop.column is None:
+                    raise Unusual("edge field")
+                name = self._new_name("value")
+                columns[name] = f"{self._constant('column', step.prop.column)}(piece)"
+                scope.uses_value = True
+                fields.append(_Field(_field_name(step), key, name))
             else:
                 fields.append(_Field("__typename", key, self._constant("typename", blank)))
         rows += nodes
-        if edge.uses_value:
-            loops = "for edge in piece.edges for record in [edge.node] for row in [record.row]"
-        elif any(node.uses_value for node in nodes):
-            loops = "for row in rows for record in [piece.node(row)]"
-        else:
-            loops = "for row in rows"
-        scope.uses_value = scope.uses_value or "piece" in loops
+        values = ", ".join(columns.values())
+        loops = f"for {', '.join(columns)} in {f'zip({values})' if len(columns) > 1 else values}"
+        if any(node.uses_value for node in nodes):
+            loops += " for record in [piece.node(row)]"
+            scope.uses_value = True
         return f"[{self._struct(edges.selection.type_name, fields)} {loops}]"
 
     def _struct(self, type_name: str, fields: list[_Field]) -> str:
@@ -286,6 +302,10 @@ class _Writer:
             if scope.row is not None:
                 scope.checks.append((prop.are_plain, prop.attribute))
                 return f"{scope.row}.{prop.attribute}"
+        if prop.column is not None and scope.columns is not None:
+            name = self._new_name("value")
+            scope.columns[name] = self._constant("column", prop.column)
+            return name
         if prop.mapped is not None and (scope.row is not None or not scope.is_record):
             return self._mapped(step, prop.mapped, scope)
         if prop.non_zero is not None and scope.row is not None and step.is_nullable:
@@ -318,8 +338,13 @@ class _Writer:
         return f"({null} if ({name} := {self._value(step, scope)}) is None else {written})"
 
     def _value(self, step: Leaf | Nested, scope: _Scope) -> str:
-        """Return the expression that reads a property."""
+        """Return the expression that reads a property or a lookup."""
+        if isinstance(step, Lookup):
+            name = self._new_name(_field_name(step))
+            self.lookups[name] = step
+            return name
         prop, row = step.prop, scope.row
+        assert isinstance(prop, PropertyField)
         if row is not None and prop.attribute is not None and prop.are_plain is None:
             return f"{row}.{prop.attribute}"
         if row is not None and prop.read_row is not None:

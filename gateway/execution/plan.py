@@ -1,7 +1,7 @@
 """The plan of an operation: for each object type that a selection can have, the steps that write its answer.
 
 A plan is made once for a document and the values of the variables in its `@skip`, `@include` and `@defer`; all other
-variables stay parameters. A resolver that is neither a property nor an edge cannot be planned: it raises `NeedsReference`.
+variables stay parameters. A field that is no property, edge or lookup cannot be planned: it raises `NeedsReference`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from graphql import (
 )
 
 from gateway.execution.documents import INTROSPECTION
-from gateway.execution.fields import EdgeField, PropertyField
+from gateway.execution.fields import EdgeField, LookupField, PropertyField
 from gateway.execution.inputs import argument_reader
 from gateway.execution.selection import applies
 from gateway.execution.steps import (
@@ -43,6 +43,7 @@ from gateway.execution.steps import (
     EdgeStep,
     FieldTree,
     Leaf,
+    Lookup,
     NeedsReference,
     Nested,
     Selection,
@@ -223,10 +224,11 @@ class Plan:
             }
             arguments = argument_reader(field, nodes[0], definition.arguments, self._converter)
             return EdgeStep(key, nodes, definition, definition.function, arguments, is_list, below_types)
-        if not isinstance(definition, PropertyField) or definition.extensions:
+        if not isinstance(definition, PropertyField | LookupField) or definition.extensions:
             raise NeedsReference("resolver")
-        selection.needs_row = selection.needs_row or definition.needs_row
-        if isinstance(output, GraphQLScalarType | GraphQLEnumType):
+        if isinstance(definition, PropertyField):
+            selection.needs_row = selection.needs_row or definition.needs_row
+        if isinstance(definition, PropertyField) and isinstance(output, GraphQLScalarType | GraphQLEnumType):
             read = definition.read_row or definition.read
             return Leaf(key, nodes, definition, read, definition.read_row is not None, *_writer(output), is_nullable)
         is_list = isinstance(output, GraphQLList)
@@ -235,6 +237,9 @@ class Plan:
         if not isinstance(output, GraphQLObjectType):
             raise NeedsReference("shape")
         below = self._select(output.name, sets, group, depth + is_list)
+        if isinstance(definition, LookupField):
+            arguments = argument_reader(field, nodes[0], definition.arguments, self._converter)
+            return Lookup(key, nodes, definition, definition.function, is_list, is_nullable, below, arguments)
         return Nested(key, nodes, definition, definition.read, is_list, is_nullable, below)
 
 

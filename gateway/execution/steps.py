@@ -9,7 +9,7 @@ from typing import Any
 from graphql import FieldNode, GraphQLError
 from graphql.execution.values import VariableValues
 
-from gateway.execution.fields import EdgeField, PropertyField
+from gateway.execution.fields import EdgeField, LookupField, PropertyField
 
 __all__ = [
     "Arguments",
@@ -18,6 +18,7 @@ __all__ = [
     "EdgeStep",
     "FieldTree",
     "Leaf",
+    "Lookup",
     "NeedsReference",
     "Nested",
     "Selection",
@@ -52,11 +53,19 @@ class Nested:
 
     key: str
     nodes: list[FieldNode]
-    prop: PropertyField
-    read: Callable[[Any], Any]
+    prop: PropertyField | LookupField
+    read: Callable[..., Any]
     is_list: bool
     is_nullable: bool
     selection: Selection
+
+
+@dataclass(slots=True)
+class Lookup(Nested):
+    """A list of objects that follow from the field's arguments alone: `read` takes None and the arguments."""
+
+    arguments: Callable[[VariableValues], dict[str, Any]]
+    """Coerces the arguments; raises GraphQLError for a variable whose value does not fit."""
 
 
 @dataclass(slots=True)
@@ -80,14 +89,14 @@ Step = Leaf | Nested | EdgeStep
 
 
 class Arguments:
-    """The arguments of a plan's edges in one run, coerced on first use."""
+    """The arguments of a plan's edges and lookups in one run, coerced on first use."""
 
     def __init__(self, variables: VariableValues) -> None:
         self._variables = variables
         self._coerced: dict[int, dict[str, Any] | GraphQLError] = {}
 
-    def of(self, step: EdgeStep) -> dict[str, Any]:
-        """Return the arguments for the edge's function, which must not be modified; raises GraphQLError."""
+    def of(self, step: EdgeStep | Lookup) -> dict[str, Any]:
+        """Return the arguments for the field's function, which must not be modified; raises GraphQLError."""
         coerced = self._coerced.get(id(step))
         if coerced is None:
             try:

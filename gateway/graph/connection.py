@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gateway.graph.cursors import Cursor, index_of
@@ -36,13 +37,27 @@ class EdgeSource:
     @property
     def cursor(self) -> str:
         """The cursor after this node; computed on use, since most queries do not select it."""
-        row = self.node.row
-        place = (self.place, index_of(row), self.row_query)
-        return Cursor.make(self.list_key, self.query, row.sid, *place).encode()
+        return _cursor(self.list_key, self.node.row, (self.query, self.place, self.row_query))
 
 
 Position = tuple[Page | None, int]
 """The page that has a row, None for a list that is read whole, and how many of its rows come up to and including it."""
+
+
+def _continuation(position: Position) -> tuple[str, int, str]:
+    """Return where to continue after a row: `query`, `place` and `row_query` of its `EdgeSource`."""
+    page, place = position
+    if page is None:
+        return "", place, ""
+    query = page.target.partition("?")[2]
+    if place == len(page.rows) and page.next is not None:
+        return page.next.partition("?")[2], 0, query
+    return query, place, ""
+
+
+def _cursor(list_key: str, row: Row, continuation: tuple[str, int, str]) -> str:
+    query, place, row_query = continuation
+    return Cursor.make(list_key, query, row.sid, place, index_of(row), row_query).encode()
 
 
 class Slice:
@@ -82,11 +97,17 @@ class Slice:
     def edges(self) -> list[EdgeSource]:
         """The edges, created on first use."""
         if self._edges is None:
-            key, positions = self._read.key, self._positions
-            if positions is None or isinstance(positions, Page):
-                positions = [(positions, place) for place in range(1, len(self.rows) + 1)]
-            self._edges = [self._edge(row, position, key) for row, position in zip(self.rows, positions, strict=True)]
+            key, node = self._read.key, self._read.node
+            self._edges = [
+                EdgeSource(node(row), key, *_continuation(self._position(index))) for index, row in enumerate(self.rows)
+            ]
         return self._edges
+
+    @property
+    def cursors(self) -> Iterator[str]:
+        """The cursor of each edge."""
+        key = self._read.key
+        return (_cursor(key, row, _continuation(self._position(index))) for index, row in enumerate(self.rows))
 
     @property
     def has_previous_page(self) -> bool:
@@ -96,15 +117,17 @@ class Slice:
     @property
     def start_cursor(self) -> str | None:
         """The first edge's cursor."""
-        return self.edges[0].cursor if self.edges else None
+        return next(self.cursors, None)
 
     @property
     def end_cursor(self) -> str | None:
         """The cursor of the last row that was looked at; the given one if there was none."""
-        if self._end is not None:
-            return self._edge(*self._end, self._read.key).cursor
-        if self.edges:
-            return self.edges[-1].cursor
+        end = self._end
+        if end is None and self.rows:
+            end = self.rows[-1], self._position(len(self.rows) - 1)
+        if end is not None:
+            row, position = end
+            return _cursor(self._read.key, row, _continuation(position))
         after = self._read.after
         return after.encode() if after is not None else None
 
@@ -112,15 +135,10 @@ class Slice:
         """Return the record of one of the rows."""
         return self._read.node(row)
 
-    def _edge(self, row: Row, position: Position, key: str) -> EdgeSource:
-        page, place = position
-        node = self._read.node(row)
-        if page is None:
-            return EdgeSource(node, key, "", place)
-        query = page.target.partition("?")[2]
-        if place == len(page.rows) and page.next is not None:
-            return EdgeSource(node, key, page.next.partition("?")[2], 0, query)
-        return EdgeSource(node, key, query, place)
+    def _position(self, index: int) -> Position:
+        """Return the position of one of the rows."""
+        positions = self._positions
+        return (positions, index + 1) if positions is None or isinstance(positions, Page) else positions[index]
 
 
 class PlaceholderSlice(Slice):
@@ -146,7 +164,9 @@ class PageInfo:
 
 @embedded("One record of a list, and its cursor.")
 class Edge(Generic[T]):
-    cursor: str = prop("An opaque cursor. Pass it as `after` to get the items after this record.")
+    cursor: str = prop(
+        "An opaque cursor. Pass it as `after` to get the items after this record.", column=attrgetter("cursors")
+    )
     node: T = prop("The record.")
 
 

@@ -6,6 +6,7 @@ list and its filters, so that it is rejected for any other list. It is opaque to
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
@@ -82,6 +83,7 @@ def decode_cursor(text: str, list_key: str) -> Cursor:
     return cursor
 
 
+@lru_cache(maxsize=256)  # A cursor of each row of a list has the same one.
 def _digest(list_key: str) -> bytes:
     return blake2b(list_key.encode(), digest_size=8).digest()
 

@@ -1,52 +1,64 @@
-"""Titles of delivery error codes.
+"""Delivery errors: why a message did not reach a recipient, and what to do about it."""
 
-The codes are Twilio's (https://www.twilio.com/docs/api/errors); the titles are the gateway's own. A code that is not in the
-table has no title, but a documentation page.
-"""
+import strawberry
 
-__all__ = ["TITLES", "documentation_url"]
+from gateway.errors import BadUserInput
+from gateway.graph.delivery_error_table import ENTRIES, DeliveryErrorCategory, ResendAdvice
+from gateway.graph.limits import CODES_MAX
+from gateway.graph.node import embedded, prop
+from gateway.graph.scalars import Url
 
-TITLES = {
-    21211: "The recipient's number is not valid",
-    21408: "Sending to the recipient's region is not enabled",
-    21610: "The recipient has opted out",
-    21612: "No route from the sender to the recipient",
-    21614: "The recipient's number cannot receive messages",
-    21617: "The message is too long",
-    30001: "The sending queue overflowed",
-    30002: "The account is suspended",
-    30003: "The recipient's handset could not be reached",
-    30004: "The recipient blocks such messages",
-    30005: "The recipient's number is unknown or no longer in service",
-    30006: "The number is a landline, or its carrier cannot be reached",
-    30007: "The carrier filtered the message",
-    30008: "The carrier gave no reason",
-    30009: "A part of the message went missing",
-    30010: "The message costs more than the limit set",
-    30022: "The sender's daily or throughput limit was exceeded",
-    30023: "The sender's daily limit was reached",
-    30032: "The toll-free sender is not verified",
-    30034: "The sender is not registered for US application traffic (10DLC)",
-    30036: "The message waited longer than its validity period",
-    30410: "The provider did not answer in time",
-    30450: "The message was blocked as unsolicited or unwanted",
-    30453: "The message was refused as fraudulent",
-    30454: "The messaging service's limit was exceeded",
-    63001: "The channel refused the sender's credentials",
-    63003: "The channel does not know the recipient",
-    63005: "The channel refused the content",
-    63007: "The channel does not know the sender",
-    63010: "The channel failed within",
-    63013: "The message breaks the channel's policy",
-    63016: "Outside the channel's reply window; an approved template is needed",
-    63018: "The channel's rate limit was exceeded",
-    63019: "The channel could not fetch the media",
-    63024: "The channel says the recipient is not valid",
-    63032: "The channel does not let this message reach the recipient",
-    63033: "The recipient has blocked the sender on the channel",
-}
+__all__ = ["DeliveryError", "codes_or_all", "documentation_url"]
+
+_TITLES = {code: entry.title for code, entry in ENTRIES.items()}
+_ADVICE = {code: entry.advice for code, entry in ENTRIES.items()}
+_CATEGORIES = {code: entry.category for code, entry in ENTRIES.items()}
+_RESEND = {code: entry.resend for code, entry in ENTRIES.items()}
 
 
 def documentation_url(code: int) -> str:
     """Return the URL of the page about `code` in Twilio's error dictionary."""
     return f"https://www.twilio.com/docs/errors/{code}"
+
+
+@embedded(
+    "Why a message did not reach a recipient, and what to do about it. Texts are in English and may change: programs decide by "
+    "`code`, `category` and `resend`."
+)
+class DeliveryError:
+    code: int = prop("Twilio's error code, such as 30003.", derive=lambda code: code, of={})
+    title: str | None = prop(
+        "The meaning in a few words; null for a code that this schema version does not know.",
+        derive=_TITLES.get,
+        of={},
+    )
+    category: DeliveryErrorCategory = prop(
+        "The part of the delivery that the error is about: who has to act.",
+        derive=lambda code: _CATEGORIES.get(code, DeliveryErrorCategory.UNKNOWN),
+        of={},
+    )
+    advice: str | None = prop(
+        "What a support person can do, in one or two sentences; null when the code does not say enough.",
+        derive=_ADVICE.get,
+        of={},
+    )
+    resend: ResendAdvice = prop(
+        "Whether the message should be sent again. It is about the message: whether a GraphQL request should be repeated is "
+        "in `extensions.retryable` of its error.",
+        derive=lambda code: _RESEND.get(code, ResendAdvice.UNKNOWN),
+        of={},
+    )
+    documentation_url: Url = prop(
+        "The page of Twilio's error dictionary, with possible causes and solutions.", derive=documentation_url, of={}
+    )
+
+
+def codes_or_all(codes: list[int] | None) -> list[int]:
+    """Return the codes, or all that have an entry in the table; raises `BadUserInput` for too many, or one below 1."""
+    if codes is None or codes is strawberry.UNSET:
+        return list(ENTRIES)
+    if len(codes) > CODES_MAX:
+        raise BadUserInput(f"`codes` must be at most {CODES_MAX}.")
+    if any(code < 1 for code in codes):
+        raise BadUserInput("`codes` must be positive.")
+    return codes

@@ -6,14 +6,14 @@ lower-case hex digits into 16 bytes; version 2 keeps the digits as they are, for
 
 from base64 import urlsafe_b64decode
 from binascii import b2a_base64, unhexlify
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from gateway.errors import BadUserInput
 from gateway.twilio.paths import checked_sid, child, sids_of
 from gateway.twilio.resources import Resource
 
-__all__ = ["decode_id", "encode_id"]
+__all__ = ["decode_id", "encode_id", "encode_ids"]
 
 _PACKED, _VERBATIM = 1, 2
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -28,6 +28,20 @@ def encode_id(resource: Resource, path: str) -> str:
         return head[0] + packed.translate(_URL_SAFE, b"=\n").decode()
     digits = "".join(each[2:] for each in sids_of(path))
     return _to_text(bytes([_VERBATIM]) + resource.letter.encode() + digits.encode())
+
+
+def encode_ids(resource: Resource, list_path: str, sids: Sequence[str]) -> list[str]:
+    """Return the ids of the records with these sids in the list at `list_path`: `encode_id` of each, encoded together."""
+    digits = [sid[2:] for sid in sids]
+    every, head = "".join(digits), _head(resource.letter, list_path)
+    if head is None or every != every.lower():
+        return [encode_id(resource, f"{list_path}/{sid}") for sid in sids]
+    start, over = head[0], head[1].hex()
+    # Padded to 18 bytes, each record's part is 24 characters, of which the last ones encode the padding alone.
+    padding = "00" * (2 - len(head[1]))
+    text = b2a_base64(unhexlify(over + (padding + over).join(digits) + padding)).translate(_URL_SAFE).decode()
+    length = 22 + len(head[1])
+    return [start + text[at : at + length] for at in range(0, 24 * len(digits), 24)]
 
 
 @lru_cache(maxsize=4096)

@@ -250,8 +250,6 @@ class WholeLists:
         whole = loaders.whole_lists(keys)
         if whole is None:
             return False
-        if len({row.sid for rows in whole for row in rows}) < sum(map(len, whole)):
-            whole = [_distinct(rows) for rows in whole]
         if empty:
             following = iter(whole)
             whole = [[] if position in empty else next(following) for position in range(len(self._keys))]
@@ -322,7 +320,7 @@ class PagedList(ListRead):
         if self.after is None and self.row_filter is None:
             page = context.loaders.page(self.start)
             is_enough = len(page.rows) >= self.first or page.next is None
-            if is_enough and len(page.by_sid) == len(page.rows):
+            if is_enough and not page.has_repeats:
                 rows = page.rows[: self.first]
                 has_next = len(page.rows) > self.first or page.next is not None
                 return Slice(self, rows, page, has_next)

@@ -4,8 +4,9 @@ A record is an instance of its type: a path, and its row once that has been read
 """
 
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from inspect import get_annotations
+from itertools import repeat
 from operator import attrgetter
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
 
@@ -14,7 +15,7 @@ from graphql import GraphQLAbstractType, GraphQLResolveInfo
 from typing_extensions import dataclass_transform
 
 from gateway.execution.fields import Mapped, PropertyField
-from gateway.graph.ids import encode_id
+from gateway.graph.ids import encode_id, encode_ids
 from gateway.graph.scalars import DateTime, Url, are_utc, in_utc
 from gateway.twilio.paths import sids_of
 from gateway.twilio.resources import Int32, Resource, Row, row_type
@@ -22,6 +23,9 @@ from gateway.twilio.resources import Int32, Resource, Row, row_type
 __all__ = ["Node", "embedded", "enum_value", "from_path", "node", "prop", "sid_of"]
 
 C = TypeVar("C", bound=type)
+
+_RESOURCES: dict[str, Resource] = {}
+"""The resources of the types that were declared, by their collections."""
 
 _WIRE_TYPES: dict[Any, Any] = {
     strawberry.ID: str,
@@ -41,14 +45,22 @@ def prop(
     of: Mapping[str, Any] | None = None,
     mapped: Mapped | None = None,
     non_zero: str | None = None,
+    column: Callable[[Any], Iterable[object]] | None = None,
 ) -> Any:
     """Declare a property that is read from the record's row (see `PropertyField`)."""
-    return PropertyField(description, derive=derive, of=of, mapped=mapped, non_zero=non_zero)
+    return PropertyField(description, derive=derive, of=of, mapped=mapped, non_zero=non_zero, column=column)
 
 
-def from_path(description: str, derive: Callable[[Any], object]) -> Any:
-    """Declare a property that is derived from the record itself, so that its row is not read for it."""
-    return PropertyField(description, derive=derive, needs_row=False)
+def from_path(
+    description: str,
+    derive: Callable[[Any], object],
+    column: Callable[[str, list[Row]], Iterable[object]] | None = None,
+) -> Any:
+    """Declare a property that is derived from the record itself, so that its row is not read for it.
+
+    `column` returns it for all rows of the list at a path (see `PropertyField`).
+    """
+    return PropertyField(description, derive=derive, needs_row=False, column=column)
 
 
 def sid_of(level: int, description: str) -> Any:
@@ -57,7 +69,9 @@ def sid_of(level: int, description: str) -> Any:
         return PropertyField(
             description, derive=lambda record: record.path.rpartition("/")[2], needs_row=False, attribute="sid"
         )
-    return from_path(description, lambda record: sids_of(record.path)[level])
+    return from_path(
+        description, lambda record: sids_of(record.path)[level], lambda list_path, _: repeat(sids_of(list_path)[level])
+    )
 
 
 def enum_value(value: str, description: str) -> Any:
@@ -80,6 +94,9 @@ class Node:
     id: strawberry.ID = from_path(
         "The globally unique id of this record: pass it to `node`. Opaque and permanent. Selecting it costs no upstream call.",
         lambda record: encode_id(record.resource, record.path),
+        lambda list_path, rows: encode_ids(
+            _RESOURCES[list_path.rpartition("/")[2]], list_path, [row.sid for row in rows]
+        ),
     )
 
     @staticmethod
@@ -129,6 +146,7 @@ def node(
             properties=_wire_types(properties),
             node=made,
         )
+        _RESOURCES[collection] = made.resource
         return made  # type: ignore[no-any-return]
 
     return decorate

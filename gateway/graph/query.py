@@ -1,15 +1,16 @@
-"""The query type: records by id, services by sid, and the list of services."""
+"""The query type: records by id, services by sid, the list of services, and the meaning of error codes."""
 
 from typing import Annotated
 
 import strawberry
 
 from gateway.errors import BadUserInput, GatewayError
-from gateway.execution.fields import edge
+from gateway.execution.fields import edge, lookup
 from gateway.execution.price import Price, Unit
 from gateway.graph.arguments import After, First, Sid, by_sid
+from gateway.graph.delivery_errors import DeliveryError, codes_or_all
 from gateway.graph.ids import decode_id
-from gateway.graph.limits import FIRST_DEFAULT, IDS_MAX
+from gateway.graph.limits import CODES_MAX, FIRST_DEFAULT, IDS_MAX
 from gateway.graph.lists import PagedList
 from gateway.graph.node import Node
 from gateway.graph.reads import Item
@@ -18,7 +19,7 @@ from gateway.twilio.paths import checked_sid, child
 
 __all__ = ["Query"]
 
-_NAMES_OF_MODULE = (Node, Service, ServiceConnection)  # Edges name their types as text.
+_NAMES_OF_MODULE = (DeliveryError, Node, Service, ServiceConnection)  # Edges name their types as text.
 
 
 @strawberry.type(description="The entry points of the API.")
@@ -59,6 +60,23 @@ class Query:
     def service(self, sid: Sid) -> Item:
         resource = Service.resource
         return Item(resource, child("", resource.collection, checked_sid(sid, resource.prefix)))
+
+    @lookup(
+        "list[DeliveryError]",
+        "The meaning of delivery error codes, in the order of `codes`: for a legend, or for codes from elsewhere, in a log. "
+        "A code that this schema version does not know has its number and its page.",
+    )
+    def delivery_errors(
+        self,
+        codes: Annotated[
+            list[int] | None,
+            strawberry.argument(
+                description=f"Twilio's error codes, at most {CODES_MAX}. Null means all codes that this schema version "
+                "knows, in ascending order."
+            ),
+        ] = strawberry.UNSET,
+    ) -> list[int]:
+        return codes_or_all(codes)
 
 
 def _by_id(id: str) -> Item:

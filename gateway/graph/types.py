@@ -24,6 +24,7 @@ from gateway.graph.delivery import (
     receipt_summary,
     without_receipts,
 )
+from gateway.graph.delivery_errors import DeliveryError
 from gateway.graph.limits import FIRST_DEFAULT, FIRST_MAX, SCAN_DEFAULT, SCAN_MAX
 from gateway.graph.lists import PagedList, RowFilter, WholeList, WholeLists
 from gateway.graph.node import Node, embedded, from_path, node, prop, sid_of
@@ -33,7 +34,6 @@ from gateway.graph.values import (
     STATE,
     ConversationState,
     ConversationStateFilter,
-    DeliveryError,
     DeliverySummary,
     Media,
     MessageOrder,

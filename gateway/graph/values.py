@@ -8,16 +8,13 @@ import strawberry
 from gateway.errors import UpstreamInvalidResponse
 from gateway.execution.fields import Mapped
 from gateway.graph.delivery import DeliveryAmount, amount
-from gateway.graph.delivery_errors import TITLES, documentation_url
 from gateway.graph.node import embedded, enum_value, prop
-from gateway.graph.scalars import Url
 from gateway.twilio.partial_rows import readable
 
 __all__ = [
     "STATE",
     "ConversationState",
     "ConversationStateFilter",
-    "DeliveryError",
     "DeliverySummary",
     "Media",
     "MessageOrder",
@@ -86,17 +83,6 @@ class DeliverySummary:
         "How many are undelivered: the message was sent, but not delivered.",
         derive=lambda delivery: amount(readable(delivery, "undelivered")),
         of={"undelivered": str | None},
-    )
-
-
-@embedded("Why a message did not reach a recipient.")
-class DeliveryError:
-    code: int = prop("Twilio's error code, such as 30003.", derive=lambda code: code, of={})
-    title: str | None = prop(
-        "The meaning in a few words; null for a code that this schema version does not know.", derive=TITLES.get, of={}
-    )
-    documentation_url: Url = prop(
-        "The page of Twilio's error dictionary, with possible causes and solutions.", derive=documentation_url, of={}
     )
 
 

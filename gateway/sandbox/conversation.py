@@ -22,11 +22,11 @@ STATUSES_BY_CHANNEL: dict[str, tuple[str | None, ...]] = {
 # Messaging error codes: https://www.twilio.com/docs/api/errors.
 ERROR_CODES: dict[tuple[str, str], tuple[int, ...]] = {
     ("SM", "failed"): (21610, 30034, 30003),
-    ("SM", "undelivered"): (30003, 30005, 30006, 30007, 30008),
+    ("SM", "undelivered"): (30003, 30005, 30006, 30007, 30008, 30017),
     ("MM", "failed"): (21610, 30034),
     ("MM", "undelivered"): (30008, 30003, 30007),
-    ("WA", "failed"): (63016,),
-    ("WA", "undelivered"): (63016,),
+    ("WA", "failed"): (63016, 63024, 63018),
+    ("WA", "undelivered"): (63016, 63049, 63032),
 }
 # The landmark conversation has one receipt of each edge case: message index -> status and code for its first recipient.
 # `queued` stands for a status that Twilio may add.

@@ -32,7 +32,7 @@ _RECORDS_MAX = 10_000
 _SECONDS = 300.0
 
 
-class Known(msgspec.Struct):
+class Known(msgspec.Struct, gc=False):
     """What events prove about one record."""
 
     path: str
@@ -49,7 +49,7 @@ class Known(msgspec.Struct):
     """The properties of which events of one second have different values, so that neither is proved."""
 
 
-class Update(msgspec.Struct, frozen=True):
+class Update(msgspec.Struct, frozen=True, gc=False):
     """An event that changed the journal."""
 
     event: Event

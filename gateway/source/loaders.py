@@ -154,7 +154,7 @@ class Loaders:
         return [key for key in keys if key not in pages]
 
     def whole_lists(self, keys: Iterable[str]) -> list[list[Row]] | None:
-        """Return the rows of lists by the keys of their first pages; None when one of them has more pages.
+        """Return the rows of lists by the keys of their first pages, each sid once; None when one of them has more pages.
 
         Raises `Missing`, and the error of any read.
         """
@@ -168,7 +168,7 @@ class Loaders:
             if type(page) is Page:
                 if page.next is not None:
                     return None
-                lists.append(page.rows)
+                lists.append(list(page.by_sid.values()) if page.has_repeats else page.rows)
             elif isinstance(page, GatewayError):
                 raise page.with_traceback(None)
         return lists
@@ -216,7 +216,7 @@ class Loaders:
         """Whether reading the key takes no upstream call, or took none."""
         if key in self._pages or key in self._rows:
             return key in self._cached
-        return self._source.cached(key, self.options) is not None
+        return self._source.is_cached(key, self.options)
 
     # Reading
 
@@ -240,22 +240,29 @@ class Loaders:
             raise asyncio.CancelledError
         batch = _Batch(self)
         on_done, options, reading, pages, rows = batch.finish, self.options, self._reading, self._pages, self._rows
+        source, is_late = self._source, self._is_late
         waiters: list[Waiter] = []
         for key in keys:
             if key in pages or key in rows:
                 continue
             if key in reading:
                 self._joined.setdefault(key, []).append(batch)
-            else:
-                reading[key] = waiter = Waiter(key, options, on_done)
-                waiters.append(waiter)
-            batch.left += 1
-        if self._is_late:
+                batch.left += 1
+                continue
+            value = source.serve(key, options) if not is_late else None
+            if value is not None:
+                self._cached.add(key)
+                self._keep(key, value)
+                continue
+            reading[key] = waiter = Waiter(key, options, on_done)
+            waiters.append(waiter)
+        batch.left += len(waiters)
+        if is_late:
             for waiter in waiters:
                 waiter.expire()
         elif waiters:
             self.planned += len(waiters)
-            self._source.start(waiters)
+            source.start(waiters)
         if batch.left:
             batch.future = future = asyncio.get_running_loop().create_future()
             self._pending.add(future)
@@ -290,11 +297,7 @@ class Loaders:
         elif self.options.trace is not None:
             self.options.trace.coalesced.add(key)
         fault = None
-        if type(value) is Page:
-            if key not in self._pages:
-                self._pages[key] = value
-                self._unsorted.append(value)
-        elif isinstance(value, Exception) and not isinstance(value, GatewayError):
+        if isinstance(value, Exception) and not isinstance(value, GatewayError):
             fault = value
         else:
             self._keep(key, value)
@@ -332,6 +335,11 @@ class Loaders:
 
     def _keep(self, key: str, value: Any) -> None:
         """Remember the value that was read, or the error."""
+        if type(value) is Page:
+            if key not in self._pages:
+                self._pages[key] = value
+                self._unsorted.append(value)
+            return
         if isinstance(value, GatewayError):
             stale = self._source.stale_if_error(key, value)
             if stale is not None:

@@ -16,7 +16,7 @@ __all__ = ["Entry", "MemoryCache"]
 _versions = count()
 
 
-class Entry(msgspec.Struct):
+class Entry(msgspec.Struct, gc=False):
     """A cached value."""
 
     value: Any

@@ -65,7 +65,7 @@ class RedisStream:
         )
         self._waiting: deque[tuple[Message, Update]] = deque()
         self._is_waiting = asyncio.Event()
-        self._last_id = f"{int((time.time() - _REPLAY_SECONDS) * 1000)}-0"
+        self._last_id = _stream_id(time.time() - _REPLAY_SECONDS)
         self._has_replayed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
@@ -157,14 +157,22 @@ class RedisStream:
             self._is_waiting.clear()
 
     async def _publish(self, batch: list[tuple[Message, Update]]) -> None:
-        pipeline = self._redis.pipeline(transaction=True)
+        pipeline, stream = self._redis.pipeline(transaction=True), self._prefix + STREAM
         for message, update in batch:
             for list_path in changed_lists(update.event):
                 key = f"{self._prefix}{list_path}{CHANGED}"
                 pipeline.set(key, repr(update.received_at), ex=_CHANGED_SECONDS)
             fields: dict[Any, Any] = {"origin": self._name, "message": _encoder.encode(message)}
-            pipeline.xadd(self._prefix + STREAM, fields, maxlen=_LENGTH_MAX, approximate=True)
+            pipeline.xadd(stream, fields, maxlen=_LENGTH_MAX, approximate=True)
+        # Events hold personal data: they are kept no longer than they are replayed.
+        pipeline.xtrim(stream, minid=_stream_id(time.time() - _REPLAY_SECONDS), approximate=False)
+        pipeline.expire(stream, int(_REPLAY_SECONDS))
         await pipeline.execute()
+
+
+def _stream_id(seconds: float) -> str:
+    """Return the lowest id of an entry that is added at a time in seconds since the epoch."""
+    return f"{int(seconds * 1000)}-0"
 
 
 def changed_lists(event: Event) -> list[str]:

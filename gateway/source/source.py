@@ -79,43 +79,41 @@ class Source:
     # Reads
 
     def start(self, waiters: Sequence[Waiter]) -> None:
-        """Call back the waiters whose values are cached, and let the others wait for a read, started if none is in flight."""
+        """Let the waiters, whose values `serve` does not have, wait for a read, started if none is in flight."""
         if self._remote_reads is not None:
-            absent = [waiter for waiter in waiters if self._is_absent(waiter)]
+            absent = [each for each in waiters if not each.options.no_cache and each.key not in self._in_flight]
             if absent:
                 self._remote_reads.start(absent)
                 waiters = [waiter for waiter in waiters if waiter not in absent]
+        self.lookups["miss"] += len(waiters)
         for waiter in waiters:
-            self._read(waiter)
-
-    def _is_absent(self, waiter: Waiter) -> bool:
-        """Whether to look the value up in the remote cache: it is neither cached nor in flight here."""
-        key, options = waiter.key, waiter.options
-        return not options.no_cache and key not in self._in_flight and self.cached(key, options) is None
+            self._in_flight.join(waiter)
 
     def _read(self, waiter: Waiter) -> None:
         """Pass the cached value to the waiter, or let it wait for a read; not if it was cancelled meanwhile."""
         if waiter.is_done:
             return
-        entry = self.cached(waiter.key, waiter.options)
-        if entry is not None:
-            self._count_hit(waiter.key, entry, waiter.options)
+        value = self.serve(waiter.key, waiter.options)
+        if value is not None:
             waiter.is_cached = True
-            waiter.finish(entry.value)
+            waiter.finish(value)
         else:
             self.lookups["miss"] += 1
             self._in_flight.join(waiter)
 
-    def _count_hit(self, key: str, entry: Entry, options: ReadOptions) -> None:
-        """Count a cached value that is served, and revalidate it if it is stale."""
+    def serve(self, key: str, options: ReadOptions) -> Any | None:
+        """Return the cached value for a key, and count the lookup; None if it must be read. A stale one is revalidated."""
+        entry, is_stale = self._find(key, options)
+        if entry is None:
+            return None
         self._cache.touch(key)
-        is_stale = _age(entry) >= self._lifetime_of(key, entry).seconds_for(options.expected_summaries.get(key))
         self.lookups["stale" if is_stale else "hit"] += 1
         if is_stale and key not in self._in_flight:
             deadline = asyncio.get_running_loop().time() + _REVALIDATE_SECONDS
             self._in_flight.join(Waiter(key, ReadOptions(options.caller, deadline=deadline)))
         if options.trace is not None:
             options.trace.shared[key] = "stale, being revalidated" if is_stale else None
+        return entry.value
 
     def _decode(self, key: str, kind: str, response: Response) -> Any:
         """Return the row or the page that a response holds; raises the `GatewayError` that it stands for."""
@@ -156,16 +154,23 @@ class Source:
 
     # Cached values
 
-    def cached(self, key: str, options: ReadOptions) -> Entry | None:
-        """Return the entry to serve for a key: one that is fresh, or stale and to be revalidated; None if it must be read."""
-        if options.no_cache or key in options.revalidate:
-            return None
+    def is_cached(self, key: str, options: ReadOptions) -> bool:
+        """Whether `serve` has a value for a key."""
+        return self._find(key, options)[0] is not None
+
+    def _find(self, key: str, options: ReadOptions) -> tuple[Entry | None, bool]:
+        """Return the entry to serve for a key, if there is one, and whether it is stale and to be revalidated."""
         entry = self._cache.peek(key)
-        if entry is None:
-            return None
-        lifetime = self._lifetime_of(key, entry)
-        limit = lifetime.seconds_for(options.expected_summaries.get(key)) + lifetime.stale_seconds
-        return entry if _age(entry) < limit else None
+        if entry is None or options.no_cache or key in options.revalidate:
+            return None, False
+        lifetime = entry.lifetime or self._lifetime_of(key, entry)
+        seconds = lifetime.seconds
+        if lifetime.statuses is not None:  # Otherwise no summary matters.
+            seconds = lifetime.seconds_for(options.expected_summaries.get(key))
+        age = max(0.0, time.time() - entry.read_at)
+        if age < seconds:
+            return entry, False
+        return (entry, True) if age < seconds + lifetime.stale_seconds else (None, False)
 
     def cached_below(self, list_path: str) -> list[tuple[str, Any]]:
         """Return the keys and values of the list at `list_path` and of its records that are cached, however old."""
@@ -232,7 +237,3 @@ class Source:
 
 def _size(body: bytes) -> int:
     return 2 * len(body) + 1000
-
-
-def _age(entry: Entry) -> float:
-    return max(0.0, time.time() - entry.read_at)

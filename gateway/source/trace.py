@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from gateway.twilio.client import Attempt
 from gateway.twilio.paths import redacted
 
 __all__ = ["Trace"]
+
+_OF_ATTEMPTS = ("status", "startMs", "waitMs", "durationMs", "attempt", "roundTrip", "retryAfterMs")
 
 
 @dataclass(slots=True)
@@ -33,6 +37,10 @@ class Trace:
     def as_json(self) -> dict[str, Any]:
         """Return the trace as JSON values: paths without names and tokens, times in milliseconds since `began`."""
         network = sorted(self.attempts, key=lambda entry: entry[1].queued)
+        queued: dict[str, float] = {}
+        for target, attempt in network:
+            queued.setdefault(target, attempt.queued)
+        ends = self._round_trip_ends(queued)
         calls = [
             {
                 "path": redacted(target),
@@ -41,6 +49,8 @@ class Trace:
                 "waitMs": round((attempt.began - attempt.queued) * 1000, 1),
                 "durationMs": round((attempt.ended - attempt.began) * 1000, 1),
                 "attempt": attempt.number,
+                "roundTrip": 1 + bisect_right(ends, queued[target]),
+                "retryAfterMs": attempt.retry_after * 1000 if attempt.retry_after is not None else None,
                 "source": "coalesced" if target in self.coalesced else "network",
                 "reason": None,
             }
@@ -54,22 +64,28 @@ class Trace:
         return {
             "count": sum(target not in self.coalesced for target, _ in network),
             "totalMs": self._ms(max((attempt.ended for _, attempt in network), default=self.began)),
-            "roundTrips": self._round_trips(),
+            "roundTrips": len(ends),
             "calls": calls,
         }
 
-    def _round_trips(self) -> int:
-        """Return the length of the longest chain of calls in which each was queued after the one before had ended."""
-        trips, back = 0, self.began
-        for attempt in sorted((attempt for _, attempt in self.attempts), key=lambda attempt: attempt.ended):
-            if trips == 0 or attempt.queued >= back:
-                trips, back = trips + 1, attempt.ended
-        return trips
+    def _round_trip_ends(self, queued: dict[str, float]) -> list[float]:
+        """Return when each round trip ended, for the longest chain of reads, each queued after the last had ended.
+
+        `queued` has the time of each read's first attempt. A read with its retries is one round trip.
+        """
+        ended: dict[str, float] = {}
+        for target, attempt in self.attempts:
+            ended[target] = max(ended.get(target, attempt.ended), attempt.ended)
+        ends: list[float] = []
+        for target, end in sorted(ended.items(), key=itemgetter(1)):
+            if not ends or queued[target] >= ends[-1]:
+                ends.append(end)
+        return ends
 
     def _ms(self, moment: float) -> float:
         return round((moment - self.began) * 1000, 1)
 
 
 def _not_called(key: str, source: str, reason: str | None) -> dict[str, Any]:
-    none = dict.fromkeys(("status", "startMs", "waitMs", "durationMs", "attempt"))
+    none = dict.fromkeys(_OF_ATTEMPTS)
     return {"path": redacted(key), **none, "source": source, "reason": reason}

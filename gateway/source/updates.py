@@ -130,6 +130,8 @@ class Updates:
         `began_at` is when its read began, in seconds since the epoch. It may not be cached if an event shows that it is out of
         date, and does not prove what takes its place.
         """
+        if not self._journal:
+            return value, True
         list_path = list_of(key)
         below = self._journal.below(list_path)
         owners = self._journal.owners_in(list_path) if collection_of(key) == "Messages" else ()

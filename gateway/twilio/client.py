@@ -42,6 +42,8 @@ class Attempt:
     ended: float
     error: str | None = None
     """The code of the error that it ended with, if any: an unusable response, or no response."""
+    retry_after: float | None = None
+    """The seconds that the response asked to wait before another request (`Retry-After`, RFC 9110, 10.2.3)."""
 
 
 AttemptListener = Callable[[str, Attempt], None]
@@ -200,11 +202,13 @@ class Fetch(ABC):
         """Fail without sending the request."""
         self._fail(error)
 
-    def attempt(self, status: int | None = None, error: str | None = None) -> Attempt | None:
+    def attempt(self, status: int | None = None, error: GatewayError | None = None) -> Attempt | None:
         """Return the current attempt as if it ended now; None during the pause before a retry."""
         if self._pause is not None:
             return None
-        return Attempt(self._number, status, self._queued, self._began, time.monotonic(), error)
+        code = error.code if error is not None else None
+        retry_after = error.upstream.retry_after if error is not None and error.upstream is not None else None
+        return Attempt(self._number, status, self._queued, self._began, time.monotonic(), code, retry_after)
 
     def cancel(self) -> None:
         """End without a result; the request in flight is cancelled, and reported as an attempt without a status."""
@@ -242,7 +246,7 @@ class Fetch(ABC):
             if status is None and error.upstream is not None:
                 status = error.upstream.status
         if self.on_attempt is not None:
-            self._report(status, error.code if error is not None else None)
+            self._report(status, error)
         client.attempts[self.kind, status] += 1
         if client.on_duration is not None:
             client.on_duration(self.kind, now - self._began)
@@ -273,7 +277,7 @@ class Fetch(ABC):
         self._pause = self._loop.call_later(delay, self._submit)
         return True
 
-    def _report(self, status: int | None, error: str | None = None) -> None:
+    def _report(self, status: int | None, error: GatewayError | None = None) -> None:
         on_attempt = self.on_attempt
         if on_attempt is not None:
             attempt = self.attempt(status, error)

@@ -55,7 +55,7 @@ class UpdateSource(Enum):
     POLL = "POLL"
 
 
-class Event(msgspec.Struct, frozen=True, array_like=True):
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One change of one record."""
 
     change: Change

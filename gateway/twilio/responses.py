@@ -66,13 +66,17 @@ class Page(msgspec.Struct, gc=False):
     rows: list[Row]
     next: str | None
     """The key of the next page, or None on the last page."""
+    has_repeats: bool = False
+    """Whether several rows have the same sid."""
     _by_sid: dict[str, Row] | None = None
 
     @property
     def by_sid(self) -> dict[str, Row]:
-        """The rows by sid."""
+        """The rows by sid, of several with the same sid the first."""
         if self._by_sid is None:
-            self._by_sid = {row.sid: row for row in self.rows}
+            self._by_sid = {}
+            for row in self.rows:
+                self._by_sid.setdefault(row.sid, row)
         return self._by_sid
 
     def __repr__(self) -> str:
@@ -119,8 +123,9 @@ def read_page(resource: Resource, target: str, response: Response) -> Page:
         raise _invalid(target, response, "answered with another list")
     if meta.url is not None and not _names(meta.url, path):
         raise _invalid(target, response, "answered with another list")
-    sids = "".join([f"{row.sid}," for row in rows])
-    if len(sids) != _SID_LENGTH * len(rows) or not resource.sids.fullmatch(sids):
+    sids = [row.sid for row in rows]
+    text = ",".join([*sids, ""])
+    if len(text) != _SID_LENGTH * len(rows) or not resource.sids.fullmatch(text):
         raise _invalid(target, response, f"answered with an unreadable body (at $.{resource.rows_key}[...].sid)")
     named, expected = resource.named_owners, owners[0] if len(owners) == 1 else tuple(owners)
     for row in rows:
@@ -134,7 +139,7 @@ def read_page(resource: Resource, target: str, response: Response) -> Page:
             raise _invalid(target, response, "gave a next page that is not of this list")
         if following == target:
             raise _invalid(target, response, "gave a page as its own next page")
-    return Page(target, rows, following)
+    return Page(target, rows, following, len(set(sids)) < len(sids))
 
 
 def failure(target: str, response: Response) -> UpstreamError | NotFound:

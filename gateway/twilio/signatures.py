@@ -35,7 +35,7 @@ from binascii import b2a_base64
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
@@ -90,7 +90,7 @@ class Secrets:
     """The secrets of webhook shared keys, by the names of the keys."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class WebhookRequest:
     """An HTTP request that Twilio is said to have sent."""
 
@@ -233,6 +233,7 @@ def _contents(request: WebhookRequest) -> Iterator[str]:
             yield "".join([name + value for name, value in form])
 
 
+@lru_cache(maxsize=64)
 def signed_bases(url: str) -> tuple[str, ...]:
     """Return the forms of a URL without its query that Twilio may have signed, the likeliest first."""
     match = _URL.fullmatch(url)

@@ -31,7 +31,7 @@ _DELAYS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _SIDS = ("serviceSid", "conversationSid", "messageSid", "receiptSid")
 
 
-class Delivery(msgspec.Struct, array_like=True):
+class Delivery(msgspec.Struct, array_like=True, gc=False):
     """One webhook."""
 
     received_at: float

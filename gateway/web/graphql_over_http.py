@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from gateway.errors import BadRequest
 from gateway.twilio.partial_rows import replace_lone_surrogates
 from gateway.web.json_text import check_json
-from gateway.web.request_headers import list_elements
+from gateway.web.request_headers import list_elements, split_parameters
 
 __all__ = [
     "BODY_MAX",
@@ -183,8 +183,8 @@ def prefers_html(accept: str | None) -> bool:
 
 
 def _media_type(text: str) -> tuple[str, Mapping[str, str]]:
-    media_type, *parameters = (part.strip() for part in text.split(";"))
-    pairs = (parameter.partition("=") for parameter in parameters)
+    media_type, *given = split_parameters(text) or [""]
+    pairs = (parameter.partition("=") for parameter in given)
     return media_type.lower(), {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
 
 

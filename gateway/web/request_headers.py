@@ -1,6 +1,6 @@
 """The request headers that an answer depends on, in one table: the check of cross-site GETs and `Vary` derive from it.
 
-Also how the value of a header that is a list is split.
+Also how the value of a header that is a list, or has parameters, is split.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["PREFLIGHT_PROOF", "REQUEST_HEADERS", "VARY", "RequestHeader", "list_elements"]
+__all__ = ["PREFLIGHT_PROOF", "REQUEST_HEADERS", "VARY", "RequestHeader", "list_elements", "split_parameters"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,8 @@ VARY = ", ".join(header.name for header in REQUEST_HEADERS if header.varies)
 PREFLIGHT_PROOF = frozenset(header.name.lower() for header in REQUEST_HEADERS if header.proves_preflight)
 """The names, in lower case, of headers that a cross-site request has only after a preflight."""
 
-_ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.?)*+(?:"|$))++', re.DOTALL)
+_QUOTED = r'"(?:[^"\\]|\\.?)*+(?:"|$)'
+_ELEMENT, _PARAMETER = (re.compile(rf'(?:[^{separator}"]|{_QUOTED})++', re.DOTALL) for separator in ",;")
 
 
 def list_elements(value: str) -> list[str]:
@@ -97,3 +98,11 @@ def list_elements(value: str) -> list[str]:
     A comma in a quoted string separates nothing.
     """
     return [element for text in _ELEMENT.findall(value) if (element := text.strip())]
+
+
+def split_parameters(element: str) -> list[str]:
+    """Return an element's parts between semicolons, of which those after the first are parameters (RFC 9110, 5.6.6).
+
+    Empty parts are left out. A semicolon in a quoted string separates nothing.
+    """
+    return [part for text in _PARAMETER.findall(element) if (part := text.strip())]

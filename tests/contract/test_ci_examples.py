@@ -57,7 +57,7 @@ def steps() -> list[str]:
     workflow: Any = yaml.safe_load(FILES[WORKFLOW])
     (job,) = workflow["jobs"].values()
     install, *commands = [step["run"] for step in job["steps"] if "run" in step]
-    assert install == 'pip install "receipts-gateway[operations] @ $RECEIPTS_GATEWAY"'
+    assert install == 'pip install "receipts-gateway[operations] @ $PACKAGE"'
     return commands
 
 

@@ -6,7 +6,9 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -64,6 +66,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A folder for temporary files. Its path is short, since Chromium puts a Unix socket there."""
+    with TemporaryDirectory(prefix="t-") as name:
+        yield Path(name)
+
+
 def run(project: Path, temporary: Path, *command: str, **environ: str) -> str:
     """What the command prints, once it has ended well and left no demo behind it."""
     here = Path(sys.executable).parent  # Where `receipts-gateway` is.
@@ -77,13 +86,13 @@ def run(project: Path, temporary: Path, *command: str, **environ: str) -> str:
 
 
 @pytest.mark.timeout(180)  # Packages are installed, and a process of each kind is started.
-def test_the_vitest_test_passes(project: Path, tmp_path: Path) -> None:
-    output = run(project, tmp_path, "vitest", "run")
+def test_the_vitest_test_passes(project: Path, temporary: Path) -> None:
+    output = run(project, temporary, "vitest", "run")
     assert re.search(r"Tests +1 passed \(1\)", output)
 
 
 @pytest.mark.timeout(180)  # The same, and a browser.
-def test_the_playwright_tests_pass(project: Path, tmp_path: Path) -> None:
+def test_the_playwright_tests_pass(project: Path, temporary: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("no chromium: install Debian's package of that name to run the documented Playwright test")
@@ -91,4 +100,4 @@ def test_the_playwright_tests_pass(project: Path, tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     command = ("playwright", "test", "--config", "playwright.here.config.js")
-    assert "2 passed" in run(project, tmp_path, *command, PORT=port, CHROMIUM=chromium)
+    assert "2 passed" in run(project, temporary, *command, PORT=port, CHROMIUM=chromium)

@@ -62,7 +62,7 @@ async def test_trusted_documents(sandbox: Sandbox, tmp_path: Path) -> None:
 async def test_the_cost_of_an_example(sandbox: Sandbox, tmp_path: Path) -> None:
     (block,) = blocks("costs", "sh")
     printed = await asyncio.to_thread(shell, block, environment(sandbox), tmp_path)
-    assert re.match(r"thread \S+: at most 6\d upstream calls, 2 round trips\n", printed)
+    assert re.match(r"thread \S+: at most 6\d upstream calls, 11 round trips\n", printed)
 
 
 async def test_the_sandbox_s_commands(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ class Rounds(Answers):
             self._open_after(50, self._gate)
         self.rounds[-1].append(target)
         await self._gate
+        return self.respond(target)
+
+    def respond(self, target: str) -> Response:
+        """The response to a GET of the target."""
         return sandbox_answer(target)
 
     def _open_after(self, turns: int, gate: asyncio.Future[None]) -> None:

@@ -100,6 +100,7 @@ SIDS = {
 VALUES: dict[str, list[Any]] = {
     "id": IDS,
     "ids": [IDS, IDS[:2], [], [IDS[0], "nonsense", IDS[3]]],
+    "codes": [[], [30003], [63016, 99999, 30003], None, [0]],
     "uniqueName": [MARKS["unique_name"]] * 4 + ["nobody", ""],
     "identity": [MARKS["identity"]] * 4 + ["nobody", ".."],
     "first": [1, 2, 3, 4, 5, 6, 3, 4, 5, 0, 60, 101, -1],

@@ -39,20 +39,21 @@ def variables(sandbox: Sandbox) -> dict[str, Any]:
         (query("sid"), 0, 0),
         (query("friendlyName"), 1, 1),
         (query("messages(first: 50) { edges { cursor } }"), 1, 1),
-        (query("messages(first: 101) { edges { cursor } }"), 2, 1),
+        (query("messages(first: 101) { edges { cursor } }"), 2, 2),
         (query("messages(first: 0) { edges { cursor } }"), 1, 1),
         (query(ALL % 0), 1, 1),
-        (query(ALL % 50), 1 + 50 + 10, 2),
-        (query("friendlyName service { friendlyName } " + ALL % 50), 2 + 1 + 50 + 10, 2),
+        # The pages of a list are read one after another: those of participants behind the receipts that name them.
+        (query(ALL % 50), 1 + 50 + 10, 2 + 9),
+        (query("friendlyName service { friendlyName } " + ALL % 50), 2 + 1 + 50 + 10, 2 + 9),
         # An edge that many records share is paid once; two lists of one conversation pay each for its own.
-        (query("a: %s b: %s" % (ALL % 10, ALL % 20)), 1 + 10 + 1 + 20 + 10, 2),
+        (query("a: %s b: %s" % (ALL % 10, ALL % 20)), 1 + 10 + 1 + 20 + 10, 2 + 9),
         # Of two reads that begin with one key the dearer is paid: one page of participants beside as many as there may be.
-        (query("participants(first: 5) { edges { cursor } } " + ALL % 2), 1 + 2 + 10, 2),
-        (query(ALL % 2 + " participants(first: 5) { edges { cursor } }"), 1 + 2 + 10, 2),
+        (query("participants(first: 5) { edges { cursor } } " + ALL % 2), 1 + 2 + 10, 2 + 9),
+        (query(ALL % 2 + " participants(first: 5) { edges { cursor } }"), 1 + 2 + 10, 2 + 9),
         (query("messages(first: 9) { edges { node { conversation { friendlyName } service { friendlyName } } } }"), 3, 2),
         (query("messages(first: 9) { edges { node { receipts(status: []) { edges { cursor } } } } }"), 1, 1),
         ("{ services(first: 3) { edges { node { conversations(first: 20) { edges { node { %s } } } } } } }" % (ALL % 50),
-         1 + 3 + 60 + 3000 + 600, 5),
+         1 + 3 + 60 + 3000 + 600, 5 + 9),
         ("{ services(first: 2) { edges { node { %s } } } }" % NAMED, 1 + 2 + 2, 3),
     ],
 )  # fmt: skip
@@ -72,11 +73,19 @@ async def test_a_dry_run_shows_each_edge(client: Client, sandbox: Sandbox, varia
     thread = f"Services/{variables['serviceSid']}/Conversations/{variables['conversationSid']}"
     below = "service.conversation.messages.edges.node.receipts"
     assert outcome.extensions["plan"]["edges"] == [
-        {"field": "service.conversation", "upstream": thread, "calls": 1, "roundTrip": 1, "isAhead": True},
+        {
+            "field": "service.conversation",
+            "upstream": thread,
+            "calls": 1,
+            "inSequence": 1,
+            "roundTrip": 1,
+            "isAhead": True,
+        },
         {
             "field": "service.conversation.messages",
             "upstream": f"{thread}/Messages?PageSize=5",
             "calls": 1,
+            "inSequence": 1,
             "roundTrip": 1,
             "isAhead": True,
         },
@@ -84,6 +93,7 @@ async def test_a_dry_run_shows_each_edge(client: Client, sandbox: Sandbox, varia
             "field": below,
             "upstream": f"{thread}/Messages/{{sid}}/Receipts?PageSize=50",
             "calls": 5,
+            "inSequence": 1,
             "roundTrip": 2,
             "isAhead": False,
         },
@@ -91,10 +101,26 @@ async def test_a_dry_run_shows_each_edge(client: Client, sandbox: Sandbox, varia
             "field": f"{below}.edges.node.participant",
             "upstream": f"{thread}/Participants?PageSize=100",
             "calls": 10,
+            "inSequence": 10,
             "roundTrip": 1,
             "isAhead": True,
         },
     ]
+
+
+async def test_a_dry_run_shows_the_errors_that_are_certain(client: Client, sandbox: Sandbox) -> None:
+    document = """query Q($sid: ID!) { service(sid: $sid) { friendlyName }
+      nodes(ids: ["a", "a"]) { id } services(first: -1) { edges { cursor } } again: services { edges { cursor } } }"""
+    outcome = await Account(client).run(Operation(document, variables={"sid": ""}, dry_run=True))
+    plan = outcome.extensions["plan"]
+    assert [(each["field"], each["code"]) for each in plan["refused"]] == [
+        ("service", "BAD_USER_INPUT"),
+        ("nodes", "BAD_USER_INPUT"),
+        ("services", "BAD_USER_INPUT"),
+    ]
+    assert plan["refused"][0]["message"].startswith("Expected a sid of the form IS")
+    assert plan["requested"] == 1
+    assert sandbox.calls == []
 
 
 async def test_what_could_take_too_much_is_refused_before_the_first_call(

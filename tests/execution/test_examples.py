@@ -23,6 +23,7 @@ CALLS = {
         *[RECEIPTS] * 50,
         "Services/IS/Conversations/CH/Participants?PageSize=100",
     ],
+    "legend": [],
     "receipt": ["Services/IS/Conversations/CH/Messages/IM/Receipts/DY"],
     "summary": ["Services/IS/Conversations/CH/Messages?Order=desc&PageSize=50"],
     "thread": [

@@ -78,6 +78,30 @@ async def test_what_is_ordinary_is_executed_by_generated_code(query: str) -> Non
     assert (generated.data, generated.failures) == (interpreted.data, ())
 
 
+@pytest.mark.parametrize(
+    "node",
+    [
+        "id __typename",  # Relay
+        "__typename id sid chatServiceSid conversationSid url attributes delivery { total __typename } deliveryStatus",
+    ],
+)
+async def test_what_clients_add_to_lists_makes_no_object_for_each_row(node: str) -> None:
+    query = thread(
+        f"messages(first: 5) {{ __typename pageInfo {{ endCursor hasNextPage startCursor __typename }} edges {{ cursor "
+        f"__typename node {{ {node} receipts {{ totalCount pageInfo {{ endCursor hasNextPage }} edges {{ cursor node "
+        "{ __typename id messageSid participant { id __typename } } } } } } }"
+    )
+    executor = Executor(SCHEMA, generate_at=1)
+    async with context_over() as context:
+        generated = await executor.run(Operation(query), context)
+    (code,) = code_of(executor)
+    assert isinstance(code, GeneratedPlan)
+    assert "node(row)" not in code.source
+    assert context.runs == {"engine": 1, "generated": 1}
+    interpreted, _, _ = await execute(query, generate_at=2)
+    assert generated.data == interpreted.data
+
+
 async def test_code_is_generated_once_for_a_plan_that_is_used_again() -> None:
     executor = Executor(SCHEMA)
     codes = []
@@ -163,6 +187,23 @@ async def test_receipts_of_several_pages_are_read_by_the_interpreter() -> None:
     assert len(rounds) == 3
     assert rounds == expected
     assert generated.data == interpreted.data
+
+
+@pytest.mark.parametrize("collection", ["Receipts", "Messages"])
+async def test_a_row_that_a_page_repeats_is_shown_once(collection: str) -> None:
+    def repeat(target: str, body: bytes) -> bytes:
+        page = json.loads(body)
+        if f"/{collection}?" in target:
+            rows = page[page["meta"]["key"]]
+            rows[1:1] = rows[:1]
+        return json.dumps(page).encode()
+
+    query = thread("messages(first: 5) { edges { cursor node { sid receipts { totalCount edges { node { id } } } } } }")
+    outcomes = [(await execute(query, generate_at=at, upstream=Altered(repeat)))[0].data for at in (1, 2)]
+    assert outcomes[0] == outcomes[1]
+    messages = json.loads(json.dumps(outcomes[1]))["service"]["conversation"]["messages"]["edges"]
+    for rows in [messages, *[edge["node"]["receipts"]["edges"] for edge in messages]]:
+        assert len({json.dumps(row) for row in rows}) == len(rows)
 
 
 async def test_deferred_fragments_are_executed_by_the_interpreter() -> None:

@@ -13,7 +13,6 @@ from gateway.graph.delivery import (
     message_delivery_status,
     receipt_status,
 )
-from gateway.graph.delivery_errors import TITLES, documentation_url
 
 
 def message(total: int | None, **amounts: Any) -> Any:
@@ -90,9 +89,3 @@ def test_what_a_summary_rules_out() -> None:
     assert not cannot_match(message(1, failed="none", sent="all"), {failed, sent})
     assert not cannot_match(message(1), {pending})
     assert not cannot_match(message(1), {failed, DeliveryStatus.UNKNOWN})
-
-
-def test_error_titles_are_short_and_in_order() -> None:
-    assert list(TITLES) == sorted(TITLES)
-    assert all(10 < len(title) < 80 and not title.endswith(".") for title in TITLES.values())
-    assert documentation_url(30003).endswith("/30003")

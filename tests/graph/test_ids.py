@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadUserInput
-from gateway.graph.ids import decode_id, encode_id
+from gateway.graph.ids import decode_id, encode_id, encode_ids
 from gateway.graph.types import RESOURCES, Receipt
 from gateway.twilio.paths import child
 from gateway.twilio.resources import Resource
@@ -31,6 +31,24 @@ def path_of(resource: Resource, digits: list[str]) -> str:
 def test_an_id_leads_back_to_its_record(resource: Resource, digits: list[str]) -> None:
     path = path_of(resource, digits)
     assert decode_id(KINDS, encode_id(resource, path)) == (resource, path)
+
+
+@given(
+    st.sampled_from(KINDS),
+    st.lists(st.text("0123456789abcdef", min_size=32, max_size=32), min_size=4, max_size=4),
+    st.lists(st.text("0123456789abcdef", min_size=32, max_size=32), max_size=6),
+    st.integers(0, 10),
+)
+def test_the_ids_of_a_list_are_those_of_its_records(
+    resource: Resource, digits: list[str], own: list[str], capitals: int
+) -> None:
+    if capitals < len(own):
+        own[capitals] = own[capitals].upper()
+    elif capitals < 9:
+        digits[capitals % 4] = digits[capitals % 4].upper()
+    parent = path_of(resource.parent, digits) if resource.parent is not None else ""
+    list_path, sids = resource.list_path(parent), [resource.prefix + text for text in own]
+    assert encode_ids(resource, list_path, sids) == [encode_id(resource, f"{list_path}/{sid}") for sid in sids]
 
 
 def test_ids_are_permanent_and_short() -> None:

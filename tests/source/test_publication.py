@@ -227,6 +227,21 @@ async def test_a_machine_that_starts_later_knows_the_bounded_past(client: Client
             assert late.status(receipt(0)) == late.status(receipt(699)) == "read"  # When it is open, it has caught up.
 
 
+async def test_the_stream_keeps_no_event_for_longer_than_it_is_replayed(
+    client: Client, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with machines(client, redis_server) as (one, two):
+        one.publication.apply(receipt(1))
+        await two.until_heard(1)
+        (stream,) = one.publication._channels
+        assert isinstance(stream, RedisStream)
+        name = "receipts-gateway:tenant:events"
+        assert 0 < int(await stream._redis.ttl(name)) <= 300
+        monkeypatch.setattr(redis_stream, "_REPLAY_SECONDS", -60.0)  # Every event is older than that.
+        await stream._publish([])
+        assert int(await stream._redis.exists(name)) == 0
+
+
 async def test_without_redis_a_machine_goes_on_alone_and_nothing_goes_back_on_its_return(
     client: Client, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

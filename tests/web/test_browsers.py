@@ -91,6 +91,8 @@ async def test_only_pages_of_allowed_origins_may_read(http: aiohttp.ClientSessio
             preflight = asks | {"Access-Control-Request-Headers": names}
             async with http.options(f"{url}/graphql", headers=preflight) as response:
                 assert (response.status, response.headers["Access-Control-Allow-Headers"]) == (200, names)
+        async with http.options(f"{url}/graphql", headers=asks | {"Access-Control-Request-Method": "HEAD"}) as response:
+            assert response.status == 200
         in_lines = [*asks.items(), ("Access-Control-Request-Headers", "x-request-id")]
         async with http.options(f"{url}/graphql", headers=in_lines) as response:
             assert response.headers["Access-Control-Allow-Headers"] == "content-type,authorization, x-request-id"

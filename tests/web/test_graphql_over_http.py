@@ -55,6 +55,8 @@ def posted(content_type: str | None, encoding: str | None, body: bytes) -> Graph
         (" , application/graphql-response+json,", GRAPHQL),
         (",", JSON),
         ('text/html;a="b, application/graphql-response+json", application/json', JSON),
+        ('application/graphql-response+json;a="b;q=0"', GRAPHQL),
+        ('application/json;a=";q=0.1";q=0.9, application/graphql-response+json;q=0.5;', JSON),
     ],
 )
 def test_the_media_type_of_the_answer(accept: str | None, chosen: str) -> None:

@@ -70,12 +70,12 @@ async def test_counts_of_ended_workers_are_kept_and_their_files_are_not(tmp_path
 async def test_a_sum_does_not_depend_on_the_order(tmp_path: Path) -> None:
     """Prometheus takes the smallest decrease of a counter for a restart. As floats, 0.1 + 0.2 + 0.3 > 0.3 + 0.2 + 0.1."""
     sums = set()
-    for order in permutations((0.1, 0.2, 0.3)):
-        directory = tmp_path / str(order)
+    for number, order in enumerate(permutations((0.1, 0.2, 0.3))):
+        directory = tmp_path / str(number)  # Short, since the path of a Unix socket is.
         directory.mkdir()
         async with worker(directory, 0) as asked:
-            for number in order:
-                async with worker(directory, number):
+            for figure in order:
+                async with worker(directory, figure):
                     pass
                 await asked.collect()
             sums.add((await values(asked))["operation_seconds_sum"])

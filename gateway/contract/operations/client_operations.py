@@ -131,7 +131,7 @@ def gather_operations(
         notes[_FRAGMENT_NOTES_MAX:] = [
             f"{more} more fragments are in other documents, for a build step or a registry to include."
         ]
-    return _join(operations.all, by_name, problems, notes)
+    return _join(operations.all, by_name, schema, problems, notes)
 
 
 def problem_from(error: GraphQLError, default: FileLocation | None = None) -> Problem:
@@ -265,6 +265,7 @@ def _is_relay(node: Node) -> bool:
 def _join(
     operations: Sequence[OperationDefinitionNode],
     fragments: dict[str, FragmentDefinitionNode],
+    schema: GraphQLSchema,
     problems: list[Problem],
     notes: list[str],
 ) -> ClientOperations:
@@ -276,7 +277,7 @@ def _join(
     definitions += [fragment for name, fragment in fragments.items() if name not in spread]
     for definition in definitions:
         try:
-            compiled = compile_definition(definition, fragments, is_relay=_is_relay(definition))
+            compiled = compile_definition(definition, fragments, schema, is_relay=_is_relay(definition))
         except GraphQLError as error:
             problems.append(problem_from(error))
             continue

@@ -77,6 +77,7 @@ class ClientSchema:
 
         Raises `CheckError` if the definitions do not fit.
         """
+        resolvers = [*_on_implementations(resolvers, served)]
         client = DocumentNode(definitions=(*client.definitions, *map(_resolver_definition, resolvers)))
         self._root_fragments = {(each.type, each.field): each.root_fragment for each in resolvers}
         added = [
@@ -223,6 +224,20 @@ def _located(error: GraphQLError) -> str:
     name = error.source.name if error.source is not None else "The client's schema"
     place = "".join(f":{each.line}:{each.column}" for each in (error.locations or [])[:1])
     return f"{name}{place}: {' '.join(error.message.split())}"
+
+
+def _on_implementations(resolvers: Sequence[RelayResolver], served: GraphQLSchema) -> Iterator[RelayResolver]:
+    """Yield the resolvers, those of an interface for its implementations too, which may have their own."""
+    yield from resolvers
+    seen = {(each.type, each.field) for each in resolvers}
+    for each in resolvers:
+        type_ = served.get_type(each.type)
+        if isinstance(type_, GraphQLInterfaceType):
+            implementations = served.get_implementations(type_)
+            for other in (*implementations.objects, *implementations.interfaces):
+                if (other.name, each.field) not in seen:
+                    seen.add((other.name, each.field))
+                    yield replace(each, type=other.name)
 
 
 def _resolver_definition(resolver: RelayResolver) -> DefinitionNode:

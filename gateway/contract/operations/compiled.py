@@ -2,7 +2,8 @@
 
 Apollo, urql and gql.tada remove their own directives, and fields that they resolve themselves. Relay's compiler also gives
 fragments arguments, by writing one fragment for each set of them, evaluates the conditions that these decide, and makes the
-labels of `@defer` unique. The server executes the result, so the result is checked and costed.
+labels of `@defer` unique. A field whose selections are all removed is still sent, with the `__typename` that Apollo adds or the
+`id` that Relay's compiler adds. The server executes the result, so the result is checked and costed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
     ListValueNode,
@@ -36,6 +40,9 @@ from graphql import (
     ValueNode,
     VariableDefinitionNode,
     VariableNode,
+    get_named_type,
+    is_abstract_type,
+    is_composite_type,
     parse_type,
     print_ast,
 )
@@ -88,16 +95,17 @@ class CompiledDefinition:
 def compile_definition(
     definition: OperationDefinitionNode | FragmentDefinitionNode,
     fragments: Mapping[str, FragmentDefinitionNode],
+    schema: GraphQLSchema,
     *,
     is_relay: bool = False,
 ) -> CompiledDefinition:
     """Compile an operation with those of the client's `fragments` that it needs, or a fragment alone.
 
-    With `is_relay`, labels of `@defer`, constant conditions and the text of strings are as Relay's compiler prints them. In a
-    fragment alone, a required argument is a variable. Raises GraphQLError for fragments with arguments that spread themselves
-    without end.
+    With `is_relay`, labels of `@defer`, constant conditions, the text of strings and fields without remaining selections are as
+    Relay's compiler prints them for the `schema`. In a fragment alone, a required argument is a variable. Raises GraphQLError
+    for fragments with arguments that spread themselves without end.
     """
-    compiler = _Compiler(fragments, is_relay)
+    compiler = _Compiler(fragments, schema, is_relay)
     try:
         if isinstance(definition, FragmentDefinitionNode):
             required = [each.name for each in fragment_arguments(definition) if each.is_required]
@@ -123,7 +131,7 @@ def define_variables(
 
     Their types are those of the uses, the strictest of several. Raises GraphQLError as `compile_definition` does.
     """
-    compiler = _Compiler(fragments, is_relay=True)
+    compiler = _Compiler(fragments, schema, is_relay=True)
     try:
         compiled = _compiled_operation(query, compiler)
     except RecursionError:
@@ -143,7 +151,9 @@ def define_variables(
 
 def _compiled_operation(operation: OperationDefinitionNode, compiler: _Compiler) -> OperationDefinitionNode | None:
     scope = _Scope(operation.name.value if operation.name is not None else "", {})
-    selections = compiler.selections(operation.selection_set.selections, scope) if not _is_local(operation) else ()
+    root = compiler.schema.get_root_type(operation.operation)
+    nodes = operation.selection_set.selections if not _is_local(operation) else ()
+    selections = compiler.selections(nodes, scope, root)
     if not selections:
         return None
     compiled = replace(
@@ -169,6 +179,7 @@ class _Compiler:
 
     defined: Mapping[str, FragmentDefinitionNode]
     """The client's fragments, by name."""
+    schema: GraphQLSchema
     is_relay: bool
     fragments: list[FragmentDefinitionNode] = field(default_factory=list)
     """Those of the compiled document."""
@@ -182,9 +193,11 @@ class _Compiler:
     _names: dict[tuple[str, ...], str | None] = field(default_factory=dict)
     """A fragment's compiled name, by its own name and arguments; None when no selection remains."""
 
-    def selections(self, selections: Iterable[SelectionNode], scope: _Scope) -> tuple[SelectionNode, ...]:
-        """Return the selections that the client sends."""
-        compiled = (self._selection(each, scope) for each in selections if not _is_local(each))
+    def selections(
+        self, selections: Iterable[SelectionNode], scope: _Scope, parent: GraphQLNamedType | None
+    ) -> tuple[SelectionNode, ...]:
+        """Return the selections that the client sends; `parent` is their type, None for one that validation refuses."""
+        compiled = (self._selection(each, scope, parent) for each in selections if not _is_local(each))
         return tuple(each for each in compiled if each is not None)
 
     def directives(
@@ -224,7 +237,8 @@ class _Compiler:
         name = self._names[key] = f"{original}__{count + 1}" if count else original
         position = len(self.fragments)
         inner = _Scope(original, values)
-        selections = self.selections(fragment.selection_set.selections, inner) if not _is_local(fragment) else ()
+        type_ = self.schema.get_type(fragment.type_condition.name.value)
+        selections = self.selections(fragment.selection_set.selections, inner, type_) if not _is_local(fragment) else ()
         if not selections:
             self._names[key] = None
             return None
@@ -237,23 +251,47 @@ class _Compiler:
         self.fragments.insert(position, compiled)
         return name
 
-    def _selection(self, selection: SelectionNode, scope: _Scope) -> SelectionNode | None:
+    def _selection(
+        self, selection: SelectionNode, scope: _Scope, parent: GraphQLNamedType | None
+    ) -> SelectionNode | None:
         if self._is_left_out(selection, scope):
             return None
         if isinstance(selection, FragmentSpreadNode):
-            return self._spread(selection, scope)
+            return self._spread(selection, scope, parent)
         assert isinstance(selection, FieldNode | InlineFragmentNode)
         changed: dict[str, Any] = {"directives": self.directives(selection.directives, scope)}
         if isinstance(selection, FieldNode):
             changed["arguments"] = self._arguments(selection.arguments, scope)
         if selection.selection_set is not None:
-            children = self.selections(selection.selection_set.selections, scope)
+            type_ = self._type_of(selection, parent)
+            children = self.selections(selection.selection_set.selections, scope, type_)
+            if not children and isinstance(selection, FieldNode):
+                children = self._added(selection, type_)
             if not children:
                 return None
             changed["selection_set"] = replace(selection.selection_set, selections=children)
         return replace(selection, **changed)
 
-    def _spread(self, spread: FragmentSpreadNode, scope: _Scope) -> SelectionNode | None:
+    def _type_of(
+        self, selection: FieldNode | InlineFragmentNode, parent: GraphQLNamedType | None
+    ) -> GraphQLNamedType | None:
+        """Return the type of the selections in a selection."""
+        if isinstance(selection, InlineFragmentNode):
+            condition = selection.type_condition
+            return self.schema.get_type(condition.name.value) if condition is not None else parent
+        field = self.schema.get_field(parent, selection.name.value) if is_composite_type(parent) else None
+        return get_named_type(field.type) if field is not None else None
+
+    def _added(self, field: FieldNode, type_: GraphQLNamedType | None) -> tuple[SelectionNode, ...]:
+        """Return what clients add to a field of this type, whose own selections are all removed."""
+        name: str | None = "__typename"
+        if self.is_relay and isinstance(type_, GraphQLObjectType | GraphQLInterfaceType):
+            name = "id" if "id" in type_.fields else "__typename" if is_abstract_type(type_) else None
+        return (FieldNode(name=NameNode(value=name), loc=field.loc),) if name is not None else ()
+
+    def _spread(
+        self, spread: FragmentSpreadNode, scope: _Scope, parent: GraphQLNamedType | None
+    ) -> SelectionNode | None:
         fragment = self.defined.get(spread.name.value)
         if fragment is None:
             self.missing.append(spread)
@@ -265,7 +303,7 @@ class _Compiler:
                 selection_set=fragment.selection_set,
                 loc=spread.loc,
             )
-            return self._selection(inlined, scope)
+            return self._selection(inlined, scope, parent)
         given = [
             argument
             for directive in spread.directives or ()

@@ -6,9 +6,11 @@ https://gql-tada.0no.co/guides/fragment-colocation. Relay and codegen's client p
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from graphql import (
     DefinitionNode,
@@ -21,6 +23,7 @@ from graphql import (
 )
 
 from gateway.contract.operations.documents import ClientDocument
+from gateway.contract.operations.javascript import IncludedVariable
 from gateway.contract.operations.references import fragments_in
 
 __all__ = ["DocumentProblem", "ParsedDocument", "documents_as_sent"]
@@ -115,14 +118,28 @@ def _included(
         seen.add(id(each))
         found += each.definitions
         literal = each.document.literal
-        for name in literal.included if literal is not None else ():
-            candidates = by_variable.get(name or "", [])
-            nearest = [other for other in candidates if other.document.path == each.document.path] or candidates
-            if len(nearest) == 1:
-                waiting.append(nearest[0])
+        for variable in literal.included if literal is not None else ():
+            declared = _declarations(variable, each.document.path, by_variable) if variable is not None else []
+            if len(declared) == 1:
+                waiting.append(declared[0])
             else:
                 is_known = False
     return found, is_known
+
+
+def _declarations(
+    variable: IncludedVariable, path: Path, by_variable: Mapping[str, list[ParsedDocument]]
+) -> list[ParsedDocument]:
+    """Return the documents that a variable in the file `path` may stand for."""
+    all_ = by_variable.get(variable.name, [])
+    if variable.module is None:
+        return [each for each in all_ if each.document.path == path]
+    others = [each for each in all_ if each.document.path != path]
+    if not variable.module.startswith("."):
+        return others
+    target = os.path.normpath(path.parent / variable.module)
+    named = {target, os.path.splitext(target)[0], os.path.normpath(os.path.join(target, "index"))}
+    return [each for each in others if os.path.normpath(each.document.path.with_suffix("")) in named] or others
 
 
 def _spreads(nodes: Sequence[Node]) -> dict[str, FragmentSpreadNode]:

@@ -19,7 +19,16 @@ from gateway.contract import CheckError
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser, Query
 
-__all__ = ["TAGS", "Literal", "Script", "SyntaxProblem", "find_literals", "mentions_tags", "parse_javascript"]
+__all__ = [
+    "TAGS",
+    "IncludedVariable",
+    "Literal",
+    "Script",
+    "SyntaxProblem",
+    "find_literals",
+    "mentions_tags",
+    "parse_javascript",
+]
 
 TAGS = frozenset({"gql", "graphql"})
 
@@ -52,8 +61,18 @@ _TYPES_BEFORE_TEMPLATE = re.compile(r"[\w$)](<\{[^{}<>`]{0,2000}+\}>)(?=`)")
 _AMPERSAND = re.compile(r"(?<!&)&(?![&=])")
 _WORD_BEFORE = re.compile(r"(?<![\w$])[\w$]++\Z")
 _DECLARATION = re.compile(r"(?<![\w$.])(?:const|let|var)\s++([\w$]++)")
-_IDENTIFIER = re.compile(r"[\w$]++")
+_VARIABLE = re.compile(r"([\w$]++)(?:\s*+\.\s*+([\w$]++))?")
 _LIST = re.compile(r",\s*+\[([\w$,.\s]{0,5000}+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class IncludedVariable:
+    """A variable that a literal includes."""
+
+    name: str
+    """Its name in the file, or in the module that exports it."""
+    module: str | None = None
+    """The module it is imported from; None for a variable of the file itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +92,7 @@ class Literal:
     """Whether it is an argument of the tag, and not its template."""
     name: str | None = None
     """The variable to which it is assigned."""
-    included: tuple[str | None, ...] = ()
+    included: tuple[IncludedVariable | None, ...] = ()
     """The variables in `${…}` and in the list after the literal, in order; None for another expression."""
     has_list: bool = False
     """Whether a list of fragments follows, as in `graphql(`…`, [Row])`."""
@@ -234,7 +253,9 @@ class _Scan:
         self._source = source
         self._text = source if text is None else text
         self._modules = dict[str, str]()
-        """The module of each imported name."""
+        """The module of each imported tag."""
+        self._imported = dict[str, IncludedVariable]()
+        """Each imported name, as its module exports it."""
         self._original = {name: name for name in names}
         """The tag of each name, such as `gql` of `query` after `import { gql as query }`."""
         self._namespaces = dict[str, str]()
@@ -342,6 +363,7 @@ class _Scan:
     def _bind(self, exported: str, name: str, module: str) -> None:
         """Note an import. Its name is a tag if it is one in its module."""
         is_default = exported == "default"
+        self._imported[name] = IncludedVariable(exported, module)
         if exported in TAGS or (is_default and _CLIENTS.match(module)):
             self._original[name] = ("graphql" if "relay" in module else "gql") if is_default else exported
         if name in self._original:
@@ -457,13 +479,23 @@ class _Scan:
         source = self._source
         substitutions = self._substitutions(part)
         text, mappings, blanks = _evaluated(self._text, part.start + 1, part.end - 1, substitutions)
-        included = [_IDENTIFIER.fullmatch(source[low + 2 : high - 1].strip()) for low, high in substitutions]
-        names = [each[0] if each is not None else None for each in included]
+        included = [self._variable(source[low + 2 : high - 1].strip()) for low, high in substitutions]
         following = _LIST.match(source, _after_gap(self._source, part.end)) if is_call else None
         if following is not None:
-            names += [each.strip() for each in following[1].split(",") if each.strip()]
+            included += [self._variable(each.strip()) for each in following[1].split(",") if each.strip()]
         name = self._declared(start)
-        return Literal(text, mappings, blanks, tag, module, is_call, name, tuple(names), following is not None)
+        return Literal(text, mappings, blanks, tag, module, is_call, name, tuple(included), following is not None)
+
+    def _variable(self, expression: str) -> IncludedVariable | None:
+        """Return the variable that an expression names; None for a default import, which has no name in its module."""
+        match = _VARIABLE.fullmatch(expression)
+        if match is None:
+            return None
+        name, member = match.groups()
+        if member is not None:
+            return IncludedVariable(member, self._namespaces[name]) if name in self._namespaces else None
+        variable = self._imported.get(name, IncludedVariable(name))
+        return variable if variable.name != "default" else None
 
     def _substitutions(self, part: _Part) -> list[tuple[int, int]]:
         """Return where each `${…}` of a template is."""

@@ -105,6 +105,8 @@ def _candidates(
     elif argument in {"first", "scan"}:
         largest = FIRST_MAX if argument == "first" else SCAN_MAX
         yield Sample(largest, str(largest))
+    elif kind is not None and kind.name == "Int":
+        yield Sample([number] if is_list else number)
     else:
         yield Sample("2026-01-01T00:00:00Z" if kind is not None and kind.name == "DateTime" else f"name-{number}")
 

@@ -51,7 +51,7 @@ def read_variables(
         validate_input_value(value, type_, lambda error, _path, to=problems: to.append(error.message))  # type: ignore[misc]
         is_broken = isinstance(value, str) and texts[name].lstrip().startswith(("[", "{"))
         if is_broken and (problems or not is_leaf_type(get_nullable_type(type_))):
-            problems = ["The value is not valid JSON."]
+            problems = ["The value is not valid JSON, in which strings, enum values and keys have double quotes."]
         errors += [
             GraphQLError(
                 f"--var {name}: ${name} has the type {print_ast(definition.type)}. {each.replace('to be None', 'to be null')}",

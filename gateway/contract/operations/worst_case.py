@@ -72,7 +72,7 @@ class OperationCost:
     estimate: Estimate
     """For the variables that cause the most calls."""
     round_trips: int
-    """The largest number of sequential round trips."""
+    """The largest number of sequential round trips, whether the client uses `@defer` or ignores it."""
     assumed: dict[str, str]
     """Descriptions of the samples in that estimate, by variable name."""
 
@@ -113,14 +113,17 @@ def operation_cost(
     """
     operation, fragments = _parts(document)
     undeferred, deferring, conditions = document, dict[str, bool | None](), dict[str, bool | None]()
+    deferred: DocumentNode | None = None
     if any(isinstance(node, DirectiveNode) for node in walk(document)):
         deferring = condition_variables(operation, fragments)
-        undeferred = without_defer(document)  # @defer changes when a part is sent, not what it costs.
+        undeferred = without_defer(document)  # @defer changes the round trips, not the calls.
+        deferred = document if undeferred != document else None
         operation, fragments = _parts(undeferred)
         conditions = condition_variables(operation, fragments)
     outcomes = [Sample(True, "true"), Sample(False, "false")]
     if len(conditions) > _CONDITIONS_MAX:
         operation, fragments = _parts(visit(undeferred, _Unconditional()))
+        deferred = visit(deferred, _Unconditional()) if deferred is not None else None
         outcomes = [Sample(True)]
     samples = samples_for(schema._schema, document)
     samples |= {name: [Sample(True)] for name in deferring} | dict.fromkeys(conditions, outcomes)
@@ -135,6 +138,10 @@ def operation_cost(
             return estimate
         refused |= {(id(step.nodes[0]), str(error)): _located(step, error, chosen) for step, error in estimate.refused}
         round_trips = max(round_trips, estimate.round_trips)
+        if deferred is not None:
+            in_parts = _estimate(schema, *_parts(deferred), {**values, **variables}, deferring, may_defer=True)
+            if isinstance(in_parts, Estimate):
+                round_trips = max(round_trips, in_parts.round_trips)
         if costliest is None or estimate.requested > costliest.requested:
             costliest, assumed = estimate, chosen
     assert costliest is not None
@@ -159,6 +166,8 @@ def _estimate(
     fragments: Mapping[str, FragmentDefinitionNode],
     variables: Mapping[str, Any],
     conditions: Iterable[str],
+    *,
+    may_defer: bool = False,
 ) -> Estimate | list[GraphQLError]:
     definitions = operation.variable_definitions or ()
     declared = {definition.variable.name.value for definition in definitions}
@@ -169,7 +178,7 @@ def _estimate(
         return values
     outcomes = {name: values.coerced.get(name) for name in conditions}
     try:
-        plan = Plan(schema._schema, schema.schema_converter, operation, fragments, outcomes)
+        plan = Plan(schema._schema, schema.schema_converter, operation, fragments, outcomes, may_defer=may_defer)
     except NeedsReference as reason:
         return [GraphQLError(f"Its cost cannot be computed ({reason}).", operation)]
     limits = OperationLimits(cost_max=_UNLIMITED)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from gateway.contract.operations.client_operations import ClientOperation, gather_operations, problem_from
 from gateway.contract.operations.client_schema import read_client_schema
 from gateway.contract.operations.documents import ClientDocument
 from gateway.contract.operations.relay_config import relay_schema_extensions
+from gateway.contract.operations.relay_resolvers import RelayResolver
 from gateway.contract.operations.validation import validate_all
 from gateway.contract.problems import Problem
 from gateway.contract.schema.change import Change, Criticality
@@ -32,6 +34,8 @@ class Impact:
     """The operations that are invalid for the new schema, with the errors."""
     unchecked: list[Problem]
     """Why other operations could not be checked: they are unreadable, or invalid for the old schema too."""
+    notes: list[str]
+    """What could not be read of the client's configuration."""
 
     @property
     def is_certain(self) -> bool:
@@ -75,12 +79,15 @@ def check_schemas(
     fail_on: Criticality | None = Criticality.BREAKING,
     only_used: bool = False,
     unpriced_is_free: bool = False,
+    client_schemas: Sequence[Path] = (),
+    resolvers: Sequence[RelayResolver] = (),
 ) -> SchemaReport:
     """Compare two schemas, and find the operations in the documents that the changes affect.
 
     The check fails for changes that are at least as critical as `fail_on`. With `only_used`, changes that affect no operation
     do not count, if there are operations and all of them could be checked. If no field of one schema has `@upstream`, prices
-    are not compared, unless `unpriced_is_free`.
+    are not compared, unless `unpriced_is_free`. Fields that the SDL files `client_schemas`, or those that Relay's configuration
+    names, and Relay's `resolvers` add are the client's own. Raises `CheckError` for client schemas that cannot be used.
     """
     hidden = old.not_compared | new.not_compared
     if old.is_priced is not new.is_priced and not unpriced_is_free:
@@ -91,7 +98,7 @@ def check_schemas(
     changes = [
         change for change in find_changes(old.schema, new.schema) if not change.kind.startswith(tuple(not_compared))
     ]
-    impact = _impact(old, new, changes, documents) if documents is not None else None
+    impact = _impact(old, new, changes, documents, client_schemas, resolvers) if documents is not None else None
     ranks = list(Criticality)
     critical = ranks[: ranks.index(fail_on) + 1] if fail_on is not None else []
     failing = [change for change in changes if change.criticality in critical]
@@ -108,9 +115,17 @@ def _completed(source: SchemaSource, other: SchemaSource) -> SchemaSource:
     return replace(source, schema=with_deprecated_inputs(source.schema, other.schema)) if is_incomplete else source
 
 
-def _impact(old: SchemaSource, new: SchemaSource, changes: list[Change], documents: Sequence[ClientDocument]) -> Impact:
-    client_schema = read_client_schema(relay_schema_extensions([each.path for each in documents]).files)
-    gathered = gather_operations(documents, old.schema, client_schema)
+def _impact(
+    old: SchemaSource,
+    new: SchemaSource,
+    changes: list[Change],
+    documents: Sequence[ClientDocument],
+    client_schemas: Sequence[Path],
+    resolvers: Sequence[RelayResolver],
+) -> Impact:
+    extensions = relay_schema_extensions([each.path for each in documents])
+    client_schema = read_client_schema([*client_schemas, *extensions.files])
+    gathered = gather_operations(documents, old.schema, client_schema, resolvers)
     unchecked = set(gathered.problems)
     complete = [each for each in gathered.operations if each.is_complete]  # Others have a missing fragment, a problem.
     checked: list[ClientOperation] = []
@@ -125,7 +140,8 @@ def _impact(old: SchemaSource, new: SchemaSource, changes: list[Change], documen
         for change in changes
         if change.criticality is not Criticality.SAFE
     }
-    return Impact(checked, affected, broken, sorted(unchecked))
+    notes = extensions.notes if not client_schemas else []
+    return Impact(checked, affected, broken, sorted(unchecked), notes)
 
 
 def _validated(

@@ -73,6 +73,7 @@ def as_json(report: SchemaReport) -> str:
                 for operation, problems in impact.broken
             ],
             "unchecked": [each.as_json() for each in impact.unchecked],
+            "notes": impact.notes,
         }
     return json.dumps(content, indent=2, ensure_ascii=False)
 
@@ -160,6 +161,7 @@ def _closing(report: SchemaReport) -> Iterator[str]:
     counts = f"{breaking} breaking, {dangerous} dangerous and {_count(safe, 'safe change')}"
     yield f"{counts if report.changes else 'No changes'} from {report.old} to {report.new}."
     if report.impact is not None:
+        yield from report.impact.notes
         broken, all_ = len(report.impact.broken), len(report.impact.checked)
         yield f"{_count(all_, 'operation')} checked, of which {broken} no longer {'fits' if broken == 1 else 'fit'}."
         if report.only_used and not report.impact.is_certain:

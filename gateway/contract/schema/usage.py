@@ -34,6 +34,7 @@ from graphql import (
     is_required_input_field,
     type_from_ast,
 )
+from graphql.utilities import get_default_value_ast
 
 from gateway.contract.schema.change import nullable, omitted, returned, within
 
@@ -136,7 +137,7 @@ class _UsageCollector:
 
     def _input(self, coordinate: str, value: ValueNode | None, element: _Input) -> None:
         if value is None:
-            self.found.add(omitted(coordinate))
+            self._omitted(coordinate, element)
             return
         self.found.add(coordinate)
         if isinstance(value, NullValueNode):
@@ -149,6 +150,27 @@ class _UsageCollector:
                     self.found.add(omitted(coordinate))
         else:
             self._value(value, get_named_type(element.type))
+
+    def _omitted(self, coordinate: str, element: _Input) -> None:
+        """Visit an input that is omitted: it has its default, in which fields may be omitted too."""
+        if omitted(coordinate) in self.found:
+            return
+        self.found.add(omitted(coordinate))
+        default = get_default_value_ast(element)
+        if default is not None:
+            self._default(default, get_named_type(element.type))
+
+    def _default(self, value: ValueNode, type_: GraphQLNamedType) -> None:
+        if isinstance(value, ListValueNode):
+            for each in value.values:
+                self._default(each, type_)
+        elif isinstance(value, ObjectValueNode) and isinstance(type_, GraphQLInputObjectType):
+            given = {node.name.value: node.value for node in value.fields}
+            for name, field in type_.fields.items():
+                if name in given:
+                    self._default(given[name], get_named_type(field.type))
+                else:
+                    self._omitted(f"{type_.name}.{name}", field)
 
     def _value(self, value: ValueNode, type_: GraphQLNamedType) -> None:
         self.found.add(type_.name)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
+from operator import itemgetter
 from pathlib import Path
 
 from anyio import to_thread
@@ -40,23 +41,32 @@ _ASSET_HEADERS = {
 }
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".ttf": "font/ttf"}
 _FACTS = '<script id="facts" type="application/json">{}</script>'
-_TWILIO = "https://conversations.twilio.com/v1"
+_TWILIO = "https://conversations.twilio.com"
+_USER = "$TWILIO_ACCOUNT_SID:$TWILIO_AUTH_TOKEN"
 
 
 class Graphiql:
     """The routes of the page and its files."""
 
     def __init__(
-        self, values: Mapping[str, str] | None = None, upstream: str | None = None, bundle: Path = BUNDLE
+        self,
+        values: Mapping[str, str] | None = None,
+        *,
+        origin: str | None = None,
+        user: str = _USER,
+        bundle: Path = BUNDLE,
     ) -> None:
         """Create the page.
 
-        `values` are by the names of variables in the opening tabs; `upstream` is the base URL in calls copied as curl.
+        `values` are by the names of variables in the opening tabs. Calls copied as curl go to `origin`, by default Twilio's,
+        as `user`, `name:secret`: the names of environment variables, or credentials that anyone may see.
         """
         self._assets = {path.name.removesuffix(".gz"): path for path in bundle.glob("graphiql/*.gz")}
         index = bundle / "index.html"
         if index.is_file() and self._assets:
-            facts = json.dumps({"tabs": opening_tabs(values or {}), "upstream": upstream or _TWILIO})
+            facts = json.dumps(
+                {"tabs": opening_tabs(values or {}), "upstream": f"{origin or _TWILIO}/v1", "user": user}
+            )
             facts = facts.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
             page = index.read_text(encoding="utf-8").replace(_FACTS, _FACTS.replace("{}", facts))
         else:
@@ -86,14 +96,19 @@ class Graphiql:
 
 
 def opening_tabs(values: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return the examples as the page's tabs. A required variable has its value in `values`, or an empty string to fill in."""
-    examples = [file for file in files("gateway.examples").iterdir() if file.name.endswith(".graphql")]
+    """Return the examples as the page's tabs, first the one that needs no further values.
+
+    A required variable has its value in `values`, or an empty string to fill in.
+    """
     tabs = []
-    for example in sorted(examples, key=lambda file: (file.name != "thread.graphql", file.name)):
+    for example in files("gateway.examples").iterdir():
+        if not example.name.endswith(".graphql"):
+            continue
         document = example.read_text(encoding="utf-8")
         given = {name: values.get(name, "") for name, needed in declared_variables(document).items() if needed}
-        tabs.append({"query": document, "variables": json.dumps(given, indent=2) if given else ""})
-    return tabs
+        tab = {"query": document, "variables": json.dumps(given, indent=2) if given else ""}
+        tabs.append((not all(given.values()), example.name != "thread.graphql", example.name, tab))
+    return [tab for *_, tab in sorted(tabs, key=itemgetter(0, 1, 2))]
 
 
 def _not_built(bundle: Path) -> str:

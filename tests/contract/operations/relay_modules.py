@@ -118,6 +118,10 @@ class Module:
         self, type_: str, scope: dict[str, str], needed: set[str], depth: int, *, may_unmask: bool = False
     ) -> str:
         parts = ["sid" if type_ != "Query" else "services(first: 1) { edges { node { sid } } }"]
+        if type_ == "Message" and self.random.random() < 0.4:
+            return self.random.choice(
+                ("{ isExpanded }", "{ __id sid @include(if: false) }", "{ ... on Message { draft } }")
+            )
         for name in LEAVES.get(type_, ())[1:]:
             if self.random.random() < 0.4:
                 parts.append(f"{name} {self._condition(scope)}{self.random.choice(('', '@required(action: LOG)'))}")

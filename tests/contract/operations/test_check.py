@@ -162,9 +162,9 @@ query Summary($serviceSid: ID!, $conversationSid: ID!) {
             "src/ThreadScreen.js:3:3 ThreadScreenQuery: at most 32 upstream calls, 2 round trips",
             "  with $id = the id of a Conversation, $withPeople = true",
         ]),
-        (TADA, ["src/receipts.ts:6:4 Message: at most 12 upstream calls, 2 round trips", "  with $id = the id of a Message"]),
+        (TADA, ["src/receipts.ts:6:4 Message: at most 12 upstream calls, 11 round trips", "  with $id = the id of a Message"]),
         (URQL, [
-            "src/list.jsx:2:3 Services: at most 10 upstream calls, 1 round trip",
+            "src/list.jsx:2:3 Services: at most 10 upstream calls, 10 round trips",
             "  with $first = 1000",
             "src/list.jsx:4:41 (no name): at most 1 upstream call, 1 round trip",
         ]),

@@ -53,7 +53,10 @@ def test_operations_have_the_fragments_they_need(texts: list[str], joined: list[
     [
         # Apollo
         ("query A { a b @client }", "query A { a }"),
-        ("query A { a b @client { c { d } } e { f @client } }", "query A { a }"),
+        ("query A { a b @client { c { d } } e { f @client } }", "query A { a e { __typename } }"),
+        ("query A { a { ...F b { ... on B { c @client } } } } fragment F on Q { f @client }",
+         "query A { a { b { __typename } } }"),
+        ("query A { a { ...F } } fragment F on Q { f @client }", "query A { a { __typename } }"),
         ("query A { a @connection(key: \"k\", filter: [\"x\"]) { b @nonreactive } }", "query A { a { b } }"),
         ("query A($x: Int, $y: Int) { a(x: $x) b(y: $y) @client }", "query A($x: Int) { a(x: $x) }"),
         ("query A($x: Int) { a @client @export(as: \"x\") b(x: $x) }", "query A($x: Int) { b(x: $x) }"),
@@ -69,7 +72,7 @@ def test_operations_have_the_fragments_they_need(texts: list[str], joined: list[
         ("query A @raw_response_type @throwOnFieldError { a @required(action: LOG) ...F @relay(mask: false) @alias } "
          "fragment F on Q @inline { f @catch(to: RESULT) }", "query A { a ...F } fragment F on Q { f }"),
         ("query A { a } query B @updatable { b }", "query A { a }"),
-        ("query A { a { __id __typename b } c { __id } }", "query A { a { __typename b } }"),
+        ("query A { a { __id __typename b } c { __id } }", "query A { a { __typename b } c { __typename } }"),
         ("query A { ...F @arguments(n: 3) } fragment F on Q @argumentDefinitions(n: {type: Int, defaultValue: 7}) { f(n: $n) }",
          "query A { ...F } fragment F on Q { f(n: 3) }"),
         ("query A($n: Int) { ...F @arguments(n: $n) } "

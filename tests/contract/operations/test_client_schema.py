@@ -170,6 +170,33 @@ def test_what_a_configuration_in_javascript_computes_is_reported(source: str) ->
     assert (result.exit_code, result.stdout.count(note)) == (0, 0)
 
 
+def schema_check(*arguments: str) -> Result:
+    Path("own.graphql").write_text(CliRunner().invoke(main, ["schema"]).output)
+    return CliRunner().invoke(
+        main, ["schema", "check", "own.graphql", "own.graphql", "--operations", "src", *arguments]
+    )
+
+
+def test_schema_check_reports_it_too() -> None:
+    Path("relay.config.js").write_text("module.exports = makeConfig();")
+    note = "relay.config.js: schemaExtensions is computed there, and was not read. Name its files with --client-schema."
+    result = schema_check()
+    assert (note in result.output, "0 operations checked" in result.output) == (True, True)
+    assert json.loads(schema_check("--format", "json").output)["operations"]["notes"][0].endswith(note)
+    result = schema_check("--client-schema", "extensions/client.graphql")
+    assert (note in result.output, "1 operation checked, of which 0 no longer fit." in result.output) == (False, True)
+
+
+def test_schema_check_reads_relay_resolvers() -> None:
+    Path("src/q.graphql").unlink()
+    Path("src/shout.ts").write_text(
+        "/** @relayField Message.shout: String\n * @rootFragment Shout */\n"
+        "graphql`fragment Shout on Message { body }`;\n"
+        "graphql`query Q($id: ID!) { node(id: $id) { ... on Message { shout } } }`;"
+    )
+    assert "1 operation checked, of which 0 no longer fit." in schema_check().output
+
+
 @pytest.mark.parametrize(
     "source",
     [

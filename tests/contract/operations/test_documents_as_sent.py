@@ -32,6 +32,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         [f"export const Q = gql`{QUERY} {I1} {I2}`"],
         [f"const ALL = gql`{I1} {I2}`; export const Q = gql`{QUERY} ${{ALL}}`"],
         [f"export const ALL = gql`{I1} {I2}`", f"import {{ ALL }} from './a'; export const Q = gql`{QUERY} ${{ALL}}`"],
+        [
+            f"export const A = gql`{I1}`, B = gql`{I2}`",
+            f"import * as all from './a'; gql`{QUERY} ${{all.A}} ${{ all.B }}`",
+        ],
+        [
+            f"const A = gql`{I1}`; const B = gql`{I2}`; export {{ A, B }}",
+            f"import {{ A as B, B as A }} from './a.js'; gql`{QUERY} ${{A}} ${{B}}`",
+        ],
+        [
+            f"export const A = gql`{I1} {I2}`",
+            f"const {{ A: All }} = require('./a'); gql`{QUERY} ${{All}}`",
+            f"const A = gql`{I1}`",
+        ],
         [f"const A = gql`{I1}`, B = gql`{I2} ${{A}}`; const Q: Node = gql`{QUERY} ${{ B }}`"],
         [f"const A = graphql(`{I1}`); const B = graphql(`{I2}`); const Q = graphql(`{QUERY}`, [A, B])"],
         [f"{APOLLO} gql(`{QUERY} {I1} {I2}`)"],
@@ -50,6 +63,20 @@ def test_a_fragment_that_is_sent_and_not_used_is_a_problem(sources: list[str]) -
         [f"gql`{I1} {I2}`", f"const Q = /* GraphQL */ `{QUERY}`"],
         [f"const A = gql`{I1}`; gql`{QUERY} ${{A}}`"],
         [f"{TADA} const A = graphql(`{I1}`); graphql(`{QUERY}`, [A])"],
+        [f"export const A = gql`{I1}`", f"import {{ A }} from '.'; {APOLLO} gql`{QUERY} ${{A}}`"],
+        # Two variables of one name.
+        [f"export default gql`{I1}`", f"import A from './a'; {APOLLO} gql`{QUERY} ${{A}}`", f"const A = gql`{I2}`"],
+        [
+            f"export const B = gql`{I1}`",
+            f"import {{ B as A }} from './a'; {APOLLO} gql`{QUERY} ${{A}}`",
+            f"const A = gql`{I2}`",
+        ],
+        [f"gql`{I1}`", f"{APOLLO} const A = make(); gql`{QUERY} ${{A}}`", f"const A = gql`{I2}`"],
+        [
+            f"export const A = gql`{I1}`",
+            f"import {{ A }} from './a'; {APOLLO} gql`{QUERY} ${{A}}`",
+            f"export const A = gql`{I2}`",
+        ],
         [f"import {{ rows }} from 'rows'; {APOLLO} gql`{QUERY} ${{rows.all()}}`", f"gql`{I1}`"],
     ],
 )

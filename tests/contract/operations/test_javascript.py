@@ -4,7 +4,7 @@ from typing import Literal as OneOf
 
 import pytest
 
-from gateway.contract.operations.javascript import Literal, find_literals
+from gateway.contract.operations.javascript import IncludedVariable, Literal, find_literals
 
 from ...conftest import Steps
 
@@ -166,7 +166,7 @@ def test_text_is_as_javascript_reads_it(source: str, text: str) -> None:
 def test_where_each_part_stands() -> None:
     source = "x\ngql`a\\`b${c}d\\n`"
     (literal,) = find_literals(source, language="tsx").literals
-    assert literal == Literal("a`b    d\n", ((0, 6), (2, 9), (9, 17)), (3,), "gql", included=("c",))
+    assert literal == Literal("a`b    d\n", ((0, 6), (2, 9), (9, 17)), (3,), "gql", included=(IncludedVariable("c"),))
     for offset, position in literal.mappings[:2]:
         assert literal.text[offset] == source[position]
 

@@ -40,6 +40,15 @@ def test_a_resolver_costs_what_its_root_fragment_costs(tags: list[str], calls: i
     assert [cost.calls for _, cost in report.costs] == [calls]
 
 
+def test_a_resolver_of_an_interface_is_on_its_implementations() -> None:
+    Path("src/resolver.ts").write_text("/**\n * @relayField Node.recent: Int\n * @rootFragment Recent_node\n */\n")
+    fragment = FRAGMENT.replace("Recent_conversation on Conversation {", "Recent_node on Node { ... on Conversation {")
+    Path("src/q.ts").write_text(QUERY + fragment.replace("}`", "} }`"))
+    report = check_operations(["src"], {})
+    assert report.problems == []
+    assert [cost.calls for _, cost in report.costs] == [101]
+
+
 def test_other_docblocks_declare_no_field() -> None:
     Path("src/resolver.ts").write_text(
         "/** @RelayResolver Message.recent: Int */\n/** @fieldName recent @onType Conversation */\n"

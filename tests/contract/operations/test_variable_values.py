@@ -16,6 +16,8 @@ SCHEMA = build_schema(
     """
 )
 
+NOT_JSON = "The value is not valid JSON, in which strings, enum values and keys have double quotes."
+
 
 def read(declared: str, text: str) -> tuple[Any, list[str]]:
     operation = parse(f"query Q($x: {declared}) {{ a }}").definitions[0]
@@ -71,10 +73,10 @@ def test_a_text_has_the_value_that_its_type_gives_it(declared: str, text: str, v
         ("Boolean", "yes", "$x has the type Boolean. Boolean cannot represent a non boolean value: 'yes'"),
         ("Status", "FAILD", "$x has the type Status. Value 'FAILD' does not exist in 'Status' enum. Did you mean the enum "
          "value 'FAILED'?"),
-        ("[Status!]", "[FAILED]", "$x has the type [Status!]. The value is not valid JSON."),
+        ("[Status!]", "[FAILED]", f"$x has the type [Status!]. {NOT_JSON}"),
         ("[Status!]", '["FAILED", "NEW"]', "$x has the type [Status!]. Value 'NEW' does not exist in 'Status' enum."),
-        ("[ID!]!", "[1, 02.50]", "$x has the type [ID!]!. The value is not valid JSON."),
-        ("Range", "{size: 1}", "$x has the type Range. The value is not valid JSON."),
+        ("[ID!]!", "[1, 02.50]", f"$x has the type [ID!]!. {NOT_JSON}"),
+        ("Range", "{size: 1}", f"$x has the type Range. {NOT_JSON}"),
         ("Range", '{"length": 1}', "$x has the type Range. Expected value of type 'Range' not to include unknown field "
          "'length', found: "),
     ],

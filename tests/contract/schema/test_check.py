@@ -197,7 +197,7 @@ def test_what_programs_read() -> None:
         "fails": True,
         "counts": {"breaking": 2, "dangerous": 1, "safe": 2},
         "notCompared": [],
-        "operations": {"checked": 2, "broken": [{**panel, "errors": [error]}], "unchecked": []},
+        "operations": {"checked": 2, "broken": [{**panel, "errors": [error]}], "unchecked": [], "notes": []},
     }
     assert json.loads(both("--format", "json").output)["operations"] is None
 

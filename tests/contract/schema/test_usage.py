@@ -70,6 +70,9 @@ AFFECTED = [
     (thread("messages(filter: $f) { id }", "$f: Filter"), "since: DateTime", "", ["Filter.since"]),
     (thread('messages(filter: { text: "" }) { id }'), "depth: Int = 2", "depth: Int = 3", ["Filter.depth"]),
     (thread('messages(filter: { text: "", depth: 1 }) { id }'), "depth: Int = 2", "depth: Int = 3", []),
+    (thread("messages { id }"), "depth: Int = 2", "depth: Int = 3", ["Filter.depth"]),  # The default of `filter` has none.
+    (thread("messages { id }"), "size: Int! = 10", "size: Int! = 5", []),
+    (thread("messages(filter: null) { id }"), "depth: Int = 2", "depth: Int = 3", []),
     ("{ one(of: { a: 1 }) }", "b: Int }", "b: Int c: Int! }", ["One.c"]),
     ("query ($o: One) { one(of: $o) }", "b: Int }", "b: Int c: Int! }", ["One.c"]),
     ("{ one }", "b: Int }", "b: Int c: Int! }", []),

@@ -1,11 +1,13 @@
-// The panel "Upstream calls": what the last run asked of Twilio, and why it took as long as it did.
+// The panel "Upstream calls": the calls of the last run, and what it was refused, lacked and waited for.
 
 import { useEffect, useMemo, useState } from "react";
 import { Waterfall } from "./Waterfall";
-import { type Timed, asCurl, ms, reasons, waterfallOf } from "./calls";
 import type { Cost } from "./answers";
+import { type Timed, asCurl, retriesIn, statusInWords, waterfallOf } from "./calls";
+import { explain } from "./explain";
 import { FACTS } from "./facts";
 import { useLive } from "./live";
+import { decimal, duration } from "./numbers";
 
 export function CallsPanel() {
   const { run, isRunning } = useLive();
@@ -14,48 +16,58 @@ export function CallsPanel() {
   const [chosen, choose] = useState<Timed | null>(null);
   useEffect(() => choose(null), [upstream]);
 
-  if (!run || !upstream || !drawing) {
+  if (!run || isRunning) {
     return (
-      <section className="panel" data-testid="calls">
+      <section className="panel" data-testid="calls" aria-label="Upstream calls">
         <h2>Upstream calls</h2>
         <p className="hint">
           {isRunning
             ? "Running…"
-            : run?.errors.length
-              ? "Nothing was called: the operation did not run."
-              : "Run an operation: its calls to Twilio are drawn here by time, with what was not called and why."}
+            : "Run the operation: its calls to Twilio are drawn here by time, with the reads that needed no call and why."}
         </p>
       </section>
     );
   }
+  const { problems, reasons } = explain(run, drawing);
+  const retries = upstream ? retriesIn(upstream) : 0;
   return (
-    <section className="panel" data-testid="calls">
+    <section className="panel" data-testid="calls" aria-label="Upstream calls">
       <h2>Upstream calls</h2>
-      <p className="figures">
-        <Figure value={upstream.count.toLocaleString("en")} unit={upstream.count === 1 ? "call" : "calls"} name="calls" />
-        <Figure value={String(upstream.roundTrips)} unit={upstream.roundTrips === 1 ? "round trip" : "round trips"} name="trips" />
-        {drawing.lots.length > 0 && <Figure value={ms(upstream.totalMs)} unit="until the last was back" name="time" />}
-      </p>
+      {problems.length > 0 && (
+        <ul className="problems" data-testid="problems">
+          {problems.map((problem) => (
+            <li key={problem}>{problem}</li>
+          ))}
+        </ul>
+      )}
+      {upstream && (
+        <p className="figures">
+          <Figure value={decimal(upstream.count - retries)} unit={upstream.count - retries === 1 ? "call" : "calls"} name="calls" />
+          {retries > 0 && <Figure value={decimal(retries)} unit={retries === 1 ? "retry" : "retries"} name="retries" />}
+          <Figure value={decimal(upstream.roundTrips)} unit={upstream.roundTrips === 1 ? "round trip" : "round trips"} name="trips" />
+          {upstream.count > 0 && <Figure value={duration(upstream.totalMs)} unit="until the last response" name="time" />}
+        </p>
+      )}
       {run.cost && <CostBars cost={run.cost} />}
       <ul className="reasons">
-        {reasons(upstream, drawing).map((reason) => (
+        {reasons.map((reason) => (
           <li key={reason}>{reason}</li>
         ))}
       </ul>
-      {drawing.lots.length > 0 && (
+      {drawing && drawing.lots.length > 0 && (
         <>
           <Waterfall drawing={drawing} chosen={chosen} onChoose={choose} />
           <Legend />
           {chosen ? <Details call={chosen} /> : <p className="hint">Choose a bar to see its call, or to copy it.</p>}
         </>
       )}
-      {drawing.spared.length > 0 && (
+      {drawing && drawing.spared.length > 0 && (
         <div className="spared" data-testid="spared">
           <h3>Not called</h3>
           {drawing.spared.map((some) => (
             <details key={`${some.source} ${some.name} ${some.reason}`}>
               <summary>
-                <b>{some.paths.length.toLocaleString("en")}</b> {some.name} · <i>{some.source}</i>
+                <b>{decimal(some.paths.length)}</b> {some.name} · <i>{some.source}</i>
                 {some.reason && `: ${some.reason}`}
               </summary>
               <ul>
@@ -79,20 +91,20 @@ export function Figure({ value, unit, name }: { value: string; unit: string; nam
   );
 }
 
-/** Three numbers: the worst case, what was decided on the way, what was made. */
+/** Three numbers: the worst case, the calls that were decided on, and the calls that were made. */
 function CostBars({ cost }: { cost: Cost }) {
   const most = Math.max(cost.requested, cost.planned, cost.actual, 1);
   const rows = [
-    { name: "requested", calls: cost.requested, means: "at most, told before it ran" },
-    { name: "planned", calls: cost.planned, means: "decided on, after cache and summaries" },
-    { name: "actual", calls: cost.actual, means: "made, retries aside" },
+    { name: "requested", calls: cost.requested, means: "the worst case, computed before it ran" },
+    { name: "planned", calls: cost.planned, means: "decided on, without what is cached or shown by summaries" },
+    { name: "actual", calls: cost.actual, means: "made, without retries" },
   ];
   return (
     <dl className="cost">
       {rows.map(({ name, calls, means }) => (
         <div key={name} title={`${name}: ${means}`}>
           <dt>{name}</dt>
-          <dd data-figure={name}>{calls.toLocaleString("en")}</dd>
+          <dd data-figure={name}>{decimal(calls)}</dd>
           <svg width="100%" height="8" aria-hidden="true">
             <rect width="100%" height="8" rx="2" className="track" />
             <rect width={`${(calls / most) * 100}%`} height="8" rx="2" className={name} />
@@ -107,6 +119,7 @@ function Legend() {
   const kinds = [
     ["bar", "answered"],
     ["wait", "waiting for a slot"],
+    ["pause", "waiting to retry"],
     ["bar none", "not found, refused"],
     ["bar bad", "failed"],
     ["bar grey", "another request's"],
@@ -116,7 +129,11 @@ function Legend() {
       {kinds.map(([kind, words]) => (
         <span key={words}>
           <svg width="14" height="8" aria-hidden="true">
-            <rect width="14" height={kind === "wait" ? 4 : 8} y={kind === "wait" ? 2 : 0} rx="2" className={kind} />
+            {kind === "pause" ? (
+              <line x1="0" x2="14" y1="4" y2="4" className={kind} />
+            ) : (
+              <rect x="0.5" y="0.5" width="13" height="7" rx="2" className={kind} />
+            )}
           </svg>
           {words}
         </span>
@@ -128,21 +145,26 @@ function Legend() {
 function Details({ call }: { call: Timed }) {
   const [isCopied, setCopied] = useState(false);
   useEffect(() => setCopied(false), [call]);
-  const command = asCurl(call.path, FACTS.upstream);
+  const command = asCurl(call.path, FACTS.upstream, FACTS.user);
+  const { pause } = call;
   return (
     <div className="details" data-testid="details" aria-live="polite">
       <code>{call.path}</code>
       <p>
-        Round trip {call.roundTrip}, begun at {ms(call.startMs)}
-        {call.waitMs > 0 && `, waited ${ms(call.waitMs)} for a slot`}, took {ms(call.durationMs)}, answered{" "}
-        <b>{call.status ?? "nothing"}</b>
-        {call.attempt > 1 && `, attempt ${call.attempt}`}
-        {call.source === "coalesced" && "; another request was reading it, so it cost nothing"}.
+        Round trip {call.roundTrip}, begun at {duration(call.startMs)}
+        {pause && `, attempt ${call.attempt} after ${duration(pause.endMs - pause.startMs)}`}
+        {pause?.askedMs && ` (Retry-After: ${duration(pause.askedMs)})`}
+        {call.waitMs > 0 && `, waited ${duration(call.waitMs)} for a slot`}, took {duration(call.durationMs)}, answered{" "}
+        <b>{statusInWords(call)}</b>
+        {call.source === "coalesced" && "; another request made the call"}.
       </p>
-      <button type="button" className="graphiql-button" onClick={() => void navigator.clipboard.writeText(command).then(() => setCopied(true))}>
-        {isCopied ? "Copied" : "Copy as curl"}
-      </button>
+      {command === null ? (
+        <p className="hint">It needs a name or a page token, which traces leave out: there is no command to copy.</p>
+      ) : (
+        <button type="button" className="graphiql-button" onClick={() => void navigator.clipboard.writeText(command).then(() => setCopied(true))}>
+          {isCopied ? "Copied" : "Copy as curl"}
+        </button>
+      )}
     </div>
   );
 }
-

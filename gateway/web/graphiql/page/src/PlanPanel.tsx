@@ -1,19 +1,20 @@
-// The panel "Plan": what the operation in the editor would cost, from a dry run after each change.
+// The panel "Plan": the cost of the operation in the editor, from a dry run after each change.
 
 import type { Edge, Plan, Refusal } from "./answers";
 import { Figure } from "./CallsPanel";
-import { many, short } from "./calls";
+import { short } from "./calls";
 import { useLive } from "./live";
+import { decimal, many } from "./numbers";
 
 export function PlanPanel() {
   const { outlook } = useLive();
   return (
-    <section className="panel" data-testid="plan">
+    <section className="panel" data-testid="plan" aria-label="Plan">
       <h2>Plan</h2>
-      {outlook.kind === "none" && <p className="hint">Write an operation: what it will cost is told here as you type.</p>}
+      {outlook.kind === "none" && <p className="hint">Write an operation: its cost is shown here as you type.</p>}
       {outlook.kind === "unclear" && (
         <>
-          <p className="hint">Nothing to foresee yet:</p>
+          <p className="hint">There is no plan:</p>
           <p className="unclear">{outlook.message}</p>
         </>
       )}
@@ -24,17 +25,37 @@ export function PlanPanel() {
 }
 
 function Foreseen({ plan }: { plan: Plan }) {
-  if (!plan.edges.length) return <p className="hint">It asks nothing of Twilio: 0 calls.</p>;
+  const problems = [...new Set(plan.refused.map(({ field, message }) => `${message} (at ${short(field)})`))];
+  return (
+    <>
+      {problems.length > 0 && (
+        <ul className="problems">
+          {problems.map((problem) => (
+            <li key={problem}>{problem}</li>
+          ))}
+        </ul>
+      )}
+      {plan.edges.length > 0 ? <Calls plan={plan} /> : <p className="hint">{problems.length ? "Nothing" : "It needs no data from Twilio: nothing"} will be called.</p>}
+    </>
+  );
+}
+
+function Calls({ plan }: { plan: Plan }) {
   const dearest = plan.edges.reduce((one, other) => (other.calls > one.calls ? other : one));
   const trips = [...new Set(plan.edges.map((edge) => edge.roundTrip))].sort((one, other) => one - other);
   return (
     <>
       <p className="figures">
-        <Figure value={plan.requested.toLocaleString("en")} unit={plan.requested === 1 ? "call at most" : "calls at most"} name="requested" />
-        <Figure value={String(plan.roundTrips)} unit={plan.roundTrips === 1 ? "round trip" : "round trips"} name="trips" />
+        <Figure value={decimal(plan.requested)} unit={plan.requested === 1 ? "call at most" : "calls at most"} name="requested" />
+        <Figure value={decimal(plan.roundTrips)} unit={plan.roundTrips === 1 ? "round trip at most" : "round trips at most"} name="trips" />
       </p>
+      {plan.singlePageRoundTrips < plan.roundTrips && (
+        <p className="hint">
+          {many(plan.singlePageRoundTrips, "round trip")} if every list fits on one page. Further pages are read one after another.
+        </p>
+      )}
       <p className="dearest" data-testid="dearest">
-        Dearest: <code>{short(dearest.field)}</code>, {many(dearest.calls, "call")} of {plan.requested.toLocaleString("en")}.
+        Most expensive: <code>{short(dearest.field)}</code>, {many(dearest.calls, "call")} of {decimal(plan.requested)}.
       </p>
       {trips.map((trip) => (
         <div key={trip} className="leg">
@@ -47,8 +68,8 @@ function Foreseen({ plan }: { plan: Plan }) {
         </div>
       ))}
       <p className="hint">
-        In the worst case. Summaries and what is known from before make it less; after a run, “Upstream calls” tells what it
-        was.
+        This is the worst case, without retries. Delivery summaries and the cache save calls: “Upstream calls” shows those that
+        the last run made.
       </p>
     </>
   );
@@ -62,7 +83,8 @@ function EdgeRow({ edge, most, isDearest }: { edge: Edge; most: number; isDeares
         {path.length > 1 && <span>{path.slice(0, -1).join(".")}.</span>}
         {path.at(-1)}
       </code>
-      <b>{edge.calls.toLocaleString("en")}</b>
+      <b>{decimal(edge.calls)}</b>
+      {edge.inSequence > 1 && <i>up to {edge.inSequence} one after another</i>}
       <CallsBar share={edge.calls / most} kind={isDearest ? "dear" : "bar"} />
     </div>
   );
@@ -79,11 +101,11 @@ function CallsBar({ share, kind }: { share: number; kind: string }) {
 
 function Refused({ refusal }: { refusal: Refusal }) {
   const [dearest] = refusal.contributors;
-  const [requested, limit] = [refusal.requested, refusal.limit].map((calls) => calls.toLocaleString("en"));
+  const [requested, limit] = [refusal.requested, refusal.limit].map((calls) => decimal(calls));
   return (
     <>
       <p className="figures">
-        <Figure value={requested ?? ""} unit="calls at most" name="requested" />
+        <Figure value={requested ?? ""} unit="calls or more" name="requested" />
         <Figure value={limit ?? ""} unit="allowed" name="limit" />
       </p>
       <p className="refused" role="status">
@@ -91,7 +113,7 @@ function Refused({ refusal }: { refusal: Refusal }) {
       </p>
       {dearest && (
         <p className="dearest" data-testid="dearest">
-          Dearest: <code>{short(dearest.field)}</code>, {many(dearest.calls, "call")}.
+          Most expensive: <code>{short(dearest.field)}</code>, {many(dearest.calls, "call")}.
         </p>
       )}
       <p className="suggestion" data-testid="suggestion">
@@ -100,14 +122,14 @@ function Refused({ refusal }: { refusal: Refusal }) {
             It would fit with <code>{short(refusal.suggestion)}</code>
           </>
         ) : (
-          "No single list made shorter would fit: ask for less of several."
+          "It does not fit by shortening one list: shorten several."
         )}
       </p>
       <div className="leg">
         {refusal.contributors.map(({ field, calls }) => (
           <div className="edge" key={field}>
             <code>{short(field)}</code>
-            <b>{calls.toLocaleString("en")}</b>
+            <b>{decimal(calls)}</b>
             <CallsBar share={calls / (dearest?.calls ?? 1)} kind={field === dearest?.field ? "dear" : "bar"} />
           </div>
         ))}

@@ -1,65 +1,136 @@
-// The line below the answer: what the operation would cost, what the last run did, or what went wrong, in words.
+// The lines below the answer: what the operation would cost, what the last run did or why it failed, and where its rows lead.
 
 import { pick, useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { parse as parseJson, type ParseError } from "jsonc-parser";
 import { useEffect } from "react";
-import type { Failure } from "./answers";
+import { FirstHint } from "./FirstHint";
+import { RowsLine } from "./RowsLine";
 import { foresee } from "./ask";
-import { many, ms } from "./calls";
-import { keepHeaders, sessionHeaders } from "./memory";
-import { type Outlook, tell, useLive } from "./live";
+import { attemptsIn, retriesIn, waterfallOf } from "./calls";
+import { missing, sentence } from "./explain";
+import { type Outlook, type Run, openTab, showTab, update, useLive } from "./live";
+import { isFirstRun, keepHeaders, sessionHeaders } from "./memory";
+import { decimal, duration, many } from "./numbers";
 
 export const CALLS = "Upstream calls";
 export const PLAN = "Plan";
 
+/** How long the editors must be unchanged before a dry run, and how long it waits for all editors at the start. */
 const PAUSE_MS = 300;
+const START_MS = 50;
 
 export function StatusLine() {
+  useTabs();
   usePlan();
   useSessionHeaders();
+  useSchemaForToken();
+  useWrappedLines();
   const { run, isRunning, outlook } = useLive();
-  const { setVisiblePlugin } = useGraphiQLActions();
+  useEffect(() => {
+    if (run && isFirstRun()) openPanel(CALLS);
+  }, [run]);
   return (
-    <div className="status" data-testid="status">
-      <button type="button" onClick={() => setVisiblePlugin(PLAN)} className={outlook.kind === "refused" ? "wrong" : ""}>
-        <span>Plan</span> {planned(outlook)}
-      </button>
-      <button type="button" onClick={() => setVisiblePlugin(CALLS)} className={run?.errors.length ? "wrong" : ""}>
-        <span>Last run</span>{" "}
-        {isRunning ? "running…" : !run ? "none yet" : run.errors.length ? told(run.errors) : made(run)}
-      </button>
+    <>
+      <FirstHint />
+      <div className="status" data-testid="status">
+        <RowsLine rows={run?.rows ?? []} />
+        <Line panel={PLAN} name="Plan" text={planned(outlook)} isWrong={isWrong(outlook)} />
+        <Line
+          panel={CALLS}
+          name="Last run"
+          text={isRunning ? "running…" : run ? result(run) : "none yet"}
+          isWrong={!isRunning && run !== null && run.errors.length > 0}
+        />
+      </div>
+    </>
+  );
+}
+
+/** A line that opens its panel. Its text is a live region, which a button cannot contain. */
+function Line({ panel, name, text, isWrong }: { panel: string; name: string; text: string; isWrong: boolean }) {
+  return (
+    <div className={isWrong ? "line wrong" : "line"}>
+      <button type="button" onClick={() => openPanel(panel)}>
+        {name}
+      </button>{" "}
+      <span role="status">{text}</span>
     </div>
   );
 }
 
+/** Show a panel, as its button in the side bar does, which also makes room for it. */
+function openPanel(title: string): void {
+  document.querySelector<HTMLButtonElement>(`.graphiql-sidebar [aria-label="Show ${title}"]`)?.click();
+}
+
+const isWrong = (outlook: Outlook): boolean =>
+  outlook.kind === "refused" || (outlook.kind === "plan" && outlook.plan.refused.length > 0);
+
 function planned(outlook: Outlook): string {
   if (outlook.kind === "plan") {
-    return `${many(outlook.plan.requested, "call")} at most, ${many(outlook.plan.roundTrips, "round trip")}`;
+    const { requested, roundTrips, refused } = outlook.plan;
+    const [first] = refused;
+    if (first) return `${refused.length > 1 ? "errors" : "an error"} at ${first.field}: ${first.message}`;
+    return `${many(requested, "call")} and ${many(roundTrips, "round trip")} at most`;
   }
   if (outlook.kind === "refused") {
     const { requested, limit } = outlook.refusal;
-    return `too dear: ${requested.toLocaleString("en")} calls, ${limit.toLocaleString("en")} allowed`;
+    return `too expensive: ${decimal(requested)} calls, ${decimal(limit)} allowed`;
   }
-  return outlook.kind === "unclear" ? `not yet clear: ${outlook.message}` : "nothing written";
+  if (outlook.kind === "none") return "no operation";
+  return outlook.code === "UNAUTHENTICATED" ? "needs a caller’s token in Headers, below the query" : `none yet: ${outlook.message}`;
 }
 
-function made({ upstream, milliseconds }: { upstream: { count: number; roundTrips: number } | null; milliseconds: number }) {
-  if (!upstream) return ms(milliseconds);
-  return `${many(upstream.count, "call")}, ${many(upstream.roundTrips, "round trip")}, ${ms(milliseconds)}`;
-}
-
-/** The first error as a sentence with its place, and how many there are besides. */
-function told(errors: Failure[]): string {
+/** The first error and how many others there are, or else what was called; and what Twilio does not have. */
+function result({ errors, upstream, milliseconds }: Run): string {
   const [first] = errors;
-  if (!first) return "";
-  const steps = first.path?.filter((step) => step !== "edges" && step !== "node").map(String) ?? [];
-  const line = first.locations?.[0]?.line;
-  const place = steps.length ? ` (at ${steps.join(".")})` : line ? ` (line ${line})` : "";
-  const more = errors.length > 1 ? ` And ${errors.length - 1} more.` : "";
-  return `${first.message}${place}${more}`;
+  if (first) return `${sentence(first)}${errors.length > 1 ? ` And ${decimal(errors.length - 1)} more.` : ""}`;
+  if (!upstream) return duration(milliseconds);
+  const retries = retriesIn(upstream);
+  const facts = [many(upstream.count - retries, "call"), many(upstream.roundTrips, "round trip"), duration(milliseconds)];
+  if (retries) facts.splice(1, 0, many(retries, "retry", "retries"));
+  return [facts.join(", "), ...missing(attemptsIn(waterfallOf(upstream)))].join(". ");
 }
 
-/** Keep the plan up with what is written: a dry run when nothing has changed for a moment. */
+/** Keep the state of each tab apart; a run ends when its tab is left, since GraphiQL would show its answer in the other. */
+function useTabs(): void {
+  const { tabs, activeTabIndex } = useGraphiQL(pick("tabs", "activeTabIndex"));
+  const { stop } = useGraphiQLActions();
+  const [tab, all] = [tabs[activeTabIndex]?.id ?? "", tabs.map(({ id }) => id).join(" ")];
+  useEffect(() => {
+    if (openTab() && openTab() !== tab) stop();
+    showTab(tab, all.split(" "));
+  }, [tab, all, stop]);
+}
+
+/** Wrap long lines, so that nothing of an operation is outside its editor. */
+function useWrappedLines(): void {
+  const { queryEditor, variableEditor, headerEditor } = useGraphiQL(pick("queryEditor", "variableEditor", "headerEditor"));
+  useEffect(() => {
+    for (const editor of [queryEditor, variableEditor, headerEditor]) {
+      editor?.updateOptions({ fontSize: 13, lineHeight: 19, wordWrap: "on", wrappingIndent: "indent" });
+    }
+  }, [queryEditor, variableEditor, headerEditor]);
+}
+
+/** Read the schema again once there is a token, without which it was refused; and remove that error from the answer. */
+function useSchemaForToken(): void {
+  const { schema, headerEditor, responseEditor, tabs, activeTabIndex } = useGraphiQL(
+    pick("schema", "headerEditor", "responseEditor", "tabs", "activeTabIndex"),
+  );
+  const response = tabs[activeTabIndex]?.response;
+  const { introspect } = useGraphiQLActions();
+  const { run, outlook } = useLive();
+  const hasAnswer = outlook.kind === "plan" || outlook.kind === "refused" || (run !== null && run.upstream !== null);
+  useEffect(() => {
+    if (!schema && hasAnswer && headerEditor?.getValue().trim()) void introspect();
+  }, [schema, hasAnswer, headerEditor, introspect]);
+  useEffect(() => {
+    if (schema && !response) responseEditor?.setValue("");
+  }, [schema, response, responseEditor]);
+}
+
+/** Keep the plan up to date: a dry run whenever the editors have not changed for a moment. */
 function usePlan(): void {
   const { queryEditor, variableEditor, headerEditor, operationName } = useGraphiQL(
     pick("queryEditor", "variableEditor", "headerEditor", "operationName"),
@@ -73,25 +144,27 @@ function usePlan(): void {
       asking = new AbortController();
       const { signal } = asking;
       const query = queryEditor?.getValue() ?? "";
-      if (!query.replace(/#.*/g, "").trim()) return tell({ outlook: { kind: "none" } });
+      const tab = openTab();
+      if (!query.replace(/#.*/g, "").trim()) return update(tab, { outlook: { kind: "none" } });
       const problems: ParseError[] = [];
       const read = (text: string): Record<string, never> => parseJson(text || "{}", problems, { allowTrailingComma: true }) ?? {};
       const variables = read(variableEditor?.getValue().trim() ?? "");
       const headers = read(headerEditor?.getValue().trim() ?? "");
-      if (problems.length) return tell({ outlook: { kind: "unclear", message: "The variables, or the headers, are not JSON." } });
+      if (problems.length) return update(tab, { outlook: { kind: "unclear", message: "The variables, or the headers, are not JSON." } });
       try {
         const outlook = await foresee({ query, variables, operationName }, headers, signal);
-        if (!signal.aborted) tell({ outlook });
+        if (!signal.aborted) update(tab, { outlook });
       } catch (error) {
-        if (!signal.aborted) tell({ outlook: { kind: "unclear", message: error instanceof Error ? error.message : "" } });
+        if (!signal.aborted) update(tab, { outlook: { kind: "unclear", message: error instanceof Error ? error.message : "" } });
       }
     }
-    const later = (): void => {
+    const later = (delay: number): void => {
       clearTimeout(timer);
-      timer = setTimeout(() => void plan(), PAUSE_MS);
+      timer = setTimeout(() => void plan(), delay);
     };
-    const watches = [queryEditor, variableEditor, headerEditor].map((editor) => editor?.onDidChangeModelContent(later));
-    later();
+    const editors = [queryEditor, variableEditor, headerEditor];
+    const watches = editors.map((editor) => editor?.onDidChangeModelContent(() => later(PAUSE_MS)));
+    later(START_MS);
     return () => {
       clearTimeout(timer);
       asking.abort();
@@ -100,14 +173,14 @@ function usePlan(): void {
   }, [queryEditor, variableEditor, headerEditor, operationName]);
 }
 
-/** A tab without headers of its own has the session's, so that a caller's token is given once. */
+/** Give each tab without headers those of the session, so that a caller's token is written once. */
 function useSessionHeaders(): void {
   const { headerEditor, tabs, activeTabIndex } = useGraphiQL(pick("headerEditor", "tabs", "activeTabIndex"));
   const tab = tabs[activeTabIndex]?.id;
   useEffect(() => {
     const watch = headerEditor?.onDidChangeModelContent(() => {
       const text = headerEditor.getValue();
-      // Emptied by a change of tabs it says nothing; by its reader, that there are none any more.
+      // A change of tabs may empty the editor; only the user's own change removes the headers.
       if (text.trim() || headerEditor.hasTextFocus()) keepHeaders(text);
     });
     return () => watch?.dispose();

@@ -1,39 +1,61 @@
-// The waterfall: one lane for each path, lots of one kind together, in SVG attributes alone.
+// The waterfall: one lane for each read, those of one kind together. It is drawn with SVG attributes, as the policy demands.
 
 import { type KeyboardEvent, useLayoutEffect, useRef, useState } from "react";
-import { type Lot, type Timed, type Waterfall as Drawing, isBad, ms } from "./calls";
+import { type Lot, type Timed, type Waterfall as Drawing, attemptsIn, isBad, isRefused, statusInWords } from "./calls";
+import { decimal, duration, ticks } from "./numbers";
 
-const LABELS = 104;
+const RIGHT = 12;
 const HEAD = 34;
 const GAP = 8;
+/** The least width of a bar and of a wait that is drawn. */
+const LEAST = 3;
 
 const sizeOf = (lot: Lot): { bar: number; step: number } =>
-  lot.lanes.length > 60 ? { bar: 2, step: 3 } : lot.lanes.length > 8 ? { bar: 4, step: 5 } : { bar: 11, step: 15 };
-
-function ticks(end: number): number[] {
-  const rough = end / 4 || 1;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough) ?? rough;
-  return Array.from({ length: Math.floor(end / step) + 1 }, (_, place) => place * step);
-}
+  lot.lanes.length > 60 ? { bar: 3, step: 4 } : lot.lanes.length > 8 ? { bar: 4, step: 6 } : { bar: 11, step: 15 };
 
 const classOf = (call: Timed): string => {
   if (call.source !== "network") return "bar grey";
   if (isBad(call)) return "bar bad";
-  return (call.status ?? 0) >= 400 ? "bar none" : "bar";
+  return isRefused(call) ? "bar none" : "bar";
 };
 
 const wordsOf = (call: Timed): string =>
   [
     call.path,
-    `status ${call.status ?? "none"}`,
-    call.waitMs ? `waited ${ms(call.waitMs)} for a slot` : "",
-    `took ${ms(call.durationMs)}`,
-    call.attempt > 1 ? `attempt ${call.attempt}` : "",
+    statusInWords(call),
+    call.pause ? `attempt ${call.attempt}, after ${duration(call.pause.endMs - call.pause.startMs)}` : "",
+    call.waitMs ? `waited ${duration(call.waitMs)} for a slot` : "",
+    `took ${duration(call.durationMs)}`,
     call.source === "coalesced" ? "another request was reading it" : "",
   ]
     .filter(Boolean)
     .join(", ");
+
+interface Label {
+  x: number;
+  text: string;
+}
+
+/** The width of a text in at most this size, in pixels. */
+const widthOf = (text: string, size: number): number => text.length * size * 0.62;
+
+/** Return the labels that fit: those with the most room first, each in the first of its forms that has room. */
+export function fitting(places: { x: number; texts: string[] }[], size: number, end: number): Label[] {
+  const room = places.map(({ x }, place) => (places[place + 1]?.x ?? end) - x);
+  const order = places.map((_, place) => place).sort((one, other) => (room[other] ?? 0) - (room[one] ?? 0));
+  const shown: Label[] = [];
+  const isFree = (from: number, to: number): boolean =>
+    to <= end && shown.every(({ x, text }) => to + 4 <= x || x + widthOf(text, size) + 4 <= from);
+  for (const place of order) {
+    const { x, texts } = places[place] ?? { x: 0, texts: [] };
+    const text = texts.find((each, form) => {
+      const isShortest = form === texts.length - 1; // Only the shortest form may reach into the next place.
+      return isFree(x, x + widthOf(each, size)) && (isShortest || widthOf(each, size) <= (room[place] ?? 0));
+    });
+    if (text !== undefined) shown.push({ x, text });
+  }
+  return shown.sort((one, other) => one.x - other.x);
+}
 
 interface Props {
   drawing: Drawing;
@@ -47,14 +69,16 @@ export function Waterfall({ drawing, chosen, onChoose }: Props) {
   useLayoutEffect(() => {
     const element = box.current;
     if (!element) return;
-    const watch = new ResizeObserver(([entry]) => entry && setWidth(Math.max(260, entry.contentRect.width)));
+    const watch = new ResizeObserver(([entry]) => entry && setWidth(Math.max(160, entry.contentRect.width)));
     watch.observe(element);
     return () => watch.disconnect();
   }, []);
 
-  const room = width - LABELS - 12;
+  const right = width - RIGHT;
+  const names = drawing.lots.map((lot) => `${lot.name}${lot.calls > 1 ? ` ×${decimal(lot.calls)}` : ""}`);
+  const labels = Math.max(104, ...names.map((name) => widthOf(name, 11) + 14));
   const end = drawing.endMs || 1;
-  const x = (time: number): number => LABELS + (time / end) * room;
+  const x = (time: number): number => labels + (time / end) * (right - labels);
   let top = HEAD;
   const lots = drawing.lots.map((lot) => {
     const placed = { lot, top, ...sizeOf(lot) };
@@ -62,7 +86,8 @@ export function Waterfall({ drawing, chosen, onChoose }: Props) {
     return placed;
   });
   const height = top + 2;
-  const calls = drawing.lots.flatMap((lot) => lot.lanes.flatMap((lane) => lane.attempts));
+  const calls = attemptsIn(drawing);
+  const axis = ticks(end);
 
   function move(event: KeyboardEvent): void {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -74,39 +99,64 @@ export function Waterfall({ drawing, chosen, onChoose }: Props) {
   }
 
   return (
-    <div ref={box} className="waterfall" tabIndex={0} onKeyDown={move} aria-label="Calls by time; arrow keys choose one">
+    <div
+      ref={box}
+      className="waterfall"
+      role="group"
+      tabIndex={0}
+      onKeyDown={move}
+      aria-label="Upstream calls by time. The arrow keys choose one."
+    >
       <svg width={width} height={height} role="img" aria-label="Waterfall of the upstream calls">
+        <defs>
+          <pattern id="queued" width="4" height="4" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+            <rect width="2" height="4" className="stripe" />
+          </pattern>
+        </defs>
         {drawing.trips.map((start, place) => {
           const next = drawing.trips[place + 1] ?? end;
           return (
             <g key={place} className="trip" data-trip={place + 1}>
               <rect x={x(start)} y={16} width={Math.max(x(next) - x(start), 0)} height={height - 18} className={place % 2 ? "band odd" : "band"} />
-              {place > 0 && <line x1={x(start)} x2={x(start)} y1={2} y2={height} className="border" />}
-              <text x={x(start) + 3} y={11} className="trip-name">
-                {x(next) - x(start) > 78 ? `round trip ${place + 1}` : place + 1}
-              </text>
+              {place > 0 && <path d={`M${x(start)} 2V16M${x(start)} 30V${height}`} className="border" />}
             </g>
           );
         })}
-        {ticks(end).map((time) => (
-          <g key={time} className="tick">
-            <line x1={x(time)} x2={x(time)} y1={29} y2={height} />
-            {x(time) < width - 40 && (
-              <text x={x(time) + 2} y={27}>
-                {ms(time).replace(".0", "")}
-              </text>
-            )}
-          </g>
+        {fitting(
+          drawing.trips.map((start, place) => ({ x: x(start) + 3, texts: [`round trip ${place + 1}`, String(place + 1)] })),
+          11,
+          width,
+        ).map((label) => (
+          <text key={label.x} x={label.x} y={11} className="trip-name">
+            {label.text}
+          </text>
+        ))}
+        {axis.map(({ milliseconds }) => (
+          <line key={milliseconds} x1={x(milliseconds)} x2={x(milliseconds)} y1={29} y2={height} className="tick" data-tick={milliseconds} />
+        ))}
+        {fitting(axis.map((tick) => ({ x: x(tick.milliseconds) + 2, texts: [tick.label] })), 10, width).map((label) => (
+          <text key={label.x} x={label.x} y={27} className="tick-label">
+            {label.text}
+          </text>
         ))}
         {lots.map(({ lot, top, bar, step }) => (
           <g key={lot.name}>
-            <text x={LABELS - 8} y={top + 10} textAnchor="end" className="lot">
+            <text x={labels - 8} y={top + 10} textAnchor="end" className="lot">
               {lot.name}
-              {lot.calls > 1 && <tspan className="count"> ×{lot.calls}</tspan>}
+              {lot.calls > 1 && <tspan className="count"> ×{decimal(lot.calls)}</tspan>}
             </text>
-            {lot.lanes.map((lane, row) =>
-              lane.attempts.map((call) => {
-                const [start, sent, y] = [x(call.startMs), x(call.startMs + call.waitMs), top + row * step];
+            {lot.lanes.map((lane, row) => {
+              let drawn = 0; // How far the lane is drawn: what is widened moves what follows it.
+              return lane.attempts.map((call, place) => {
+                const y = top + row * step;
+                const pause = call.pause && span(Math.max(x(call.pause.startMs), drawn), x(call.pause.endMs));
+                const queuedAt = Math.max(x(call.startMs), pause ? pause.x + pause.width : drawn);
+                const wait = x(call.sentMs) - x(call.startMs) >= 1 ? span(queuedAt, x(call.sentMs)) : null;
+                const answer = span(Math.max(x(call.sentMs), wait ? wait.x + wait.width : queuedAt), x(call.endMs));
+                drawn = answer.x + answer.width;
+                const next = lane.attempts[place + 1];
+                const mark = `↻${call.attempt}`;
+                const hasRoom = bar > 6 && drawn + widthOf(mark, 11) + 6 < (next ? x(next.sentMs) : width);
                 return (
                   <g
                     key={`${row} ${call.attempt}`}
@@ -116,21 +166,45 @@ export function Waterfall({ drawing, chosen, onChoose }: Props) {
                     onClick={() => onChoose(call)}
                   >
                     <title>{wordsOf(call)}</title>
-                    <rect x={LABELS} y={y} width={room} height={step} className="reach" />
-                    {call.waitMs > 0 && <rect x={start} y={y + bar / 4} width={sent - start} height={bar / 2} className="wait" />}
-                    <rect x={sent} y={y} width={Math.max(x(call.endMs) - sent, 2)} height={bar} rx={Math.min(bar / 3, 2)} className={classOf(call)} />
-                    {call.attempt > 1 && bar > 6 && (
-                      <text x={Math.min(x(call.endMs) + 3, width - 14)} y={y + 9} className="again">
-                        ↻{call.attempt}
+                    <rect x={place ? (pause?.x ?? answer.x) : labels} y={y} width={Math.max(right - (place ? (pause?.x ?? answer.x) : labels), 0)} height={step} className="reach" />
+                    {pause && (
+                      <>
+                        <line x1={pause.x} x2={pause.x + pause.width} y1={y + Math.max(bar - 2, bar / 2)} y2={y + Math.max(bar - 2, bar / 2)} className="pause" />
+                        {bar > 6 &&
+                          fitting([{ x: pause.x + 3, texts: pauseTexts(call) }], 10, pause.x + pause.width).map((label) => (
+                            <text key="pause" x={label.x} y={y + bar - 4} className="pause-name">
+                              {label.text}
+                            </text>
+                          ))}
+                      </>
+                    )}
+                    {wait && <rect {...wait} y={y + 0.5} height={bar - 1} className="wait" />}
+                    <rect {...answer} y={y} height={bar} rx={Math.min(bar / 3, 2)} className={classOf(call)} />
+                    {call.attempt > 1 && hasRoom && (
+                      <text x={drawn + 3} y={y + 9} className="again">
+                        {mark}
                       </text>
                     )}
                   </g>
                 );
-              }),
-            )}
+              });
+            })}
           </g>
         ))}
       </svg>
     </div>
   );
+
+  /** From one place to another, at least as wide as can be seen, and not beyond the edge. */
+  function span(from: number, to: number): { x: number; width: number } {
+    const wide = Math.max(to - from, LEAST);
+    return { x: Math.min(from, width - wide), width: wide };
+  }
+}
+
+/** What names the wait before another attempt, in a long and a short form. */
+function pauseTexts({ pause }: Timed): string[] {
+  if (!pause) return [];
+  const waited = duration(pause.endMs - pause.startMs);
+  return pause.askedMs ? [`Retry-After ${duration(pause.askedMs)}`, waited] : [`retry after ${waited}`, waited];
 }

@@ -7,6 +7,9 @@ export interface Call {
   waitMs: number | null;
   durationMs: number | null;
   attempt: number | null;
+  roundTrip: number | null;
+  /** How long Twilio asked to wait before another attempt. */
+  retryAfterMs: number | null;
   source: "network" | "coalesced" | "shared" | "memo" | "skipped";
   reason: string | null;
 }
@@ -28,6 +31,8 @@ export interface Edge {
   field: string;
   upstream: string;
   calls: number;
+  /** The calls for one record or list, one after another, such as the pages of a list. */
+  inSequence: number;
   roundTrip: number;
   isAhead: boolean;
 }
@@ -35,6 +40,9 @@ export interface Edge {
 export interface Plan {
   requested: number;
   roundTrips: number;
+  singlePageRoundTrips: number;
+  /** Fields that will read nothing, because of their arguments or the caller's rights. */
+  refused: { field: string; message: string; code: string }[];
   edges: Edge[];
 }
 

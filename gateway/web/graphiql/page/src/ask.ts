@@ -2,9 +2,10 @@
 
 import type { Fetcher, FetcherParams } from "@graphiql/toolkit";
 import { Kind, parse } from "graphql";
-import type { Answer, Failure, Part, Refusal } from "./answers";
-import { type Outlook, tell } from "./live";
+import type { Answer, Part, Refusal } from "./answers";
+import { type Outlook, type Run, openTab, update } from "./live";
 import { partsOf } from "./parts";
+import { rowsIn } from "./rows";
 
 type Headers = Record<string, string>;
 
@@ -39,7 +40,7 @@ async function whole(response: Response): Promise<Answer> {
   try {
     return JSON.parse(text) as Answer;
   } catch {
-    throw new Error(`The gateway, or a proxy before it, answered ${response.status} with something that is no JSON.`);
+    throw new Error(`The gateway, or a proxy before it, replied ${response.status} with something other than JSON.`);
   }
 }
 
@@ -59,29 +60,41 @@ function nameIn({ query, operationName }: FetcherParams): string | null {
 const asks = (headers: Headers, name: string): boolean => Object.keys(headers).some((key) => key.toLowerCase() === name);
 
 async function run(params: FetcherParams, headers: Headers, signal: AbortSignal, show: (answer: Answer) => void) {
+  const tab = openTab();
   const began = performance.now();
-  const errors: Failure[] = [];
-  let extensions: Answer["extensions"] = {};
-  tell({ isRunning: true });
+  const run: Run = {
+    operation: params.operationName ?? null,
+    upstream: null,
+    cost: null,
+    errors: [],
+    emptyVariables: emptyIn(params.variables),
+    rows: [],
+    milliseconds: 0,
+  };
+  update(tab, { isRunning: true });
   try {
     for await (const answer of askInParts(params, { "X-Gateway-Trace": "1", ...headers }, signal)) {
       for (const part of [answer, ...(answer.incremental ?? []), ...(answer.completed ?? [])]) {
-        errors.push(...(part.errors ?? []));
-        extensions = { ...extensions, ...part.extensions };
+        run.errors.push(...(part.errors ?? []));
+        run.upstream = part.extensions?.upstream ?? run.upstream;
+        run.cost = part.extensions?.cost ?? run.cost;
       }
-      // The panel shows what was called; whoever wants to read it asks for it.
+      run.rows.push(...rowsIn(answer.data, params.variables));
+      // The panel shows the trace; the answer shows it only to those who set the header themselves.
       show(asks(headers, "x-gateway-trace") ? answer : withoutTrace(answer));
     }
-    const { upstream = null, cost = null } = extensions;
-    const milliseconds = performance.now() - began;
-    const operation = params.operationName ?? null;
-    tell({ isRunning: false, run: { operation, upstream, cost, errors, milliseconds } });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    const errors = signal.aborted ? [] : [{ message: error instanceof TypeError ? "The gateway cannot be reached." : message }];
-    tell({ isRunning: false, run: { operation: null, upstream: null, cost: null, errors, milliseconds: 0 } });
-    throw errors[0] ? new Error(errors[0].message) : error;
+    if (signal.aborted) return update(tab, { isRunning: false });
+    run.errors.push({ message: error instanceof TypeError ? "The gateway cannot be reached." : messageOf(error) });
+    show({ errors: run.errors });
   }
+  update(tab, { isRunning: false, run: { ...run, milliseconds: performance.now() - began } });
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function emptyIn(variables: unknown): string[] {
+  return Object.entries(variables ?? {}).flatMap(([name, value]) => (value === "" ? [name] : []));
 }
 
 function withoutTrace<T extends Part>(part: T): T {
@@ -98,22 +111,18 @@ export const fetcher: Fetcher = (params, options) => {
   const headers = (options?.headers ?? {}) as Headers;
   if (params.operationName === "IntrospectionQuery") return ask(params, headers) as never;
   return {
-    subscribe(observer: { next(value: Answer): void; error(error: unknown): void; complete(): void }) {
+    subscribe(observer: { next(value: Answer): void; complete(): void }) {
       const stopping = new AbortController();
-      run(params, headers, stopping.signal, (answer) => observer.next(answer)).then(
-        () => observer.complete(),
-        (error: unknown) => {
-          if (!stopping.signal.aborted) observer.error(error);
-        },
-      );
+      void run(params, headers, stopping.signal, (answer) => observer.next(answer)).then(() => observer.complete());
       return { unsubscribe: () => stopping.abort() };
     },
   } as never;
 };
 
-/** What an operation would cost. */
+/** Return what an operation would cost. */
 export async function foresee(params: FetcherParams, headers: Headers, signal: AbortSignal): Promise<Outlook> {
-  const answer = await ask(params, { ...headers, "X-Gateway-Dry-Run": "1" }, signal);
+  // With the run's own Accept: with @defer an operation can take more round trips.
+  const answer = await whole(await send(params, PARTS, { ...headers, "X-Gateway-Dry-Run": "1" }, signal));
   const plan = answer.extensions?.plan;
   if (plan) return { kind: "plan", plan };
   const [failure] = answer.errors ?? [];
@@ -122,6 +131,6 @@ export async function foresee(params: FetcherParams, headers: Headers, signal: A
     const refusal: Refusal = { requested, limit, contributors, suggestion };
     return { kind: "refused", refusal };
   }
-  if (failure) return { kind: "unclear", message: failure.message };
-  return { kind: "plan", plan: { requested: 0, roundTrips: 0, edges: [] } };
+  if (failure) return { kind: "unclear", message: failure.message, code: failure.extensions?.code };
+  return { kind: "plan", plan: { requested: 0, roundTrips: 0, singlePageRoundTrips: 0, refused: [], edges: [] } };
 }

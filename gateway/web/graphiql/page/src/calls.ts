@@ -1,4 +1,4 @@
-// From a trace to what the waterfall draws: lanes, lots of one kind, round trips, and why it took as long as it did.
+// From a trace to what the waterfall draws: lanes, lots of one kind, round trips, and the waits between attempts.
 
 import type { Call, Upstream } from "./answers";
 
@@ -7,12 +7,23 @@ export interface Timed extends Call {
   waitMs: number;
   durationMs: number;
   attempt: number;
-  /** When it was back. */
-  endMs: number;
   roundTrip: number;
+  /** When the request was sent. */
+  sentMs: number;
+  /** When it was answered. */
+  endMs: number;
+  /** The wait between the attempt before and this one. */
+  pause: Pause | null;
 }
 
-/** All attempts at one path, one after another. */
+export interface Pause {
+  startMs: number;
+  endMs: number;
+  /** What Twilio asked for, with Retry-After. */
+  askedMs: number | null;
+}
+
+/** All attempts at one read, one after another. */
 export interface Lane {
   path: string;
   attempts: Timed[];
@@ -36,49 +47,62 @@ export interface Spared {
 export interface Waterfall {
   lots: Lot[];
   spared: Spared[];
-  /** Where each round trip begins. */
+  /** When each round trip begins. */
   trips: number[];
   endMs: number;
 }
 
 const REASONS: Record<string, string> = {
-  shared: "known from before, in the cache",
-  memo: "read already in this operation",
+  shared: "cached",
+  memo: "read before in this operation",
   skipped: "not needed",
-  coalesced: "another request was reading it",
 };
 
 /** A path's last collection: `Messages` for a list of them, `Message` for one. */
 export function kindOf(path: string): string {
   const segments = path.replace(/\?.*/, "").split("/");
   const name = segments[segments.length - (segments.length % 2 ? 1 : 2)] ?? path;
-  return segments.length % 2 ? name : name.replace(/s$/, "");
+  return segments.length % 2 ? name : singular(name);
 }
+
+/** The kind of record that a 404 for this path reports as missing: for a list, the record above it. */
+export function recordOf(path: string): string {
+  const segments = path.replace(/\?.*/, "").split("/");
+  return singular(segments[segments.length - (segments.length % 2 ? 3 : 2)] ?? "record").toLowerCase();
+}
+
+const singular = (name: string): string => name.replace(/s$/, "");
 
 const isTimed = (call: Call): boolean => call.startMs !== null;
 
+export const attemptsIn = (waterfall: Waterfall): Timed[] =>
+  waterfall.lots.flatMap((lot) => lot.lanes.flatMap((lane) => lane.attempts));
+
+/** How many of the calls are further attempts of this operation's own reads. */
+export const retriesIn = (upstream: Upstream): number =>
+  upstream.calls.filter((call) => call.source === "network" && (call.attempt ?? 1) > 1).length;
+
 export function waterfallOf(upstream: Upstream): Waterfall {
-  const timed = upstream.calls.filter(isTimed).map(
-    (call): Timed => ({
-      ...call,
-      startMs: call.startMs ?? 0,
-      waitMs: call.waitMs ?? 0,
-      durationMs: call.durationMs ?? 0,
-      attempt: call.attempt ?? 1,
-      endMs: (call.startMs ?? 0) + (call.waitMs ?? 0) + (call.durationMs ?? 0),
-      roundTrip: 1,
-    }),
-  );
-  const trips = roundTrips(timed, upstream.roundTrips);
+  const timed = upstream.calls.filter(isTimed).map((call): Timed => {
+    const [startMs, waitMs, durationMs] = [call.startMs ?? 0, call.waitMs ?? 0, call.durationMs ?? 0];
+    const sentMs = startMs + waitMs;
+    const [attempt, roundTrip] = [call.attempt ?? 1, call.roundTrip ?? 1];
+    return { ...call, startMs, waitMs, durationMs, attempt, roundTrip, sentMs, endMs: sentMs + durationMs, pause: null };
+  });
+  const trips: number[] = [];
   const lots = new Map<string, Lot>();
   for (const call of timed) {
     const name = kindOf(call.path);
     const lot = lots.get(name) ?? { name, lanes: [], calls: 0 };
     lots.set(name, lot);
     lot.calls += 1;
-    const before = call.attempt > 1 ? lot.lanes.find((lane) => lane.path === call.path) : undefined;
-    if (before) before.attempts.push(call);
-    else lot.lanes.push({ path: call.path, attempts: [call] });
+    trips[call.roundTrip - 1] = Math.min(trips[call.roundTrip - 1] ?? Infinity, call.startMs);
+    const lane = call.attempt > 1 ? lot.lanes.find((each) => isNext(each, call)) : undefined;
+    const before = lane?.attempts.at(-1);
+    if (lane && before) {
+      call.pause = { startMs: before.endMs, endMs: call.startMs, askedMs: before.retryAfterMs };
+      lane.attempts.push(call);
+    } else lot.lanes.push({ path: call.path, attempts: [call] });
   }
   const spared = new Map<string, Spared>();
   for (const call of upstream.calls) {
@@ -90,66 +114,36 @@ export function waterfallOf(upstream: Upstream): Waterfall {
     some.paths.push(call.path);
   }
   const endMs = Math.max(...timed.map((call) => call.endMs), 0);
-  return { lots: [...lots.values()], spared: [...spared.values()], trips, endMs };
+  return { lots: [...lots.values()], spared: [...spared.values()], trips: trips.filter((start) => start < Infinity), endMs };
 }
 
-/** Tell each call its round trip, as the gateway counts them: one begins when what it waited for is back. */
-function roundTrips(calls: Timed[], count: number): number[] {
-  const backs: number[] = [];
-  for (const call of [...calls].sort((one, other) => one.endMs - other.endMs)) {
-    const last = backs.at(-1);
-    if (last === undefined || call.startMs + 0.15 >= last) backs.push(call.endMs);
-  }
-  const starts: number[] = [];
-  for (const call of calls) {
-    const before = backs.filter((back) => back <= call.startMs + 0.15).length;
-    call.roundTrip = Math.min(before + 1, Math.max(count, 1));
-    const place = call.roundTrip - 1;
-    starts[place] = Math.min(starts[place] ?? Infinity, call.startMs);
-  }
-  return starts.filter((start) => start !== undefined && start < Infinity);
-}
-
-/** Why it took as long as it did, in sentences; the first is what to change first. */
-export function reasons(upstream: Upstream, waterfall: Waterfall): string[] {
-  const calls = waterfall.lots.flatMap((lot) => lot.lanes.flatMap((lane) => lane.attempts));
-  if (!calls.length) return ["Nothing was called: all was known from before. The header Cache-Control: no-cache has it read."];
-  const told: string[] = [];
-  const bad = calls.filter((call) => isBad(call));
-  const again = calls.filter((call) => call.attempt > 1);
-  if (bad.length || again.length) {
-    const words = [...new Set(bad.map((call) => String(call.status ?? "no answer")))].join(", ");
-    const failed = bad.length ? `${many(bad.length, "call")} failed (${words})` : "";
-    const retried = again.length ? `${many(again.length, "call")} had to be made again` : "";
-    told.push(`${[failed, retried].filter(Boolean).join(", ")}.`);
-  }
-  const queued = calls.filter((call) => call.waitMs >= 1);
-  const waited = Math.max(...calls.map((call) => call.waitMs));
-  if (queued.length) told.push(`${many(queued.length, "call")} waited for a slot, up to ${ms(waited)}.`);
-  if (upstream.roundTrips > 1) {
-    const legs = waterfall.trips.map((start, place) => {
-      const ends = calls.filter((call) => call.roundTrip === place + 1).map((call) => call.endMs);
-      return ms(Math.max(...ends, start) - start);
-    });
-    told.push(`${upstream.roundTrips} round trips, each waiting for the one before: ${legs.join(" + ")}.`);
-  }
-  const slowest = calls.reduce((one, other) => (other.durationMs > one.durationMs ? other : one));
-  told.push(`The slowest answer, to ${kindOf(slowest.path)}, took ${ms(slowest.durationMs)}.`);
-  return told;
+/** Whether the call retries the last attempt of a lane. A trace shows the same path for all pages of a list. */
+function isNext({ path, attempts }: Lane, call: Timed): boolean {
+  const last = attempts.at(-1);
+  return path === call.path && last !== undefined && last.attempt === call.attempt - 1 && last.endMs <= call.startMs + 0.15;
 }
 
 export const isBad = (call: Call): boolean => call.status === null || call.status === 429 || call.status >= 500;
 
-export const many = (count: number, noun: string): string =>
-  `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+export const isRefused = (call: Call): boolean => !isBad(call) && (call.status ?? 0) >= 400;
 
-export const ms = (value: number): string =>
-  value >= 1000 ? `${(value / 1000).toFixed(2)}\u00a0s` : `${value < 10 ? value.toFixed(1) : Math.round(value)}\u00a0ms`;
+/** A status with its meaning, if it is not a success: `404: no such conversation`. */
+export function statusInWords({ status, path }: Call): string {
+  if (status === null) return "no answer";
+  if (status < 400) return String(status);
+  const words: Record<number, string> = {
+    401: "Twilio refused the credentials",
+    403: "these credentials may not read it",
+    404: `no such ${recordOf(path)}`,
+    429: "too many requests",
+  };
+  return `${status}: ${words[status] ?? (status >= 500 ? "Twilio failed" : "Twilio refused it")}`;
+}
 
-/** A command that makes the call, with the reader's own credentials from the environment. */
-export function asCurl(path: string, upstream: string): string {
-  const address = `${upstream.replace(/\/$/, "")}/${path}`.replaceAll("'", "%27");
-  return `curl --globoff -u "$TWILIO_ACCOUNT_SID:$TWILIO_AUTH_TOKEN" '${address}'`;
+/** A command that makes the call; null if the trace leaves out a name or a page token that the call needs. */
+export function asCurl(path: string, upstream: string, user: string): string | null {
+  if (/\{\w+\}/.test(path)) return null;
+  return `curl --globoff -u "${user}" '${upstream.replace(/\/$/, "")}/${path}'`;
 }
 
 /** A field's place without Relay's steps. */

@@ -2,16 +2,18 @@
 
 export interface OpeningTab {
   query: string;
+  /** As JSON: the required variables, those without a known value as an empty string. */
   variables: string;
 }
 
 export interface Facts {
-  /** The examples, with variables where their values are known. */
+  /** The examples; the first can be run as it is. */
   tabs: OpeningTab[];
-  /** Where the upstream calls go, for copying them. */
+  /** The base URL of upstream calls, and their user in curl's form, for copying them. */
   upstream: string;
+  user: string;
 }
 
 const written = document.getElementById("facts")?.textContent ?? "{}";
 
-export const FACTS: Facts = { tabs: [], upstream: "", ...(JSON.parse(written) as Partial<Facts>) };
+export const FACTS: Facts = { tabs: [], upstream: "", user: "", ...(JSON.parse(written) as Partial<Facts>) };

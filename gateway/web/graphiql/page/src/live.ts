@@ -1,13 +1,18 @@
-// What the panels show: the last run and the present plan. One place, outside React, that the fetcher writes to.
+// The state that the panels show, by tab: its last run and its plan. It is outside React, since the fetcher writes to it.
 
 import { useSyncExternalStore } from "react";
-import type { Failure, Plan, Refusal, Upstream, Cost } from "./answers";
+import type { Row } from "./rows";
+import type { Cost, Failure, Plan, Refusal, Upstream } from "./answers";
 
 export interface Run {
   operation: string | null;
   upstream: Upstream | null;
   cost: Cost | null;
   errors: Failure[];
+  /** The names of variables whose value was an empty string. */
+  emptyVariables: string[];
+  /** The records in its answer that other examples can start from. */
+  rows: Row[];
   /** As the browser saw it. */
   milliseconds: number;
 }
@@ -16,7 +21,7 @@ export type Outlook =
   | { kind: "none" }
   | { kind: "plan"; plan: Plan }
   | { kind: "refused"; refusal: Refusal }
-  | { kind: "unclear"; message: string };
+  | { kind: "unclear"; message: string; code?: string };
 
 export interface Live {
   run: Run | null;
@@ -24,11 +29,24 @@ export interface Live {
   outlook: Outlook;
 }
 
-let live: Live = { run: null, isRunning: false, outlook: { kind: "none" } };
+const NEW: Live = { run: null, isRunning: false, outlook: { kind: "none" } };
+
+const byTab = new Map<string, Live>();
+let open = "";
 const listeners = new Set<() => void>();
 
-export function tell(change: Partial<Live>): void {
-  live = { ...live, ...change };
+/** The id of the tab that is open. */
+export const openTab = (): string => open;
+
+/** Show a tab, and drop the state of tabs that are not among `all`. */
+export function showTab(id: string, all: string[]): void {
+  open = id;
+  for (const other of byTab.keys()) if (!all.includes(other)) byTab.delete(other);
+  for (const listener of listeners) listener();
+}
+
+export function update(tab: string, change: Partial<Live>): void {
+  byTab.set(tab, { ...(byTab.get(tab) ?? NEW), ...change });
   for (const listener of listeners) listener();
 }
 
@@ -38,6 +56,6 @@ export function useLive(): Live {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    () => live,
+    () => byTab.get(open) ?? NEW,
   );
 }

@@ -71,7 +71,7 @@ createRoot(document.getElementById("root") as HTMLElement).render(
     fetcher={fetcher}
     storage={STORAGE}
     plugins={PLUGINS}
-    visiblePlugin={CALLS_PLUGIN}
+    defaultEditorToolsVisibility="variables"
     defaultHeaders={headers || undefined}
     initialHeaders={headers || undefined}
     shouldPersistHeaders={false}
@@ -79,9 +79,12 @@ createRoot(document.getElementById("root") as HTMLElement).render(
     inputValueDeprecation
   >
     <GraphiQL.Logo>
-      <span className="logo">
-        receipts<em>-gateway</em> <a href="graphiql/docs">Docs</a>
-      </span>
+      <div className="logo">
+        <h1>
+          receipts<em>-gateway</em>
+        </h1>
+        <a href="graphiql/docs">Docs</a>
+      </div>
     </GraphiQL.Logo>
     <GraphiQL.Footer>
       <StatusLine />

@@ -3,6 +3,7 @@
 import type { Storage } from "@graphiql/toolkit";
 
 const HEADERS = "graphiql:session-headers";
+const HAS_RUN = "graphiql:has-run";
 
 /** The browser's storage without headers: GraphiQL's history would keep a caller's token for ever. */
 export const STORAGE: Storage = {
@@ -16,6 +17,13 @@ export const STORAGE: Storage = {
 };
 
 export const hasTabs = (): boolean => localStorage.getItem("graphiql:tabState") !== null;
+
+/** Whether nothing has been run in this browser yet; true once. */
+export function isFirstRun(): boolean {
+  if (localStorage.getItem(HAS_RUN) !== null) return false;
+  localStorage.setItem(HAS_RUN, "1");
+  return true;
+}
 
 export const sessionHeaders = (): string => sessionStorage.getItem(HEADERS) ?? "";
 
