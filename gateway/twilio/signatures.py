@@ -35,10 +35,10 @@ from binascii import b2a_base64
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -90,7 +90,7 @@ class Secrets:
     """The secrets of webhook shared keys, by the names of the keys."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class WebhookRequest:
     """An HTTP request that Twilio is said to have sent."""
 
@@ -216,7 +216,7 @@ def _contents(request: WebhookRequest) -> Iterator[str]:
 
     Raises ValueError for more than 200 parameters.
     """
-    query = _parameters(request.query)
+    query = _parameters(request.query) if "?" in request.url else []
     if request.method == "GET":
         yield ""
         return
@@ -233,6 +233,7 @@ def _contents(request: WebhookRequest) -> Iterator[str]:
             yield "".join([name + value for name, value in form])
 
 
+@lru_cache(maxsize=64)
 def signed_bases(url: str) -> tuple[str, ...]:
     """Return the forms of a URL without its query that Twilio may have signed, the likeliest first."""
     match = _URL.fullmatch(url)
@@ -277,17 +278,12 @@ def _parameters(text: str) -> list[tuple[str, str]]:
 
     Raises ValueError for more than 200.
     """
-    fields = text.split("&")
-    if len(fields) > _FIELDS_MAX:
+    if text.count("&") >= _FIELDS_MAX:
         raise ValueError("There are too many parameters.")
-    pairs = [field.partition("=") for field in fields if field]
-    return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
-
-
-def _decoded(text: str) -> str:
-    if "%" not in text and "+" not in text:
-        return text
-    return unquote_plus(text)
+    pairs = [field.partition("=") for field in text.replace("+", " ").split("&") if field]
+    return [
+        (unquote(name) if "%" in name else name, unquote(value) if "%" in value else value) for name, _, value in pairs
+    ]
 
 
 def _utf16(text: str) -> bytes:

@@ -31,7 +31,7 @@ import uvloop
 from twilio.request_validator import RequestValidator
 
 from .load import Connection, connect
-from .processes import SERVE, Processes, environment
+from .processes import SERVE, Processes, cpu_seconds, environment
 
 URL = "https://hooks.example.com/webhooks/twilio"
 ENVIRON = environment("http://127.0.0.1:9") | {
@@ -41,6 +41,7 @@ ENVIRON = environment("http://127.0.0.1:9") | {
     "GATEWAY_TOKENS": "",
 }
 VERIFYING = (sys.executable, "-m", "tests.bench.verifying")
+TURNS, EVENTS = 5, 10_000
 _validator = RequestValidator(ENVIRON["TWILIO_AUTH_TOKEN"])
 
 
@@ -102,20 +103,25 @@ async def at_a_rate(url: str, requests: list[bytes], per_second: int) -> tuple[l
     return took, statuses
 
 
-async def as_fast_as_possible(url: str, requests: Iterator[bytes], seconds: float) -> float:
-    """Give the requests per second over 16 connections."""
+async def as_fast_as_possible(url: str, requests: list[bytes]) -> float:
+    """Send requests over 16 connections; give the requests per second."""
     connections = [await connect(url) for _ in range(16)]
-    count, end = 0, time.perf_counter() + seconds
+    due, began = iter(requests), time.perf_counter()
 
     async def run(connection: Connection) -> None:
-        nonlocal count
-        while time.perf_counter() < end:
-            await connection.ask(next(requests))
+        for each in due:
+            await connection.ask(each)
             assert connection.status == 204, connection.status
-            count += 1
 
     await asyncio.gather(*map(run, connections))
-    return count / seconds
+    return len(requests) / (time.perf_counter() - began)
+
+
+def measure(pid: int, url: str, requests: list[bytes]) -> tuple[float, float]:
+    """Give the requests per second of a process, and its milliseconds of CPU for each."""
+    before = cpu_seconds(pid)
+    rate = uvloop.run(as_fast_as_possible(url, requests))
+    return rate, (cpu_seconds(pid) - before) / len(requests) * 1000
 
 
 def metric(url: str, pattern: str) -> float:
@@ -173,19 +179,16 @@ def main() -> None:
         print("".join(f"; another process has {until_received(other, count):.0f}" for other in others))
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         processes = Processes(Path(name))
-        _, url = stack.enter_context(processes.start(SERVE, ENVIRON, is_contender=True))
-        _, plain = stack.enter_context(processes.start(VERIFYING, ENVIRON, is_contender=True))
-        numbers, rates = iter(range(10**9, 2 * 10**9)), []
-        pool = [signed(next(numbers)) for _ in range(150_000)]
-        for turn in range(4):
-            part = iter(pool[turn * 35_000 : (turn + 1) * 35_000])
-            gateway = uvloop.run(as_fast_as_possible(url, part, 3))
-            verifying = uvloop.run(as_fast_as_possible(plain, iter(pool), 3))
-            rates.append((gateway / verifying, gateway, verifying))
-        ratio, gateway, verifying = statistics.median_low(rates)
-        print(
-            f"verify, merge and publish: {gateway:.0f}/s; only verify, Starlette: {verifying:.0f}/s; ratio {ratio:.2f}"
-        )
+        gateway = stack.enter_context(processes.start(SERVE, ENVIRON, is_contender=True))
+        verifying = stack.enter_context(processes.start(VERIFYING, ENVIRON, is_contender=True))
+        first, turns = iter(range(10**9, 2 * 10**9)), []
+        for _ in range(TURNS):
+            requests = [signed(next(first)) for _ in range(EVENTS)]
+            turns.append((*measure(*gateway, requests), *measure(*verifying, requests)))
+        rate, cpu, plain_rate, plain_cpu = map(statistics.median, zip(*turns, strict=True))
+        print(f"verify, merge and publish: {rate:,.0f} a second, {cpu:.3f} ms of CPU each")
+        print(f"only verify, Starlette: {plain_rate:,.0f} a second, {plain_cpu:.3f} ms of CPU each")
+        print(f"ratio by rate {rate / plain_rate:.2f}, by CPU time {plain_cpu / cpu:.2f}")
 
 
 if __name__ == "__main__":
