@@ -103,7 +103,7 @@ class _ServiceCheck:
         notes = found.notes
         if isinstance(self._account, GatewayError):
             notes = [*notes, f"The account-wide configuration cannot be read: {_reason(self._account)}."]
-        lines = [f"{title}: {'every event reaches the gateway.' if is_right else 'not right.'}"]
+        lines = [f"{title}: {'' if is_right else 'not '}every event reaches the gateway."]
         lines += [f"  {each}" for each in (*found.problems, *notes)]
         if not is_right:
             lines.append("  This configures them, with credentials that may write:")
