@@ -411,6 +411,8 @@ class _Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self._error = self._error or "is not valid HTTP"
+        except httptools.HttpParserUpgrade:
+            self._error = self._error or "switches protocols"
         if not self._in_body and self._received > HEAD_MAX:
             self._error = self._error or "has too large a header section"
         elif self._received > BODY_MAX + _FRAMING_MAX:

@@ -198,6 +198,16 @@ def test_a_plain_response_is_not_parsed(pool: HttptoolsTransport, reply: bytes) 
     assert result_of(HeadOnly, pool, [reply])["body"] == b"{}"
 
 
+@pytest.mark.parametrize("cut", [1, 20, 90])
+def test_a_switch_of_protocols_is_an_error(pool: HttptoolsTransport, cut: int) -> None:
+    """The parser raises `HttpParserUpgrade` for it, which is no `HttpParserError`."""
+    reply = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\nX: %b\r\n\r\n" % (b"x" * 40)
+    result = result_of(_Connection, pool, [reply[:cut], reply[cut:]])
+    assert result["error"] is UpstreamInvalidResponse
+    assert result["message"] == "Twilio's response switches protocols."
+    assert result["states"][-1][1:3] == (False, True)
+
+
 @pytest.mark.parametrize("is_reused", [False, True])
 def test_what_is_received_before_the_request_is_sent_is_not_its_response(
     pool: HttptoolsTransport, monkeypatch: pytest.MonkeyPatch, is_reused: bool
