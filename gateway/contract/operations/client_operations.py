@@ -42,6 +42,10 @@ _TOKEN = re.compile(
 
 _FRAGMENT_NOTES_MAX = 10
 
+_CLIENT_EDGE = (
+    "The selection of {}, which a Relay resolver computes, was not checked. If the resolver returns a type of the server, "
+    "Relay's compiler generates a query for it, whose name begins with ClientEdgeQuery_."
+)
 _RELAY_DESCRIPTION = (
     "Relay's compiler accepts no description of an operation or a fragment, and generates nothing for a literal that begins "
     "with one. Write a comment (#)."
@@ -109,8 +113,11 @@ def gather_operations(
         else:
             definitions += parsed[-1].definitions
     client_schema = client_schema or DocumentNode(definitions=())
+    unchecked: list[str] = []
     if client_schema.definitions or resolvers:
-        definitions = ClientSchema(schema, client_schema, resolvers).mark_all(definitions)
+        extended = ClientSchema(schema, client_schema, resolvers)
+        definitions = extended.mark_all(definitions)
+        unchecked = [f"{location_of(each)}: {_CLIENT_EDGE.format(each.name.value)}" for each in extended.client_edges]
     fragments = _UniqueDefinitions("fragment", problems)
     operations = _UniqueDefinitions("operation", problems)
     for each in definitions:
@@ -131,7 +138,7 @@ def gather_operations(
         notes[_FRAGMENT_NOTES_MAX:] = [
             f"{more} more fragments are in other documents, for a build step or a registry to include."
         ]
-    return _join(operations.all, by_name, schema, problems, notes)
+    return _join(operations.all, by_name, schema, problems, notes + unchecked)
 
 
 def problem_from(error: GraphQLError, default: FileLocation | None = None) -> Problem:

@@ -88,6 +88,9 @@ class ClientSchema:
         errors = [each for each in validate_sdl(extension, served) if not _is_about_a_directive(each)]
         if errors:
             raise CheckError("\n".join(map(_located, errors)))
+        self.client_edges: list[FieldNode] = []
+        """Fields of Relay's resolvers with selections, as far as definitions were marked: what is below them is not sent with
+        their operation. If a resolver returns a type of the server, Relay's compiler generates a query for it."""
         self._schema = extend_schema(served, extension, assume_valid_sdl=True)
         self._served = served
         self._directives = {
@@ -115,12 +118,15 @@ class ClientSchema:
             return definition
         info = TypeInfo(self._schema)
         is_local, directives, root_fragments = self._is_local, self._directives, self._root_fragments
+        client_edges = self.client_edges
 
         class Marking(Visitor):
             def enter_field(self, node: FieldNode, *_: Any) -> Any:
                 parent = info.get_parent_type()
                 if parent is None or not is_local(parent, node.name.value):
                     return None
+                if (parent.name, node.name.value) in root_fragments and node.selection_set is not None:
+                    client_edges.append(node)
                 root_fragment = root_fragments.get((parent.name, node.name.value))
                 return _marked(node) if root_fragment is None else _spread(root_fragment, node, arguments)
 

@@ -49,6 +49,15 @@ def test_a_resolver_of_an_interface_is_on_its_implementations() -> None:
     assert [cost.calls for _, cost in report.costs] == [101]
 
 
+def test_a_selection_below_a_resolver_is_noted() -> None:
+    Path("src/resolver.ts").write_text("/**\n * @relayField Conversation.first: Message\n */\n")
+    Path("src/q.ts").write_text(QUERY.replace("recent", "first @waterfall { body }"))
+    report = check_operations(["src"], {})
+    assert report.problems == []
+    (note,) = report.notes
+    assert note.startswith("src/q.ts:1:88: The selection of first, which a Relay resolver computes, was not checked.")
+
+
 def test_other_docblocks_declare_no_field() -> None:
     Path("src/resolver.ts").write_text(
         "/** @RelayResolver Message.recent: Int */\n/** @fieldName recent @onType Conversation */\n"
