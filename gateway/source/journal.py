@@ -8,7 +8,8 @@ Receipts are merged as `gateway.twilio.merge` says, in any order. For other reco
       the second in which it was added
     earlier than the last one                   nothing
     an equal one                                nothing
-    another one of the same second              those of both; one of which they have different values is not proved
+    another one of the same second              those of both; one of which they have different values is not proved, and what
+                                                was read of it before each of these events may be out of date
 
 The journal has a bounded size and time: it proves what changed during a read that began before an event arrived.
 """
@@ -154,8 +155,8 @@ class Journal:
             properties = {
                 name: value for name, value in (known.properties | properties).items() if name not in contested
             }
-            if properties == known.properties and contested == known.contested:
-                return None
+            if properties == known.properties and contested == known.contested.difference(event.properties):
+                return None  # Unless it has a contested value: a read since the last event may have another one.
         known.change, known.properties, known.date, known.contested = event.change, properties, event.date, contested
         return known
 

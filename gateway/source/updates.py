@@ -150,10 +150,10 @@ class Updates:
         if not isinstance(value, Page):
             return rows[0], is_current
         if any(merged is not row for merged, row in zip(rows, value.rows, strict=True)):
-            value = Page(value.target, rows, value.next)
+            value = value.with_rows(rows)
         removed = [sid for sid in value.by_sid if sid in below and below[sid].change is Change.REMOVED]
         if removed:
-            return Page(value.target, [row for row in rows if row.sid not in removed], value.next), False
+            return value.with_rows([row for row in rows if row.sid not in removed]), False
         return value, is_current and not _lacks(value, below, began_at)
 
     def _merged(self, row: Row, known: Known, began_at: float) -> Row | None:
@@ -238,7 +238,7 @@ def _with_row(value: Any, row: Row) -> Any:
     """Return a page with one of its rows replaced, or the row itself in place of a record."""
     if not isinstance(value, Page):
         return row
-    return Page(value.target, [row if each.sid == row.sid else each for each in value.rows], value.next)
+    return value.with_rows([row if each.sid == row.sid else each for each in value.rows])
 
 
 def _replaced(struct: Any, values: Mapping[str, Any]) -> Any:

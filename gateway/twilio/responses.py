@@ -79,6 +79,10 @@ class Page(msgspec.Struct, gc=False):
                 self._by_sid.setdefault(row.sid, row)
         return self._by_sid
 
+    def with_rows(self, rows: list[Row]) -> "Page":
+        """Return the page with other rows of the same records, or without some of them."""
+        return Page(self.target, rows, self.next, self.has_repeats)
+
     def __repr__(self) -> str:
         return f"Page(target={self.target!r}, next={self.next!r})"
 

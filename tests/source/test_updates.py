@@ -22,6 +22,7 @@ from gateway.source.lifetimes import Lifetimes
 from gateway.source.memory import MemoryCache
 from gateway.twilio.client import Client
 from gateway.twilio.events import Event, read_event
+from gateway.twilio.responses import Page
 
 VARIABLES = "($serviceSid: ID!, $conversationSid: ID!, $messageSid: ID!, $receiptSid: ID!)"
 
@@ -208,6 +209,39 @@ async def test_an_updated_record_is_written_through_without_a_call(live: Live) -
     assert (await live.ask(MESSAGE))["message"]["body"] == "edited"
     assert await live.calls(MESSAGE) == []
     assert await live.calls(PEOPLE) == []
+
+
+async def test_a_row_that_a_page_repeats_is_shown_once_after_an_event_too(live: Live) -> None:
+    cache = MemoryCache(2**24)
+    live.account = Account(live.client, cache=cache, lifetimes=FOREVER)
+    before = [edge["node"]["sid"] for edge in (await live.ask(PAGE))["messages"]["edges"]]
+    (entry,) = [entry for key, entry in cache._entries.items() if isinstance(key, str) and "/Messages?" in key]
+    entry.value = Page(entry.value.target, [entry.value.rows[0], *entry.value.rows], entry.value.next, True)
+    live.write(edit_message)
+    live.apply()
+    edges = (await live.ask(PAGE))["messages"]["edges"]
+    assert edges[0]["node"]["body"] == "edited"
+    assert [edge["node"]["sid"] for edge in edges] == before
+
+
+async def test_a_value_that_changes_and_changes_back_within_a_second_is_read_again(live: Live) -> None:
+    """Events of one second that have different values prove neither: what was read between them may be out of date."""
+    first, second = (
+        edit_message,
+        (
+            lambda conversation: (
+                "onMessageUpdated",
+                conversation.change_message(conversation.message(0), body="between", date_updated=2_000_000_000),
+            )
+        ),
+    )
+    for change in (first, second):
+        live.write(change)
+    live.apply()
+    assert (await live.ask(MESSAGE))["message"]["body"] == "between"
+    live.write(first)
+    live.apply()
+    assert (await live.ask(MESSAGE))["message"]["body"] == "edited"
 
 
 async def test_a_conversation_s_state_is_written_through(live: Live) -> None:
