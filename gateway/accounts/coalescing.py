@@ -5,12 +5,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.accounts.operation import OperationKey
 from gateway.execution.outcome import Outcome
 
-__all__ = ["OperationWaiter", "RunningOperation"]
+__all__ = ["OperationWaiter", "RunningOperation", "wait_for"]
+
+
+class _Pending(Protocol):
+    """What is waited for."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is a result."""
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Call `callback` as soon as it is done."""
+
+    def cancel(self) -> None:
+        """Stop waiting, if it is not done."""
+
+
+async def wait_for(pending: _Pending) -> None:
+    """Wait, in a task, until something is done that calls back; cancel it if this is cancelled."""
+    if not pending.is_done:
+        done = asyncio.Event()
+        pending.add_done_callback(lambda _: done.set())
+        try:
+            await done.wait()
+        finally:
+            pending.cancel()
 
 
 class RunningOperation:
@@ -153,13 +178,7 @@ class OperationWaiter:
 
     async def wait(self) -> Outcome:
         """Return what `result` does once it is done; cancel the wait if this is cancelled."""
-        if not self.is_done:
-            done = asyncio.Event()
-            self.add_done_callback(lambda _: done.set())
-            try:
-                await done.wait()
-            finally:
-                self.cancel()
+        await wait_for(self)
         return self.result()
 
     def _notify(self, outcome: Outcome | None) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any
 
-from gateway.accounts.coalescing import OperationWaiter
+from gateway.accounts.coalescing import OperationWaiter, wait_for
 from gateway.log import REQUEST_ID
 from gateway.web.connection import ClientDisconnected
 from gateway.web.request import HttpRequest
@@ -49,6 +49,11 @@ class PendingReply:
         """Whether it is certain that the reply will be whole."""
         return self._request.is_certainly_whole
 
+    @property
+    def is_done(self) -> bool:
+        """Whether there is a result."""
+        return self._result is not None
+
     def add_done_callback(self, callback: Callable[[PendingReply], None]) -> None:
         """Call `callback` with this object as soon as it is done. There can be only one."""
         self._callback = callback
@@ -66,13 +71,7 @@ class PendingReply:
 
     async def wait(self) -> Reply:
         """Return what `result` does once it is done; cancel it if this is cancelled."""
-        if self._result is None:
-            done = asyncio.Event()
-            self.add_done_callback(lambda _: done.set())
-            try:
-                await done.wait()
-            finally:
-                self.cancel()
+        await wait_for(self)
         return self.result()
 
     def _await(self, awaited: OperationWaiter | Awaitable[Any]) -> None:
