@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl, urlencode
 import aiohttp
 import pytest
 from aiohttp import web
+from twilio.http.http_client import TwilioHttpClient
+from twilio.rest import Client
 from yarl import URL
 
 from gateway.sandbox import Sandbox
@@ -132,3 +134,13 @@ async def receiver(sandbox: Sandbox) -> AsyncIterator[Receiver]:
     await site.start()
     yield Receiver(sandbox, f"http://127.0.0.1:{site.port}/hook?tenant=a", received)
     await runner.cleanup()
+
+
+@pytest.fixture
+def twilio(sandbox: Sandbox) -> Iterator[Client]:
+    """Twilio's own library, unmodified but for its base URL."""
+    http = TwilioHttpClient()
+    client = Client(sandbox.account_sid, sandbox.auth_token, http_client=http)
+    client.conversations.base_url = sandbox.url
+    yield client
+    http.session.close()

@@ -9,7 +9,6 @@ from urllib.parse import urlencode
 
 import pytest
 from twilio.base.exceptions import TwilioRestException
-from twilio.http.http_client import TwilioHttpClient
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 
@@ -18,21 +17,10 @@ from gateway.sandbox.faults import WEBHOOK_KINDS
 from gateway.sandbox.webhook_settings import POST_EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.sandbox.conftest import Caller, Received, Receiver
 
 MILLISECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 ON = {"X-Twilio-Webhook-Enabled": "true"}
-
-
-@pytest.fixture
-def twilio(sandbox: Sandbox) -> Iterator[Client]:
-    http = TwilioHttpClient()
-    client = Client(sandbox.account_sid, sandbox.auth_token, http_client=http)
-    client.conversations.base_url = sandbox.url
-    yield client
-    http.session.close()
 
 
 @pytest.fixture
