@@ -35,6 +35,7 @@ from gateway.source.slots import share_slots
 from gateway.twilio.client import Client
 from gateway.twilio.httptools_transport import HttptoolsTransport
 from gateway.twilio.transport import Credentials, Origin, Timeouts, Transport
+from gateway.web.admission import Admission
 from gateway.web.browsers import SECURITY_HEADERS, Origins
 from gateway.web.deliveries import Deliveries
 from gateway.web.documents import Documents
@@ -178,13 +179,13 @@ def create_app(
     polls = bool(watch) and settings.reconcile_seconds > 0
     workers = _worker_metrics(metrics, metrics_directory)
     telemetry = _telemetry(settings)
+    admission = Admission(callers, any_host=any_host)
     endpoint = Endpoint(
         account,
-        callers,
+        admission,
         origins,
         has_graphiql=settings.graphiql,
         documents=persisted,
-        any_host=any_host,
         metrics=metrics,
         telemetry=telemetry,
     )
@@ -208,12 +209,12 @@ def create_app(
         Route("/graphql", endpoint, methods=["GET", "POST"]),
         Route("/livez", live),
         Route("/readyz", ready),
-        Route("/metrics", MetricsPage(metrics, callers, workers=workers, any_host=any_host).answer),
+        Route("/metrics", MetricsPage(metrics, admission, workers=workers).answer),
     ]
     if webhooks is not None:
         routes += [
             Route(WEBHOOK_PATH, webhooks, methods=["GET", "POST"]),
-            Route("/webhooks/recent", RecentPage(deliveries, callers, any_host=any_host).answer),
+            Route("/webhooks/recent", RecentPage(deliveries, admission).answer),
         ]
     if settings.graphiql:
         routes.append(Route("/", _redirect_to_graphiql))

@@ -16,11 +16,12 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
-from gateway.callers.callers import Caller, Callers
+from gateway.callers.callers import Caller
 from gateway.errors import BadRequest, GatewayError
 from gateway.execution.failures import mask
 from gateway.execution.outcome import Outcome
-from gateway.web.browsers import check_get, check_host
+from gateway.web.admission import Admission
+from gateway.web.browsers import check_get
 from gateway.web.caching import add_cache_headers
 from gateway.web.compression import compress
 from gateway.web.connection import ClientDisconnected
@@ -53,26 +54,24 @@ class Endpoint:
     def __init__(
         self,
         account: Account,
-        callers: Callers,
+        admission: Admission,
         origins: Container[str] = frozenset(),
         *,
         has_graphiql: bool = True,
         documents: Documents | None = None,
-        any_host: bool = False,
         metrics: Metrics | None = None,
         telemetry: Telemetry | None = None,
     ) -> None:
         """Create an endpoint for one account.
 
         `origins` are the sites whose pages may send requests without a preflight. With `has_graphiql`, browsers are
-        redirected to GraphiQL. Where no token is required, `Host` must name this machine, unless `any_host` is set.
+        redirected to GraphiQL.
         """
         self._account = account
-        self._callers = callers
+        self._admission = admission
         self._origins = origins
         self._documents = documents or Documents()
         self._has_graphiql = has_graphiql
-        self._any_host = any_host
         self._recorder = Recorder(metrics, telemetry)
 
     def start(self, request: HttpRequest) -> Reply | PendingReply:
@@ -99,9 +98,7 @@ class Endpoint:
             delivery = delivery_for(accept)
             if delivery is None or not delivery.is_for_all:
                 media_type = response_type(accept)
-            if not self._callers.require_token and not self._any_host:
-                check_host(headers.get("host"))
-            caller = self._callers.identify(headers.get("authorization"))
+            caller = self._admission.find_caller(headers)
             if not isinstance(caller, Caller):
                 caller = yield caller
             if is_post:

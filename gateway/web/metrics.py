@@ -22,13 +22,13 @@ from starlette.responses import Response
 
 from gateway.accounts.account import Account
 from gateway.accounts.reconciliation import RECONCILE_CALLER, Reconciliation
-from gateway.callers.callers import Caller, Callers
 from gateway.errors import GatewayError, ValidationFailed
 from gateway.execution.outcome import Outcome
 from gateway.source.publication import Publication
 from gateway.twilio.client import Client
 from gateway.version import __version__
-from gateway.web.browsers import SECURITY_HEADERS, check_host
+from gateway.web.admission import Admission
+from gateway.web.browsers import SECURITY_HEADERS
 from gateway.web.deliveries import Deliveries
 from gateway.web.responses import error_response
 
@@ -290,26 +290,16 @@ class _Families(Collector):
 class MetricsPage:
     """The route `/metrics`, for every caller that may send operations."""
 
-    def __init__(
-        self, metrics: Metrics, callers: Callers, *, workers: WorkerMetrics | None = None, any_host: bool
-    ) -> None:
-        """Create the route. With `workers`, it returns the sum over all workers.
-
-        Where no token is required, `Host` must name this machine, unless `any_host` is set.
-        """
+    def __init__(self, metrics: Metrics, admission: Admission, *, workers: WorkerMetrics | None = None) -> None:
+        """Create the route. With `workers`, it returns the sum over all workers."""
         self._metrics = metrics
         self._workers = workers
-        self._callers = callers
-        self._any_host = any_host
+        self._admission = admission
 
     async def answer(self, request: Request) -> Response:
         """Reply with the metrics, or with 401 or 403."""
         try:
-            if not self._callers.require_token and not self._any_host:
-                check_host(request.headers.get("host"))
-            caller = self._callers.identify(request.headers.get("authorization"))
-            if not isinstance(caller, Caller):
-                await caller
+            await self._admission.caller(request.headers)
         except GatewayError as error:
             return error_response(error, "")
         families = self._metrics.registry if self._workers is None else _Families(await self._workers.collect())

@@ -31,12 +31,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from gateway.callers.callers import Caller, Callers
+from gateway.callers.callers import Callers
 from gateway.errors import BadRequest, Forbidden, GatewayError
 from gateway.twilio.events import Event, InvalidEvent, read_event
 from gateway.twilio.paths import sids_of
 from gateway.twilio.signatures import Flaw, Secrets, WebhookRequest, called_url, find_flaw
-from gateway.web.browsers import SECURITY_HEADERS, check_host
+from gateway.web.admission import Admission
+from gateway.web.browsers import SECURITY_HEADERS
 from gateway.web.deliveries import Deliveries, Delivery, age_of
 from gateway.web.pending import PendingReply, Steps, start
 from gateway.web.request import HttpRequest
@@ -228,20 +229,15 @@ class RejectLimit:
 class RecentPage:
     """The route `/webhooks/recent`, for every caller that may send operations: the last deliveries as JSON."""
 
-    def __init__(self, deliveries: Deliveries, callers: Callers, *, any_host: bool) -> None:
-        """Create the route. Where no token is required, `Host` must name this machine, unless `any_host` is set."""
+    def __init__(self, deliveries: Deliveries, admission: Admission) -> None:
+        """Create the route."""
         self._deliveries = deliveries
-        self._callers = callers
-        self._any_host = any_host
+        self._admission = admission
 
     async def answer(self, request: Request) -> Response:
         """Reply with the deliveries that the caller may see, or with 401 or 403."""
         try:
-            if not self._callers.require_token and not self._any_host:
-                check_host(request.headers.get("host"))
-            caller = self._callers.identify(request.headers.get("authorization"))
-            if not isinstance(caller, Caller):
-                caller = await caller
+            caller = await self._admission.caller(request.headers)
         except GatewayError as error:
             return error_response(error, "")
         shown = [
