@@ -10,7 +10,6 @@ a time or a size is over its target.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import shutil
 import signal
@@ -65,17 +64,18 @@ def install(checkout: Path) -> Path:
 @asynccontextmanager
 async def demo(command: Path, directory: Path) -> AsyncIterator[str]:
     """Run the demo, and yield the address of GraphiQL."""
-    facts = directory / "demo.json"
     process = await asyncio.create_subprocess_exec(
-        command, "demo", "--port", "0", "--ready-file", facts, cwd=directory, stdout=subprocess.DEVNULL
+        command, "demo", "--port", "0", cwd=directory, stdout=asyncio.subprocess.PIPE
     )
+    assert process.stdout is not None
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while not facts.exists():
-            if process.returncode is not None or time.monotonic() > deadline:
+        async with asyncio.timeout(START_SECONDS):
+            async for line in process.stdout:
+                if line.startswith(b"GraphiQL"):
+                    break
+            else:
                 raise SystemExit("The demo did not start.")
-            await asyncio.sleep(0.02)
-        yield json.loads(facts.read_text(encoding="utf-8"))["graphiql"]
+        yield line.split()[1].decode()
     finally:
         process.send_signal(signal.SIGINT)
         await process.wait()

@@ -134,7 +134,7 @@ def until_received(url: str, count: int) -> float:
     """Wait until a process has so many events, at most for 10 seconds; give their number."""
     end = time.monotonic() + 10
     while (got := metric(url, r'gateway_events_total\{kind="received"\}')) < count and time.monotonic() < end:
-        time.sleep(0.1)
+        time.sleep(0.1)  # Only its metrics show what another process has received.
     return got
 
 
