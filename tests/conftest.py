@@ -29,6 +29,8 @@ from gateway.twilio.transport import Credentials, OnDone, Origin, TaskExchange
 from gateway.web.server import serving as serving
 
 ROOT = Path(__file__).parent.parent
+# With it, each process that a test starts would compile anew all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 EXAMPLES = sorted((ROOT / "gateway" / "examples").glob("*.graphql"))
 
 
