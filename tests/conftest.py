@@ -31,6 +31,19 @@ from gateway.web.server import serving as serving
 ROOT = Path(__file__).parent.parent
 # With it, each process that a test starts would compile anew all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+LONGEST = [
+    "test_clients.py",
+    "test_differential.py",
+    "test_graphiql.py",
+    "test_graphiql_runs.py",
+    "test_pytest_plugin.py",
+    "test_serve.py",
+    "test_demo.py",
+    "test_door.py",
+    "test_contract_tests.py",
+    "test_pages.py",
+]
+"""The files that take longest, which are run first: one that began last would be waited for by all other processes."""
 EXAMPLES = sorted((ROOT / "gateway" / "examples").glob("*.graphql"))
 
 
@@ -52,6 +65,13 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     may_start = config.pluginmanager.has_plugin("xdist") and "PYTEST_XDIST_WORKER" not in os.environ
     if is_whole and may_start and config.option.numprocesses is None:
         config.option.numprocesses, config.option.dist = "auto", "loadfile"
+        config.option.loadscopereorder = (
+            False  # Else the files with the fewest tests are last, however long these take.
+        )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)
