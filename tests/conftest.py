@@ -1,4 +1,4 @@
-"""Fixtures that all tests share: the sandbox, a client and a gateway on it, and the description of Twilio's API."""
+"""Fixtures that all tests share: the sandbox, a client and a gateway on it, a browser, and the description of Twilio's API."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -16,6 +17,8 @@ from typing import Any, Self
 import aiohttp
 import pytest
 import uvloop
+from anyio.from_thread import start_blocking_portal
+from playwright.async_api import Browser, async_playwright
 
 from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
@@ -26,6 +29,7 @@ from gateway.twilio.client import Client
 from gateway.twilio.responses import Response
 from gateway.twilio.retry import RetryPolicy
 from gateway.twilio.transport import Credentials, OnDone, Origin, TaskExchange
+from gateway.web.graphiql import BUNDLE
 from gateway.web.server import serving as serving
 
 ROOT = Path(__file__).parent.parent
@@ -252,3 +256,56 @@ async def base_url(sandbox: Sandbox) -> AsyncIterator[str]:
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
+
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
+
+@pytest.fixture
+def bundle() -> Path:
+    """The built page. It needs npm when the package is built, so it may be absent."""
+    if not (BUNDLE / "index.html").is_file():
+        pytest.skip("GraphiQL's bundle is not there: install again with Node.js 20.19 or later and the npm registry")
+    return BUNDLE
+
+
+@asynccontextmanager
+async def launched(executable: str) -> AsyncIterator[str]:
+    """A Chromium, and the address at which it can be connected to."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=executable, args=[*CHROMIUM_FLAGS, f"--remote-debugging-port={port}"]
+        )
+        yield f"http://127.0.0.1:{port}"
+        await browser.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[str]:
+    """The address of one Chromium for all tests, which each have a context of their own in it: storage, cache and pages."""
+    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    if executable is None:
+        pytest.skip("no chromium: install Debian's package of that name to try GraphiQL in it")
+    # In an event loop of its own: each test has another.
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(launched(executable)) as address:
+        yield address
+
+
+@pytest.fixture
+async def browser(bundle: Path, chromium: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.connect_over_cdp(chromium)
+        yield browser
+        await browser.close()

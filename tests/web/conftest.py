@@ -1,63 +1,10 @@
-"""What several tests of HTTP share: servers with short timeouts, bare sockets, and a browser."""
+"""What several tests of HTTP share: servers with short timeouts, and bare sockets."""
 
 import asyncio
-import shutil
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
-from anyio.from_thread import start_blocking_portal
-from playwright.async_api import Browser, async_playwright
-
-from gateway.web.graphiql import BUNDLE
 from gateway.web.http_protocol import BoundedProtocol
-
-from .page import FLAGS
-
-
-@pytest.fixture
-def bundle() -> Path:
-    """The built page. It needs npm when the package is built, so it may be absent."""
-    if not (BUNDLE / "index.html").is_file():
-        pytest.skip("GraphiQL's bundle is not there: install again with Node.js 20.19 or later and the npm registry")
-    return BUNDLE
-
-
-@asynccontextmanager
-async def launched(executable: str) -> AsyncIterator[str]:
-    """A Chromium, and the address at which it can be connected to."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=executable, args=[*FLAGS, f"--remote-debugging-port={port}"]
-        )
-        yield f"http://127.0.0.1:{port}"
-        await browser.close()
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[str]:
-    """The address of one Chromium for all tests, which each have a context of their own in it: storage, cache and pages."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if executable is None:
-        pytest.skip("no chromium: install Debian's package of that name to try GraphiQL in it")
-    # In an event loop of its own: each test has another.
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(launched(executable)) as address:
-        yield address
-
-
-@pytest.fixture
-async def browser(bundle: Path, chromium: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.connect_over_cdp(chromium)
-        yield browser
-        await browser.close()
 
 
 class Hasty(BoundedProtocol):
