@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 import uvloop
 from anyio.from_thread import start_blocking_portal
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
@@ -276,6 +276,11 @@ def bundle() -> Path:
     if not (BUNDLE / "index.html").is_file():
         pytest.skip("GraphiQL's bundle is not there: install again with Node.js 20.19 or later and the npm registry")
     return BUNDLE
+
+
+expect.set_options(
+    timeout=20_000
+)  # Milliseconds. Where a machine is busy, a page takes longer than the default of 5,000.
 
 
 @asynccontextmanager
