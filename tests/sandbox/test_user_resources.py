@@ -53,7 +53,8 @@ async def test_a_user_s_conversation_counts_the_messages_after_the_horizon(twili
         assert membership.last_read_message_index == participant.last_read_message_index
         by_sid = service.users(membership.user_sid).user_conversations.list()
         assert marks["conversation_sid"] in {each.conversation_sid for each in by_sid}
-        return membership.unread_messages_count
+        count: int | None = membership.unread_messages_count
+        return count
 
     names = ("first_read_participant_sid", "read_participant_sid", "identity_participant_sid")
     assert await asyncio.to_thread(lambda: [unread(name) for name in names]) == [179, 74, None]
