@@ -81,7 +81,8 @@ class Item:
         """Return the path with the record's `own` sid, and with these `sids` in place of the names of its owners."""
         path, given = "", sids_of(self.path)
         for resource, segment, sid in zip(self._lineage, given, sids, strict=True):
-            known = segment if is_sid(segment, resource.prefix) else sid
+            is_known = is_sid(segment, resource.prefix) or segment.startswith("*")  # `*1` is one of an estimate.
+            known = segment if is_known else sid
             if known is None:
                 raise UpstreamInvalidResponse("Twilio returned a record without the sid of its owner.")
             path = child(path, resource.collection, known)
