@@ -85,7 +85,7 @@ class World(Rounds):
         is_name = sid_or_name[:2] != resource.prefix
         sid = self.sid(list_path, index) if is_name else sid_or_name
         owners = {owner.sid_property: segments[2 * level + 1] for level, owner in enumerate(resource.ancestors)}
-        row = {**template(collection), **owners, resource.sid_key: sid}
+        row: dict[str, Any] = {**template(collection), **owners, resource.sid_key: sid}
         if collection == "ParticipantConversations":
             row["conversation_sid"] = self.sid(f"{'/'.join(segments[:2])}/Conversations", index)
         if collection == "Participants":  # Half of them are in chat.
