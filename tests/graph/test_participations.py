@@ -115,7 +115,7 @@ WRONG: list[Any] = [
 @pytest.mark.parametrize("by", WRONG, ids=str)
 async def test_one_of_two_is_demanded_of_variables_without_showing_them(ask: Ask, by: Any) -> None:
     answer = await ask(FIND, by=by)
-    assert answer.codes == ["BAD_USER_INPUT"]
+    assert set(answer.codes) == {"BAD_USER_INPUT"}
     assert "$by" in answer.errors[0]["message"]
     assert not {"secret", "12345678"} & set(json.dumps(answer.errors).replace('"', " ").replace("'", " ").split())
     assert answer.paths == []
@@ -130,7 +130,6 @@ async def test_one_of_two_is_demanded_of_variables_without_showing_them(ask: Ask
         ("{identity: 12345678}", "not shown"),
         ("{identity: secret}", "not shown"),
         ('"secret"', "not shown"),
-        ("{identity: $it}", "must be non-nullable"),
     ],
 )
 async def test_one_of_two_is_demanded_of_literals_without_showing_them(ask: Ask, by: str, says: str) -> None:

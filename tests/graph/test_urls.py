@@ -96,7 +96,8 @@ async def test_ids_alone_are_not_looked_up(ask: Ask) -> None:
 
 async def test_a_message_below_a_conversation_by_its_unique_name(ask: Ask) -> None:
     marks = ask.sandbox.landmarks
-    document = """query($url: URL!) { nodeByUrl(url: $url) { id ... on Conversation { sid messages(first: 1) { edges { node { sid } } } }
+    document = """query($url: URL!) { nodeByUrl(url: $url) { id
+      ... on Conversation { sid messages(first: 1) { edges { node { sid } } } }
       ... on Message { sid conversationSid recipients(first: 2) { edges { node { status } } } } } }"""
     named = f"{TOP}Services/{marks['service_sid']}/Conversations/{quote(marks['unique_name'], safe='')}"
     conversation = await ask(document, url=f"{named}/Participants?PageSize=2")
