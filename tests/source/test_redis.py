@@ -78,7 +78,7 @@ async def test_keys_and_their_hashes_do_not_name_a_person(sandbox: Sandbox, redi
         conversation(sid: $conversationSid) { participantByIdentity(identity: $identity) { roleSid unreadMessages } }
       }
     }"""
-    marks, names = sandbox.landmarks, list[bytes]()
+    marks, names = sandbox.landmarks, list[str]()
     origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
     for secret in (b"one", b"two", b"one"):
         async with (
@@ -90,11 +90,11 @@ async def test_keys_and_their_hashes_do_not_name_a_person(sandbox: Sandbox, redi
             outcome = await ask(account, sandbox, query)
             assert not outcome.failures
         async with Redis.from_url(redis_server.url) as server:
-            names = await server.keys()
+            names = [name.decode() for name in await server.keys() if isinstance(name, bytes)]
     assert sandbox.calls == []  # The second process with that secret finds all that the first has read.
-    assert len([name for name in names if b"ParticipantConversations?" in name]) == 4
+    assert len([name for name in names if "ParticipantConversations?" in name]) == 4
     hashed = hashlib.sha256(marks["address"].encode()).hexdigest()[:16]
-    text = b" ".join(names).decode()
+    text = " ".join(names)
     assert not any(part in text for part in (marks["address"][1:], "ops", "%2B", "Identity", "Address", hashed))
 
 

@@ -343,10 +343,8 @@ def test_a_person_is_one_of_two() -> None:
         )
         return check("src").stderr
 
-    assert problems("{identity: $it}") == ""
-    assert problems("{address: $it}") == ""
-    for by in ("{identity: $it, address: $it}", '{identity: $it, address: "+15550100"}'):
-        assert "exactly one field" in problems(by)
+    assert problems("{identity: $it}") == problems("{address: $it}") == ""
+    assert "exactly one field" in problems("{identity: $it, address: $it}")
     assert "phone" in problems("{phone: $it}")
     write({"other.graphql": print_schema()})
     assert "phone" in check("src", "--schema", "other.graphql").stderr
