@@ -129,14 +129,17 @@ class EdgeField(StrawberryField):
     needs_row: bool
     may_be_skipped: bool
     """Whether the record's row can show that there is nothing to read."""
-    estimate: Callable[[Any, str], Read | None]
-    """Of an edge that needs the row: its read as far as the record's path shows it, with a token in place of a sid."""
+    estimate: Callable[..., Read | None]
+    """Of an edge that needs the row: its read as far as the record's path shows it, with a token in place of a sid. It takes
+    the record, the token and the field's arguments."""
     distinct: Distinct | None
     """Which records of lists lead to the same child; None when each has its own."""
     batch: Callable[..., ReadBatch | None] | None
     """Returns the reads from all rows of the list at a path together, for the arguments; None when they cannot be."""
     named_by: NamedBy | None
     """The argument that names the child, if there is one."""
+    is_private: bool
+    """Whether its arguments identify a person: they are not accepted in a URL, nor shown in errors."""
 
     @property
     def is_pure(self) -> bool:
@@ -183,8 +186,8 @@ async def _load_all(reads: list[Read | Exception | None], info: GraphQLResolveIn
 
 
 def _needs_row(info: GraphQLResolveInfo[Any], type_name: str) -> bool:
-    """Return whether the selection below this field needs the row of a `type_name`."""
-    return selects(
+    """Return whether the selection below this field needs the row of a `type_name`. A value without a selection does."""
+    return info.field_nodes[0].selection_set is None or selects(
         info, type_name, lambda field: getattr(field.extensions.get("strawberry-definition"), "needs_row", True)
     )
 
@@ -196,17 +199,19 @@ def edge(
     *,
     needs_row: bool = False,
     may_be_skipped: bool = False,
-    estimate: Callable[[Any, str], Read | None] | None = None,
+    estimate: Callable[..., Read | None] | None = None,
     distinct: Distinct | None = None,
     batch: Callable[..., ReadBatch | None] | None = None,
     named_by: NamedBy | None = None,
+    is_private: bool = False,
 ) -> Callable[[Callable[..., _Reads]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
-    `returns` is the field's type, resolved in the function's module, and `price` its cost in upstream calls. With
-    `needs_row` the function uses the record's row, and `estimate` returns the read as far as the record's path shows it. With
-    `may_be_skipped` it uses the row where there is one. `distinct` and `batch` state how the records of a list are read
-    together, and `named_by` which argument names the child (see `EdgeField`).
+    `returns` is the field's type, resolved in the function's module: records, or a scalar that is read upstream by itself.
+    `price` is its cost in upstream calls. With `needs_row` the function uses the record's row, and `estimate` returns the read
+    as far as the record's path shows it. With `may_be_skipped` it uses the row where there is one. `distinct` and `batch`
+    state how the records of a list are read together, `named_by` which argument names the child, and `is_private` that
+    arguments identify a person (see `EdgeField`).
     """
 
     def decorate(function: Callable[..., _Reads]) -> EdgeField:
@@ -220,6 +225,7 @@ def edge(
         field.needs_row, field.may_be_skipped = needs_row, may_be_skipped
         field.estimate = estimate or _unknown
         field.distinct, field.batch, field.named_by = distinct, batch, named_by
+        field.is_private = is_private
         return field
 
     return decorate
@@ -242,7 +248,7 @@ def lookup(returns: str, description: str) -> Callable[[Callable[..., list[Any]]
     return decorate
 
 
-def _unknown(record: object, token: str) -> None:
+def _unknown(record: object, token: str, **arguments: object) -> None:
     """The estimate of an edge about which the record's path says nothing."""
 
 

@@ -159,6 +159,7 @@ def _operation(
         dry_run=headers.get("x-gateway-dry-run") == "1",
         defer=may_defer,
         request_id=request.id,
+        in_url=request.method != "POST",
         on_attempt=request.span.call if request.span is not None else None,
     )
 

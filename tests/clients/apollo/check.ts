@@ -201,7 +201,7 @@ testLists(() => {
   return async (document, variables, again) => {
     const fetchPolicy = again ? "network-only" : "cache-first";
     const data = (await client.query({ query: parse(document), variables, fetchPolicy })).data as any;
-    return data.services ?? data.service?.conversation?.messages;
+    return data.services ?? data.service?.participations ?? data.service?.conversation?.messages;
   };
 });
 

@@ -49,12 +49,16 @@ export const makeClient = (url: string, token: string, more: Exchange[] = []) =>
     exchanges: [
       cacheExchange({
         schema,
-        keys: { DeliverySummary: embedded, DeliveryError: embedded, Media: embedded, MessagingBinding: embedded },
+        keys: {
+          ...{ DeliverySummary: embedded, DeliveryError: embedded, Media: embedded, MessagingBinding: embedded },
+          ...{ Participation: embedded, Recipient: embedded },
+        },
         // Not for `receipts`: a message has 50 at most.
         resolvers: {
           Query: { services: list },
-          Service: { conversations: list },
+          Service: { conversations: list, participations: list },
           Conversation: { messages: list, participants: list },
+          Message: { recipients: list },
         },
       }),
       ...more,
