@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gateway.errors import GatewayError
+from gateway.errors import CostLimitExceeded, GatewayError
 
 __all__ = ["Context", "MissingKey", "OperationLimits", "Read", "ReadBatch"]
 
@@ -153,6 +153,9 @@ class Context(Protocol):
 
     def charge_in_order(self, keys: Collection[str]) -> Collection[str]:
         """Charge the operation for fetching keys, as many as `cost_limit` allows; return the others, which are left out."""
+
+    def refuse_charges(self, error: CostLimitExceeded) -> None:
+        """Charge the operation for nothing more: what is not cached is left out, and its fields have this error."""
 
     @property
     def left_out(self) -> Collection[str]:

@@ -51,7 +51,10 @@ class EstimatedRead:
 
 @dataclass(slots=True)
 class Estimate:
-    """The reads of one operation with given arguments; `context` supplies the caller's rights and the limits."""
+    """The reads of one operation with given arguments; `context` supplies the caller's rights and the limits.
+
+    Those of a subscription are for one event.
+    """
 
     plan: Plan
     context: Context
@@ -66,7 +69,14 @@ class Estimate:
     _keys: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._walk(self.plan.root, None, (), _Reach())
+        events = self.plan.events
+        if events is None:
+            self._walk(self.plan.root, None, (), _Reach())
+            return
+        sources = events.source(self.arguments.variables)
+        for type_name, selection in events.selections.items():
+            event = events.field.sample(type_name, sources.arguments)
+            self._walk(selection, event, (events.key,), _Reach())
 
     @property
     def prefetch(self) -> dict[str, None]:
