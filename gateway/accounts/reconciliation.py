@@ -34,7 +34,6 @@ RECONCILE_CALLER = "reconcile"
 """The caller in whose queue the reads wait, and whose budget they are charged to."""
 _MESSAGE_PROPERTIES = ("index", "author", "body", "attributes", "participant_sid", "date_created", "date_updated")
 _RECEIPT_PROPERTIES = (
-    "account_sid",
     "status",
     "error_code",
     "channel_message_sid",
@@ -203,13 +202,12 @@ def _receipt_events(list_path: str, before: Mapping[str, Row], page: Page) -> It
         if known is None and readable(row, "status") is None:
             continue
         if known is None or _given(known, _RECEIPT_PROPERTIES) != _given(row, _RECEIPT_PROPERTIES):
-            yield _event(Change.UPDATED, f"{list_path}/{row.sid}", row, _RECEIPT_PROPERTIES, known)
+            yield _event(Change.UPDATED, f"{list_path}/{row.sid}", row, _RECEIPT_PROPERTIES)
 
 
-def _event(change: Change, path: str, row: Row, names: tuple[str, ...], known: Row | None = None) -> Event:
+def _event(change: Change, path: str, row: Row, names: tuple[str, ...]) -> Event:
     date = readable(row, "date_updated") or readable(row, "date_created") or ""
-    before = _given(known, names) if known is not None else None
-    return Event(change, path, _given(row, names), date, UpdateSource.POLL, before)
+    return Event(change, path, _given(row, names), date, UpdateSource.POLL)
 
 
 def _given(row: Row, names: tuple[str, ...]) -> dict[str, Any]:

@@ -26,7 +26,6 @@ import msgspec
 from gateway.twilio.events import Change, Event
 from gateway.twilio.merge import FAILURES, ReceiptState, merge, receipt_state
 from gateway.twilio.paths import parent_of
-from gateway.twilio.resources import Row
 
 __all__ = ["Journal", "Known", "Update"]
 
@@ -63,12 +62,6 @@ class Update(msgspec.Struct, frozen=True, gc=False):
     """Those that were proved before it; None for a record that no earlier event of the journal names."""
     received_at: float
     """Seconds since the epoch."""
-    row: Row | None = None
-    """The receipt after the event, as far as it and earlier reads prove."""
-    before: Row | None = None
-    """The receipt before the event, as far as events and reads proved; None if none of them knew it."""
-    message_before: Row | None = None
-    """The receipt's message before the event, as it was cached; None if that is not known."""
 
 
 class Journal:

@@ -76,10 +76,6 @@ class Source:
         """Return the kind of record that the list at `list_path` holds."""
         return self._resources[list_path.rpartition("/")[2]]
 
-    def url_of(self, path: str) -> str:
-        """Return the URL of a record in Twilio's REST API."""
-        return f"{self._client.url}/v1/{path}"
-
     # Reads
 
     def start(self, waiters: Sequence[Waiter]) -> None:

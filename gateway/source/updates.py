@@ -24,10 +24,10 @@ import msgspec
 
 from gateway.source.journal import Journal, Known, Update
 from gateway.source.source import Source
-from gateway.twilio.events import Change, Event, UpdateSource
+from gateway.twilio.events import Change, Event
 from gateway.twilio.merge import ReceiptState, merge, receipt_state
 from gateway.twilio.partial_rows import PartialRow, readable
-from gateway.twilio.paths import collection_of, list_of, parent_of, sids_of
+from gateway.twilio.paths import collection_of, list_of
 from gateway.twilio.resources import Row
 from gateway.twilio.responses import Page
 from gateway.twilio.summaries import amounts_of, at_least
@@ -68,47 +68,12 @@ class Updates:
         if update is None:
             return None
         if update.known.receipt is not None:
-            update = self._with_rows(update)
             self._apply_receipt(update.known)
         else:
             self._apply_record(update.known)
         for listener in list(self._listeners):
             listener(update)
         return update
-
-    def _with_rows(self, update: Update) -> Update:
-        """Return a receipt's update with its row and that of its message, before they are changed in the cache."""
-        path, previous = update.event.path, update.previous
-        cached = self._cached_row(path)
-        row = _with_state(cached, update.known.receipt) if cached is not None and update.known.receipt else None
-        message = self._cached_row(parent_of(path))
-        if update.event.source is UpdateSource.POLL:  # What is cached is what the poll has read.
-            previous, cached, message = previous or update.event.before, None, None
-        before = self._receipt(path, previous) if previous is not None else cached
-        return msgspec.structs.replace(
-            update, row=row or self._receipt(path, update.properties), before=before, message_before=message
-        )
-
-    def _cached_row(self, path: str) -> Row | None:
-        """Return the row of a record that is cached alone or in a page, however old, if all of it could be read."""
-        list_path, _, sid = path.rpartition("/")
-        for _, value in self._source.cached_below(list_path):
-            row = value.by_sid.get(sid) if isinstance(value, Page) else value if value.sid == sid else None
-            if row is not None and not isinstance(row, PartialRow):
-                return row
-        return None
-
-    def _receipt(self, path: str, properties: Mapping[str, Any]) -> Row:
-        """Return the row of a receipt of which these properties are known."""
-        resource = self._source.resource(list_of(path))
-        owners = {each.sid_property: sid for each, sid in zip(resource.ancestors, sids_of(path), strict=False)}
-        types = _types_of(resource.row)
-        known = {name: value for name, value in properties.items() if name in types}
-        return msgspec.convert(
-            {**known, **owners, "sid": path.rpartition("/")[2], "url": self._source.url_of(path)},
-            resource.row,
-            strict=False,
-        )
 
     # Cached values
 

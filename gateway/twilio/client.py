@@ -64,8 +64,6 @@ class Client:
         retries: RetryPolicy | None = None,
     ) -> None:
         """Create a client for `origin` that has at most `concurrency` requests in flight; by default, as `Limiter` learns."""
-        self.url = origin.url
-        """Twilio's URL: scheme, host and port."""
         self.limiter = Limiter(concurrency)
         self.attempts: Counter[tuple[str, int | None]] = Counter()
         """Requests by the collection they read from, and their status, or None without a response."""

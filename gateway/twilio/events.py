@@ -4,8 +4,7 @@ Follows https://www.twilio.com/docs/conversations/conversations-webhooks. An eve
 removed, with some of the record's properties, under the names that REST gives them:
 
     EventType                     change     record         properties that it proves, besides the sids of its owners
-    onDeliveryUpdated             UPDATED    Receipt        status, error_code, channel_message_sid, participant_sid,
-                                               account_sid, both dates
+    onDeliveryUpdated             UPDATED    Receipt        status, error_code, channel_message_sid, participant_sid, both dates
     onMessageAdded                ADDED      Message        index, author, body, attributes, participant_sid, date_created
     onMessageUpdated              UPDATED    Message        the same, and date_updated
     onMessageRemoved              REMOVED    Message        -
@@ -67,8 +66,6 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     date: str
     """When it happened, by Twilio's clock: an ISO 8601 date in whole seconds."""
     source: UpdateSource = UpdateSource.WEBHOOK
-    before: dict[str, Any] | None = None
-    """The properties before, of a record that was polled; None if it is new, or that is not known."""
 
     def __repr__(self) -> str:
         return f"Event({self.change.value}, {self.path!r}, {self.date!r})"  # Properties may hold personal data.
@@ -79,7 +76,6 @@ _RECEIPT = {
     "Status": "status",
     "ErrorCode": "error_code",
     "ChannelMessageSid": "channel_message_sid",
-    "AccountSid": "account_sid",
 }
 _MESSAGE = {"Index": "index", "Author": "author", "Body": "body", "Attributes": "attributes"}
 _PARTICIPANT = {"Identity": "identity", "RoleSid": "role_sid", "Attributes": "attributes"}
