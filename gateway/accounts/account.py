@@ -135,7 +135,7 @@ class Account:
         return False
 
     def subscribe(self, operation: Operation) -> Subscription | Outcome:
-        """Return a subscription, whose first payload is `DeliveriesReady`, or the outcome with the errors that it is refused for.
+        """Return a subscription, whose first payload is `DeliveriesReady`, or an outcome with errors if it is refused.
 
         Raises `Overloaded`, `CostLimitExceeded` and `Forbidden`.
         """
