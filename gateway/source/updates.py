@@ -3,8 +3,9 @@
 An event is merged into the journal first. If it adds nothing there, it has no effect. Otherwise:
 
     event on              cached records and lists                            reads in flight
-    a receipt             merged into it; its message has the new summary if  merged into the receipts; the message's summary is
-                          all its receipts are known, and is removed if not   raised as far as that is proved, and not cached
+    a receipt             merged into it, or cached if all of it is proved;   merged into the receipts; the message's summary is
+                          its message has the new summary if all receipts     raised as far as that is proved, and not cached
+                          are known, and is removed if not
     a message or a        replaced by its properties, if they are later; one  merged, if the read began earlier; one without it,
     participant           that was added or removed: its lists are removed    or with one that was removed, is not cached
     a conversation        its state is replaced, and lists are removed        merged, if the read began earlier
@@ -27,7 +28,7 @@ from gateway.source.source import Source
 from gateway.twilio.events import Change, Event
 from gateway.twilio.merge import ReceiptState, merge, receipt_state
 from gateway.twilio.partial_rows import PartialRow, readable
-from gateway.twilio.paths import collection_of, list_of, parent_of
+from gateway.twilio.paths import collection_of, list_of, parent_of, sids_of
 from gateway.twilio.resources import Row
 from gateway.twilio.responses import Page
 from gateway.twilio.statuses import ReceiptSummary
@@ -59,6 +60,16 @@ class Updates:
         """Return the properties that recent events prove of the record at `path`; None if there were none."""
         known = self._journal.get(path)
         return known.properties if known is not None else None
+
+    def row(self, path: str) -> tuple[Row, frozenset[str]] | None:
+        """Return the record at `path` as far as recent events prove it, and the properties that they do not prove.
+
+        Those are None in the row. None if no event names the record, or if it was removed.
+        """
+        known = self._journal.get(path)
+        if known is None or known.change is Change.REMOVED:
+            return None
+        return self._row_of(known)
 
     def events(self) -> list[Event]:
         """Return the recent events, merged: a process that starts later applies them to catch up."""
@@ -107,9 +118,17 @@ class Updates:
             self._apply_receipt(update.known)
         else:
             self._apply_record(update.known)
+        update = msgspec.structs.replace(update, row=self._row_after(update.known))
         for listener in list(self._listeners):
             listener(update)
         return update
+
+    def _row_after(self, known: Known) -> Row | None:
+        """Return the record after an event, from the cache or as far as events prove it; None for one that was removed."""
+        list_path, _, sid = known.path.rpartition("/")
+        cached = self._cached_rows(list_path, sid) if known.change is not Change.REMOVED else []
+        proved = self.row(known.path) if not cached else None
+        return cached[0] if cached else proved[0] if proved is not None else None
 
     # Cached values
 
@@ -123,6 +142,7 @@ class Updates:
             self._write(key, value, merged, is_current)
             if is_current and isinstance(merged, Page) and merged.next is None:
                 before, after = _statuses(value), _statuses(merged)
+        self._cache_whole(known)
         for key, value in source.cached_below(messages):
             row = (
                 value.by_sid.get(message_sid)
@@ -146,6 +166,30 @@ class Updates:
             merged, is_current = self.amend(key, value, known.changed_at)
             self._write(key, value, merged, is_current and not (is_moved and isinstance(value, Page)))
         source.detach(list_path)
+
+    def _cache_whole(self, known: Known) -> None:
+        """Cache a record of which an event proves every property, if it is not cached."""
+        if self._source.is_held(known.path):
+            return
+        found = self._row_of(known)
+        if found is not None and not found[1]:
+            self._source.add(known.path, found[0], known.changed_at)
+
+    def _row_of(self, known: Known) -> tuple[Row, frozenset[str]] | None:
+        resource = self._source.resource(list_of(known.path))
+        sids = sids_of(known.path)
+        values: dict[str, Any] = {"url": self._source.url_of(known.path), **known.properties}
+        values |= {owner.sid_property: sid for owner, sid in zip(resource.ancestors, sids, strict=False)}
+        values["sid"] = sids[-1]
+        types = _types_of(resource.row)
+        missing = types.keys() - values.keys()
+        if values["url"] is None:
+            missing |= {"url"}
+        try:
+            row = msgspec.convert({name: values.get(name) for name in types}, resource.row, strict=False)
+        except msgspec.ValidationError:  # A property that cannot be read, or one that no row lacks.
+            return None
+        return row, frozenset(missing)
 
     def _write(self, key: str, value: Any, merged: Any, is_current: bool) -> None:
         """Replace a cached value by the merged one, or remove it if that is out of date."""
