@@ -15,6 +15,7 @@ from gateway.accounts.answers import Answers
 from gateway.accounts.coalescing import OperationWaiter, RunningOperation
 from gateway.accounts.limits import Limits
 from gateway.accounts.operation import Operation, OperationKey
+from gateway.accounts.subscriptions import Subscription
 from gateway.callers.budgets import Budgets
 from gateway.errors import Overloaded
 from gateway.execution.deferred import IncrementalPayload
@@ -128,6 +129,20 @@ class Account:
         """Return the outcome of an operation; raises as `start` does."""
         started = self.start(operation)
         return started if isinstance(started, Outcome) else await started.wait()
+
+    def is_subscription(self, operation: Operation) -> bool:
+        """Whether an operation is a valid subscription."""
+        return False
+
+    def subscribe(self, operation: Operation) -> Subscription | Outcome:
+        """Return a subscription, whose first payload is `DeliveriesReady`, or an outcome with errors if it is refused.
+
+        Raises `Overloaded`, `CostLimitExceeded` and `Forbidden`.
+        """
+        raise Overloaded("This gateway does not serve subscriptions.")
+
+    def close_subscriptions(self, seconds: float) -> None:
+        """End all subscriptions with `EndReason.RESTART`, spread over some seconds; no further one is accepted."""
 
     def _start(self, operation: Operation, key: OperationKey | None) -> Outcome | OperationWaiter:
         if self.in_progress >= self._limits.max_operations:

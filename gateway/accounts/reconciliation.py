@@ -32,8 +32,18 @@ __all__ = ["RECONCILE_CALLER", "Reconciliation"]
 
 RECONCILE_CALLER = "reconcile"
 """The caller in whose queue the reads wait, and whose budget they are charged to."""
-_MESSAGE_PROPERTIES = ("index", "author", "body", "attributes", "participant_sid", "date_created", "date_updated")
+_MESSAGE_PROPERTIES = (
+    "account_sid",
+    "index",
+    "author",
+    "body",
+    "attributes",
+    "participant_sid",
+    "date_created",
+    "date_updated",
+)
 _RECEIPT_PROPERTIES = (
+    "account_sid",
     "status",
     "error_code",
     "channel_message_sid",

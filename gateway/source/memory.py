@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from itertools import count
 from typing import Any
 
@@ -93,6 +93,10 @@ class MemoryCache:
             self.changes += 1
             self.bytes -= old.size
             self._unlist(key)
+
+    def values(self) -> Iterator[Any]:
+        """Iterate over the cached pages and records, the least recently used first; answers are left out."""
+        return (entry.value for key, entry in self._entries.items() if isinstance(key, str))
 
     def keys_of(self, list_path: str) -> list[str]:
         """Return the keys of the pages and records of the list at `list_path` that are cached."""
