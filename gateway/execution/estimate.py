@@ -83,8 +83,9 @@ class Estimate:
             event, read = events.field.sample(type_name, sources.arguments).select(selected_properties(selection))
             if read is not None:
                 key = read.first_key(no_cache=self.context.no_cache) or read.path
-                self.reads.append(EstimatedRead((events.key,), key, read.calls_max, 1, 1, (0, -1), True))
-            self._walk(selection, event, (events.key,), _Reach(available_after=int(read is not None)))
+                self.reads.append(EstimatedRead((events.key,), key, read.calls_max, 1, 1, (0, -1), False))
+            # Nothing is prefetched, since most of it is known.
+            self._walk(selection, event, (events.key,), _Reach(False, False, int(read is not None)))
 
     @property
     def prefetch(self) -> dict[str, None]:
