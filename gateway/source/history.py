@@ -1,8 +1,8 @@
 """The recent events of all processes, in the order in which this one delivered them, and positions among them. No I/O.
 
 Each process numbers the events that it accepts, from 1 on, and others see them in that order; but each process sees the
-events of several in an order of its own. So a position is a number for each origin, a process: all its events up to that one are
-known.
+events of several in an order of its own. So a position is a number for each origin, which is a process: all its events up to
+that one are known.
 
     event that is added           position of its origin      what can be replayed
     the next of its origin        its number                  the event, unless it changed nothing: then nothing is missed
