@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.errors import CostLimitExceeded, GatewayError
 
-__all__ = ["Context", "MissingKey", "OperationLimits", "Read", "ReadBatch"]
+__all__ = ["Context", "Event", "MissingKey", "OperationLimits", "Read", "ReadBatch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,19 @@ class ReadBatch(Protocol):
     @property
     def slices(self) -> list[Any]:
         """The lists as `Read`s give them, once they are resolved."""
+
+
+class Event(Protocol):
+    """What a subscription is executed for: an instance of a type of the union of its field."""
+
+    def select(self, selected: Mapping[str, frozenset[str] | None]) -> tuple[Event, Read | None]:
+        """Return the event for a selection, and the read of a record that it needs before it can be executed, if any.
+
+        `selected` are the upstream properties of its records that are selected, by their types; None for any of them.
+        """
+
+    def with_record(self, record: Any) -> Event:
+        """Return the event with the record that was read."""
 
 
 class Context(Protocol):

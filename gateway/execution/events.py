@@ -21,12 +21,15 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
+from gateway.errors import GatewayError
+from gateway.execution.context import Context, Event, MissingKey
 from gateway.execution.failures import Failure
 from gateway.execution.fields import IncompleteField
 from gateway.execution.prepared import CachedPlan, ValidOperation
+from gateway.execution.properties import selected_properties
 from gateway.execution.steps import Leaf, Selection
 
-__all__ = ["SubscriptionPlan", "event_json", "variables_below", "write_incomplete"]
+__all__ = ["SubscriptionPlan", "event_json", "prepare", "variables_below", "write_incomplete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,22 @@ def variables_below(operation: ValidOperation, nodes: Collection[FieldNode], val
     for part in (operation.node, *operation.fragments.values()):
         visit(part, Uses())
     return msgspec.json.encode({name: values.coerced[name] for name in sorted(found & values.coerced.keys())})
+
+
+async def prepare(event: Event, selection: Selection, context: Context) -> tuple[Event, Exception | None]:
+    """Return the event for a selection of its type, once the record that is missing has been read; or the error of that."""
+    event, read = event.select(selected_properties(selection))
+    if read is None:
+        return event, None
+    try:
+        record = context.look_up(read, True)
+        while isinstance(record, MissingKey):
+            context.charge([record])
+            await context.fetch([record])
+            record = context.look_up(read, True)
+    except GatewayError as error:
+        return event, error
+    return event.with_record(record) if record is not None else event, None
 
 
 def event_json(key: str, event: bytes) -> bytes:

@@ -37,11 +37,11 @@ from gateway.errors import (
     ValidationFailed,
 )
 from gateway.execution.bounds import Bounds, parse_within
-from gateway.execution.context import Context
+from gateway.execution.context import Context, Event
 from gateway.execution.documents import condition_variables, only_introspection, without_defer
 from gateway.execution.engine import Run
 from gateway.execution.estimate import Estimate
-from gateway.execution.events import SubscriptionPlan, event_json, variables_below, write_incomplete
+from gateway.execution.events import SubscriptionPlan, event_json, prepare, variables_below, write_incomplete
 from gateway.execution.expected import Expected, ExpectedReads
 from gateway.execution.failures import Failure, as_graphql, failure_from, failure_of
 from gateway.execution.inputs import variable_reader
@@ -215,7 +215,7 @@ class Executor:
             key, events.nodes[0].name.value, source.arguments, requested, operation, planned, variables, values
         )
 
-    async def run_event(self, subscription: SubscriptionPlan, event: object, context: Context) -> Outcome:
+    async def run_event(self, subscription: SubscriptionPlan, event: Event, context: Context) -> Outcome:
         """Execute a subscription for an event: an instance of a type of its field's union.
 
         The outcome has no failures: what failed is null in its data, and `incomplete` has the code of the first one. If the
@@ -228,6 +228,7 @@ class Executor:
             context.reserve(subscription.cost)
         except CostLimitExceeded as error:
             context.refuse_charges(error)
+        event, unread = await prepare(event, planned.plan.root, context)
         outcome = operation.outcome(None, requested=subscription.cost)
         reason, failures = "not asked", tuple[Failure, ...]()
         data: dict[str, Any] | bytes | None = None
@@ -244,6 +245,9 @@ class Executor:
         if reason != "engine":
             whole = await self._reference(operation, context, subscription.variables, event)
             data, failures = (whole.data or {}).get(events.key), whole.failures
+        if unread is not None:
+            failures = (failure_from(unread, (events.key,), events.nodes), *failures)
+            data = msgspec.json.decode(data) if isinstance(data, bytes) else data
         if isinstance(data, bytes):
             outcome.data_json = event_json(events.key, data)
         else:

@@ -19,7 +19,7 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from strawberry.types.info import Info
 
 from gateway.errors import GatewayError
-from gateway.execution.context import Context, Read, ReadBatch
+from gateway.execution.context import Context, Event, Read, ReadBatch
 from gateway.execution.price import Price
 from gateway.execution.selection import selects
 
@@ -93,6 +93,8 @@ class PropertyField(StrawberryField):
         self.column = column
         """Returns the values of all records of a list, as they are written: from the list's path and its rows. For a property
         of edges (https://relay.dev/graphql/connections.htm), from the source of their connection."""
+        self.uses: frozenset[str] | None = frozenset(of) if of else None
+        """The upstream properties that it uses; None if that is not stated."""
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> object:
         """Return the value on `source`."""
@@ -104,7 +106,7 @@ class PropertyField(StrawberryField):
         twin.mapped, twin.non_zero, twin.column = self.mapped, self.non_zero, self.column
         twin.python_name, twin.graphql_name = self.python_name, self.graphql_name
         twin.type_annotation, twin.origin = self.type_annotation, self.origin
-        twin.read, twin.read_row = self.read, self.read_row
+        twin.read, twin.read_row, twin.uses = self.read, self.read_row, self.uses
         return twin
 
 
@@ -134,7 +136,7 @@ class EventField(StrawberryField):
     Its function takes the arguments, does no I/O, and returns an `EventSource`.
     """
 
-    sample: Callable[[str, Mapping[str, Any]], object]
+    sample: Callable[[str, Mapping[str, Any]], Event]
     """Returns an event of a type, of which nothing is known, for an estimate; from the arguments of the `EventSource`."""
 
     @property
@@ -292,7 +294,7 @@ def lookup(returns: str, description: str) -> Callable[[Callable[..., list[Any]]
 
 
 def event_field(
-    returns: str, description: str, *, sample: Callable[[str, Mapping[str, Any]], object]
+    returns: str, description: str, *, sample: Callable[[str, Mapping[str, Any]], Event]
 ) -> Callable[[Callable[..., EventSource]], Any]:
     """Make a field of the subscription type of a function from its arguments to an `EventSource` (see `EventField`).
 

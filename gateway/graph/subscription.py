@@ -4,29 +4,32 @@ An event is an instance of its type. It holds what the update and earlier reads 
 """
 
 from collections.abc import Mapping
+from copy import copy
 from datetime import UTC, datetime
 from enum import Enum
 from operator import attrgetter
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
+import msgspec
 import strawberry
 
 from gateway.errors import BadUserInput
 from gateway.execution.fields import EventSource, IncompleteField, edge, event_field
 from gateway.execution.price import Price, Unit
 from gateway.graph.connection import Edge, EdgeSource
-from gateway.graph.delivery import DeliveryStatus, MessageDeliveryStatus, message_delivery_status, receipt_status
+from gateway.graph.delivery import DeliveryStatus, MessageDeliveryStatus, receipt_status, summary_status
 from gateway.graph.error_codes import ErrorCode
 from gateway.graph.ids import encode_id
 from gateway.graph.limits import WATCHED_MAX
 from gateway.graph.lists import WholeList
 from gateway.graph.node import embedded, enum_value, prop
-from gateway.graph.reads import Item
+from gateway.graph.reads import Item, KnownItem
 from gateway.graph.scalars import DateTime
 from gateway.graph.types import Conversation, Message, Receipt, Service
 from gateway.source.journal import Update
 from gateway.twilio.events import Change
-from gateway.twilio.paths import checked_sid, child, collection_of, parent_of
+from gateway.twilio.partial_rows import readable
+from gateway.twilio.paths import checked_sid, child, collection_of, parent_of, sids_of
 from gateway.twilio.resources import Resource, Row
 
 __all__ = [
@@ -55,8 +58,22 @@ class UpdateSource(Enum):
     POLL = enum_value("POLL", "No webhook reported it: a comparison with Twilio's records found it.")
 
 
+class _Complete:
+    """An event that holds all that is selected of it, whatever that is."""
+
+    def select(self, selected: Mapping[str, frozenset[str] | None]) -> tuple[Self, Item | None]:
+        """See `Event`."""
+        return self, None
+
+    def with_record(self, record: Any) -> Self:
+        """See `Event`."""
+        return self
+
+
 @embedded("A receipt that is new or has changed. Select `receipt { id … }`, and the cache of a client is up to date.")
-class ReceiptChange:
+class ReceiptChange(_Complete):
+    unproved: strawberry.Private[frozenset[str]]
+    """The properties of the receipt that nothing proves: they are read if they are selected."""
     cursor: str = prop(_CURSOR)
     is_new: bool = prop("Whether no event or read of this gateway knew the receipt before.")
     receipt: Receipt = prop("The receipt as it is now. The same `id` as in queries.")
@@ -78,9 +95,27 @@ class ReceiptChange:
     def message(self) -> Item:
         return Item(Message.resource, parent_of(self.receipt.path), True)
 
+    def set_receipt(self, receipt: Receipt) -> None:
+        """Set the receipt, and the edge to it."""
+        receipts = WholeList(Receipt.resource, parent_of(receipt.path), None, None)
+        self.receipt = receipt
+        self.receipt_edge = EdgeSource(receipt, receipts.key, "", 0)  # type: ignore[assignment]
+
+    def select(self, selected: Mapping[str, frozenset[str] | None]) -> tuple[Self, Item | None]:
+        """See `Event`. The receipt is read if one of its properties is selected that nothing proves."""
+        properties = selected.get("Receipt", frozenset())
+        needs = self.unproved if properties is None else self.unproved & properties
+        return self, Item(Receipt.resource, self.receipt.path, True) if needs else None
+
+    def with_record(self, record: Any) -> Self:
+        """See `Event`."""
+        event = copy(self)
+        event.set_receipt(record)
+        return event
+
 
 @embedded("From here on nothing is missed. Comes first, and again whenever changes may have been missed.")
-class DeliveriesReady:
+class DeliveriesReady(_Complete):
     cursor: str = prop(_CURSOR)
     refetch: bool = prop("Whether changes may have been missed: run your queries again.")
     webhooks: bool = prop("Whether webhooks arrive; if not, changes come by polling.")
@@ -88,8 +123,12 @@ class DeliveriesReady:
 
 
 @embedded("A message that is new or has changed.")
-class MessageChange:
+class MessageChange(_Complete):
     path: strawberry.Private[str]
+    proved: strawberry.Private[Mapping[str, Any]]
+    """The properties of the message that events prove."""
+    row: strawberry.Private[Row]
+    """The message with these properties, if no other is selected."""
     cursor: str = prop(_CURSOR)
     is_new: bool = prop("Whether the message was added, and not changed.")
     message_sid: strawberry.ID = prop("The sid of the message: `IM…`.")
@@ -99,11 +138,20 @@ class MessageChange:
 
     @edge("Message | None", "The message as it is now; null when it could not be read.", _MESSAGE)
     def message(self) -> Item:
-        return Item(Message.resource, self.path, True)
+        return KnownItem(Message.resource, self.path, True, row=self.row)
+
+    def select(self, selected: Mapping[str, frozenset[str] | None]) -> tuple[Self, Item | None]:
+        """See `Event`. The message is not read if events prove all that is selected of it."""
+        properties = selected.get("Message")
+        if properties is None or not properties <= self.proved.keys():
+            return self, None
+        event = copy(self)
+        event.row = _proved_message(self.path, self.proved)
+        return event, None
 
 
 @embedded("A message that was removed.")
-class MessageRemoval:
+class MessageRemoval(_Complete):
     cursor: str = prop(_CURSOR)
     message_id: strawberry.ID = prop("The `id` of the message, to be removed from a client's cache.")
     message_sid: strawberry.ID = prop("The sid of the message: `IM…`.")
@@ -140,8 +188,9 @@ def _sample(type_name: str, arguments: Mapping[str, Any]) -> Any:
     """Return an event of some message of the service, of which nothing is known: for an estimate."""
     path = f"Services/{arguments['serviceSid']}/Conversations/CH{0:032x}/Messages/IM{0:032x}"
     if type_name == "ReceiptChange":
-        return _receipt_event(child(path, "Receipts", f"DY{0:032x}"), None)
-    return _event(MessageChange, path=path) if type_name == "MessageChange" else None
+        # Webhooks carry all properties but the URL, which is known once any record has been read.
+        return _receipt_event(child(path, Receipt.resource.collection, f"DY{0:032x}"), None, frozenset(["url"]))
+    return _event(MessageChange, path=path, proved={}, row=None) if type_name == "MessageChange" else _Complete()
 
 
 @strawberry.type(
@@ -187,14 +236,16 @@ class Subscription:
 
 def receipt_change(update: Update, cursor: str) -> ReceiptChange:
     """Return the event of a receipt's update."""
-    event = _receipt_event(update.event.path, update.row)
-    event.cursor = cursor
-    event.is_new = update.before is None
-    event.previous_status = receipt_status(update.before) if update.before is not None else None
-    if event.previous_status is receipt_status(update.row):
-        event.previous_status = None  # A read has found the change before the event arrived.
-    message = update.message_before
-    event.previous_delivery_status = message_delivery_status(message) if message is not None else None
+    row, before = update.row, update.before
+    names = (each.name for each in msgspec.structs.fields(Receipt.resource.row))
+    unproved = {name for name in names if name not in update.properties and readable(row, name, row) is None}
+    event = _receipt_event(update.event.path, row, frozenset(unproved))
+    event.cursor, event.is_new = cursor, not before.is_known
+    status = receipt_status(before) if before.has_status else None
+    event.previous_status = (
+        status if status is not receipt_status(row) else None
+    )  # Else a read has found the change before.
+    event.previous_delivery_status = summary_status(before.summary) if before.summary is not None else None
     event.source = UpdateSource(update.event.source.value)
     received_at = datetime.fromtimestamp(update.received_at, UTC).isoformat(timespec="milliseconds")
     event.received_at = DateTime(received_at.replace("+00:00", "Z"))
@@ -205,8 +256,8 @@ def message_change(update: Update, cursor: str) -> MessageChange:
     """Return the event of a message that was added or changed."""
     path = update.event.path
     is_new = update.event.change is Change.ADDED
-    sid = path.rpartition("/")[2]
-    return _event(MessageChange, path=path, cursor=cursor, is_new=is_new, message_sid=sid)
+    sid, proved = path.rpartition("/")[2], update.properties
+    return _event(MessageChange, path=path, proved=proved, row=None, cursor=cursor, is_new=is_new, message_sid=sid)
 
 
 def message_removal(update: Update, cursor: str) -> MessageRemoval:
@@ -231,10 +282,21 @@ def event_of(field: str, update: Update, cursor: str) -> ReceiptChange | Message
     return (message_removal if update.event.change is Change.REMOVED else message_change)(update, cursor)
 
 
-def _receipt_event(path: str, row: Row) -> ReceiptChange:
+def _receipt_event(path: str, row: Row, unproved: frozenset[str] = frozenset()) -> ReceiptChange:
     receipt = Receipt.resource.node(path=path, row=row, listed=True)
-    whole_list = WholeList(Receipt.resource, parent_of(path), None, None)
-    return _event(ReceiptChange, receipt=receipt, receipt_edge=EdgeSource(receipt, whole_list.key, "", 0))
+    event = _event(ReceiptChange, unproved=unproved)
+    event.set_receipt(receipt)
+    return event
+
+
+def _proved_message(path: str, properties: Mapping[str, Any]) -> Row | None:
+    """Return the row of a message with the properties that events prove; None if one of them cannot be read."""
+    resource = Message.resource
+    owners = {owner.sid_property: sid for owner, sid in zip(resource.ancestors, sids_of(path), strict=False)}
+    try:
+        return msgspec.convert({**properties, **owners, "sid": path.rpartition("/")[2]}, resource.row, strict=False)
+    except msgspec.ValidationError:
+        return None
 
 
 def _event(kind: type[T], **values: Any) -> T:

@@ -165,6 +165,8 @@ class Source:
     def _find(self, key: str, options: ReadOptions) -> tuple[Entry | None, bool]:
         """Return the entry to serve for a key, if there is one, and whether it is stale and to be revalidated."""
         entry = self._cache.peek(key)
+        if entry is None and options.from_lists and "?" not in key:
+            entry = self._find_in_lists(key)
         if entry is None or options.no_cache or key in options.revalidate:
             return None, False
         lifetime = entry.lifetime or self._lifetime_of(key, entry)
@@ -175,6 +177,14 @@ class Source:
         if age < seconds:
             return entry, False
         return (entry, True) if age < seconds + lifetime.stale_seconds else (None, False)
+
+    def _find_in_lists(self, path: str) -> Entry | None:
+        """Return the record at `path` as the cached page of its list has it that was read last, if there is one."""
+        list_path, _, sid = path.rpartition("/")
+        entries = [entry for key in self._cache.keys_of(list_path) if (entry := self._cache.peek(key)) is not None]
+        pages = [entry for entry in entries if isinstance(entry.value, Page) and sid in entry.value.by_sid]
+        latest = max(pages, key=lambda entry: entry.read_at, default=None)
+        return Entry(latest.value.by_sid[sid], latest.read_at, 0) if latest is not None else None
 
     def cached_below(self, list_path: str) -> list[tuple[str, Any]]:
         """Return the keys and values of the list at `list_path` and of its records that are cached, however old."""
