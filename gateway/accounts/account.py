@@ -19,6 +19,7 @@ from gateway.accounts.subscription import Subscription
 from gateway.accounts.subscriptions import Subscriptions
 from gateway.callers.budgets import Budgets
 from gateway.errors import BadUserInput, Forbidden, Overloaded
+from gateway.execution.context import Event
 from gateway.execution.deferred import IncrementalPayload
 from gateway.execution.events import SubscriptionPlan
 from gateway.execution.executor import Executor
@@ -186,7 +187,7 @@ class Account:
             loaders, operation.services, self._limits, skips=self.skips, runs=self.runs, budgets=self._budgets
         )
 
-    async def _run_event(self, operation: Operation, plan: SubscriptionPlan, event: object) -> Outcome:
+    async def _run_event(self, operation: Operation, plan: SubscriptionPlan, event: Event) -> Outcome:
         """Execute a subscription for an event."""
         context = self._event_context(operation)
         context.loaders.open()

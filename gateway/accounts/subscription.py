@@ -14,7 +14,7 @@ from gateway.source.history import Position
 from gateway.source.journal import Update
 from gateway.twilio.events import Change
 
-__all__ = ["Change", "EndReason", "Event", "Group", "Payload", "Subscription"]
+__all__ = ["READY", "EndReason", "Group", "Payload", "PositionedUpdate", "Subscription"]
 
 
 class EndReason(Enum):
@@ -28,20 +28,20 @@ class EndReason(Enum):
     """The subscriber did not take its payloads in time."""
 
 
-class Event(msgspec.Struct, frozen=True, gc=False):
+class PositionedUpdate(msgspec.Struct, frozen=True, gc=False):
     """An update, and the cursor of the position after it."""
 
     update: Update
     cursor: str
 
-    def after(self, earlier: Event) -> Event:
+    def after(self, earlier: PositionedUpdate) -> PositionedUpdate:
         """Return this event for a subscriber that has not been sent an earlier one of the same record."""
         event, before = self.update.event, earlier.update.before
         if earlier.update.event.change is Change.ADDED and event.change is Change.UPDATED:
             event = msgspec.structs.replace(event, change=Change.ADDED)
         elif before == self.update.before:
             return self
-        return Event(msgspec.structs.replace(self.update, event=event, before=before), self.cursor)
+        return PositionedUpdate(msgspec.structs.replace(self.update, event=event, before=before), self.cursor)
 
 
 class Payload:
@@ -49,7 +49,7 @@ class Payload:
 
     __slots__ = ("__weakref__", "body", "event", "is_executing", "waiting")
 
-    def __init__(self, event: Event | DeliveriesReady | None, body: bytes | None = None) -> None:
+    def __init__(self, event: PositionedUpdate | DeliveriesReady | None, body: bytes | None = None) -> None:
         """Stand for an event, or for a body without one."""
         self.event = event
         self.body = body
@@ -64,7 +64,7 @@ class Group(Protocol):
     def execute(self, payload: Payload) -> None:
         """Execute a payload, unless that is under way; its `body` is set now or later, and `waiting` are notified."""
 
-    def payload_of(self, event: Event) -> Payload:
+    def payload_of(self, event: PositionedUpdate) -> Payload:
         """Return the payload of an event that differs from the one that all subscribers are sent."""
 
     def leave(self, subscription: Subscription, ended: EndReason | None) -> None:
@@ -72,6 +72,7 @@ class Group(Protocol):
 
 
 READY = "ready"
+"""The key of `DeliveriesReady` after the first one."""
 
 
 class Subscription:
@@ -148,7 +149,11 @@ class Subscription:
             self.notify()
             return
         earlier = queue.pop(key, None)
-        if earlier is not None and isinstance(earlier.event, Event) and isinstance(payload.event, Event):
+        if (
+            earlier is not None
+            and isinstance(earlier.event, PositionedUpdate)
+            and isinstance(payload.event, PositionedUpdate)
+        ):
             merged = payload.event.after(earlier.event)
             if merged is not payload.event:
                 payload = group.payload_of(merged)
@@ -156,7 +161,7 @@ class Subscription:
         if len(queue) > self._most:
             group.leave(self, EndReason.TOO_SLOW)
 
-    def replay(self, events: list[Event]) -> None:
+    def replay(self, events: list[PositionedUpdate]) -> None:
         """Let past events wait, which do not count for the bound of the queue."""
         group = self._group
         assert group is not None

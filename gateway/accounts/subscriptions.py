@@ -5,7 +5,7 @@ The life of a subscription. `Subscriptions._change` alone changes who is in the 
     state      what happens                                     next state  what its subscriber takes
     starting   webhooks arrive, or what is polled for it has    open        `DeliveriesReady`; with `after`, the events since
                been read once
-    open       an event that its arguments choose               open        its payload; those of one record that wait are merged
+    open       an event that its arguments choose               open        its payload; those of one record are merged
     open       events may have been lost                        open        `DeliveriesReady` with `refetch: true`
     open       its queue is full                                too slow    TOO_SLOW
     any        its service or all its conversations are gone,   complete    what waits, the error's payload, COMPLETE
@@ -26,7 +26,7 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Iterator
 from math import ceil
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -36,8 +36,9 @@ import structlog
 from gateway.accounts.coalescing import OperationWaiter, RunningOperation
 from gateway.accounts.limits import SubscriptionLimits
 from gateway.accounts.operation import Operation
-from gateway.accounts.subscription import READY, EndReason, Event, Payload, Subscription
+from gateway.accounts.subscription import READY, EndReason, Payload, PositionedUpdate, Subscription
 from gateway.errors import Forbidden, GatewayError, Overloaded
+from gateway.execution.context import Event
 from gateway.execution.events import SubscriptionPlan
 from gateway.execution.failures import Failure
 from gateway.execution.outcome import Outcome
@@ -84,7 +85,7 @@ class PollListener(Protocol):
         """Note that a conversation no longer exists, or may no longer be read."""
 
 
-Run = Callable[[Operation, SubscriptionPlan, object], Coroutine[Any, Any, Outcome]]
+Run = Callable[[Operation, SubscriptionPlan, Event], Coroutine[Any, Any, Outcome]]
 """Executes a subscription for an event."""
 
 
@@ -177,7 +178,7 @@ class Subscriptions:
             group.open()
         self._publication.is_observed = True
         self.counts["started"] += 1
-        if not group.unpolled:
+        if not group.unpolled and not subscription.is_open:
             group.start(subscription)
         return subscription
 
@@ -251,7 +252,7 @@ class Subscriptions:
             cursor = cursors.get(group.subject)
             if cursor is None:
                 cursor = cursors[group.subject] = encode_position(self._publication.history.position, group.subject)
-            group.add(Event(update, cursor))
+            group.add(PositionedUpdate(update, cursor))
 
     def _on_loss(self) -> None:
         for group in list(self._groups.values()):
@@ -293,7 +294,7 @@ class Subscriptions:
         return False
 
     def execute(
-        self, group: _Group, event: object, done: Callable[[Outcome | Exception], None]
+        self, group: _Group, event: Event, done: Callable[[Outcome | Exception], None]
     ) -> OperationWaiter | None:
         """Execute an event, now or until the waiter that is returned is done; call `done` with the outcome."""
         self.counts["events"] += not isinstance(event, DeliveriesReady)
@@ -390,7 +391,7 @@ class _Group:
         """Conversations that no longer exist."""
         self._watches: list[Callable[[], None]] = []
         """Stop polling."""
-        self._waiting: dict[str, tuple[int, Event]] = {}
+        self._waiting: dict[str, tuple[int, PositionedUpdate]] = {}
         """Events that have not been executed, with their numbers, by the path of their record, the oldest first."""
         self._in_order: deque[tuple[int, Payload]] = deque()
         """Events that are being executed, and those that wait for one of them to be sent first."""
@@ -445,7 +446,7 @@ class _Group:
         """Send `DeliveriesReady` to a new member, and after its cursor the events since."""
         hub, position = self._hub, self._hub.position
         found = hub.after(member.after, self.matches) if member.after is not None else None
-        past = [Event(update, encode_position(reached, self.subject)) for update, reached in found or ()]
+        past = [PositionedUpdate(update, encode_position(reached, self.subject)) for update, reached in found or ()]
         if past and member.after is not None:
             position = member.after  # None of the events that follow is missed, if the connection ends before them.
         member.is_open, member.since, member.after = True, hub.sequence, None
@@ -468,7 +469,7 @@ class _Group:
 
     # Events
 
-    def add(self, event: Event) -> None:
+    def add(self, event: PositionedUpdate) -> None:
         """Execute an event in its turn; one of the same record that waits is merged into it."""
         path = event.update.event.path
         earlier = self._waiting.pop(path, None)
@@ -490,7 +491,7 @@ class _Group:
         in_order = self._in_order
         while in_order and in_order[0][1].body is not None:
             number, payload = in_order.popleft()
-            assert isinstance(payload.event, Event)
+            assert isinstance(payload.event, PositionedUpdate)
             update = payload.event.update
             members = [member for member in self.members if member.is_open and member.since < number]
             self._hub.delivered(update, len(members))
@@ -505,7 +506,7 @@ class _Group:
         for member in members:
             member.push(READY, payload)
 
-    def payload_of(self, event: Event) -> Payload:
+    def payload_of(self, event: PositionedUpdate) -> Payload:
         """Return the payload of an event that differs from the one that all members are sent; equal ones are shared."""
         key = event.cursor, event.update.before, event.update.event.change
         payload = self._shared.get(key)
@@ -518,16 +519,29 @@ class _Group:
         if payload.is_executing:
             return
         payload.is_executing = True
-        event = payload.event
-        root = event_of(self.plan.field, event.update, event.cursor) if isinstance(event, Event) else event
 
         def done(outcome: Outcome | Exception) -> None:
             self._waiters.pop(payload, None)
             self._executed(payload, outcome)
 
-        waiter = self._hub.execute(self, root, done)
+        try:
+            event = self._event_of(payload)
+        except Exception as error:
+            done(error)
+            return
+        waiter = self._hub.execute(self, event, done)
         if waiter is not None:
             self._waiters[payload] = waiter
+
+    def _event_of(self, payload: Payload) -> Event:
+        """Return the event that the subscription is executed for."""
+        event = payload.event
+        if not isinstance(event, PositionedUpdate):
+            assert event is not None
+            return cast(Event, event)
+        found = event_of(self.plan.field, event.update, event.cursor)
+        assert found is not None  # `matches` has chosen it.
+        return cast(Event, found)
 
     def _executed(self, payload: Payload, outcome: Outcome | Exception) -> None:
         if isinstance(outcome, Outcome):
@@ -545,7 +559,7 @@ class _Group:
     def _replaced(self, payload: Payload, error: Exception) -> bytes:
         """Return what is sent for an event that could not be executed because of a bug: `DeliveriesReady`."""
         _logger.error("event not executed", field=self.plan.field, exc_info=error)
-        if isinstance(payload.event, Event):
+        if isinstance(payload.event, PositionedUpdate):
             ready = self._ready_payload(self._hub.position, refetch=True)
             if ready.body is not None:
                 return ready.body
@@ -557,7 +571,9 @@ class _Group:
             return self._ready[2]
         polls = hub.polling is not None and self._conversations is not None
         seconds = max(1, round(hub.polling.seconds)) if polls and hub.polling is not None else None
-        event = deliveries_ready(cursor, refetch=refetch, webhooks=hub.has_webhooks, poll_seconds=seconds)
+        event: DeliveriesReady = deliveries_ready(
+            cursor, refetch=refetch, webhooks=hub.has_webhooks, poll_seconds=seconds
+        )
         payload = Payload(event)
         self.execute(payload)
         self._ready = cursor, refetch, payload
