@@ -88,7 +88,7 @@ class Publication:
         """Whether the stream that machines share is connected; None without one, and before its first response."""
         self.origin = secrets.token_bytes(8)
         """Names this process."""
-        self.history = history or History()
+        self.history = history if history is not None else History()
         """The events that were delivered."""
         self.history.begin(self.origin, 0)
         self.on_event: Callable[[Update], None] = _ignore
