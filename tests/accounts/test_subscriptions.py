@@ -68,7 +68,7 @@ async def test_equal_subscriptions_are_executed_once_and_sent_the_same_bytes(liv
 
 async def test_arguments_choose_events(live: Live) -> None:
     marks, zero = live.marks, f"IM{0:032x}"
-    chosen = {
+    chosen: dict[str, dict[str, Any]] = {
         "service": {},
         "conversation": {"conversationSids": [f"CH{0:032x}", marks["conversation_sid"]]},
         "message": {"messageSids": [zero, marks["message_sid"]]},
