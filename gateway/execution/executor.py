@@ -218,7 +218,7 @@ class Executor:
     async def run_event(self, subscription: SubscriptionPlan, event: Event, context: Context) -> Outcome:
         """Execute a subscription for an event: an instance of a type of its field's union.
 
-        The outcome has no failures: what failed is null in its data, and `incomplete` has the code of the first one. If the
+        The outcome has no failures: what failed is null in its data, and `incomplete` has their code. If the
         caller's budget is spent, that is all that would have to be read.
         """
         operation, events = subscription.operation, subscription.planned.plan.events
