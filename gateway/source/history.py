@@ -1,8 +1,8 @@
 """The recent events of all processes, in the order in which this one delivered them, and positions among them. No I/O.
 
 Each process numbers the events that it accepts, from 1 on, and others see them in that order; but each process sees the
-events of several in an order of its own. So a position is a number for each origin, a process: all its events up to that one are
-known.
+events of several in an order of its own. So a position is a number for each origin, which is a process: all its events up to
+that one are known.
 
     event that is added           position of its origin      what can be replayed
     the next of its origin        its number                  the event, unless it changed nothing: then nothing is missed
@@ -50,8 +50,8 @@ class History:
 
     def __init__(self, events: int = 10_000, seconds: float = 300.0, clock: Callable[[], float] = time) -> None:
         """Hold at most that many events, and none that arrived longer than `seconds` ago by `clock`."""
-        self._most = events
-        self._seconds = seconds
+        self.most = events
+        self.seconds = seconds
         self._clock = clock
         self._events: deque[Past] = deque()
         self._base: dict[bytes, int] = {}
@@ -124,8 +124,8 @@ class History:
             self._events = deque(past for past in self._events if past.origin != origin)
 
     def _prune(self) -> None:
-        events, oldest = self._events, self._clock() - self._seconds
-        while events and (len(events) > self._most or events[0].update.received_at < oldest):
+        events, oldest = self._events, self._clock() - self.seconds
+        while events and (len(events) > self.most or events[0].update.received_at < oldest):
             past = events.popleft()
             self._base[past.origin] = past.number
 

@@ -7,10 +7,11 @@ forward like any other. While a channel is down, this process applies its events
 Subscribers are sent an event later than it is applied, in the order of arrival:
 
     the stream    subscribers    when an event is delivered to them
-    connected     some           when every process that reads the stream has applied it, after a second at the latest: no query that
-                                 begins after it was sent to a subscriber is answered with older records, at any process
+    connected     some           when every process that reads the stream has applied it, after a second at the latest
     connected     none           at once: it is only added to the history
     away, none    some or none   at once
+
+So no query that begins after an event was sent to a subscriber is answered with older records, at any process.
 
 Messages are numbered by the process that accepted them, so that each is applied once, and a gap shows. After a gap, and when
 the stream is back, events may have been lost: subscribers are told.
@@ -87,7 +88,7 @@ class Publication:
         """Whether the stream that machines share is connected; None without one, and before its first response."""
         self.origin = secrets.token_bytes(8)
         """Names this process."""
-        self.history = history or History()
+        self.history = history if history is not None else History()
         """The events that were delivered."""
         self.history.begin(self.origin, 0)
         self.on_event: Callable[[Update], None] = _ignore

@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from math import ceil
 from types import TracebackType
 from typing import Any, Self
 
@@ -37,8 +38,7 @@ _logger = structlog.get_logger("gateway")
 STREAM = "events"
 CHANGED = "?changed"
 READERS = "events?readers"
-_LENGTH_MAX = 10_000
-_REPLAY_SECONDS = 300.0
+_WAITING_MAX = 10_000
 _CHANGED_SECONDS = 150
 """For which a list is marked as changed: longer than the body of a list stays in the cache, or a read takes."""
 _BATCH = 500
@@ -79,7 +79,7 @@ class RedisStream:
         )
         self._waiting: deque[tuple[Message, Update]] = deque()
         self._is_waiting = asyncio.Event()
-        self._last_id = _stream_id(time.time() - _REPLAY_SECONDS)
+        self._last_id = _stream_id(time.time() - publication.history.seconds)
         self._has_replayed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
@@ -119,7 +119,7 @@ class RedisStream:
         """Add an event to the stream, in the background; messages without one are for the workers of one machine."""
         if update is None:
             return
-        if len(self._waiting) >= _LENGTH_MAX:
+        if len(self._waiting) >= _WAITING_MAX:
             self._waiting.popleft()
             self._publication.counts["dropped"] += 1
         self._waiting.append((message, update))
@@ -229,15 +229,16 @@ class RedisStream:
 
     async def _publish(self, batch: list[tuple[Message, Update]]) -> None:
         pipeline, stream = self._redis.pipeline(transaction=True), self._prefix + STREAM
+        history = self._publication.history
         for message, update in batch:
             for list_path in changed_lists(update.event):
                 key = f"{self._prefix}{list_path}{CHANGED}"
                 pipeline.set(key, repr(update.received_at), ex=_CHANGED_SECONDS)
             fields: dict[Any, Any] = {"message": _encoder.encode(message)}
-            pipeline.xadd(stream, fields, maxlen=_LENGTH_MAX, approximate=True)
+            pipeline.xadd(stream, fields, maxlen=history.most, approximate=True)
         # Events hold personal data: they are kept no longer than they are replayed.
-        pipeline.xtrim(stream, minid=_stream_id(time.time() - _REPLAY_SECONDS), approximate=False)
-        pipeline.expire(stream, int(_REPLAY_SECONDS))
+        pipeline.xtrim(stream, minid=_stream_id(time.time() - history.seconds), approximate=False)
+        pipeline.expire(stream, ceil(history.seconds))
         await pipeline.execute()
 
 
