@@ -49,6 +49,8 @@ class Given(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """`X-Gateway-Timeout`."""
     services: list[str] | None = None
     """The services that the caller may read."""
+    before: str = ""
+    """A document that the caller executes before."""
     event: Literal["receipt", "message", "removal"] | None = None
     """What happens to the landmark receipt or message: the answer is then the payload of a subscription for that event."""
 
@@ -82,6 +84,8 @@ async def outcome_of(document: str, given: Given, sandbox: Sandbox, client: Clie
         timeout=given.seconds,
         services=frozenset(given.services) if given.services is not None else None,
     )
+    if given.before:
+        await account.run(Operation(given.before))
     if given.event is not None:
         payload = await payload_of(account, operation, given.event, sandbox)
         return Golden(given, sorted(sandbox.paths), payload)
