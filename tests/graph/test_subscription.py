@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+from graphql import parse
 
 from gateway.accounts.operation import Operation
+from gateway.contract.operations.worst_case import OperationCost, operation_cost
+from gateway.graph.schema import make_schema
 from gateway.sandbox import Sandbox
 from gateway.source.lifetimes import Lifetimes
 from gateway.twilio.client import Client
 from gateway.twilio.events import Change, Event
 
 from ..accounts.live import Live, take
+from ..docs.blocks import blocks, rows, section
 
-CONVERSATION = "query Q($serviceSid: ID!, $conversationSid: ID!) { service(sid: $serviceSid) { conversation(sid: $conversationSid) { %s } } }"
+CONVERSATION = (
+    "query Q($serviceSid: ID!, $conversationSid: ID!) "
+    "{ service(sid: $serviceSid) { conversation(sid: $conversationSid) { %s } } }"
+)
 THREAD = CONVERSATION % (
     "messages(first: 50) { edges { node { body deliveryStatus receipts { edges { cursor node { id status url "
     "participant { identity channel } } } } } } }"
@@ -132,3 +140,28 @@ async def test_a_message_that_was_added_is_new(live: Live) -> None:
     later = await event_with(live, selection, changed, field="messageChanged")
     assert (later["isNew"], later["message"]) == (False, {"id": first["message"]["id"], "body": "hello there"})
     assert live.sandbox.paths == []
+
+
+async def test_the_documented_subscription_is_executed(live: Live) -> None:
+    (document,) = blocks("live", "graphql")
+    subscription = live.subscribe(document)
+    assert (await take(subscription))["refetch"] is True
+    live.apply(live.event("sent"))
+    event = await take(subscription)
+    assert (event["receipt"]["status"], event["incomplete"]) == ("SENT", None)
+
+
+def test_the_documented_prices_are_those_of_the_schema() -> None:
+    prices = {
+        cells[0].strip("`"): int(re.findall(r"\d+", cells[1])[0])
+        for cells in rows(section("live", "What an event costs"), "selected")
+    }
+    assert len(prices) == 5
+    for selection, calls in prices.items():
+        document = 'subscription { deliveryUpdated(serviceSid: "IS%032x") { ... on ReceiptChange { %s } } }' % (
+            0,
+            selection,
+        )
+        cost = operation_cost(make_schema(), parse(document), {})
+        assert isinstance(cost, OperationCost)
+        assert cost.calls == calls, selection
