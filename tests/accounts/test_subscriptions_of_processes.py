@@ -224,6 +224,14 @@ async def test_a_worker_that_was_disconnected_misses_nothing(
         assert numbers(await receive(subscription, 1)) == [3]
 
 
+async def test_a_flood_makes_no_subscriber_too_slow(client: Client) -> None:
+    process = Process(client)
+    subscription = await opened(process)
+    for number in range(2000):
+        process.publication.apply(receipt(number))
+    assert numbers(await receive(subscription, 2000)) == list(range(2000))
+
+
 async def test_a_gap_is_a_possible_loss(client: Client) -> None:
     one, two = Process(client), Process(client)
     sent: list[Message] = []
