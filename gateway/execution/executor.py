@@ -300,8 +300,10 @@ class Executor:
     def _rejected(self, operation: ValidOperation, estimate: Estimate, limit: int) -> Outcome:
         details = estimate.refusal(limit)
         hint = f" What would fit: {details['suggestion']}." if details["suggestion"] else ""
+        is_subscription = operation.node.operation is OperationType.SUBSCRIPTION
+        what = "An event of the subscription" if is_subscription else "The operation"
         error = CostLimitExceeded(
-            f"The operation could take {details['requested']} upstream calls or more; {limit} are allowed.{hint}",
+            f"{what} could take {details['requested']} upstream calls or more; {limit} are allowed.{hint}",
             details=details,
         )
         return operation.outcome(None, (Failure(error),), executed=False, requested=details["requested"])

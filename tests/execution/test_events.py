@@ -90,7 +90,7 @@ def execute(
             assert isinstance(plan, SubscriptionPlan), plan.failures
             event: Any = READY
             if upstream_event is not None:
-                update = Updates(context.loaders._source).apply(upstream_event)
+                update = Updates(context.loaders._source, lambda: 2e9).apply(upstream_event)
                 assert update is not None
                 event = event_of(plan.field, update, "c1")
             outcome = await executor.run_event(plan, cast(Event, event), context)
@@ -114,9 +114,9 @@ def refused(document: str, variables: dict[str, Any] | None = None, **context: A
 
 @pytest.mark.timeout(120)
 def test_all_executors_have_equal_payloads() -> None:
-    """Takes some seconds, for three hundred subscriptions."""
+    """Takes some seconds, for a hundred subscriptions."""
     runs: Counter[str] = Counter()
-    for seed in range(300):
+    for seed in range(120):
         random = Random(seed)
         document, variables = Writer(random.randint).subscription()
         trouble = random.choice([0, 0, 1, 3])
@@ -136,7 +136,7 @@ def test_all_executors_have_equal_payloads() -> None:
             payloads[name] = json.dumps(executed.outcome.data), executed.outcome.incomplete, sorted(calls)
         assert payloads["generated"] == payloads["interpreted"], f"seed {seed}"
         assert payloads["generated"][:2] == payloads["reference"][:2], f"seed {seed}"
-    assert runs["generated"] > 150
+    assert runs["generated"] > 60
     assert runs["not generated: exception"] == 0
 
 
@@ -270,8 +270,8 @@ def test_the_variables_that_only_choose_events_make_no_difference() -> None:
             "BAD_REQUEST",
         ),
         (
-            subscription("__typename").replace("$service)", '"CH1")'),
-            "A sid of the form IS… and 32 hexadecimal digits is expected.",
+            'subscription { deliveryUpdated(serviceSid: "CH1") { __typename } }',
+            "Expected a sid of the form IS followed by 32 hexadecimal digits.",
             "BAD_USER_INPUT",
         ),
         (
