@@ -24,13 +24,13 @@ from gateway.accounts.account import Account
 from gateway.accounts.reconciliation import RECONCILE_CALLER, Reconciliation
 from gateway.errors import GatewayError, ValidationFailed
 from gateway.execution.outcome import Outcome
-from gateway.source.publication import Publication
 from gateway.twilio.client import Client
 from gateway.version import __version__
 from gateway.web.admission import Admission
 from gateway.web.browsers import SECURITY_HEADERS
 from gateway.web.deliveries import Deliveries
 from gateway.web.responses import error_response
+from gateway.web.subscription_metrics import subscription_metrics
 
 if TYPE_CHECKING:
     from gateway.web.worker_metrics import WorkerMetrics
@@ -105,13 +105,12 @@ class Metrics:
         account: Account,
         client: Client,
         deliveries: Deliveries | None = None,
-        publication: Publication | None = None,
     ) -> None:
         """Create the metrics of an account, its client and its webhooks, in addition to what they count."""
         self._account = account
         self._client = client
         self._deliveries = deliveries or Deliveries()
-        self._publication = publication or Publication(account.updates)
+        self._publication = account.publication
         self.reconciliation: Reconciliation | None = None
         """Its calls are counted as those of a caller."""
         self._series: dict[tuple[str | None, str, str], tuple[_Count, _Durations, _Count]] = {}
@@ -191,7 +190,9 @@ class Metrics:
         yield calls
         yield _durations("gateway_upstream_seconds", "Duration of upstream calls.", "resource", self._upstream)
         yield CounterMetricFamily("gateway_upstream_retries", "Upstream calls retried.", value=self._client.retries)
-        caller_calls = {caller: count.value for caller, count in self._calls.items()}
+        caller_calls = Counter({caller: count.value for caller, count in self._calls.items()})
+        for caller, event_calls in account.subscriptions.calls.items():
+            caller_calls[self._callers.bounded(caller)] += event_calls
         if self.reconciliation is not None and self.reconciliation.calls:
             caller_calls[RECONCILE_CALLER] = self.reconciliation.calls
         yield _by(
@@ -231,7 +232,7 @@ class Metrics:
         yield _by(
             "gateway_webhooks",
             "Webhooks by verdict: applied (`accepted`), older than another (`late`), repeated (`duplicate`), of another "
-            "account, service or type (`unknown`), or not verified (`forged`).",
+            "account, service or type (`unknown`), not applied because of a bug (`failed`), or not verified (`forged`).",
             self._deliveries.counts,
             label="verdict",
         )
@@ -252,6 +253,7 @@ class Metrics:
         if self._publication.is_stream_up is not None:
             stream.add_metric((), int(self._publication.is_stream_up))
         yield stream
+        yield from subscription_metrics(account.subscriptions)
         for name, help_, value in (
             ("gateway_upstream_in_flight", "Upstream calls in flight.", limiter.in_flight),
             ("gateway_upstream_waiting", "Reads waiting for a slot.", limiter.queued),
