@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -75,7 +76,7 @@ class _Delivery(msgspec.Struct, gc=False):
     number: int
     update: Update | None
     at: float
-    """Time of the event loop."""
+    """When it arrived, in seconds of a monotonic clock."""
     is_position: bool = False
     is_after_gap: bool = False
 
@@ -220,8 +221,7 @@ class Publication:
             self._add(message.origin, message.number, None, is_position=True, is_after_gap=last is not None)
 
     def _add(self, origin: bytes, number: int, update: Update | None, **kinds: bool) -> None:
-        at = asyncio.get_running_loop().time() if self._must_wait else 0.0
-        self._waiting.append(_Delivery(origin, number, update, at, **kinds))
+        self._waiting.append(_Delivery(origin, number, update, time.monotonic(), **kinds))
         self._deliver()
 
     @property
@@ -254,7 +254,8 @@ class Publication:
             self._timer.cancel()
             self._timer = None
         elif self._timer is None and waiting:
-            self._timer = asyncio.get_running_loop().call_at(waiting[0].at + _DELIVER_SECONDS, self._expire)
+            left = waiting[0].at + _DELIVER_SECONDS - time.monotonic()
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, left), self._expire)
 
     def _continue(self) -> None:
         """Deliver more, in the next turn of the event loop."""
@@ -264,7 +265,7 @@ class Publication:
     def _expire(self) -> None:
         """Deliver what the stream has not confirmed in time, and do not wait for it until it confirms again."""
         self._timer = None
-        if self._waiting and self._waiting[0].at + _DELIVER_SECONDS <= asyncio.get_running_loop().time():
+        if self._must_wait and self._waiting and self._waiting[0].at + _DELIVER_SECONDS <= time.monotonic():
             self._is_overdue = True
         self._deliver()
 

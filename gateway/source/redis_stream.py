@@ -47,7 +47,7 @@ _TIMEOUT_SECONDS = 3.0
 _BACKOFF_SECONDS = 1.0
 _START_SECONDS = 1.0
 _READERS_SECONDS = 60
-"""For which the hash of readers stays without any."""
+"""For which a reader that says nothing stays in the hash."""
 _SILENT_SECONDS = 3 * _BLOCK_SECONDS
 """After which a reader that says nothing has been stopped."""
 _LAG_SECONDS = 0.25
@@ -187,6 +187,10 @@ class RedisStream:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 found: Any = await self._redis.hgetall(self._prefix + READERS)
             self._confirm_read_by(found)
+            now = asyncio.get_running_loop().time()
+            gone = [name for name, (_, since) in self._readers.items() if now - since > _READERS_SECONDS]
+            if gone:
+                await self._redis.hdel(self._prefix + READERS, *gone)
             if self._unconfirmed:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, longest)
