@@ -175,8 +175,10 @@ class RedisStream:
         except msgspec.DecodeError:
             _logger.warning("message not read", kind="stream")
             return
+        if not self._has_replayed.is_set():  # What happened before this process began: the others have read it.
+            self._publication.confirm(message.origin, message.number)
         self._publication.receive(message)
-        if message.number:
+        if message.number and self._has_replayed.is_set():
             now = asyncio.get_running_loop().time()
             self._unconfirmed.append((_entry_id(entry_id), now, message.origin, message.number))
             self._has_unconfirmed.set()
