@@ -206,7 +206,7 @@ def create_app(
                 finally:
                     account.close_subscriptions(0)
         finally:
-            app.is_open = False
+            app.is_open, app.loop = False, None
             leases.close()
             if telemetry is not None:
                 telemetry.close()
@@ -393,8 +393,8 @@ class _Application(Starlette):
     has_cors = False
     is_open = False
     """Whether its lifespan is running."""
-    loop: asyncio.AbstractEventLoop
-    """The event loop of the lifespan."""
+    loop: asyncio.AbstractEventLoop | None = None
+    """The event loop of the lifespan, while it is running."""
 
     def begin_drain(self) -> None:
         """Answer `/readyz` with 503 from here on: the server is about to stop."""
@@ -407,7 +407,8 @@ class _Application(Starlette):
         """
         self.state.callers.replace(tokens)
         services = {name: token.services for name, token in tokens.items()}
-        self.loop.call_soon_threadsafe(self.state.account.subscriptions.check_rights, services.get)
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self.state.account.subscriptions.check_rights, services.get)
 
     def start(self, request: HttpRequest) -> Reply | PendingReply | None:
         """Return what the endpoint does (see its `start`), or the intake of webhooks.

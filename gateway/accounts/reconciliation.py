@@ -175,11 +175,16 @@ class Reconciliation:
             self._failing.discard(path)
         if path in self._new:
             self._new.discard(path)
-            for listener in self._listeners(path):
-                listener.on_first_poll(path)
+            self._notify(path, lambda listener: listener.on_first_poll(path))
 
-    def _listeners(self, path: str) -> list[PollListener]:
-        return [listener for listener in self._watched.get(path, ()) if listener is not None]
+    def _notify(self, path: str, notify: Callable[[PollListener], None]) -> None:
+        """Notify the watchers of a conversation."""
+        for listener in list(self._watched.get(path, ())):
+            try:
+                if listener is not None:
+                    notify(listener)
+            except Exception:  # The others are not affected.
+                _logger.exception("watcher not notified")
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -204,8 +209,8 @@ class Reconciliation:
             page = (await self._read([key]))[key]
         except GatewayError as error:
             if is_gone(error):
-                for listener in self._listeners(path):
-                    listener.on_gone(path, error)
+                gone = error
+                self._notify(path, lambda listener: listener.on_gone(path, gone))
             raise
         if path not in self._watched:
             return
@@ -227,8 +232,7 @@ class Reconciliation:
         if path not in self._watched:
             del self._seen[path]
         elif known is None and path not in self._new:
-            for listener in self._listeners(path):
-                listener.on_restart(path)
+            self._notify(path, lambda listener: listener.on_restart(path))
 
     async def _read_receipts(self, list_path: str, messages: list[Row], before: Mapping[str, Row]) -> None:
         """Read the receipts of messages, which were others `before`, and apply what has changed."""

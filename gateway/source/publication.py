@@ -8,10 +8,11 @@ Subscribers are sent an event later than it is applied, in the order of arrival:
 
     the stream    subscribers    when an event is delivered to them
     connected     some           when every process that reads the stream has applied it, after a second at the latest
-    connected     none           at once: it is only added to the history
+    connected     none           after a second: it is only added to the history
     away, none    some or none   at once
 
-So no query that begins after an event was sent to a subscriber is answered with older records, at any process.
+So no query that begins after an event was sent to a subscriber is answered with older records, at any process; and none that
+begins after `DeliveriesReady` lacks an event that is not sent after it.
 
 Messages are numbered by the process that accepted them, so that each is applied once, and a gap shows. After a gap, and when
 the stream is back, events may have been lost: subscribers are told.
@@ -21,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -42,6 +44,8 @@ _POSITION = "position"
 _LOSS = "loss"
 _DELIVER_SECONDS = 1.0
 """After which an event is delivered that the stream has not confirmed."""
+_TIMER_SECONDS = 0.02
+"""The least time between two checks for such events."""
 _AT_ONCE = 32
 """Events that are delivered in one turn of the event loop: in the next, subscribers take them."""
 
@@ -75,7 +79,7 @@ class _Delivery(msgspec.Struct, gc=False):
     number: int
     update: Update | None
     at: float
-    """Time of the event loop."""
+    """When it arrived, in seconds of a monotonic clock."""
     is_position: bool = False
     is_after_gap: bool = False
 
@@ -220,20 +224,20 @@ class Publication:
             self._add(message.origin, message.number, None, is_position=True, is_after_gap=last is not None)
 
     def _add(self, origin: bytes, number: int, update: Update | None, **kinds: bool) -> None:
-        at = asyncio.get_running_loop().time() if self._must_wait else 0.0
-        self._waiting.append(_Delivery(origin, number, update, at, **kinds))
+        self._waiting.append(_Delivery(origin, number, update, time.monotonic(), **kinds))
         self._deliver()
 
     @property
     def _must_wait(self) -> bool:
-        return self._is_observed and self.is_stream_up is True and not self._is_overdue
+        return self.is_stream_up is True and not self._is_overdue
 
     def _deliver(self) -> None:
         """Deliver what waits, as far as it need not wait any longer."""
-        waiting, must_wait = self._waiting, self._must_wait
+        waiting, must_wait, now = self._waiting, self._must_wait, time.monotonic()
         while waiting and (self._left > 0 or not self._is_observed):
             first = waiting[0]
-            if must_wait and self._confirmed.get(first.origin, 0) < first.number and not first.is_position:
+            is_confirmed = first.is_position or first.number <= self._confirmed.get(first.origin, 0)
+            if must_wait and not is_confirmed and now - first.at < _DELIVER_SECONDS:
                 break
             waiting.popleft()
             if self._is_observed:
@@ -254,7 +258,8 @@ class Publication:
             self._timer.cancel()
             self._timer = None
         elif self._timer is None and waiting:
-            self._timer = asyncio.get_running_loop().call_at(waiting[0].at + _DELIVER_SECONDS, self._expire)
+            left = waiting[0].at + _DELIVER_SECONDS - now
+            self._timer = asyncio.get_running_loop().call_later(max(_TIMER_SECONDS, left), self._expire)
 
     def _continue(self) -> None:
         """Deliver more, in the next turn of the event loop."""
@@ -264,8 +269,8 @@ class Publication:
     def _expire(self) -> None:
         """Deliver what the stream has not confirmed in time, and do not wait for it until it confirms again."""
         self._timer = None
-        if self._waiting and self._waiting[0].at + _DELIVER_SECONDS <= asyncio.get_running_loop().time():
-            self._is_overdue = True
+        if self._is_observed and self._must_wait and self._waiting:
+            self._is_overdue = self._waiting[0].at + _DELIVER_SECONDS <= time.monotonic()
         self._deliver()
 
     def _notify(self, listener: Callable[..., None], *arguments: Any) -> None:

@@ -47,11 +47,13 @@ _TIMEOUT_SECONDS = 3.0
 _BACKOFF_SECONDS = 1.0
 _START_SECONDS = 1.0
 _READERS_SECONDS = 60
-"""For which the hash of readers stays without any."""
+"""For which a reader that says nothing stays in the hash."""
 _SILENT_SECONDS = 3 * _BLOCK_SECONDS
 """After which a reader that says nothing has been stopped."""
 _LAG_SECONDS = 0.25
 """For which an event waits for a reader that has not read it."""
+_UNOBSERVED_SECONDS = 1.0
+"""For which events can still be confirmed, when the first subscriber comes."""
 _ASK_SECONDS = (0.001, 0.032)
 """The first and the longest pause between two questions how far the readers are."""
 
@@ -173,8 +175,10 @@ class RedisStream:
         except msgspec.DecodeError:
             _logger.warning("message not read", kind="stream")
             return
+        if not self._has_replayed.is_set():  # What happened before this process began: the others have read it.
+            self._publication.confirm(message.origin, message.number)
         self._publication.receive(message)
-        if self._publication.is_observed and message.number:
+        if message.number and self._has_replayed.is_set():
             now = asyncio.get_running_loop().time()
             self._unconfirmed.append((_entry_id(entry_id), now, message.origin, message.number))
             self._has_unconfirmed.set()
@@ -184,9 +188,19 @@ class RedisStream:
         await self._has_unconfirmed.wait()
         pause, longest = _ASK_SECONDS
         while self._unconfirmed:
+            if not self._publication.is_observed:  # Nobody waits: there is nothing to ask.
+                now = asyncio.get_running_loop().time()
+                while self._unconfirmed and now - self._unconfirmed[0][1] > _UNOBSERVED_SECONDS:
+                    self._unconfirmed.popleft()
+                await asyncio.sleep(_UNOBSERVED_SECONDS / 20)
+                continue
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 found: Any = await self._redis.hgetall(self._prefix + READERS)
             self._confirm_read_by(found)
+            now = asyncio.get_running_loop().time()
+            gone = [name for name, (_, since) in self._readers.items() if now - since > _READERS_SECONDS]
+            if gone:
+                await self._redis.hdel(self._prefix + READERS, *gone)
             if self._unconfirmed:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, longest)

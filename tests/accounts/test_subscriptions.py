@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -15,6 +16,9 @@ from gateway.accounts.operation import Operation
 from gateway.accounts.reconciliation import Reconciliation
 from gateway.accounts.subscription import Subscription
 from gateway.accounts.subscriptions import EndReason
+from gateway.app import create_app
+from gateway.callers.callers import Token
+from gateway.demo import settings_for
 from gateway.errors import Overloaded
 from gateway.execution.outcome import Outcome
 from gateway.sandbox import Fault, Sandbox
@@ -477,6 +481,24 @@ async def test_a_right_that_is_lost_ends_the_subscription(live: Live) -> None:
     assert [lost.take(), lost.take()] == [EndReason.COMPLETE] * 2
     assert kept.ended is None
     assert live.hub.ends["complete"] == 1
+
+
+async def test_tokens_that_are_read_again_may_end_subscriptions(sandbox: Sandbox) -> None:
+    """As on SIGHUP, in a thread."""
+    base, service_sid = settings_for(sandbox), sandbox.landmarks["service_sid"]
+    token = "ann-has-a-long-token"
+    app: Any = create_app(replace(base, tokens={"ann": Token(token, frozenset({service_sid}))}))
+    async with app.router.lifespan_context(app):
+        operation = Operation(
+            DELIVERIES, variables={"serviceSid": service_sid}, caller="ann", services=frozenset({service_sid})
+        )
+        subscription = app.state.account.subscribe(operation)
+        assert (await take(subscription))["__typename"] == "DeliveriesReady"
+        await asyncio.to_thread(app.replace_tokens, {"ann": Token(token, frozenset({f"IS{0:032x}"}))})
+        assert b"FORBIDDEN" in await subscription.next()
+        assert await subscription.next() is EndReason.COMPLETE
+        other = app.state.account.subscribe(operation)
+    assert other.take() is EndReason.RESTART
 
 
 # Polls
