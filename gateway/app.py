@@ -19,7 +19,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from gateway.accounts.account import Account
@@ -46,8 +46,12 @@ from gateway.web.health import live, ready
 from gateway.web.manifests import read_manifests
 from gateway.web.metrics import Metrics, MetricsPage
 from gateway.web.pending import PendingReply
+from gateway.web.recorder import Recorder
 from gateway.web.request import HttpRequest, combine_headers
-from gateway.web.responses import Reply, error_response, respond
+from gateway.web.responses import Reply, error_reply, error_response, respond
+from gateway.web.socket_protocol import serve_socket
+from gateway.web.sockets import Socket, SocketService
+from gateway.web.streams import StreamLimits, Streams
 from gateway.web.webhooks import WEBHOOK_PATH, RecentPage, WebhookIntake
 
 if TYPE_CHECKING:
@@ -162,7 +166,8 @@ def create_app(
     deliveries, publication = Deliveries(), Publication(account.updates)
     deliveries.on_delivery = partial(publication.send, "delivery")
     publication.on_message("delivery", deliveries.receive)
-    metrics = Metrics(account, client, deliveries, publication)
+    streams = Streams(callers, _stream_limits(settings))
+    metrics = Metrics(account, client, deliveries, publication, streams)
     webhooks = WebhookIntake(settings.webhook, publication.apply, deliveries, callers) if settings.webhook else None
     lease = _Lease(remote, metrics_directory)
     reconciliation = Reconciliation(
@@ -180,15 +185,17 @@ def create_app(
     workers = _worker_metrics(metrics, metrics_directory)
     telemetry = _telemetry(settings)
     admission = Admission(callers, any_host=any_host)
+    recorder = Recorder(metrics, telemetry)
     endpoint = Endpoint(
         account,
         admission,
         origins,
         has_graphiql=settings.graphiql,
         documents=persisted,
-        metrics=metrics,
-        telemetry=telemetry,
+        recorder=recorder,
+        streams=streams,
     )
+    sockets = SocketService(account, admission, origins, persisted, streams, recorder)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -201,12 +208,14 @@ def create_app(
                 yield
         finally:
             app.is_open = False
+            streams.drain(0.0)
             lease.release()
             if telemetry is not None:
                 telemetry.close()
 
     routes = [
         Route("/graphql", endpoint, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", partial(serve_socket, sockets)),
         Route("/livez", live),
         Route("/readyz", ready),
         Route("/metrics", MetricsPage(metrics, admission, workers=workers).answer),
@@ -225,10 +234,11 @@ def create_app(
     app = _Application(
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}
     )
-    app.endpoint, app.webhooks, app.has_cors = endpoint, webhooks, bool(settings.cors_origins)
+    app.endpoint, app.sockets, app.webhooks = endpoint, sockets, webhooks
+    app.has_cors = bool(settings.cors_origins)
     app.router.redirect_slashes = False
     app.state.callers, app.state.documents, app.state.account = callers, persisted, account
-    app.state.webhooks, app.state.reconciliation = webhooks, reconciliation
+    app.state.webhooks, app.state.reconciliation, app.state.streams = webhooks, reconciliation, streams
     return app
 
 
@@ -247,6 +257,15 @@ def _account(settings: Settings, client: Client, remote: RedisCache | None) -> A
         cache=MemoryCache(settings.cache_bytes),
         lifetimes=settings.lifetimes,
         remote=remote,
+    )
+
+
+def _stream_limits(settings: Settings) -> StreamLimits:
+    return StreamLimits(
+        heartbeat=settings.heartbeat_seconds,
+        sockets=settings.sockets,
+        sockets_per_second=settings.sockets_per_second,
+        operations_per_socket=settings.socket_operations,
     )
 
 
@@ -369,14 +388,24 @@ class _Application(Starlette):
     """Starlette, with a direct way to the endpoint for requests that need none of the middleware."""
 
     endpoint: Endpoint
+    sockets: SocketService
     webhooks: WebhookIntake | None = None
     has_cors = False
     is_open = False
     """Whether its lifespan is running."""
 
-    def begin_drain(self) -> None:
-        """Answer `/readyz` with 503 from here on: the server is about to stop."""
+    def begin_drain(self, seconds: float) -> None:
+        """Answer `/readyz` with 503 from here on, since the server is about to stop, and end streams within `seconds`."""
         self.state.is_draining = True
+        self.state.streams.drain(seconds)
+
+    def open_socket(self, request: HttpRequest) -> Socket | Reply:
+        """Return the WebSocket for an upgrade request, or the reply that refuses it."""
+        if request.path == "/graphql" and self.is_open:
+            return self.sockets.open(request)
+        reply = error_reply(BadRequest("There is no WebSocket here: it is at /graphql.", status=404))
+        reply.request_id = request.id
+        return reply
 
     def start(self, request: HttpRequest) -> Reply | PendingReply | None:
         """Return what the endpoint does (see its `start`), or the intake of webhooks.
@@ -445,6 +474,11 @@ async def _refuse(request: Request, error: Exception) -> Response:
         404: f"There is nothing here. GraphQL is at {prefix}/graphql, GraphiQL at {prefix}/graphiql.",
         405: f"This method is not served here. GraphQL requests are POST or GET requests to {prefix}/graphql.",
     }
+    if request.method in {"PUT", "DELETE"}:
+        messages[405] += (
+            " The single connection mode of GraphQL over SSE is not supported: use distinct connections, as graphql-sse does by"
+            " default."
+        )
     refusal = BadRequest(messages.get(error.status_code, "The request cannot be served."), status=error.status_code)
     response = error_response(refusal, uuid4().hex)
     response.headers.update(error.headers or {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Protocol
@@ -20,6 +20,8 @@ class Caller:
     name: str
     services: frozenset[str] | None = None
     """The sids of the services that it may read; None means all of the account's."""
+    expires_at: float | None = field(default=None, compare=False)
+    """When its token expires, in seconds since 1970; None for a token that does not."""
 
 
 ANONYMOUS = Caller("anyone")
@@ -56,11 +58,26 @@ class Callers:
         """Create the callers of `tokens`, which are by the callers' names; `verifier` checks every other token."""
         self._verifier = verifier
         self._callers: list[tuple[bytes, Caller]] = []
+        self.on_replace: Callable[[], object] | None = None
+        """Called after the tokens were replaced, perhaps in another thread."""
         self.replace(tokens)
 
     def replace(self, tokens: Mapping[str, Token]) -> None:
         """Accept these tokens, by the callers' names, in place of the earlier ones."""
-        self._callers = [(_digest(token.secret), Caller(name, token.services)) for name, token in tokens.items()]
+        before = {(digest, caller): caller for digest, caller in self._callers}
+        given = [(_digest(token.secret), Caller(name, token.services)) for name, token in tokens.items()]
+        self._callers = [(digest, before.get((digest, caller), caller)) for digest, caller in given]
+        if self.on_replace is not None:
+            self.on_replace()
+
+    def has(self, caller: Caller) -> bool:
+        """Return whether the token that a caller was identified by is still accepted, with the same rights.
+
+        A caller of a verifier, such as that of a JWT, counts as accepted: its token has an end of its own.
+        """
+        if not self.require_token:
+            return caller is ANONYMOUS
+        return caller.expires_at is not None or any(caller is each for _, each in self._callers)
 
     @property
     def require_token(self) -> bool:

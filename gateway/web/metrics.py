@@ -31,6 +31,7 @@ from gateway.web.admission import Admission
 from gateway.web.browsers import SECURITY_HEADERS
 from gateway.web.deliveries import Deliveries
 from gateway.web.responses import error_response
+from gateway.web.streams import Streams
 
 if TYPE_CHECKING:
     from gateway.web.worker_metrics import WorkerMetrics
@@ -106,12 +107,14 @@ class Metrics:
         client: Client,
         deliveries: Deliveries | None = None,
         publication: Publication | None = None,
+        streams: Streams | None = None,
     ) -> None:
-        """Create the metrics of an account, its client and its webhooks, in addition to what they count."""
+        """Create the metrics of an account, its client, its webhooks and its streams, in addition to what they count."""
         self._account = account
         self._client = client
         self._deliveries = deliveries or Deliveries()
         self._publication = publication or Publication(account.updates)
+        self._streams = streams
         self.reconciliation: Reconciliation | None = None
         """Its calls are counted as those of a caller."""
         self._series: dict[tuple[str | None, str, str], tuple[_Count, _Durations, _Count]] = {}
@@ -252,6 +255,8 @@ class Metrics:
         if self._publication.is_stream_up is not None:
             stream.add_metric((), int(self._publication.is_stream_up))
         yield stream
+        if self._streams is not None:
+            yield from _streams(self._streams)
         for name, help_, value in (
             ("gateway_upstream_in_flight", "Upstream calls in flight.", limiter.in_flight),
             ("gateway_upstream_waiting", "Reads waiting for a slot.", limiter.queued),
@@ -261,6 +266,27 @@ class Metrics:
             ("gateway_operations_under_way", "Operations in progress.", account.in_progress),
         ):
             yield GaugeMetricFamily(name, help_, value=value)
+
+
+def _streams(streams: Streams) -> Iterator[Metric]:
+    opened = GaugeMetricFamily(
+        "gateway_streams",
+        "Open WebSockets (`websocket`), and subscriptions over server-sent events (`sse`) and multipart.",
+        labels=("transport",),
+    )
+    for transport, number in sorted(streams.opened.items()):
+        opened.add_metric((transport,), number)
+    yield opened
+    ended = CounterMetricFamily(
+        "gateway_streams_ended",
+        "Streams that have ended, by reason: closed by the client (`left`), over for good (`complete`), ended by a stop of the "
+        "gateway (`restart`), by an expired or withdrawn token (`token`), or by a fault (`failed`); not read (`too_slow`), "
+        "not answered (`dead`), or refused (`refused`).",
+        labels=("transport", "reason"),
+    )
+    for labels, number in sorted(streams.ended.items()):
+        ended.add_metric(labels, number)
+    yield ended
 
 
 def _durations(name: str, help_: str, label: str, durations: Mapping[str, _Durations]) -> HistogramMetricFamily:
