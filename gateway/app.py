@@ -23,12 +23,13 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from gateway.accounts.account import Account
-from gateway.accounts.limits import Limits
-from gateway.accounts.reconciliation import RECONCILE_CALLER, Reconciliation
-from gateway.callers.callers import Callers
+from gateway.accounts.limits import Limits, SubscriptionLimits
+from gateway.accounts.reconciliation import Reconciliation
+from gateway.callers.callers import Callers, Token
 from gateway.errors import BadRequest, InternalError
 from gateway.graph.schema import shared_executor
 from gateway.settings import JwtSettings, Settings, SettingsError
+from gateway.source.history import History
 from gateway.source.memory import MemoryCache
 from gateway.source.publication import Publication
 from gateway.source.slots import share_slots
@@ -57,7 +58,7 @@ from gateway.web.webhooks import WEBHOOK_PATH, RecentPage, WebhookIntake
 if TYPE_CHECKING:
     from gateway.callers.jwt import JwtVerifier
     from gateway.source.redis import RedisCache
-    from gateway.source.worker_lease import WorkerLease
+    from gateway.source.worker_lease import WorkerLeases
     from gateway.web.telemetry import Telemetry
     from gateway.web.worker_metrics import WorkerMetrics
 
@@ -163,25 +164,27 @@ def create_app(
     callers = Callers(settings.tokens, _verifier(settings.jwt))
     origins = Origins(settings.cors_origins)
     persisted = Documents(documents, trusted_only=settings.trusted_only)
-    deliveries, publication = Deliveries(), Publication(account.updates)
+    deliveries, publication = Deliveries(), account.publication
     deliveries.on_delivery = partial(publication.send, "delivery")
     publication.on_message("delivery", deliveries.receive)
     streams = Streams(callers, _stream_limits(settings))
-    metrics = Metrics(account, client, deliveries, publication, streams)
+    metrics = Metrics(account, client, deliveries, streams)
     webhooks = WebhookIntake(settings.webhook, publication.apply, deliveries, callers) if settings.webhook else None
-    lease = _Lease(remote, metrics_directory)
+    leases = _Leases(remote, metrics_directory)
     reconciliation = Reconciliation(
         account,
         publication.apply,
         seconds=settings.reconcile_seconds,
         messages=settings.reconcile_messages,
-        lease=lease.acquire,
+        leases=leases,
     )
     metrics.reconciliation = reconciliation
     for conversation in watch:
         service_sid, _, conversation_sid = conversation.partition("/")
         reconciliation.watch(f"Services/{service_sid}/Conversations/{conversation_sid}")
-    polls = bool(watch) and settings.reconcile_seconds > 0
+    polls = (bool(watch) or settings.subscriptions) and settings.reconcile_seconds > 0
+    account.subscriptions.has_webhooks = webhooks is not None
+    account.subscriptions.polling = reconciliation if polls else None
     workers = _worker_metrics(metrics, metrics_directory)
     telemetry = _telemetry(settings)
     admission = Admission(callers, any_host=any_host)
@@ -200,16 +203,19 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         try:
-            has_events = webhooks is not None or polls
+            has_events = webhooks is not None or polls or settings.subscriptions
             channels = _channels(settings, publication, metrics_directory) if has_events else nullcontext()
             polling = reconciliation if polls else nullcontext()
             async with _open(client, remote), workers or nullcontext(), channels, polling:
-                app.is_open = True
-                yield
+                app.is_open, app.loop = True, asyncio.get_running_loop()
+                try:
+                    yield
+                finally:
+                    streams.drain(0)
+                    account.close_subscriptions(0)
         finally:
             app.is_open = False
-            streams.drain(0.0)
-            lease.release()
+            leases.close()
             if telemetry is not None:
                 telemetry.close()
 
@@ -257,6 +263,12 @@ def _account(settings: Settings, client: Client, remote: RedisCache | None) -> A
         cache=MemoryCache(settings.cache_bytes),
         lifetimes=settings.lifetimes,
         remote=remote,
+        history=History(settings.replay_events, settings.replay_seconds),
+        subscription_limits=SubscriptionLimits(
+            most=settings.subscriptions_max if settings.subscriptions else 0,
+            per_caller=settings.caller_subscriptions,
+            queue=settings.subscription_queue,
+        ),
     )
 
 
@@ -348,27 +360,34 @@ def _remote_cache(settings: Settings) -> RedisCache | None:
     return RedisCache(settings.cache_url, _tenant(settings))
 
 
-class _Lease:
-    """The lease on polling: of one worker of this machine, and of one machine over Redis."""
+class _Leases:
+    """Leases on polling: each of one worker of this machine, and of one machine over Redis."""
 
     def __init__(self, remote: RedisCache | None, directory: Path | None) -> None:
         self._remote = remote
-        self._worker_lease: WorkerLease | None = None
+        self._workers: WorkerLeases | None = None
         if directory is not None:
-            from gateway.source.worker_lease import WorkerLease  # It needs Unix.
+            from gateway.source.worker_lease import WorkerLeases  # It needs Unix.
 
-            self._worker_lease = WorkerLease(directory, RECONCILE_CALLER)
+            self._workers = WorkerLeases(directory)
 
-    async def acquire(self, seconds: float) -> bool:
+    async def acquire(self, name: str, seconds: float) -> bool:
         """Return whether this process has the lease for the next `seconds`."""
-        if self._worker_lease is not None and not self._worker_lease.acquire():
+        if self._workers is not None and not self._workers.acquire(name):
             return False
-        return self._remote is None or await self._remote.lease(RECONCILE_CALLER, seconds)
+        return self._remote is None or await self._remote.lease(name, seconds)
 
-    def release(self) -> None:
-        """Let another worker have the lease."""
-        if self._worker_lease is not None:
-            self._worker_lease.release()
+    def release(self, name: str) -> None:
+        """Let another process have the lease."""
+        if self._workers is not None:
+            self._workers.release(name)
+        if self._remote is not None:
+            self._remote.release(name)
+
+    def close(self) -> None:
+        """Let other workers have all leases."""
+        if self._workers is not None:
+            self._workers.close()
 
 
 def _tenant(settings: Settings) -> str:
@@ -393,6 +412,8 @@ class _Application(Starlette):
     has_cors = False
     is_open = False
     """Whether its lifespan is running."""
+    loop: asyncio.AbstractEventLoop
+    """The event loop of the lifespan."""
 
     def begin_drain(self, seconds: float) -> None:
         """Answer `/readyz` with 503 from here on, since the server is about to stop, and end streams within `seconds`."""
@@ -406,6 +427,15 @@ class _Application(Starlette):
         reply = error_reply(BadRequest("There is no WebSocket here: it is at /graphql.", status=404))
         reply.request_id = request.id
         return reply
+
+    def replace_tokens(self, tokens: Mapping[str, Token]) -> None:
+        """Accept these tokens of callers in place of the earlier ones, and end subscriptions to services that were taken away.
+
+        It may be called from any thread.
+        """
+        self.state.callers.replace(tokens)
+        services = {name: token.services for name, token in tokens.items()}
+        self.loop.call_soon_threadsafe(self.state.account.subscriptions.check_rights, services.get)
 
     def start(self, request: HttpRequest) -> Reply | PendingReply | None:
         """Return what the endpoint does (see its `start`), or the intake of webhooks.

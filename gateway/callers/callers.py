@@ -22,6 +22,8 @@ class Caller:
     """The sids of the services that it may read; None means all of the account's."""
     expires_at: float | None = field(default=None, compare=False)
     """When its token expires, in seconds since 1970; None for a token that does not."""
+    token_digest: bytes | None = field(default=None, compare=False, repr=False)
+    """The SHA-256 of its configured token; None for a caller that a verifier identified, and without tokens."""
 
 
 ANONYMOUS = Caller("anyone")
@@ -64,20 +66,22 @@ class Callers:
 
     def replace(self, tokens: Mapping[str, Token]) -> None:
         """Accept these tokens, by the callers' names, in place of the earlier ones."""
-        before = {(digest, caller): caller for digest, caller in self._callers}
-        given = [(_digest(token.secret), Caller(name, token.services)) for name, token in tokens.items()]
-        self._callers = [(digest, before.get((digest, caller), caller)) for digest, caller in given]
+        callers: list[tuple[bytes, Caller]] = []
+        for name, token in tokens.items():
+            digest = _digest(token.secret)
+            callers.append((digest, Caller(name, token.services, token_digest=digest)))
+        self._callers = callers
         if self.on_replace is not None:
             self.on_replace()
 
-    def has(self, caller: Caller) -> bool:
-        """Return whether the token that a caller was identified by is still accepted, with the same rights.
+    def current(self, caller: Caller) -> Caller | None:
+        """Return a caller with the rights that its token has now; None if the token is not accepted any more.
 
-        A caller of a verifier, such as that of a JWT, counts as accepted: its token has an end of its own.
+        A caller that a verifier identified, such as that of a JWT, stays as it is: its token has an end of its own.
         """
-        if not self.require_token:
-            return caller is ANONYMOUS
-        return caller.expires_at is not None or any(caller is each for _, each in self._callers)
+        if caller.token_digest is None:
+            return caller if caller.expires_at is not None or not self.require_token else None
+        return next((each for digest, each in self._callers if digest == caller.token_digest), None)
 
     @property
     def require_token(self) -> bool:

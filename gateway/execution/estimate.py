@@ -20,6 +20,7 @@ from gateway.errors import GatewayError
 from gateway.execution.context import Context, Read
 from gateway.execution.failures import failure_from
 from gateway.execution.plan import Plan
+from gateway.execution.properties import selected_properties
 from gateway.execution.steps import Arguments, EdgeStep, Leaf, Nested, Selection
 
 __all__ = ["Estimate", "EstimatedRead"]
@@ -51,7 +52,10 @@ class EstimatedRead:
 
 @dataclass(slots=True)
 class Estimate:
-    """The reads of one operation with given arguments; `context` supplies the caller's rights and the limits."""
+    """The reads of one operation with given arguments; `context` supplies the caller's rights and the limits.
+
+    Those of a subscription are for one event.
+    """
 
     plan: Plan
     context: Context
@@ -66,7 +70,17 @@ class Estimate:
     _keys: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._walk(self.plan.root, None, (), _Reach())
+        events = self.plan.events
+        if events is None:
+            self._walk(self.plan.root, None, (), _Reach())
+            return
+        sources = events.source(self.arguments.variables)
+        for type_name, selection in events.selections.items():
+            event, read = events.field.sample(type_name, sources.arguments).select(selected_properties(selection))
+            if read is not None:
+                key = read.first_key(no_cache=self.context.no_cache) or read.path
+                self.reads.append(EstimatedRead((events.key,), key, read.calls_max, 1, 1, (0, -1), True))
+            self._walk(selection, event, (events.key,), _Reach(available_after=int(read is not None)))
 
     @property
     def prefetch(self) -> dict[str, None]:

@@ -1,6 +1,6 @@
 """The limits on arguments of the graph. The schema's descriptions and the error messages are made from them."""
 
-__all__ = ["CODES_MAX", "FIRST_DEFAULT", "FIRST_MAX", "IDS_MAX", "SCAN_DEFAULT", "SCAN_MAX"]
+__all__ = ["CODES_MAX", "FIRST_DEFAULT", "FIRST_MAX", "IDS_MAX", "SCAN_DEFAULT", "SCAN_MAX", "WATCHED_MAX"]
 
 FIRST_DEFAULT, FIRST_MAX = 50, 1000
 """Records in one page of a connection (`first`)."""
@@ -10,3 +10,5 @@ IDS_MAX = 100
 """Ids in one `nodes` field (`ids`)."""
 CODES_MAX = 200
 """Error codes in one `deliveryErrors` field (`codes`)."""
+WATCHED_MAX = 100
+"""Conversations, or messages, that one subscription names."""

@@ -1,4 +1,4 @@
-"""The two reads of single records: an item by its path, and a member of a list that other reads share.
+"""The reads of single records: an item by its path, and a member of a list that other reads share.
 
 Each is a plain value; creating one does no I/O. The reads of lists are in `lists`.
 """
@@ -16,7 +16,7 @@ from gateway.twilio.statuses import ReceiptSummary
 if TYPE_CHECKING:
     from gateway.graph.context import OperationContext
 
-__all__ = ["Item", "Member"]
+__all__ = ["Item", "KnownItem", "Member"]
 
 
 @dataclass(slots=True)
@@ -65,6 +65,19 @@ class Item:
             return None
         path = f"{self.path.rpartition('/')[0]}/{row.sid}"  # Twilio accepts names, and sids in another case.
         return self.resource.node(path=path, row=row, listed=self.listed)  # type: ignore[no-any-return]
+
+
+@dataclass(slots=True)
+class KnownItem(Item):
+    """A record that is read by its path, unless all that is selected of it is known."""
+
+    row: Row = None
+
+    def resolve(self, context: OperationContext) -> Node | None:
+        """Return the record with what is known of it, or with its row."""
+        if self.row is None:
+            return super(KnownItem, self).resolve(context)  # The class with slots is another than that of `super()`.
+        return self.resource.node(path=self.path, row=self.row, listed=self.listed)  # type: ignore[no-any-return]
 
 
 @dataclass(slots=True)

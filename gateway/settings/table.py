@@ -104,8 +104,8 @@ SETTINGS = (
     Setting(
         "GATEWAY_RECONCILE_SECONDS",
         "30",
-        "Seconds between polls of the conversations that `serve --watch` names, for changes that no webhook reported; 0 means "
-        "not at all.",
+        "Seconds between polls of the conversations that subscriptions and `serve --watch` name, for changes that no webhook "
+        "reported; 0 means not at all.",
         parsing.lifetime,
     ),
     Setting(
@@ -114,6 +114,32 @@ SETTINGS = (
         "The newest messages of such a conversation that one poll reads, from 1 to 100.",
         parsing.page_size,
     ),
+    Setting("GATEWAY_SUBSCRIPTIONS", "1", "Serve GraphQL subscriptions: 0 or 1.", parsing.switch),
+    Setting(
+        "GATEWAY_SUBSCRIPTIONS_MAX",
+        "10000",
+        "Subscriptions of one process at the same time; one more is refused.",
+        parsing.calls,
+    ),
+    Setting(
+        "GATEWAY_CALLER_SUBSCRIPTIONS",
+        "0",
+        "Subscriptions of one caller at one process at the same time; one more is refused. 0 means no limit.",
+        parsing.budget,
+    ),
+    Setting(
+        "GATEWAY_SUBSCRIPTION_QUEUE",
+        "256",
+        "Events that may wait for one subscriber, those of one record merged. One that is slower than that is disconnected.",
+        parsing.count,
+    ),
+    Setting(
+        "GATEWAY_REPLAY_EVENTS",
+        "10000",
+        "Recent events that are held, for subscribers that come back with a cursor.",
+        parsing.calls,
+    ),
+    Setting("GATEWAY_REPLAY_SECONDS", "300", "Seconds for which they are held.", parsing.seconds),
     Setting(
         "GATEWAY_CORS_ORIGINS",
         "",

@@ -159,6 +159,18 @@ class Settings:
     """Seconds between polls of watched conversations; 0 means not at all."""
     reconcile_messages: int = 100
     """The newest messages of a watched conversation that one poll reads."""
+    subscriptions: bool = True
+    """Whether subscriptions are served."""
+    subscriptions_max: int = 10_000
+    """Subscriptions of one process at the same time."""
+    caller_subscriptions: int = 0
+    """Subscriptions of one caller at one process at the same time; 0 means no limit."""
+    subscription_queue: int = 256
+    """Events that may wait for one subscriber."""
+    replay_events: int = 10_000
+    """Recent events that are held for subscribers that come back."""
+    replay_seconds: float = 300.0
+    """Seconds for which they are held."""
     cors_origins: frozenset[str] = frozenset()
     """Origins whose pages may send requests; `http://localhost:*` means any port."""
     cost_max: int = 5000
@@ -251,6 +263,12 @@ class Settings:
             webhook=_webhook(values, problems),
             reconcile_seconds=values["GATEWAY_RECONCILE_SECONDS"],
             reconcile_messages=values["GATEWAY_RECONCILE_MESSAGES"],
+            subscriptions=values["GATEWAY_SUBSCRIPTIONS"],
+            subscriptions_max=values["GATEWAY_SUBSCRIPTIONS_MAX"],
+            caller_subscriptions=values["GATEWAY_CALLER_SUBSCRIPTIONS"],
+            subscription_queue=values["GATEWAY_SUBSCRIPTION_QUEUE"],
+            replay_events=values["GATEWAY_REPLAY_EVENTS"],
+            replay_seconds=values["GATEWAY_REPLAY_SECONDS"],
             cors_origins=values["GATEWAY_CORS_ORIGINS"] or frozenset(),
             cost_max=values["GATEWAY_COST_MAX"],
             cost_limit=values["GATEWAY_COST_LIMIT"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from itertools import count
 from typing import Any
 
@@ -62,8 +62,9 @@ class MemoryCache:
         return entry
 
     def touch(self, key: Hashable) -> None:
-        """Mark the entry of a key that is cached as used."""
-        self._entries.move_to_end(key)
+        """Mark the entry of a key as used, if it is cached."""
+        if key in self._entries:
+            self._entries.move_to_end(key)
 
     def put(self, key: Hashable, entry: Entry) -> None:
         """Replace the entry of a key. An entry larger than an eighth of the cache is not cached; the old one is removed."""
@@ -93,6 +94,10 @@ class MemoryCache:
             self.changes += 1
             self.bytes -= old.size
             self._unlist(key)
+
+    def values(self) -> Iterator[Any]:
+        """Iterate over the cached pages and records, the least recently used first; answers are left out."""
+        return (entry.value for key, entry in self._entries.items() if isinstance(key, str))
 
     def keys_of(self, list_path: str) -> list[str]:
         """Return the keys of the pages and records of the list at `list_path` that are cached."""

@@ -19,9 +19,10 @@ from gateway.source.memory import Entry, MemoryCache
 from gateway.source.options import ReadOptions
 from gateway.source.remote import RemoteCache, RemoteReads
 from gateway.twilio.client import Client
+from gateway.twilio.partial_rows import readable
 from gateway.twilio.paths import collection_of
 from gateway.twilio.resources import Resource
-from gateway.twilio.responses import Response, read_item, read_page
+from gateway.twilio.responses import Page, Response, read_item, read_page
 
 __all__ = ["Amend", "Source"]
 
@@ -30,6 +31,7 @@ Amend = Callable[[str, Any, float], tuple[Any, bool]]
 
 The arguments are the key, the value, and when its read began, in seconds since the epoch."""
 
+_ADDED_BYTES = 2000  # Estimated size of a record that was not decoded from a body.
 _REVALIDATE_SECONDS = 10.0  # For which reading a stale value again is retried.
 
 
@@ -59,6 +61,8 @@ class Source:
         self._in_flight = InFlightReads(
             client, self._decode, self._store, remote.release if remote is not None else None
         )
+        self._rest_url: str | None = None
+        """What the URLs of all records begin with, up to their paths; None until one has been looked at."""
         self.amend: Amend | None = None
         """Merges what events prove into a value that was read."""
 
@@ -161,6 +165,8 @@ class Source:
     def _find(self, key: str, options: ReadOptions) -> tuple[Entry | None, bool]:
         """Return the entry to serve for a key, if there is one, and whether it is stale and to be revalidated."""
         entry = self._cache.peek(key)
+        if entry is None and options.from_lists and "?" not in key:
+            entry = self._find_in_lists(key)
         if entry is None or options.no_cache or key in options.revalidate:
             return None, False
         lifetime = entry.lifetime or self._lifetime_of(key, entry)
@@ -172,10 +178,32 @@ class Source:
             return entry, False
         return (entry, True) if age < seconds + lifetime.stale_seconds else (None, False)
 
+    def _find_in_lists(self, path: str) -> Entry | None:
+        """Return the record at `path` as the cached page of its list has it that was read last, if there is one."""
+        list_path, _, sid = path.rpartition("/")
+        entries = [entry for key in self._cache.keys_of(list_path) if (entry := self._cache.peek(key)) is not None]
+        pages = [entry for entry in entries if isinstance(entry.value, Page) and sid in entry.value.by_sid]
+        latest = max(pages, key=lambda entry: entry.read_at, default=None)
+        return Entry(latest.value.by_sid[sid], latest.read_at, 0) if latest is not None else None
+
     def cached_below(self, list_path: str) -> list[tuple[str, Any]]:
         """Return the keys and values of the list at `list_path` and of its records that are cached, however old."""
         entries = ((key, self._cache.peek(key)) for key in self._cache.keys_of(list_path))
         return [(key, entry.value) for key, entry in entries if entry is not None]
+
+    def is_held(self, key: str) -> bool:
+        """Whether a value is cached in memory for a key, however old."""
+        return self._cache.peek(key) is not None
+
+    def add(self, key: str, value: Any, read_at: float) -> None:
+        """Cache a value that was not read, but is what a read at `read_at` (seconds since the epoch) would have returned."""
+        self._cache.put(key, Entry(value, read_at, _ADDED_BYTES))
+
+    def url_of(self, path: str) -> str | None:
+        """Return the URL of a record in Twilio's REST API, as other records that were read have it; None before any was."""
+        if self._rest_url is None:
+            self._rest_url = next(filter(None, map(_rest_url, self._cache.values())), None)
+        return f"{self._rest_url}{path}" if self._rest_url is not None else None
 
     def replace(self, key: str, value: Any) -> None:
         """Replace a cached value, whose age stays. Answers that were made from the old value are no longer fresh."""
@@ -233,6 +261,14 @@ class Source:
         if lifetime is None:
             lifetime = entry.lifetime = self._lifetimes.of(self._resources[collection_of(key)], entry.value)
         return lifetime
+
+
+def _rest_url(value: Any) -> str | None:
+    """Return what the URL of a record that was read has before its path; None without a URL."""
+    rows = value.rows if isinstance(value, Page) else [value]
+    url = readable(rows[0], "url") if rows else None
+    before, found, _ = str(url).partition("Services/")
+    return before if found else None
 
 
 def _size(body: bytes) -> int:

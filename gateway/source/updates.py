@@ -3,8 +3,9 @@
 An event is merged into the journal first. If it adds nothing there, it has no effect. Otherwise:
 
     event on              cached records and lists                            reads in flight
-    a receipt             merged into it; its message has the new summary if  merged into the receipts; the message's summary is
-                          all its receipts are known, and is removed if not   raised as far as that is proved, and not cached
+    a receipt             merged into it, or cached if all of it is proved;   merged into the receipts; the message's summary is
+                          its message has the new summary if all receipts     raised as far as that is proved, and not cached
+                          are known, and is removed if not
     a message or a        replaced by its properties, if they are later; one  merged, if the read began earlier; one without it,
     participant           that was added or removed: its lists are removed    or with one that was removed, is not cached
     a conversation        its state is replaced, and lists are removed        merged, if the read began earlier
@@ -22,19 +23,21 @@ from typing import Any
 
 import msgspec
 
-from gateway.source.journal import Journal, Known, Update
+from gateway.source.journal import Before, Journal, Known, Update
 from gateway.source.source import Source
 from gateway.twilio.events import Change, Event
 from gateway.twilio.merge import ReceiptState, merge, receipt_state
 from gateway.twilio.partial_rows import PartialRow, readable
-from gateway.twilio.paths import collection_of, list_of
+from gateway.twilio.paths import collection_of, list_of, parent_of, sids_of
 from gateway.twilio.resources import Row
 from gateway.twilio.responses import Page
+from gateway.twilio.statuses import ReceiptSummary
 from gateway.twilio.summaries import amounts_of, at_least
 
 __all__ = ["Updates"]
 
 _RECEIPTS = "Receipts"
+_UNREADABLE = object()
 _AMOUNTS = ("sent", "delivered", "read", "failed", "undelivered")
 
 
@@ -58,22 +61,74 @@ class Updates:
         known = self._journal.get(path)
         return known.properties if known is not None else None
 
+    def row(self, path: str) -> tuple[Row, frozenset[str]] | None:
+        """Return the record at `path` as far as recent events prove it, and the properties that they do not prove.
+
+        Those are None in the row. None if no event names the record, or if it was removed.
+        """
+        known = self._journal.get(path)
+        if known is None or known.change is Change.REMOVED:
+            return None
+        return self._row_of(known)
+
     def events(self) -> list[Event]:
         """Return the recent events, merged: a process that starts later applies them to catch up."""
         return self._journal.events()
 
-    def apply(self, event: Event) -> Update | None:
-        """Apply an event, and notify the listeners; return the update, or None if the event adds nothing."""
-        update = self._journal.add(event)
+    def before(self, path: str) -> Before:
+        """Return what is known of the record at `path` now, from events and cached reads, however old."""
+        list_path, _, sid = path.rpartition("/")
+        known, rows = self._journal.get(path), self._cached_rows(list_path, sid)
+        if not list_path.endswith(_RECEIPTS):
+            return Before(known is not None or bool(rows))
+        statuses = (
+            {known.receipt.status}
+            if known is not None and known.receipt is not None
+            else {readable(row, "status", _UNREADABLE) for row in rows} - {_UNREADABLE}
+        )
+        messages, _, message_sid = parent_of(path).rpartition("/")
+        deliveries = [readable(row, "delivery") for row in self._cached_rows(messages, message_sid)]
+        summaries = {
+            ReceiptSummary(delivery.total, **_amounts(delivery))
+            for delivery in deliveries
+            if delivery is not None and not isinstance(delivery, PartialRow)
+        }
+        return Before(
+            known is not None or bool(rows),
+            len(statuses) == 1,  # Of several that were read at different times, none is proved.
+            next(iter(statuses)) if len(statuses) == 1 else None,
+            next(iter(summaries)) if len(summaries) == 1 else None,
+        )
+
+    def _cached_rows(self, list_path: str, sid: str) -> list[Row]:
+        """Return what is cached of the record with that sid: alone, and in pages of its list."""
+        values = [value for _, value in self._source.cached_below(list_path)]
+        found = [value.by_sid.get(sid) if isinstance(value, Page) else value for value in values]
+        return [row for row in found if row is not None and row.sid == sid]
+
+    def apply(self, event: Event, before: Before | None = None) -> Update | None:
+        """Apply an event, and notify the listeners; return the update, or None if the event adds nothing.
+
+        `before` is what was known before, if the record has been read since.
+        """
+        update = self._journal.add(event, before if before is not None else self.before(event.path))
         if update is None:
             return None
         if update.known.receipt is not None:
             self._apply_receipt(update.known)
         else:
             self._apply_record(update.known)
+        update = msgspec.structs.replace(update, row=self._row_after(update.known))
         for listener in list(self._listeners):
             listener(update)
         return update
+
+    def _row_after(self, known: Known) -> Row | None:
+        """Return the record after an event, from the cache or as far as events prove it; None for one that was removed."""
+        list_path, _, sid = known.path.rpartition("/")
+        cached = self._cached_rows(list_path, sid) if known.change is not Change.REMOVED else []
+        proved = self.row(known.path) if not cached else None
+        return cached[0] if cached else proved[0] if proved is not None else None
 
     # Cached values
 
@@ -87,6 +142,7 @@ class Updates:
             self._write(key, value, merged, is_current)
             if is_current and isinstance(merged, Page) and merged.next is None:
                 before, after = _statuses(value), _statuses(merged)
+        self._cache_whole(known)
         for key, value in source.cached_below(messages):
             row = (
                 value.by_sid.get(message_sid)
@@ -110,6 +166,30 @@ class Updates:
             merged, is_current = self.amend(key, value, known.changed_at)
             self._write(key, value, merged, is_current and not (is_moved and isinstance(value, Page)))
         source.detach(list_path)
+
+    def _cache_whole(self, known: Known) -> None:
+        """Cache a record of which an event proves every property, if it is not cached."""
+        if self._source.is_held(known.path):
+            return
+        found = self._row_of(known)
+        if found is not None and not found[1]:
+            self._source.add(known.path, found[0], known.changed_at)
+
+    def _row_of(self, known: Known) -> tuple[Row, frozenset[str]] | None:
+        resource = self._source.resource(list_of(known.path))
+        sids = sids_of(known.path)
+        values: dict[str, Any] = {"url": self._source.url_of(known.path), **known.properties}
+        values |= {owner.sid_property: sid for owner, sid in zip(resource.ancestors, sids, strict=False)}
+        values["sid"] = sids[-1]
+        types = _types_of(resource.row)
+        missing = types.keys() - values.keys()
+        if values["url"] is None:
+            missing |= {"url"}
+        try:
+            row = msgspec.convert({name: values.get(name) for name in types}, resource.row, strict=False)
+        except msgspec.ValidationError:  # A property that cannot be read, or one that no row lacks.
+            return None
+        return row, frozenset(missing)
 
     def _write(self, key: str, value: Any, merged: Any, is_current: bool) -> None:
         """Replace a cached value by the merged one, or remove it if that is out of date."""

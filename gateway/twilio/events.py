@@ -79,6 +79,7 @@ _RECEIPT = {
 }
 _MESSAGE = {"Index": "index", "Author": "author", "Body": "body", "Attributes": "attributes"}
 _PARTICIPANT = {"Identity": "identity", "RoleSid": "role_sid", "Attributes": "attributes"}
+_ACCOUNT = {"AccountSid": "account_sid"}
 _DATES = {"DateUpdated": "date_updated", "DateCreated": "date_created"}
 _LAST_READ = {"LastReadMessageIndex": "last_read_message_index"}
 _STATE = {"StateTo": "state", "StateUpdated": "date_updated"}
@@ -109,12 +110,12 @@ _RECEIPTS = (*_MESSAGES, ("Receipts", "DeliveryReceiptSid", "DY"))
 _PARTICIPANTS = (("Participants", "ParticipantSid", "MB"),)
 
 _KINDS: dict[str, _Kind] = {
-    "onDeliveryUpdated": _Kind(Change.UPDATED, _RECEIPTS, _RECEIPT | _DATES | _OF_PARTICIPANT),
-    "onMessageAdded": _Kind(Change.ADDED, _MESSAGES, _MESSAGE | _DATES | _OF_PARTICIPANT, "DateCreated"),
-    "onMessageUpdated": _Kind(Change.UPDATED, _MESSAGES, _MESSAGE | _DATES | _OF_PARTICIPANT),
+    "onDeliveryUpdated": _Kind(Change.UPDATED, _RECEIPTS, _ACCOUNT | _RECEIPT | _DATES | _OF_PARTICIPANT),
+    "onMessageAdded": _Kind(Change.ADDED, _MESSAGES, _ACCOUNT | _MESSAGE | _DATES | _OF_PARTICIPANT, "DateCreated"),
+    "onMessageUpdated": _Kind(Change.UPDATED, _MESSAGES, _ACCOUNT | _MESSAGE | _DATES | _OF_PARTICIPANT),
     "onMessageRemoved": _Kind(Change.REMOVED, _MESSAGES, date="DateRemoved"),
-    "onParticipantAdded": _Kind(Change.ADDED, _PARTICIPANTS, _PARTICIPANT | _DATES, "DateCreated"),
-    "onParticipantUpdated": _Kind(Change.UPDATED, _PARTICIPANTS, _PARTICIPANT | _DATES | _LAST_READ),
+    "onParticipantAdded": _Kind(Change.ADDED, _PARTICIPANTS, _ACCOUNT | _PARTICIPANT | _DATES, "DateCreated"),
+    "onParticipantUpdated": _Kind(Change.UPDATED, _PARTICIPANTS, _ACCOUNT | _PARTICIPANT | _DATES | _LAST_READ),
     "onParticipantRemoved": _Kind(Change.REMOVED, _PARTICIPANTS, date="DateRemoved"),
     "onConversationStateUpdated": _Kind(Change.UPDATED, (), _STATE, "StateUpdated"),
 }

@@ -163,7 +163,8 @@ class SubscriptionReply(Reply):
     ) -> None:
         """Create the response to a request, which is recorded once it has ended."""
         super().__init__(200, [(b"content-type", format_.content_type.encode())], request_id=request.id)
-        self.caller = caller
+        self.caller: Caller | None = caller
+        self._caller_name = caller.name
         self.transport = format_.name
         self._format = format_
         self._operation = operation.name
@@ -188,7 +189,7 @@ class SubscriptionReply(Reply):
         """Begin to send events, after the head."""
         self._body = body
         self._streams.add(self)
-        self._recorder.subscribed(self.request_id, self.transport, self.caller.name, self._operation)
+        self._recorder.subscribed(self.request_id, self.transport, self._caller_name, self._operation)
         if self._format.prologue:
             body.write(self._format.prologue)
         self._subscription.on_ready = self.resume
@@ -267,7 +268,7 @@ class SubscriptionReply(Reply):
         self._recorder.unsubscribed(
             self.request_id,
             self.transport,
-            self.caller.name,
+            self._caller_name,
             self._operation,
             reason=reason.value,
             events=self._events,

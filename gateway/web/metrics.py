@@ -24,7 +24,6 @@ from gateway.accounts.account import Account
 from gateway.accounts.reconciliation import RECONCILE_CALLER, Reconciliation
 from gateway.errors import GatewayError, ValidationFailed
 from gateway.execution.outcome import Outcome
-from gateway.source.publication import Publication
 from gateway.twilio.client import Client
 from gateway.version import __version__
 from gateway.web.admission import Admission
@@ -106,15 +105,14 @@ class Metrics:
         account: Account,
         client: Client,
         deliveries: Deliveries | None = None,
-        publication: Publication | None = None,
         streams: Streams | None = None,
     ) -> None:
         """Create the metrics of an account, its client, its webhooks and its streams, in addition to what they count."""
         self._account = account
         self._client = client
         self._deliveries = deliveries or Deliveries()
-        self._publication = publication or Publication(account.updates)
         self._streams = streams
+        self._publication = account.publication
         self.reconciliation: Reconciliation | None = None
         """Its calls are counted as those of a caller."""
         self._series: dict[tuple[str | None, str, str], tuple[_Count, _Durations, _Count]] = {}

@@ -118,13 +118,12 @@ class StreamLimits:
 class Stream(Protocol):
     """An open socket, or a response that is sent in events."""
 
+    caller: Caller | None
+    """Who opened it; None before that is known."""
+
     @property
     def transport(self) -> str:
         """`websocket`, `sse` or `multipart`."""
-
-    @property
-    def caller(self) -> Caller | None:
-        """Who opened it; None before that is known."""
 
     def end(self, reason: End) -> None:
         """End it as `ENDINGS` says; a second call has no effect."""
@@ -205,6 +204,11 @@ class Streams:
             self._loop.call_soon_threadsafe(self._end_withdrawn)
 
     def _end_withdrawn(self) -> None:
+        """End the streams whose token is not accepted any more; the others have the rights that it has now."""
         for stream in list(self._open):
-            if stream.caller is not None and not self._callers.has(stream.caller):
-                stream.end(End.TOKEN)
+            if stream.caller is not None:
+                current = self._callers.current(stream.caller)
+                if current is None:
+                    stream.end(End.TOKEN)
+                else:
+                    stream.caller = current

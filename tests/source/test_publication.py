@@ -47,7 +47,7 @@ class Process:
 
     def __init__(self, client: Client, remote: RedisCache | None = None) -> None:
         self.account = Account(client, cache=MemoryCache(2**24), lifetimes=FOREVER, remote=remote)
-        self.publication = Publication(self.account.updates)
+        self.publication = self.account.publication
         self.updates: list[Update] = []
         self._changed = asyncio.Event()
         self.account.updates.add_listener(self._hear)
@@ -228,7 +228,7 @@ async def test_a_machine_that_starts_later_knows_the_bounded_past(client: Client
 
 
 async def test_the_stream_keeps_no_event_for_longer_than_it_is_replayed(
-    client: Client, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    client: Client, redis_server: RedisServer
 ) -> None:
     async with machines(client, redis_server) as (one, two):
         one.publication.apply(receipt(1))
@@ -237,7 +237,7 @@ async def test_the_stream_keeps_no_event_for_longer_than_it_is_replayed(
         assert isinstance(stream, RedisStream)
         name = "receipts-gateway:tenant:events"
         assert 0 < int(await stream._redis.ttl(name)) <= 300
-        monkeypatch.setattr(redis_stream, "_REPLAY_SECONDS", -60.0)  # Every event is older than that.
+        one.publication.history.seconds = -60.0  # Every event is older than that.
         await stream._publish([])
         assert int(await stream._redis.exists(name)) == 0
 
@@ -274,7 +274,7 @@ async def test_without_redis_a_machine_goes_on_alone_and_nothing_goes_back_on_it
 async def test_events_that_wait_for_redis_are_bounded(
     client: Client, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_stream, "_LENGTH_MAX", 10)
+    monkeypatch.setattr(redis_stream, "_WAITING_MAX", 10)
     redis_server.stop()
     async with machines(client, redis_server, 1) as (one,):
         for number in range(25):

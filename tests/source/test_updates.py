@@ -257,12 +257,44 @@ async def test_a_conversation_s_state_is_written_through(live: Live) -> None:
     assert await live.ask(STATE) == {"state": "CLOSED"} == await live.truth(STATE)
 
 
-async def test_a_field_that_the_event_did_not_carry_is_read(live: Live) -> None:
-    live.progress("read")
+EVERYTHING = RECEIPT.replace(
+    "status", "sid accountSid channelMessageSid participantSid rawStatus dateCreated dateUpdated url"
+)
+
+
+async def test_a_receipt_that_an_event_proves_whole_is_not_read(live: Live) -> None:
+    await live.ask(STATE)  # Its URL shows where Twilio's REST API is.
+    live.progress("failed")
     live.apply()
-    document = RECEIPT.replace("status", "status url")
-    assert len(await live.calls(document)) == 1
-    assert await live.ask(document) == await live.truth(document)
+    assert await live.calls(EVERYTHING) == []
+    assert await live.ask(EVERYTHING) == await live.truth(EVERYTHING)
+
+
+@pytest.mark.parametrize("absent", ["url", "error_code", "channel_message_sid"])
+async def test_a_field_that_the_event_did_not_carry_is_read(live: Live, absent: str) -> None:
+    if absent != "url":
+        await live.ask(STATE)
+    live.progress("failed")
+    [event] = live.events
+    event.properties.pop(absent, None)
+    live.apply()
+    row, missing = live.account.updates.row(event.path) or (None, ())
+    assert getattr(row, "status", None) == "failed"
+    assert set(missing) == {absent}
+    assert len(await live.calls(EVERYTHING)) == 1
+    assert await live.ask(EVERYTHING) == await live.truth(EVERYTHING)
+
+
+async def test_a_message_that_only_an_event_names_is_read(live: Live) -> None:
+    live.write(edit_message)
+    [event] = live.events
+    live.apply()
+    _, missing = live.account.updates.row(event.path) or (None, frozenset())
+    assert "delivery" in missing
+    live.write(remove_message)
+    [event] = live.events
+    live.apply()
+    assert live.account.updates.row(event.path) is None
 
 
 async def test_answers_made_of_changed_records_are_no_longer_served(live: Live) -> None:

@@ -13,7 +13,8 @@ from gateway.twilio.events import EVENT_TYPES, Change, Event, InvalidEvent, read
 
 IS, CH, IM, DY = "IS" + "1" * 32, "CH" + "2" * 32, "IM" + "3" * 32, "DY" + "4" * 32
 MB, SM, RL = "MB" + "5" * 32, "SM" + "6" * 32, "RL" + "7" * 32
-OWNERS = {"AccountSid": "AC" + "0" * 32, "ChatServiceSid": IS, "ConversationSid": CH}
+AC = "AC" + "0" * 32
+OWNERS = {"AccountSid": AC, "ChatServiceSid": IS, "ConversationSid": CH}
 CONVERSATION = f"Services/{IS}/Conversations/{CH}"
 CREATED, UPDATED = "2026-03-24T20:37:56.001Z", "2026-03-24T20:37:57.999Z"
 DATES = {"DateCreated": CREATED, "DateUpdated": UPDATED}
@@ -84,6 +85,7 @@ def test_a_status_has_one_of_two_names(status: dict[str, str], expected: str | N
             Change.UPDATED,
             f"{CONVERSATION}/Messages/{IM}/Receipts/{DY}",
             {
+                "account_sid": AC,
                 "status": "delivered",
                 "error_code": None,
                 "channel_message_sid": SM,
@@ -97,7 +99,14 @@ def test_a_status_has_one_of_two_names(status: dict[str, str], expected: str | N
             MESSAGE,
             Change.ADDED,
             f"{CONVERSATION}/Messages/{IM}",
-            {"index": 7, "author": "system", "body": "", "attributes": "{}", "date_created": "2026-03-24T20:37:56Z"},
+            {
+                "account_sid": AC,
+                "index": 7,
+                "author": "system",
+                "body": "",
+                "attributes": "{}",
+                "date_created": "2026-03-24T20:37:56Z",
+            },
             "2026-03-24T20:37:56Z",
         ),
         (
@@ -112,6 +121,7 @@ def test_a_status_has_one_of_two_names(status: dict[str, str], expected: str | N
             Change.ADDED,
             f"{CONVERSATION}/Participants/{MB}",
             {
+                "account_sid": AC,
                 "role_sid": RL,
                 "attributes": "{}",
                 "messaging_binding": {"address": "+15550001", "proxy_address": "+15550002", "type": "sms"},
@@ -124,6 +134,7 @@ def test_a_status_has_one_of_two_names(status: dict[str, str], expected: str | N
             Change.UPDATED,
             f"{CONVERSATION}/Participants/{MB}",
             {
+                "account_sid": AC,
                 "role_sid": RL,
                 "attributes": "{}",
                 "messaging_binding": {"address": "+15550001", "proxy_address": "+15550002", "type": "sms"},
