@@ -41,6 +41,7 @@ from gateway.web.browsers import SECURITY_HEADERS, Origins
 from gateway.web.deliveries import Deliveries
 from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
+from gateway.web.events import SINGLE_CONNECTION
 from gateway.web.graphiql import Graphiql
 from gateway.web.graphql_over_http import prefers_html
 from gateway.web.health import live, ready
@@ -505,10 +506,7 @@ async def _refuse(request: Request, error: Exception) -> Response:
         405: f"This method is not served here. GraphQL requests are POST or GET requests to {prefix}/graphql.",
     }
     if request.method in {"PUT", "DELETE"}:
-        messages[405] += (
-            " The single connection mode of GraphQL over SSE is not supported: use distinct connections, as graphql-sse does by"
-            " default."
-        )
+        messages[405] += f" {SINGLE_CONNECTION}"
     refusal = BadRequest(messages.get(error.status_code, "The request cannot be served."), status=error.status_code)
     response = error_response(refusal, uuid4().hex)
     response.headers.update(error.headers or {})

@@ -25,7 +25,7 @@ from gateway.web.caching import add_cache_headers
 from gateway.web.compression import compress
 from gateway.web.connection import ClientDisconnected
 from gateway.web.documents import Documents
-from gateway.web.events import SERVER_SENT_EVENTS, SubscriptionReply, event_format, event_refusal
+from gateway.web.events import SERVER_SENT_EVENTS, SINGLE_CONNECTION, SubscriptionReply, event_format, event_refusal
 from gateway.web.graphql_over_http import (
     EVENTS,
     JSON,
@@ -150,6 +150,8 @@ class Endpoint:
 
     def _subscribe(self, request: HttpRequest, operation: Operation, caller: Caller) -> SubscriptionReply | Outcome:
         """Return the response to a subscription, or the outcome with the errors that it is refused for."""
+        if "x-graphql-event-stream-token" in request.headers:
+            raise BadRequest(SINGLE_CONNECTION)
         format_ = event_format(request.headers.get("accept"))
         if format_ is None:
             raise BadRequest(

@@ -30,12 +30,16 @@ from gateway.web.streams import ENDINGS, REASONS, End, Last, Streams, error_of
 __all__ = [
     "MULTIPART_EVENTS",
     "SERVER_SENT_EVENTS",
+    "SINGLE_CONNECTION",
     "Body",
     "EventFormat",
     "SubscriptionReply",
     "event_format",
     "event_refusal",
 ]
+
+
+SINGLE_CONNECTION = "The single connection mode of GraphQL over SSE is not supported: use distinct connections, the default of graphql-sse."
 
 
 class Body(Protocol):

@@ -17,9 +17,10 @@ from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
+from gateway.errors import BadRequest
 from gateway.web.connection import ClientConnection, acknowledge_within
 from gateway.web.request import HttpRequest, decode_headers
-from gateway.web.responses import Reply
+from gateway.web.responses import Reply, error_reply
 from gateway.web.sockets import Socket, SocketService
 from gateway.web.streams import End
 
@@ -58,11 +59,22 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         request = HttpRequest("GET", unquote(path), query_string.encode("latin-1"), headers, connection)
         opened = self.app.open_socket(request)
         if isinstance(opened, Reply):
-            self.handshake_complete = self.close_sent = True
-            self.transport.write(STATUS_LINE[opened.status] + opened.as_bytes(keep_alive=False))
-            self.transport.close()
+            self._refuse(opened)
         else:
             self._accept(event, opened)
+
+    def data_received(self, data: bytes) -> None:
+        """Receive frames, or the whole upgrade request. uvicorn does not answer one that `websockets` cannot read."""
+        super().data_received(data)
+        if not self.handshake_initiated and not self.transport.is_closing():
+            self._refuse(
+                error_reply(BadRequest("The head of the upgrade request is not valid, or too large.", status=431))
+            )
+
+    def _refuse(self, reply: Reply) -> None:
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        self.transport.write(STATUS_LINE[reply.status] + reply.as_bytes(keep_alive=False))
+        self.transport.close()
 
     def _accept(self, event: Request, socket: Socket) -> None:
         response = self.conn.accept(event)
