@@ -51,7 +51,7 @@ from gateway.web.pending import PendingReply
 from gateway.web.recorder import Recorder
 from gateway.web.request import HttpRequest, combine_headers
 from gateway.web.responses import Reply, error_reply, error_response, respond
-from gateway.web.socket_protocol import serve_socket
+from gateway.web.socket_protocol import SocketEndpoint
 from gateway.web.sockets import Socket, SocketService
 from gateway.web.streams import StreamLimits, Streams
 from gateway.web.webhooks import WEBHOOK_PATH, RecentPage, WebhookIntake
@@ -222,7 +222,7 @@ def create_app(
 
     routes = [
         Route("/graphql", endpoint, methods=["GET", "POST"]),
-        WebSocketRoute("/graphql", partial(serve_socket, sockets)),
+        WebSocketRoute("/graphql", SocketEndpoint(sockets)),
         Route("/livez", live),
         Route("/readyz", ready),
         Route("/metrics", MetricsPage(metrics, admission, workers=workers).answer),

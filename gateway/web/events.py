@@ -39,7 +39,9 @@ __all__ = [
 ]
 
 
-SINGLE_CONNECTION = "The single connection mode of GraphQL over SSE is not supported: use distinct connections, the default of graphql-sse."
+SINGLE_CONNECTION = (
+    "The single connection mode of GraphQL over SSE is not supported. Use distinct connections, its default."
+)
 
 
 class Body(Protocol):

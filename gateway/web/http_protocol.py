@@ -378,6 +378,7 @@ class BoundedProtocol(HttpToolsProtocol):
         coalescer.flush()
         self.transport = coalescer.transport
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # It refers to this object, which would stay until the next collection.
 
     # Requests that arrive whole
 

@@ -24,7 +24,7 @@ from gateway.web.responses import Reply, error_reply
 from gateway.web.sockets import Socket, SocketService
 from gateway.web.streams import End
 
-__all__ = ["SocketApplication", "SocketProtocol", "serve_socket"]
+__all__ = ["SocketApplication", "SocketEndpoint", "SocketProtocol"]
 
 
 @runtime_checkable
@@ -257,34 +257,42 @@ class _AsgiWire:
             socket.resumed()
 
 
-async def serve_socket(sockets: SocketService, scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve a socket through ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html#websocket)."""
-    connection = ClientConnection()
-    connection.peer = (scope.get("client") or ("",))[0]
-    headers = decode_headers(scope["headers"])
-    headers["sec-websocket-protocol"] = ", ".join(scope.get("subprotocols", ()))
-    request = HttpRequest("GET", scope["path"], scope["query_string"], headers, connection)
-    await receive()  # `websocket.connect`
-    opened = sockets.open(request)
-    if isinstance(opened, Reply):
-        if "websocket.http.response" not in scope.get("extensions", {}):
-            await send({"type": "websocket.close", "code": 1008})
+class SocketEndpoint:
+    """Serves sockets through ASGI (https://asgi.readthedocs.io/en/latest/specs/www.html#websocket)."""
+
+    def __init__(self, sockets: SocketService) -> None:
+        self._sockets = sockets
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one socket."""
+        connection = ClientConnection()
+        connection.peer = (scope.get("client") or ("",))[0]
+        headers = decode_headers(scope["headers"])
+        headers["sec-websocket-protocol"] = ", ".join(scope.get("subprotocols", ()))
+        request = HttpRequest("GET", scope["path"], scope["query_string"], headers, connection)
+        await receive()  # `websocket.connect`
+        opened = self._sockets.open(request)
+        if isinstance(opened, Reply):
+            if "websocket.http.response" not in scope.get("extensions", {}):
+                await send({"type": "websocket.close", "code": 1008})
+                return
+            await send(
+                {"type": "websocket.http.response.start", "status": opened.status, "headers": opened.all_headers()}
+            )
+            await send({"type": "websocket.http.response.body", "body": opened.body})
             return
-        await send({"type": "websocket.http.response.start", "status": opened.status, "headers": opened.all_headers()})
-        await send({"type": "websocket.http.response.body", "body": opened.body})
-        return
-    await send({"type": "websocket.accept", "subprotocol": opened.subprotocol})
-    wire = _AsgiWire()
-    opened.opened(wire)
-    sending = asyncio.create_task(wire.run(opened, send))
-    try:
-        while (message := await receive())["type"] == "websocket.receive":
-            text = message.get("text")
-            if text is None:
-                opened.received_binary()
-            else:
-                opened.received(cast(str, text).encode("utf-8", "surrogatepass"))
-    finally:
-        opened.lost(End.LEFT)
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)  # The server raises in it after the client has left.
+        await send({"type": "websocket.accept", "subprotocol": opened.subprotocol})
+        wire = _AsgiWire()
+        opened.opened(wire)
+        sending = asyncio.create_task(wire.run(opened, send))
+        try:
+            while (message := await receive())["type"] == "websocket.receive":
+                text = message.get("text")
+                if text is None:
+                    opened.received_binary()
+                else:
+                    opened.received(cast(str, text).encode("utf-8", "surrogatepass"))
+        finally:
+            opened.lost(End.LEFT)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)  # The server raises in it after the client has left.

@@ -62,6 +62,7 @@ LEGACY = "graphql-ws"
 """The subprotocol of `subscriptions-transport-ws`, which is not maintained any more."""
 _INIT_SECONDS = 10.0
 """For `connection_init` to arrive."""
+_NO_HEADERS: Mapping[str, str] = {}
 _REASON_MAX = 123
 """Bytes of the reason in a close frame (RFC 6455, 5.5)."""
 
@@ -280,7 +281,7 @@ class Socket:
         assert self._timer is not None
         self._timer.cancel()
         self._timer = None
-        self.caller, self._headers = caller, {}
+        self.caller, self._headers = caller, _NO_HEADERS
         self._state = _State.READY
         self.service.streams.identified(self)
         self.wire.send(b'{"type":"connection_ack"}')
