@@ -5,8 +5,8 @@
     python -m tests.bench.subscribers --visits 5000    as many subscribers that come and go, 100 at a time
 
 Each subscriber has its own connection to one process, and a caller's token; their subscriptions are equal. The growth is
-counted from the first hundred on, which stay. `connection` is one without a request, and `echo` a socket of uvicorn with an ASGI
-application that only receives: what of the growth is the libraries' own.
+counted from the first hundred on, which stay. `connection` is one without a request, and `echo` a socket of uvicorn with an
+ASGI application that only receives: what of the growth is the libraries' own.
 """
 
 from __future__ import annotations
