@@ -182,7 +182,7 @@ class Account:
         deadline = asyncio.get_running_loop().time() + min(
             self._limits.deadline, operation.timeout or self._limits.deadline
         )
-        loaders = Loaders(self._source, ReadOptions(operation.caller, operation.no_cache, deadline))
+        loaders = Loaders(self._source, ReadOptions(operation.caller, operation.no_cache, deadline, from_lists=True))
         return OperationContext(
             loaders, operation.services, self._limits, skips=self.skips, runs=self.runs, budgets=self._budgets
         )

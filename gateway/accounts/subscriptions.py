@@ -101,9 +101,8 @@ class Subscriptions:
         """Whether webhooks arrive."""
         self.polling: Polling | None = None
         """Polls the conversations that subscriptions name."""
-        self.counts: Counter[str] = Counter({"started": 0, "replayed": 0, "refetch": 0, "events": 0, "delivered": 0})
-        """What happened: subscriptions that started, that were sent past events, and `DeliveriesReady` with `refetch: true`;
-        events executed, and payloads delivered."""
+        self.counts: Counter[str] = Counter({"replayed": 0, "refetch": 0, "executed": 0, "delivered": 0})
+        """`DeliveriesReady` that promised past events, and with `refetch: true`; events executed, and payloads delivered."""
         self.ends: Counter[str] = Counter({reason.value.replace(" ", "_"): 0 for reason in EndReason} | {"left": 0})
         """Subscriptions that ended, by reason."""
         self.delays = [0] * (len(DELAYS) + 1)
@@ -177,7 +176,6 @@ class Subscriptions:
         if len(group.members) == 1:
             group.open()
         self._publication.is_observed = True
-        self.counts["started"] += 1
         if not group.unpolled and not subscription.is_open:
             group.start(subscription)
         return subscription
@@ -297,7 +295,7 @@ class Subscriptions:
         self, group: _Group, event: Event, done: Callable[[Outcome | Exception], None]
     ) -> OperationWaiter | None:
         """Execute an event, now or until the waiter that is returned is done; call `done` with the outcome."""
-        self.counts["events"] += not isinstance(event, DeliveriesReady)
+        self.counts["executed"] += not isinstance(event, DeliveriesReady)
         running = RunningOperation({}, None, self._run(group.operation, group.plan, event), "")
         if running.is_done:
             self._conclude(group, running, done)
@@ -321,7 +319,8 @@ class Subscriptions:
         except Exception as error:
             done(error)
         else:
-            self.calls[group.operation.caller] += outcome.calls
+            if outcome.calls:
+                self.calls[group.operation.caller] += outcome.calls
             done(outcome)
 
     def _continue(self) -> None:

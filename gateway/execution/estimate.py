@@ -21,7 +21,7 @@ from gateway.execution.context import Context, Read
 from gateway.execution.failures import failure_from
 from gateway.execution.plan import Plan
 from gateway.execution.properties import selected_properties
-from gateway.execution.steps import Arguments, EdgeStep, Leaf, Nested, Selection
+from gateway.execution.steps import Arguments, EdgeStep, EventStep, Leaf, Nested, Selection
 
 __all__ = ["Estimate", "EstimatedRead"]
 
@@ -63,7 +63,7 @@ class Estimate:
     reads: list[EstimatedRead] = field(default_factory=list)
     lists: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     """For each token the path of its list in the answer, and how many members it can have."""
-    refused: list[tuple[EdgeStep, Exception]] = field(default_factory=list)
+    refused: list[tuple[EdgeStep | EventStep, Exception]] = field(default_factory=list)
     """Edges that read nothing because of their arguments or the caller's rights."""
 
     _visited: set[tuple[int, str]] = field(default_factory=set)
@@ -74,13 +74,18 @@ class Estimate:
         if events is None:
             self._walk(self.plan.root, None, (), _Reach())
             return
-        sources = events.source(self.arguments.variables)
+        try:
+            sources = events.source(self.arguments.variables)
+        except (GatewayError, GraphQLError) as error:
+            self.refused.append((events, error))
+            return
         for type_name, selection in events.selections.items():
             event, read = events.field.sample(type_name, sources.arguments).select(selected_properties(selection))
             if read is not None:
                 key = read.first_key(no_cache=self.context.no_cache) or read.path
-                self.reads.append(EstimatedRead((events.key,), key, read.calls_max, 1, 1, (0, -1), True))
-            self._walk(selection, event, (events.key,), _Reach(available_after=int(read is not None)))
+                self.reads.append(EstimatedRead((events.key,), key, read.calls_max, 1, 1, (0, -1), False))
+            # Nothing is prefetched, since most of it is known.
+            self._walk(selection, event, (events.key,), _Reach(False, False, int(read is not None)))
 
     @property
     def prefetch(self) -> dict[str, None]:

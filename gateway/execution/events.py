@@ -1,7 +1,7 @@
 """Executes a subscription: planned once, and executed anew for each event (GraphQL specification, 6.2.3).
 
 An event never has `errors`, since clients take them for the subscription's end, or keep them for all later events. What
-failed is null in the data, and the event's `IncompleteField` has the code of the first failure.
+failed is null in the data, and the event's `IncompleteField` has the code of the failure.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
-from gateway.errors import GatewayError
+from gateway.errors import CODES, GatewayError
 from gateway.execution.context import Context, Event, MissingKey
 from gateway.execution.failures import Failure
 from gateway.execution.fields import IncompleteField
@@ -105,8 +105,12 @@ def event_json(key: str, event: bytes) -> bytes:
 
 
 def write_incomplete(event: dict[str, Any] | None, selection: Selection, failures: Collection[Failure]) -> str | None:
-    """Write the code of the first failure into an event, and return it; None without a failure."""
-    code = next((failure.error.code for failure in failures), None)
+    """Write the code of the failures into an event, and return it; None without a failure.
+
+    Of several codes it is the first one in the tree of errors: executors find failures in different orders.
+    """
+    codes = {failure.error.code for failure in failures}
+    code = next((code for code in CODES if code in codes), None)
     if code is not None and event is not None:
         for step in selection.steps:
             if isinstance(step, Leaf) and isinstance(step.prop, IncompleteField):

@@ -218,7 +218,7 @@ class Executor:
     async def run_event(self, subscription: SubscriptionPlan, event: Event, context: Context) -> Outcome:
         """Execute a subscription for an event: an instance of a type of its field's union.
 
-        The outcome has no failures: what failed is null in its data, and `incomplete` has the code of the first one. If the
+        The outcome has no failures: what failed is null in its data, and `incomplete` has their code. If the
         caller's budget is spent, that is all that would have to be read.
         """
         operation, events = subscription.operation, subscription.planned.plan.events
@@ -300,8 +300,10 @@ class Executor:
     def _rejected(self, operation: ValidOperation, estimate: Estimate, limit: int) -> Outcome:
         details = estimate.refusal(limit)
         hint = f" What would fit: {details['suggestion']}." if details["suggestion"] else ""
+        is_subscription = operation.node.operation is OperationType.SUBSCRIPTION
+        what = "An event of the subscription" if is_subscription else "The operation"
         error = CostLimitExceeded(
-            f"The operation could take {details['requested']} upstream calls or more; {limit} are allowed.{hint}",
+            f"{what} could take {details['requested']} upstream calls or more; {limit} are allowed.{hint}",
             details=details,
         )
         return operation.outcome(None, (Failure(error),), executed=False, requested=details["requested"])

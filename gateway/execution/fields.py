@@ -111,7 +111,7 @@ class PropertyField(StrawberryField):
 
 
 class IncompleteField(PropertyField):
-    """The property of an event with the code of its first failure, since an event has no `errors`.
+    """The property of an event with the code of its failures, since an event has no `errors`.
 
     Its value is null; the executor writes the code, once the event has been executed.
     """

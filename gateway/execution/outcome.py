@@ -84,7 +84,7 @@ class Outcome:
     data_json: bytes | None = field(default=None, repr=False)
     """The data as JSON, where the executor has encoded it."""
     incomplete: str | None = None
-    """Of an event: the code of its first failure. An event has no errors; what failed is null in its data."""
+    """Of an event: the code of its failures. An event has no errors; what failed is null in its data."""
 
     @property
     def data(self) -> dict[str, Any] | None:

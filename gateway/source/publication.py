@@ -41,6 +41,8 @@ _EVENT = "event"
 _POSITION = "position"
 _DELIVER_SECONDS = 1.0
 """After which an event is delivered that the stream has not confirmed."""
+_AT_ONCE = 32
+"""Events that are delivered in one turn of the event loop: in the next, subscribers take them."""
 
 
 class Message(msgspec.Struct, array_like=True):
@@ -88,7 +90,7 @@ class Publication:
         """Whether the stream that machines share is connected; None without one, and before its first response."""
         self.origin = secrets.token_bytes(8)
         """Names this process."""
-        self.history = history or History()
+        self.history = history if history is not None else History()
         """The events that were delivered."""
         self.history.begin(self.origin, 0)
         self.on_event: Callable[[Update], None] = _ignore
@@ -109,6 +111,8 @@ class Publication:
         self._is_overdue = False
         """Whether the stream did not confirm the last events in time."""
         self._is_observed = False
+        self._left = _AT_ONCE
+        """Events that may be delivered in this turn of the event loop."""
 
     @property
     def is_observed(self) -> bool:
@@ -219,11 +223,15 @@ class Publication:
     def _deliver(self) -> None:
         """Deliver what waits, as far as it need not wait any longer."""
         waiting, must_wait = self._waiting, self._must_wait
-        while waiting:
+        while waiting and (self._left > 0 or not self._is_observed):
             first = waiting[0]
             if must_wait and self._confirmed.get(first.origin, 0) < first.number and not first.is_position:
                 break
             waiting.popleft()
+            if self._is_observed:
+                if self._left == _AT_ONCE:
+                    asyncio.get_running_loop().call_soon(self._continue)
+                self._left -= 1
             if first.is_position:
                 self.history.begin(first.origin, first.number)
             elif first.number:
@@ -237,6 +245,11 @@ class Publication:
             self._timer = None
         elif self._timer is None and waiting:
             self._timer = asyncio.get_running_loop().call_at(waiting[0].at + _DELIVER_SECONDS, self._expire)
+
+    def _continue(self) -> None:
+        """Deliver more, in the next turn of the event loop."""
+        self._left = _AT_ONCE
+        self._deliver()
 
     def _expire(self) -> None:
         """Deliver what the stream has not confirmed in time, and do not wait for it until it confirms again."""

@@ -31,6 +31,7 @@ from gateway.web.browsers import SECURITY_HEADERS
 from gateway.web.deliveries import Deliveries
 from gateway.web.responses import error_response
 from gateway.web.streams import Streams
+from gateway.web.subscription_metrics import subscription_metrics
 
 if TYPE_CHECKING:
     from gateway.web.worker_metrics import WorkerMetrics
@@ -192,7 +193,9 @@ class Metrics:
         yield calls
         yield _durations("gateway_upstream_seconds", "Duration of upstream calls.", "resource", self._upstream)
         yield CounterMetricFamily("gateway_upstream_retries", "Upstream calls retried.", value=self._client.retries)
-        caller_calls = {caller: count.value for caller, count in self._calls.items()}
+        caller_calls = Counter({caller: count.value for caller, count in self._calls.items()})
+        for caller, event_calls in account.subscriptions.calls.items():
+            caller_calls[self._callers.bounded(caller)] += event_calls
         if self.reconciliation is not None and self.reconciliation.calls:
             caller_calls[RECONCILE_CALLER] = self.reconciliation.calls
         yield _by(
@@ -232,7 +235,7 @@ class Metrics:
         yield _by(
             "gateway_webhooks",
             "Webhooks by verdict: applied (`accepted`), older than another (`late`), repeated (`duplicate`), of another "
-            "account, service or type (`unknown`), or not verified (`forged`).",
+            "account, service or type (`unknown`), not applied because of a bug (`failed`), or not verified (`forged`).",
             self._deliveries.counts,
             label="verdict",
         )
@@ -255,6 +258,7 @@ class Metrics:
         yield stream
         if self._streams is not None:
             yield from _streams(self._streams)
+        yield from subscription_metrics(account.subscriptions)
         for name, help_, value in (
             ("gateway_upstream_in_flight", "Upstream calls in flight.", limiter.in_flight),
             ("gateway_upstream_waiting", "Reads waiting for a slot.", limiter.queued),

@@ -39,7 +39,11 @@ const list = (...filters: string[]): FieldPolicy<Pages, Page | null, Page | null
   },
 });
 
-export const possibleTypes = { Node: ["Conversation", "Message", "Participant", "Receipt", "Service"] };
+export const possibleTypes = {
+  Node: ["Conversation", "Message", "Participant", "Receipt", "Service"],
+  DeliveryEvent: ["DeliveriesReady", "ReceiptChange"],
+  MessageEvent: ["DeliveriesReady", "MessageChange", "MessageRemoval"],
+};
 export const typePolicies = {
   Query: { fields: { services: list() } },
   Service: { fields: { conversations: list("state", "createdFrom", "createdTo") } },
