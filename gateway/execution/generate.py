@@ -91,7 +91,10 @@ class GeneratedPlan:
 
 
 def explain(plan: Plan) -> str:
-    """Return the code that is generated for a plan, or one line that says why there is none; of a subscription, for each event."""
+    """Return the code that is generated for a plan, or one line that says why there is none.
+
+    That of a subscription is the code for each type of event.
+    """
     if plan.events is not None:
         types = [name for name, selection in plan.events.selections.items() if selection.blank]
         return "\n".join(f"# {name}\n{explain(plan.of_event(name))}" for name in types)

@@ -14,6 +14,7 @@ from gateway.accounts.subscriptions import EndReason, Subscription
 from gateway.execution.outcome import Outcome
 from gateway.sandbox import Sandbox
 from gateway.source.history import History
+from gateway.source.lifetimes import Lifetimes
 from gateway.source.memory import MemoryCache
 from gateway.twilio.client import Client
 from gateway.twilio.events import Change, Event
@@ -57,7 +58,14 @@ class Live:
     """An account, and the events of its sandbox's landmarks."""
 
     def __init__(
-        self, sandbox: Sandbox, client: Client, *, budget: int = 0, history: History | None = None, **limits: Any
+        self,
+        sandbox: Sandbox,
+        client: Client,
+        *,
+        budget: int = 0,
+        history: History | None = None,
+        lifetimes: Lifetimes | None = None,
+        **limits: Any,
     ) -> None:
         self.sandbox = sandbox
         self.marks = sandbox.landmarks
@@ -65,6 +73,7 @@ class Live:
             client,
             Limits(caller_budget=budget),
             cache=MemoryCache(2**24),
+            lifetimes=lifetimes,
             history=history,
             subscription_limits=SubscriptionLimits(**limits),
         )

@@ -37,7 +37,8 @@ def test_the_cost_is_that_of_each_event(tmp_path: Path) -> None:
         f"{file} Live: at most 13 upstream calls for each event, 12 round trips",
         "  with $after = null, from now on, $first = 1000",
         "  1       1  Subscription.deliveryUpdated  Services/{sid}/Conversations/{sid}/Messages/{sid}/Receipts/{sid}",
-        "  2      10  Subscription.deliveryUpdated.receipt.participant  Services/{sid}/Conversations/{sid}/Participants?PageSize=100",
+        "  2      10  Subscription.deliveryUpdated.receipt.participant  "
+        "Services/{sid}/Conversations/{sid}/Participants?PageSize=100",
         "  2       1  Subscription.deliveryUpdated.message  Services/{sid}/Conversations/{sid}/Messages/{sid}",
         "  3       1  Subscription.deliveryUpdated.message.receipts  "
         "Services/{sid}/Conversations/{sid}/Messages/{sid}/Receipts?PageSize=50",
