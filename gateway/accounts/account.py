@@ -86,9 +86,8 @@ class Account:
         self.updates.add_listener(self._on_update)
         self.publication = Publication(self.updates, history)
         """Passes events to other processes, and on to subscribers."""
-        self.subscriptions = Subscriptions(
-            self.publication, self._run_event, subscription_limits or SubscriptionLimits()
-        )
+        most = subscription_limits or SubscriptionLimits()
+        self.subscriptions = Subscriptions(self.publication, self._run_event, self._read_record, most)
         """Who is subscribed to what."""
         self._limits = limits or Limits()
         self._executor = executor or shared_executor()
@@ -269,6 +268,12 @@ class Account:
             finally:
                 if self._budgets is not None:
                     self._budgets.refund(caller, reserved, loaders.calls, time.monotonic())
+
+    async def _read_record(self, caller: str, path: str) -> Row:
+        """Return the record at a path, from Twilio; raises the error of its read."""
+        async with self.reading(caller, 1) as loaders:
+            await loaders.fetch([path])
+            return loaders.item(path)
 
     def cached_rows(self, list_path: str) -> dict[str, Row]:
         """Return the records of a list that are cached, however old, by sid."""

@@ -25,8 +25,8 @@ from typing import Any, Protocol, Self
 import structlog
 
 from gateway.accounts.account import Account
-from gateway.accounts.subscriptions import PollListener
-from gateway.errors import GatewayError, NotFound, UpstreamRejected
+from gateway.accounts.subscriptions import PollListener, is_gone
+from gateway.errors import GatewayError
 from gateway.graph.delivery import receipt_summary
 from gateway.graph.types import Message, Receipt
 from gateway.source.journal import Before
@@ -61,7 +61,6 @@ _RECEIPT_PROPERTIES = (
     "date_updated",
 )
 
-_FORBIDDEN = 403
 _AT_ONCE = 8
 """Conversations that are polled at the same time."""
 _UNREADABLE: Any = object()
@@ -203,8 +202,8 @@ class Reconciliation:
         before = known if known is not None else self._account.cached_rows(list_path)
         try:
             page = (await self._read([key]))[key]
-        except (NotFound, UpstreamRejected) as error:
-            if isinstance(error, NotFound) or (error.upstream is not None and error.upstream.status == _FORBIDDEN):
+        except GatewayError as error:
+            if is_gone(error):
                 for listener in self._listeners(path):
                     listener.on_gone(path, error)
             raise

@@ -14,7 +14,7 @@ from gateway.source.history import Position
 from gateway.source.journal import Update
 from gateway.twilio.events import Change
 
-__all__ = ["READY", "EndReason", "Group", "Payload", "PositionedUpdate", "Subscription"]
+__all__ = ["READY", "EndReason", "Payload", "PositionedUpdate", "Subscription"]
 
 
 class EndReason(Enum):
@@ -58,7 +58,7 @@ class Payload:
         """Those whose queue it is first in, while it is executed."""
 
 
-class Group(Protocol):
+class _Group(Protocol):
     """What a subscription needs of its group."""
 
     def execute(self, payload: Payload) -> None:
@@ -80,9 +80,9 @@ class Subscription:
 
     __slots__ = ("_group", "_most", "_queue", "after", "caller", "ended", "is_open", "on_ready", "since")
 
-    def __init__(self, group: Group, caller: str, most: int, after: Position | None) -> None:
+    def __init__(self, group: _Group, caller: str, most: int, after: Position | None) -> None:
         """Create the subscription of a caller, whose queue holds at most that many payloads, after a position."""
-        self._group: Group | None = group
+        self._group: _Group | None = group
         self._queue: dict[str, Payload] | None = None
         """Payloads by the path of their record, the oldest first; None while none waits."""
         self._most = most

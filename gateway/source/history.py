@@ -8,7 +8,8 @@ that one are known.
     the next of its origin        its number                  the event, unless it changed nothing: then nothing is missed
     one after a gap               its number                  of that origin, this event and those after it
     the first of an origin        its number                  of that origin, this event and those after it
-    none, after a possible loss   none, but for this process  of other origins, nothing
+    none, after a possible loss   that of this process, one   nothing after a position before the loss
+                                  more
 
 Events are held up to a number and an age. After a position, they can be replayed if they are known to be whole: if the position
 names no unknown origin, and lacks of no origin an event that is no longer held. In any other case clients query again.
@@ -66,8 +67,12 @@ class History:
         """The position after the last event."""
         return dict(self._position)
 
-    def add(self, origin: bytes, number: int, update: Update | None) -> None:
-        """Add an event of an origin, with its update, or None if it changed nothing here."""
+    def add(self, origin: bytes, number: int, update: Update | None) -> bool:
+        """Add an event of an origin, with its update, or None if it changed nothing here.
+
+        Return False if another origin had to be forgotten, and `begin` is to be called for this process: a position that lacks
+        it no longer says that none of its events has been missed.
+        """
         last = self._position.pop(origin, None)
         if last is None or number != last + 1:
             self._forget(origin)
@@ -75,26 +80,22 @@ class History:
         self._position[origin] = number  # Last in the dict: the one that has been quiet for longest is first.
         if update is not None:
             self._events.append(Past(origin, number, update))
-        while len(self._position) > _ORIGINS_MAX:
-            self.forget(next(iter(self._position)))
+        is_whole = len(self._position) <= _ORIGINS_MAX
+        if not is_whole:
+            quiet = next(iter(self._position))
+            self._forget(quiet)
+            del self._position[quiet], self._base[quiet]
         self._prune()
+        return is_whole
 
     def begin(self, origin: bytes, number: int) -> None:
-        """Continue an origin after the event with that number, unless a later one is known."""
+        """Continue an origin after the event with that number, unless a later one is known.
+
+        Called for this process with a number of its own, it makes all earlier positions useless.
+        """
         if self._position.get(origin, -1) < number:
             self._forget(origin)
             self._base[origin] = self._position[origin] = number
-
-    def forget(self, origin: bytes) -> None:
-        """Forget an origin: it may have events that this process will never see."""
-        self._forget(origin)
-        self._position.pop(origin, None)
-        self._base.pop(origin, None)
-
-    def forget_others(self, origin: bytes) -> None:
-        """Forget all origins but one."""
-        for each in [each for each in self._position if each != origin]:
-            self.forget(each)
 
     def after(self, position: Position, matches: Callable[[Update], bool]) -> list[tuple[Past, Position]] | None:
         """Return the events after a position that match, each with the position after it.

@@ -39,6 +39,7 @@ _logger = structlog.get_logger("gateway")
 
 _EVENT = "event"
 _POSITION = "position"
+_LOSS = "loss"
 _DELIVER_SECONDS = 1.0
 """After which an event is delivered that the stream has not confirmed."""
 _AT_ONCE = 32
@@ -49,11 +50,11 @@ class Message(msgspec.Struct, array_like=True):
     """A value that one process sends to the others."""
 
     kind: str
-    """`event`, `position`, or a kind that another room has added with `Publication.on_message`."""
+    """`event`, `position`, `loss`, or a kind that another room has added with `Publication.on_message`."""
     body: msgspec.Raw
     """The value in MessagePack."""
     origin: bytes = b""
-    """The process that accepted an event."""
+    """The process that accepted an event, or had a loss."""
     number: int = 0
     """The number of an event among those of its origin, from 1 on; 0 from a version that did not number them."""
     before: Before | None = None
@@ -154,7 +155,7 @@ class Publication:
     def receive(self, message: Message) -> None:
         """Receive a message of another process. A body that cannot be decoded is logged and ignored."""
         try:
-            if message.kind == _EVENT:
+            if message.kind in {_EVENT, _LOSS}:
                 self._receive_event(message)
             elif message.kind == _POSITION:
                 self._receive_position(message)
@@ -183,25 +184,32 @@ class Publication:
             self._is_overdue = False
 
     def set_stream_up(self, is_up: bool) -> None:
-        """Record whether the stream is connected. When it is back, events of other processes may have been lost."""
-        was_up, self.is_stream_up = self.is_stream_up, is_up
+        """Record whether the stream is connected."""
+        self.is_stream_up = is_up
         self._deliver()
-        if is_up and was_up is False:
-            self._received.clear()
-            self.history.forget_others(self.origin)
-            self._notify(self.on_loss)
+
+    def lose(self) -> None:
+        """Tell subscribers that events of other processes may have been lost, and replay nothing after earlier positions.
+
+        The loss takes a number, so that positions at other processes show whether they are from before or after it.
+        """
+        self._number += 1
+        self._send(Message(_LOSS, _packed(None), self.origin, self._number), None)
+        self._add(self.origin, self._number, None, is_position=True, is_after_gap=True)
 
     # Delivery
 
     def _receive_event(self, message: Message) -> None:
-        event = msgspec.msgpack.decode(message.body, type=Event)
+        event = msgspec.msgpack.decode(message.body, type=Event) if message.kind == _EVENT else None
         origin, number = message.origin, message.number
         last = self._received.get(origin)
         if origin == self.origin or (number and last is not None and number <= last):
             return  # It has arrived before, over another channel.
         self._received[origin] = number
-        self.counts["received"] += 1
-        update = self._updates.apply(event, self._updates.before(event.path).filled(message.before))
+        update = None
+        if event is not None:
+            self.counts["received"] += 1
+            update = self._updates.apply(event, self._updates.before(event.path).filled(message.before))
         self._add(origin, number, update, is_after_gap=last is not None and number > last + 1)
 
     def _receive_position(self, message: Message) -> None:
@@ -234,8 +242,10 @@ class Publication:
                 self._left -= 1
             if first.is_position:
                 self.history.begin(first.origin, first.number)
-            elif first.number:
-                self.history.add(first.origin, first.number, first.update)
+            elif first.number and not self.history.add(first.origin, first.number, first.update):
+                self._number += 1
+                self._send(Message(_LOSS, _packed(None), self.origin, self._number), None)
+                self.history.begin(self.origin, self._number)
             if first.update is not None:
                 self._notify(self.on_event, first.update)
             if first.is_after_gap:

@@ -77,7 +77,7 @@ class RedisStream:
             socket_timeout=_TIMEOUT_SECONDS + _BLOCK_SECONDS,
             max_connections=4,
         )
-        self._waiting: deque[tuple[Message, Update]] = deque()
+        self._waiting: deque[tuple[Message, Update | None]] = deque()
         self._is_waiting = asyncio.Event()
         self._last_id = _stream_id(time.time() - publication.history.seconds)
         self._has_replayed = asyncio.Event()
@@ -116,8 +116,8 @@ class RedisStream:
         await self._redis.aclose()
 
     def publish(self, message: Message, update: Update | None) -> None:
-        """Add an event to the stream, in the background; messages without one are for the workers of one machine."""
-        if update is None:
+        """Add a message with a number to the stream, in the background; others are for the workers of one machine."""
+        if not message.number:
             return
         if len(self._waiting) >= _WAITING_MAX:
             self._waiting.popleft()
@@ -158,6 +158,8 @@ class RedisStream:
         pipeline.expire(readers, _READERS_SECONDS)
         pipeline.xread({name: self._last_id}, count=_BATCH, block=block)
         _, _, found = await pipeline.execute()
+        if "read" in self._failing:  # Before the events are received that came after those which may have been lost.
+            self._publication.lose()
         entries = found[0][1] if found else []
         for entry_id, fields in entries:
             self._last_id = entry_id
@@ -227,13 +229,14 @@ class RedisStream:
         if not self._waiting:
             self._is_waiting.clear()
 
-    async def _publish(self, batch: list[tuple[Message, Update]]) -> None:
+    async def _publish(self, batch: list[tuple[Message, Update | None]]) -> None:
         pipeline, stream = self._redis.pipeline(transaction=True), self._prefix + STREAM
         history = self._publication.history
         for message, update in batch:
-            for list_path in changed_lists(update.event):
-                key = f"{self._prefix}{list_path}{CHANGED}"
-                pipeline.set(key, repr(update.received_at), ex=_CHANGED_SECONDS)
+            if update is not None:
+                for list_path in changed_lists(update.event):
+                    key = f"{self._prefix}{list_path}{CHANGED}"
+                    pipeline.set(key, repr(update.received_at), ex=_CHANGED_SECONDS)
             fields: dict[Any, Any] = {"message": _encoder.encode(message)}
             pipeline.xadd(stream, fields, maxlen=history.most, approximate=True)
         # Events hold personal data: they are kept no longer than they are replayed.

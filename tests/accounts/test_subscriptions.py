@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.accounts import subscriptions
+from gateway.accounts import subscription_group, subscriptions
 from gateway.accounts.operation import Operation
 from gateway.accounts.reconciliation import Reconciliation
 from gateway.accounts.subscription import Subscription
@@ -273,18 +273,16 @@ async def test_calls_for_events_are_charged_to_the_caller(sandbox: Sandbox, clie
 
 async def test_an_event_that_cannot_be_executed_becomes_ready(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     subscription = await live.open()
-    update = live.account.updates.row
 
     def broken(path: str) -> Any:
         raise RuntimeError(path)
 
-    monkeypatch.setattr(subscriptions, "event_of", broken)
+    monkeypatch.setattr(subscription_group, "event_of", broken)
     with capture_logs() as log:
         live.apply(live.event("sent"))
     assert [line["event"] for line in log] == ["event not executed"]
     (event,) = taken(subscription)
     assert (event["__typename"], event["refetch"]) == ("DeliveriesReady", True)
-    assert update(live.message) is None
 
 
 # Cursors
@@ -362,11 +360,15 @@ async def test_a_cursor_of_another_field_or_service_is_refused(live: Live) -> No
 
 async def test_a_possible_loss_is_told(live: Live) -> None:
     subscription = await live.open()
-    live.account.publication.set_stream_up(False)
-    assert taken(subscription) == []
-    live.account.publication.set_stream_up(True)
-    live.account.publication.set_stream_up(True)
-    assert [(each["__typename"], each["refetch"]) for each in taken(subscription)] == [("DeliveriesReady", True)]
+    live.apply(live.event("sent"))
+    (event,) = taken(subscription)
+    live.account.publication.lose()
+    (ready,) = taken(subscription)
+    assert (ready["__typename"], ready["refetch"]) == ("DeliveriesReady", True)
+    live.apply(live.event("read", 1))
+    assert [each["refetch"] for each in taken(live.subscribe(after=event["cursor"]))] == [True]
+    again = taken(live.subscribe(after=ready["cursor"]))
+    assert (again[0]["refetch"], again[1]["receipt"]["status"]) == (False, "READ")
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -592,3 +594,20 @@ async def test_a_conversation_that_is_gone_ends_the_subscription(
     assert isinstance(body, bytes)
     assert [error["extensions"]["code"] for error in msgspec.json.decode(body)["errors"]] == [code]
     assert subscription.take() is EndReason.COMPLETE
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_a_read_that_fails_for_an_event_shows_what_is_gone(live: Live, is_named: bool) -> None:
+    named: dict[str, Any] = {"conversationSids": [live.marks["conversation_sid"]]} if is_named else {}
+    subscription = await live.open(WITH_MESSAGE, **named)
+    gone = live.conversation if is_named else live.service
+    live.sandbox.faults.add(f"*{gone}*", Fault("status", status=403, code=20403))
+    live.sandbox.reset()
+    live.apply(live.event("sent"))
+    assert (await take(subscription))["incomplete"] == "UPSTREAM_REJECTED"
+    async with asyncio.timeout(20):
+        body = await subscription.next()
+    assert isinstance(body, bytes)
+    assert [error["extensions"]["code"] for error in msgspec.json.decode(body)["errors"]] == ["UPSTREAM_REJECTED"]
+    assert await subscription.next() is EndReason.COMPLETE
+    assert live.sandbox.paths == [live.message, gone]

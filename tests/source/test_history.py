@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import BadUserInput
@@ -89,11 +89,13 @@ def test_a_position_of_a_process_that_was_met_begins_there() -> None:
     assert after(history, {A: 1, B: 5}) == [(B, 6)]
 
 
-def test_others_are_forgotten_after_a_possible_loss() -> None:
+def test_nothing_is_replayed_after_a_position_before_a_possible_loss() -> None:
     history = history_of(HELD)
-    history.forget_others(A)
+    history.begin(A, 4)  # At A, it takes the next number.
     assert after(history, {A: 3, B: 8}) is None
-    assert after(history, {A: 2}) == [(A, 3)]
+    assert history.position == {A: 4, B: 8}
+    history.add(B, 9, update(B, 9))
+    assert after(history, {A: 4, B: 8}) == [(B, 9)]
 
 
 def test_the_history_is_bounded_in_number_time_and_origins() -> None:
@@ -108,10 +110,14 @@ def test_the_history_is_bounded_in_number_time_and_origins() -> None:
     now = 11.0
     assert after(history, {A: 0}) is None
     assert after(history, {A: 1}) == [(A, 2)]
-    history = history_of([(bytes([origin]) * 8, 1) for origin in range(100)])
-    assert len(history.position) == len(history) == 64
+    history = history_of([(bytes([origin]) * 8, 1) for origin in range(64)])
+    assert not history.add(A, 1, None)
+    assert len(history.position) == 64
+    assert bytes(8) not in history.position
+    assert history.add(A, 2, None)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([A, B, C]), max_size=30),
     st.randoms(use_true_random=False),
