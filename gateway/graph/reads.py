@@ -8,15 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from gateway.errors import NotFound
+from gateway.errors import NotFound, UpstreamInvalidResponse
 from gateway.graph.node import Node
+from gateway.twilio.partial_rows import readable
 from gateway.twilio.resources import Resource, Row
 from gateway.twilio.statuses import ReceiptSummary
 
 if TYPE_CHECKING:
     from gateway.graph.context import OperationContext
 
-__all__ = ["Item", "KnownItem", "Member"]
+__all__ = ["Item", "KnownItem", "Member", "ReceiptOwner"]
 
 
 @dataclass(slots=True)
@@ -78,6 +79,18 @@ class KnownItem(Item):
         if self.row is None:
             return super(KnownItem, self).resolve(context)  # The class with slots is another than that of `super()`.
         return self.resource.node(path=self.path, row=self.row, listed=self.listed)  # type: ignore[no-any-return]
+
+
+@dataclass(slots=True)
+class ReceiptOwner(Item):
+    """The message of a receipt that an event has named: Twilio may show it without the summary of its receipts at first."""
+
+    def resolve(self, context: OperationContext) -> Node | None:
+        """Return the message with its row; raises `UpstreamInvalidResponse` for one that shows no receipts."""
+        message = super(ReceiptOwner, self).resolve(context)  # The class with slots is another than that of `super()`.
+        if message is not None and readable(message.row, "delivery", message) is None:
+            raise UpstreamInvalidResponse("Twilio returned a message without the summary of its receipts.")
+        return message
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from gateway.graph.ids import encode_id
 from gateway.graph.limits import WATCHED_MAX
 from gateway.graph.lists import WholeList
 from gateway.graph.node import embedded, enum_value, prop
-from gateway.graph.reads import Item, KnownItem
+from gateway.graph.reads import Item, KnownItem, ReceiptOwner
 from gateway.graph.scalars import DateTime
 from gateway.graph.types import Conversation, Message, Receipt, Service
 from gateway.source.journal import Update
@@ -74,6 +74,8 @@ class _Complete:
 class ReceiptChange(_Complete):
     unproved: strawberry.Private[frozenset[str]]
     """The properties of the receipt that nothing proves: they are read if they are selected."""
+    has_delivery: strawberry.Private[bool]
+    """Whether the delivery of the message is selected."""
     cursor: str = prop(_CURSOR)
     is_new: bool = prop("Whether no event or read of this gateway knew the receipt before.")
     receipt: Receipt = prop("The receipt as it is now. The same `id` as in queries.")
@@ -93,7 +95,8 @@ class ReceiptChange(_Complete):
 
     @edge("Message | None", "Its message as it is now; null when it could not be read.", _MESSAGE)
     def message(self) -> Item:
-        return Item(Message.resource, parent_of(self.receipt.path), True)
+        read = ReceiptOwner if self.has_delivery else Item
+        return read(Message.resource, parent_of(self.receipt.path), True)
 
     def set_receipt(self, receipt: Receipt) -> None:
         """Set the receipt, and the edge to it."""
@@ -103,9 +106,11 @@ class ReceiptChange(_Complete):
 
     def select(self, selected: Mapping[str, frozenset[str] | None]) -> tuple[Self, Item | None]:
         """See `Event`. The receipt is read if one of its properties is selected that nothing proves."""
-        properties = selected.get("Receipt", frozenset())
+        properties, of_message = selected.get("Receipt", frozenset()), selected.get("Message", frozenset())
         needs = self.unproved if properties is None else self.unproved & properties
-        return self, Item(Receipt.resource, self.receipt.path, True) if needs else None
+        event = copy(self)
+        event.has_delivery = of_message is None or "delivery" in of_message
+        return event, Item(Receipt.resource, self.receipt.path, True) if needs else None
 
     def with_record(self, record: Any) -> Self:
         """See `Event`."""
@@ -143,7 +148,7 @@ class MessageChange(_Complete):
     def select(self, selected: Mapping[str, frozenset[str] | None]) -> tuple[Self, Item | None]:
         """See `Event`. The message is not read if events prove all that is selected of it."""
         properties = selected.get("Message")
-        if properties is None or not properties <= self.proved.keys():
+        if not properties or not properties <= self.proved.keys():
             return self, None
         event = copy(self)
         event.row = _proved_message(self.path, self.proved)
@@ -242,9 +247,8 @@ def receipt_change(update: Update, cursor: str) -> ReceiptChange:
     event = _receipt_event(update.event.path, row, frozenset(unproved))
     event.cursor, event.is_new = cursor, not before.is_known
     status = receipt_status(before) if before.has_status else None
-    event.previous_status = (
-        status if status is not receipt_status(row) else None
-    )  # Else a read has found the change before.
+    # The same status as now shows that a read has found the change before the event arrived.
+    event.previous_status = status if status is not receipt_status(row) else None
     event.previous_delivery_status = summary_status(before.summary) if before.summary is not None else None
     event.source = UpdateSource(update.event.source.value)
     received_at = datetime.fromtimestamp(update.received_at, UTC).isoformat(timespec="milliseconds")
@@ -284,7 +288,7 @@ def event_of(field: str, update: Update, cursor: str) -> ReceiptChange | Message
 
 def _receipt_event(path: str, row: Row, unproved: frozenset[str] = frozenset()) -> ReceiptChange:
     receipt = Receipt.resource.node(path=path, row=row, listed=True)
-    event = _event(ReceiptChange, unproved=unproved)
+    event = _event(ReceiptChange, unproved=unproved, has_delivery=False)
     event.set_receipt(receipt)
     return event
 

@@ -32,7 +32,7 @@ class ReadOptions:
     revalidate: set[str] = field(default_factory=set)
     """Keys whose cached values must not be used, since this request found them incomplete."""
     from_lists: bool = False
-    """Take a record from a cached page of its list, if it is not cached by itself."""
+    """Take a record also from a cached page of its list."""
 
     @property
     def attempt_listener(self) -> AttemptListener | None:

@@ -319,6 +319,12 @@ async def test_a_dry_run_tells_the_price_of_an_event() -> None:
     assert outcome.requested == plan["requested"] == 11
 
 
+def test_a_subscription_can_be_a_trusted_document() -> None:
+    assert GENERATOR.check(DOCUMENT) == ()
+    [failure] = GENERATOR.check("subscription { deliveryUpdated { __typename } }")
+    assert "serviceSid" in failure.error.message
+
+
 def test_what_is_a_subscription_is_known_of_a_valid_document() -> None:
     assert GENERATOR.is_subscription(DOCUMENT, None)
     assert not GENERATOR.is_subscription("{ services { edges { cursor } } }", None)

@@ -142,6 +142,17 @@ async def test_a_message_that_was_added_is_new(live: Live) -> None:
     assert live.sandbox.paths == []
 
 
+async def test_a_message_that_shows_no_receipts_yet_is_not_called_untracked(live: Live) -> None:
+    message = f"{live.conversation}/Messages/{live.marks['chat_only_message_sid']}"
+    event = await event_with(
+        live, "incomplete message { deliveryStatus }", live.event("sent", message=message, receipt=1)
+    )
+    assert event == {"incomplete": "UPSTREAM_INVALID_RESPONSE", "message": None}
+    event = await event_with(live, "incomplete message { body }", live.event("read", 1, message=message, receipt=1))
+    assert event["incomplete"] is None
+    assert event["message"]["body"]
+
+
 async def test_the_documented_subscription_is_executed(live: Live) -> None:
     (document,) = blocks("live", "graphql")
     subscription = live.subscribe(document)
