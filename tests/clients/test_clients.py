@@ -133,7 +133,7 @@ class Lines:
 
     def until(self, *wanted: str) -> None:
         """Read until each of these has come once more."""
-        missing, seen = set(wanted), []
+        missing, seen = set(wanted), list[str]()
         while missing:
             line = self._lines.readline()
             assert line, f"{missing} did not come: {seen}"
