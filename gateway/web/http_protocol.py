@@ -221,6 +221,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
         self._connection.close()
+        if isinstance(self.cycle, _EventCycle):  # They refer to each other, and would stay until the next collection.
+            self._connection.unwatch()
+            self.cycle = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         """Answer a request with the same head as the last one, or parse bytes: part of a head, of a body, or of a request."""
