@@ -145,6 +145,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self.connections.discard(self)
         self.disconnected = True
         self.socket.lost(End.DEAD if isinstance(exc, TimeoutError) else End.LEFT)
+        self.conn.parser.close()  # It refers to `conn`, as the socket to this object: both would stay until a collection.
+        del self.conn.parser, self.socket
 
     def keepalive_timeout(self) -> None:
         """Close the connection: the peer did not answer a ping. A close frame would tell clients not to come back."""
