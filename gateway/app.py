@@ -19,7 +19,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from gateway.accounts.account import Account
@@ -41,14 +41,19 @@ from gateway.web.browsers import SECURITY_HEADERS, Origins
 from gateway.web.deliveries import Deliveries
 from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
+from gateway.web.events import SINGLE_CONNECTION
 from gateway.web.graphiql import Graphiql
 from gateway.web.graphql_over_http import prefers_html
 from gateway.web.health import live, ready
 from gateway.web.manifests import read_manifests
 from gateway.web.metrics import Metrics, MetricsPage
 from gateway.web.pending import PendingReply
+from gateway.web.recorder import Recorder
 from gateway.web.request import HttpRequest, combine_headers
-from gateway.web.responses import Reply, error_response, respond
+from gateway.web.responses import Reply, error_reply, error_response, respond
+from gateway.web.socket_protocol import SocketEndpoint
+from gateway.web.sockets import Socket, SocketService
+from gateway.web.streams import StreamLimits, Streams
 from gateway.web.webhooks import WEBHOOK_PATH, RecentPage, WebhookIntake
 
 if TYPE_CHECKING:
@@ -163,7 +168,8 @@ def create_app(
     deliveries, publication = Deliveries(), account.publication
     deliveries.on_delivery = partial(publication.send, "delivery")
     publication.on_message("delivery", deliveries.receive)
-    metrics = Metrics(account, client, deliveries)
+    streams = Streams(callers, _stream_limits(settings))
+    metrics = Metrics(account, client, deliveries, streams)
     webhooks = WebhookIntake(settings.webhook, publication.apply, deliveries, callers) if settings.webhook else None
     leases = _Leases(remote, metrics_directory)
     reconciliation = Reconciliation(
@@ -183,15 +189,17 @@ def create_app(
     workers = _worker_metrics(metrics, metrics_directory)
     telemetry = _telemetry(settings)
     admission = Admission(callers, any_host=any_host)
+    recorder = Recorder(metrics, telemetry)
     endpoint = Endpoint(
         account,
         admission,
         origins,
         has_graphiql=settings.graphiql,
         documents=persisted,
-        metrics=metrics,
-        telemetry=telemetry,
+        recorder=recorder,
+        streams=streams,
     )
+    sockets = SocketService(account, admission, origins, persisted, streams, recorder)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -204,6 +212,7 @@ def create_app(
                 try:
                     yield
                 finally:
+                    streams.drain(0)
                     account.close_subscriptions(0)
         finally:
             app.is_open, app.loop = False, None
@@ -213,6 +222,7 @@ def create_app(
 
     routes = [
         Route("/graphql", endpoint, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", SocketEndpoint(sockets)),
         Route("/livez", live),
         Route("/readyz", ready),
         Route("/metrics", MetricsPage(metrics, admission, workers=workers).answer),
@@ -231,10 +241,11 @@ def create_app(
     app = _Application(
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}
     )
-    app.endpoint, app.webhooks, app.has_cors = endpoint, webhooks, bool(settings.cors_origins)
+    app.endpoint, app.sockets, app.webhooks = endpoint, sockets, webhooks
+    app.has_cors = bool(settings.cors_origins)
     app.router.redirect_slashes = False
     app.state.callers, app.state.documents, app.state.account = callers, persisted, account
-    app.state.webhooks, app.state.reconciliation = webhooks, reconciliation
+    app.state.webhooks, app.state.reconciliation, app.state.streams = webhooks, reconciliation, streams
     return app
 
 
@@ -259,6 +270,15 @@ def _account(settings: Settings, client: Client, remote: RedisCache | None) -> A
             per_caller=settings.caller_subscriptions,
             queue=settings.subscription_queue,
         ),
+    )
+
+
+def _stream_limits(settings: Settings) -> StreamLimits:
+    return StreamLimits(
+        heartbeat=settings.heartbeat_seconds,
+        sockets=settings.sockets,
+        sockets_per_second=settings.sockets_per_second,
+        operations_per_socket=settings.socket_operations,
     )
 
 
@@ -389,6 +409,7 @@ class _Application(Starlette):
     """Starlette, with a direct way to the endpoint for requests that need none of the middleware."""
 
     endpoint: Endpoint
+    sockets: SocketService
     webhooks: WebhookIntake | None = None
     has_cors = False
     is_open = False
@@ -396,9 +417,18 @@ class _Application(Starlette):
     loop: asyncio.AbstractEventLoop | None = None
     """The event loop of the lifespan, while it is running."""
 
-    def begin_drain(self) -> None:
-        """Answer `/readyz` with 503 from here on: the server is about to stop."""
+    def begin_drain(self, seconds: float) -> None:
+        """Answer `/readyz` with 503 from here on, since the server is about to stop, and end streams within `seconds`."""
         self.state.is_draining = True
+        self.state.streams.drain(seconds)
+
+    def open_socket(self, request: HttpRequest) -> Socket | Reply:
+        """Return the WebSocket for an upgrade request, or the reply that refuses it."""
+        if request.path == "/graphql" and self.is_open:
+            return self.sockets.open(request)
+        reply = error_reply(BadRequest("There is no WebSocket here: it is at /graphql.", status=404))
+        reply.request_id = request.id
+        return reply
 
     def replace_tokens(self, tokens: Mapping[str, Token]) -> None:
         """Accept these tokens of callers in place of the earlier ones, and end subscriptions to services that were taken away.
@@ -477,6 +507,8 @@ async def _refuse(request: Request, error: Exception) -> Response:
         404: f"There is nothing here. GraphQL is at {prefix}/graphql, GraphiQL at {prefix}/graphiql.",
         405: f"This method is not served here. GraphQL requests are POST or GET requests to {prefix}/graphql.",
     }
+    if request.method in {"PUT", "DELETE"}:
+        messages[405] += f" {SINGLE_CONNECTION}"
     refusal = BadRequest(messages.get(error.status_code, "The request cannot be served."), status=error.status_code)
     response = error_response(refusal, uuid4().hex)
     response.headers.update(error.headers or {})

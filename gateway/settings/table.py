@@ -185,6 +185,30 @@ SETTINGS = (
         "no limit.",
         parsing.budget,
     ),
+    Setting(
+        "GATEWAY_HEARTBEAT_SECONDS",
+        "12",
+        "Seconds between heartbeats of subscriptions over server-sent events and multipart.",
+        parsing.seconds,
+    ),
+    Setting(
+        "GATEWAY_SOCKETS",
+        "10000",
+        "WebSockets that may be open at the same time in one process; one more is closed with 1013.",
+        parsing.count,
+    ),
+    Setting(
+        "GATEWAY_SOCKETS_PER_SECOND",
+        "2000",
+        "WebSockets that may be opened in a second in one process; more are closed with 1013.",
+        parsing.count,
+    ),
+    Setting(
+        "GATEWAY_SOCKET_OPERATIONS",
+        "100",
+        "Operations in progress on one WebSocket, subscriptions included; one more is rejected.",
+        parsing.count,
+    ),
     Setting("GATEWAY_UPSTREAM_TIMEOUT", "5", "Seconds for one upstream call.", parsing.seconds),
     Setting(
         "GATEWAY_UPSTREAM_CONCURRENCY",

@@ -187,6 +187,14 @@ class Settings:
     """Operations in progress at the same time; one more is rejected."""
     caller_budget: int = 0
     """Upstream calls a minute for each caller; 0 means no limit."""
+    heartbeat_seconds: float = 12.0
+    """Seconds between heartbeats of subscriptions over server-sent events and multipart."""
+    sockets: int = 10_000
+    """WebSockets that may be open at the same time in one process."""
+    sockets_per_second: int = 2_000
+    """WebSockets that may be opened in a second in one process."""
+    socket_operations: int = 100
+    """Operations in progress on one WebSocket, subscriptions included."""
     upstream_concurrency: int | None = None
     """Upstream calls in flight at the same time, at most; None for as many as Twilio accepts, up to 512."""
     transport: str = "httptools"
@@ -269,6 +277,10 @@ class Settings:
             upstream_timeout=values["GATEWAY_UPSTREAM_TIMEOUT"],
             max_operations=values["GATEWAY_MAX_OPERATIONS"],
             caller_budget=values["GATEWAY_CALLER_BUDGET"],
+            heartbeat_seconds=values["GATEWAY_HEARTBEAT_SECONDS"],
+            sockets=values["GATEWAY_SOCKETS"],
+            sockets_per_second=values["GATEWAY_SOCKETS_PER_SECOND"],
+            socket_operations=values["GATEWAY_SOCKET_OPERATIONS"],
             upstream_concurrency=values["GATEWAY_UPSTREAM_CONCURRENCY"],
             transport=values["GATEWAY_TRANSPORT"],
             cache_url=values["GATEWAY_CACHE_URL"],

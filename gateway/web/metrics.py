@@ -30,6 +30,7 @@ from gateway.web.admission import Admission
 from gateway.web.browsers import SECURITY_HEADERS
 from gateway.web.deliveries import Deliveries
 from gateway.web.responses import error_response
+from gateway.web.streams import Streams
 from gateway.web.subscription_metrics import subscription_metrics
 
 if TYPE_CHECKING:
@@ -105,11 +106,13 @@ class Metrics:
         account: Account,
         client: Client,
         deliveries: Deliveries | None = None,
+        streams: Streams | None = None,
     ) -> None:
-        """Create the metrics of an account, its client and its webhooks, in addition to what they count."""
+        """Create the metrics of an account, its client, its webhooks and its streams, in addition to what they count."""
         self._account = account
         self._client = client
         self._deliveries = deliveries or Deliveries()
+        self._streams = streams
         self._publication = account.publication
         self.reconciliation: Reconciliation | None = None
         """Its calls are counted as those of a caller."""
@@ -253,6 +256,8 @@ class Metrics:
         if self._publication.is_stream_up is not None:
             stream.add_metric((), int(self._publication.is_stream_up))
         yield stream
+        if self._streams is not None:
+            yield from _streams(self._streams)
         yield from subscription_metrics(account.subscriptions)
         for name, help_, value in (
             ("gateway_upstream_in_flight", "Upstream calls in flight.", limiter.in_flight),
@@ -263,6 +268,27 @@ class Metrics:
             ("gateway_operations_under_way", "Operations in progress.", account.in_progress),
         ):
             yield GaugeMetricFamily(name, help_, value=value)
+
+
+def _streams(streams: Streams) -> Iterator[Metric]:
+    opened = GaugeMetricFamily(
+        "gateway_streams",
+        "Open WebSockets (`websocket`), and subscriptions over server-sent events (`sse`) and multipart.",
+        labels=("transport",),
+    )
+    for transport, number in sorted(streams.opened.items()):
+        opened.add_metric((transport,), number)
+    yield opened
+    ended = CounterMetricFamily(
+        "gateway_streams_ended",
+        "Streams that have ended, by reason: closed by the client (`left`), over for good (`complete`), ended by a stop of the "
+        "gateway (`restart`), by an expired or withdrawn token (`token`), or by a fault (`failed`); not read (`too_slow`), "
+        "not answered (`dead`), or refused (`refused`).",
+        labels=("transport", "reason"),
+    )
+    for labels, number in sorted(streams.ended.items()):
+        ended.add_metric(labels, number)
+    yield ended
 
 
 def _durations(name: str, help_: str, label: str, durations: Mapping[str, _Durations]) -> HistogramMetricFamily:
