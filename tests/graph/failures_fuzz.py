@@ -15,7 +15,8 @@ from typing import Any
 from gateway.accounts.operation import Operation
 from gateway.sandbox import Switches
 from gateway.sandbox.api import Api
-from gateway.sandbox.world import PRESENT, ConversationSettings, ServiceRecord, World
+from gateway.sandbox.conversation import ConversationSettings
+from gateway.sandbox.world import PRESENT, ServiceRecord, World
 from gateway.twilio.responses import Response
 
 from ..conftest import Answers
@@ -91,8 +92,8 @@ async def search(seed: int) -> str | None:
     random = Random(seed)
     world = World(random.randint(1, 10**6), "small")
     service = world.services[random.choice([0, 1, 1, 1, 2])]
-    token = random.choice(["offset", "keyset"])
-    upstream = SmallPages(Api(world), random.choice([0, 2, 3, 5]), Switches(page_token=token))
+    switches = random.choice([Switches(page_token="offset"), Switches(page_token="keyset")])
+    upstream = SmallPages(Api(world), random.choice([0, 2, 3, 5]), switches)
     at_first = failed(service)
     ever, found = set(at_first), list[str]()
     scans = random.choice([[3, 10], [30, 100], [500]])

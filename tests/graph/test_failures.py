@@ -12,12 +12,13 @@ from gateway.accounts.operation import Operation
 from gateway.execution.outcome import Outcome
 from gateway.sandbox import Sandbox
 from gateway.sandbox.api import Api
-from gateway.sandbox.world import PRESENT, ConversationSettings, World
+from gateway.sandbox.world import World
 from gateway.twilio.responses import Response
 
 from ..conftest import Ask
 from ..execution.conftest import WORLD, Rounds, context_over, sandbox_answer
 from ..execution.random_operations import INTERPRETER, REFERENCE
+from ..failing_service import fill_service
 from .failures_fuzz import failed, search
 
 ARGUMENTS = {
@@ -72,19 +73,7 @@ class Service(Rounds):
         self.failing_targets = ""
         """The pattern of targets that are answered with 503."""
         self._api = Api(self.world)
-        for number in range(conversations):
-            times = {"date_created": PRESENT + number, "date_updated": PRESENT + number}
-            conversation = self.world.add_conversation(self.service, ConversationSettings(**times))
-            binding = {"type": "sms", "address": "+15550100", "proxy_address": "+15550199"}
-            conversation.add_participant(
-                channel="SM", identity=None, binding=binding, attributes="{}", role_sid="RL", **times
-            )
-            for place in range(messages):
-                message = conversation.add_message("system", body="", media=None, attributes="{}", **times)
-                (receipt,) = conversation.receipts(message)
-                has_failed = (number * messages + place) % (conversations * messages // failing) == 0
-                status, code = ("failed", 30003) if has_failed else ("delivered", 0)
-                conversation.update_receipt(message, receipt, status, code, PRESENT)
+        fill_service(self.world, self.service, conversations, messages, failing)
 
     def respond(self, target: str) -> Response:
         if self.failing_targets and re.search(self.failing_targets, target):
@@ -236,7 +225,8 @@ async def test_a_page_may_end_between_the_receipts_of_a_message(ask: Ask) -> Non
 
 
 async def test_nothing_is_read_for_an_empty_page(ask: Ask) -> None:
-    for arguments in ({"first": 0}, {"scan": 0}):
+    cases: list[dict[str, Any]] = [{"first": 0}, {"scan": 0}]
+    for arguments in cases:
         answer = await ask(query_of(*arguments), **arguments)
         assert answer.paths == []
         assert answer.data["service"]["failures"]["pageInfo"]["hasNextPage"] is True

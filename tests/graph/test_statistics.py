@@ -67,8 +67,8 @@ def test_the_counts_of_a_summary_are_the_tightest_that_are_true() -> None:
         assert found is not None
         assert found.receipts == total
         for place, status in enumerate(DeliveryStatus):
-            numbers = [counts[place] for counts in possible]
-            assert found.by_status[status] == (min(numbers), max(numbers)), (total, words, status)
+            true = [counts[place] for counts in possible]
+            assert found.by_status[status] == (min(true), max(true)), (total, words, status)
 
 
 def test_words_that_are_not_known_leave_everything_open() -> None:
@@ -225,7 +225,8 @@ def test_a_list_that_cannot_be_read_has_an_error() -> None:
 
 
 async def test_only_the_messages_of_a_period_are_counted(ask: Ask) -> None:
-    answer = await ask(OF_SERVICE, scan=1000, **{"from": "2025-09-05T00:00:00Z", "to": "2025-09-06T00:00:00Z"})
+    period: dict[str, Any] = {"from": "2025-09-05T00:00:00Z", "to": "2025-09-06T00:00:00Z"}
+    answer = await ask(OF_SERVICE, scan=1000, **period)
     statistics = answer.data["service"]["deliveryStatistics"]
     begin, end = 1_757_030_400, 1_757_116_800
     expected = [
