@@ -111,6 +111,11 @@ class Publication:
         self._is_observed = False
 
     @property
+    def complete_since(self) -> float:
+        """Seconds since the epoch: a value that was read since is merged with every event that has been applied."""
+        return self._updates.complete_since
+
+    @property
     def is_observed(self) -> bool:
         """Whether there are subscribers."""
         return self._is_observed
