@@ -205,7 +205,7 @@ def create_app(
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         try:
             has_events = webhooks is not None or polls or settings.subscriptions
-            channels = _channels(settings, publication, metrics_directory) if has_events else nullcontext()
+            channels = _channels(settings, publication, remote, metrics_directory) if has_events else nullcontext()
             polling = reconciliation if polls else nullcontext()
             async with _open(client, remote), workers or nullcontext(), channels, polling:
                 app.is_open, app.loop = True, asyncio.get_running_loop()
@@ -294,7 +294,9 @@ async def _open(client: Client, remote: RedisCache | None) -> AsyncIterator[None
 
 
 @asynccontextmanager
-async def _channels(settings: Settings, publication: Publication, directory: Path | None) -> AsyncIterator[None]:
+async def _channels(
+    settings: Settings, publication: Publication, remote: RedisCache | None, directory: Path | None
+) -> AsyncIterator[None]:
     """Open the channels to the other processes of the account: to the workers that share `directory`, and over Redis."""
     async with AsyncExitStack() as stack:
         if directory is not None:
@@ -302,11 +304,12 @@ async def _channels(settings: Settings, publication: Publication, directory: Pat
 
             workers = WorkerChannel(directory, publication.receive, publication.greeting)
             publication.add(await stack.enter_async_context(workers))
-        if settings.cache_url != "memory://":
+        if remote is not None:
             from gateway.source.redis_stream import RedisStream  # redis is an extra.
 
             stream = RedisStream(settings.cache_url, _tenant(settings), publication)
             publication.add(await stack.enter_async_context(stream))
+            remote.position = stream.position
         yield
 
 

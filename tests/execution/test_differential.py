@@ -89,7 +89,7 @@ def operations(draw: Any) -> tuple[str, dict[str, Any]]:
 
 @pytest.mark.timeout(300)  # What differs is made smaller before it is shown.
 @given(operations(), st.sampled_from([0, 0, 0, 1, 3]), st.booleans())
-@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2000, suppress_health_check=list(HealthCheck))
 def test_the_engine_answers_as_graphql_core_does(
     operation: tuple[str, dict[str, Any]], trouble: int, no_cache: bool
 ) -> None:
@@ -121,7 +121,7 @@ def test_generated_code_executes_as_the_interpreter_does() -> None:
 
 @pytest.mark.timeout(300)  # What differs is made smaller before it is shown.
 @given(operations(), st.sampled_from([0, 0, 0, 1, 3]), st.booleans())
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, suppress_health_check=list(HealthCheck))
 def test_the_parts_of_an_answer_make_the_whole(
     operation: tuple[str, dict[str, Any]], trouble: int, no_cache: bool
 ) -> None:
