@@ -39,6 +39,7 @@ from gateway.execution.bounds import Bounds, parse_within
 from gateway.execution.context import Context
 from gateway.execution.documents import condition_variables, only_introspection, without_defer
 from gateway.execution.engine import Run
+from gateway.execution.error_behavior import ErrorBehavior, reference_executor
 from gateway.execution.estimate import Estimate
 from gateway.execution.expected import ExpectedReads
 from gateway.execution.failures import Failure, as_graphql, failure_of
@@ -82,6 +83,10 @@ class ExecutionRequest(Protocol):
     @property
     def defer(self) -> bool:
         """Whether fragments with `@defer` are left to `Outcome.subsequent`; otherwise `@defer` has no effect."""
+
+    @property
+    def on_error(self) -> ErrorBehavior:
+        """What an error in a field does to the rest of the answer. `@defer` has an effect with `PROPAGATE` only."""
 
 
 @dataclass(slots=True)
@@ -171,13 +176,13 @@ class Executor:
         try:
             operation = self._operation(text, request.name)
             values = self._coerce(operation, variables)
-            planned = self._plan(operation, values, request.defer)
+            planned = self._plan(operation, values, request.defer and request.on_error == "PROPAGATE")
         except _Invalid as invalid:
             name = operation.name if operation is not None else invalid.operation
             return Outcome(None, invalid.failures, executed=False, operation=name, document=_fingerprint(text))
         if isinstance(planned, str):
             context.runs[planned] += 1
-            return await self._reference(operation, context, variables)
+            return await self._reference(operation, context, variables, request.on_error)
         plan = planned.plan
         expected = planned.expected_reads.of(context, values)
         requested = expected.requested
@@ -187,7 +192,7 @@ class Executor:
                 return self._rejected(operation, estimate, context.limits.cost_max)
             return operation.outcome(None, requested=requested, extensions={"plan": estimate.as_json()})
         context.reserve(requested)
-        run = Run(plan, context, values, expected)
+        run = Run(plan, context, values, expected, halts=request.on_error == "HALT")
         reason = "not asked"
         if not request.reference:
             try:
@@ -206,13 +211,15 @@ class Executor:
                     return operation.outcome(None, requested=requested, data_json=data)
                 if context.left_out:
                     failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
+                if failures and request.on_error == "HALT":
+                    return operation.outcome(None, failures[:1], requested=requested)
                 outcome = operation.outcome(data, failures, requested=requested)
                 outcome.pending = run.pending
                 if outcome.pending:
                     outcome.subsequent = Subsequent(run.subsequent())
                 return outcome
         context.runs[reason] += 1
-        outcome = await self._reference(operation, context, variables)
+        outcome = await self._reference(operation, context, variables, request.on_error)
         failures = outcome.failures
         if context.left_out:
             failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
@@ -249,7 +256,9 @@ class Executor:
         )
         return operation.outcome(None, (Failure(error),), executed=False, requested=details["requested"])
 
-    async def _reference(self, operation: _ValidOperation, context: Context, variables: dict[str, Any]) -> Outcome:
+    async def _reference(
+        self, operation: _ValidOperation, context: Context, variables: dict[str, Any], on_error: ErrorBehavior
+    ) -> Outcome:
         if operation.undeferred is None:
             operation.undeferred = without_defer(operation.document)
         result = experimental_execute_incrementally(
@@ -258,12 +267,16 @@ class Executor:
             context_value=context,
             variable_values=variables,
             operation_name=operation.name,
+            executor_class=reference_executor(on_error),
             hide_suggestions=self._hide_suggestions,
         )
         if isawaitable(result):
             result = await result
         assert isinstance(result, ExecutionResult)  # graphql-core demands this executor for a schema with `@defer`.
-        return operation.outcome(result.data, tuple(failure_of(error) for error in result.errors or ()))
+        failures = tuple(failure_of(error) for error in result.errors or ())
+        if failures and on_error == "HALT":
+            return operation.outcome(None, failures[:1])
+        return operation.outcome(result.data, failures)
 
     def _operation(self, text: str, name: str | None) -> _ValidOperation:
         operation = self._operations.get((text, name))
