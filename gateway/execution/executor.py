@@ -273,7 +273,7 @@ class Executor:
         if isawaitable(result):
             result = await result
         assert isinstance(result, ExecutionResult)  # graphql-core demands this executor for a schema with `@defer`.
-        failures = tuple(failure_of(error) for error in result.errors or ())
+        failures = (*(failure_of(error) for error in result.errors or ()), *context.failures)
         if failures and on_error == "HALT":
             return operation.outcome(None, failures[:1])
         return operation.outcome(result.data, failures)

@@ -20,6 +20,7 @@ from strawberry.types.info import Info
 
 from gateway.errors import GatewayError
 from gateway.execution.context import Context, Read, ReadBatch
+from gateway.execution.failures import failure_from
 from gateway.execution.price import Price
 from gateway.execution.selection import selects
 
@@ -137,6 +138,8 @@ class EdgeField(StrawberryField):
     """Returns the reads from all rows of the list at a path together, for the arguments; None when they cannot be."""
     named_by: NamedBy | None
     """The argument that names the child, if there is one."""
+    is_combined: bool
+    """Whether the child is made from several lists. Those that could not be read are its `errors`, beside its value."""
 
     @property
     def is_pure(self) -> bool:
@@ -158,7 +161,8 @@ class EdgeField(StrawberryField):
         assert info is not None
         if isinstance(reads, list):
             return _load_all(reads, info._raw_info)
-        return _load(reads, info._raw_info)
+        found = _load(reads, info._raw_info)
+        return _with_errors(found, info._raw_info) if self.is_combined else found
 
 
 def _load(read: Read | Exception | None, info: GraphQLResolveInfo[Any]) -> Any:
@@ -166,6 +170,14 @@ def _load(read: Read | Exception | None, info: GraphQLResolveInfo[Any]) -> Any:
         return read
     context: Context = info.context
     return context.load(read, _needs_row(info, read.type_name))
+
+
+async def _with_errors(found: Any, info: GraphQLResolveInfo[Any]) -> Any:
+    """Return the child of an edge that is combined, and pass its errors to the context."""
+    child = await found if isawaitable(found) else found
+    context: Context = info.context
+    context.failures += [failure_from(error, tuple(info.path.as_list()), info.field_nodes) for error in child.errors]
+    return child
 
 
 async def _load_all(reads: list[Read | Exception | None], info: GraphQLResolveInfo[Any]) -> list[Any]:
@@ -200,13 +212,15 @@ def edge(
     distinct: Distinct | None = None,
     batch: Callable[..., ReadBatch | None] | None = None,
     named_by: NamedBy | None = None,
+    is_combined: bool = False,
 ) -> Callable[[Callable[..., _Reads]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
     `returns` is the field's type, resolved in the function's module, and `price` its cost in upstream calls. With
     `needs_row` the function uses the record's row, and `estimate` returns the read as far as the record's path shows it. With
     `may_be_skipped` it uses the row where there is one. `distinct` and `batch` state how the records of a list are read
-    together, and `named_by` which argument names the child (see `EdgeField`).
+    together, `named_by` which argument names the child, and `is_combined` that it is made from several lists (see
+    `EdgeField`).
     """
 
     def decorate(function: Callable[..., _Reads]) -> EdgeField:
@@ -220,6 +234,7 @@ def edge(
         field.needs_row, field.may_be_skipped = needs_row, may_be_skipped
         field.estimate = estimate or _unknown
         field.distinct, field.batch, field.named_by = distinct, batch, named_by
+        field.is_combined = is_combined
         return field
 
     return decorate

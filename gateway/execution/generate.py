@@ -101,6 +101,8 @@ def _edges_of(selection: Selection) -> Iterator[EdgeStep]:
         raise Unusual("defer")
     for step in selection.steps:
         if isinstance(step, EdgeStep):
+            if step.edge.is_combined:
+                raise Unusual("several lists")
             yield step
         elif isinstance(step, Nested):
             yield from _edges_of(step.selection)

@@ -39,10 +39,13 @@ class Price:
     per: Unit
     page_size: int | None = None
     skipped: str | None = None
+    calls: int = 1
+    """The most calls per parent."""
 
     def directive(self) -> Upstream:
         """Return the price as the directive `@upstream`."""
         return Upstream(
+            calls=self.calls,
             per=self.per,
             page_size=self.page_size if self.page_size is not None else strawberry.UNSET,
             skipped=self.skipped if self.skipped is not None else strawberry.UNSET,
@@ -52,7 +55,7 @@ class Price:
         """Return the price as a sentence for descriptions."""
         what = {
             Unit.OPERATION: "one upstream call",
-            Unit.PARENT: "one upstream call",
+            Unit.PARENT: "one upstream call" if self.calls == 1 else f"at most {self.calls} upstream calls",
             Unit.PAGE: f"one upstream call per {self.page_size} records",
             Unit.ITEM: "one upstream call per distinct record",
             Unit.CONVERSATION: f"one upstream call per {self.page_size} participants of a conversation, for all its records",

@@ -24,11 +24,11 @@ from gateway.twilio.statuses import ReceiptSummary
 if TYPE_CHECKING:
     from gateway.graph.context import OperationContext
 
-__all__ = ["ListRead", "OwnServices", "PagedList", "RowFilter", "WholeList", "WholeLists"]
+__all__ = ["INVALID_PAGE_TOKEN", "ListRead", "OwnServices", "PagedList", "RowFilter", "WholeList", "WholeLists"]
 
 _PAGE_SIZE = re.compile(r"(?<=[?&]PageSize=)[0-9]{1,9}(?=&|$)")
 _KNOWN_EMPTY = "the message's `delivery` shows that no receipt matches"
-_INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
+INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
 
 
 class RowFilter(NamedTuple):
@@ -331,7 +331,7 @@ class PagedList(ListRead):
             context.walks[self] = walk
             raise
         except UpstreamRejected as error:
-            if self.after is not None and error.upstream and error.upstream.code == _INVALID_PAGE_TOKEN:
+            if self.after is not None and error.upstream and error.upstream.code == INVALID_PAGE_TOKEN:
                 raise BadUserInput("`after` is no longer valid: start again without it.") from None
             raise
 

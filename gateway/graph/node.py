@@ -20,7 +20,7 @@ from gateway.graph.scalars import DateTime, Url, are_utc, in_utc
 from gateway.twilio.paths import sids_of
 from gateway.twilio.resources import Int32, Resource, Row, row_type
 
-__all__ = ["Node", "embedded", "enum_value", "from_path", "node", "prop", "sid_of"]
+__all__ = ["Node", "embedded", "enum_value", "from_path", "node", "prop", "resource_of", "sid_of"]
 
 C = TypeVar("C", bound=type)
 
@@ -36,6 +36,11 @@ _WIRE_TYPES: dict[Any, Any] = {
     DateTime: str,
     Url: str,
 }
+
+
+def resource_of(collection: str) -> Resource:
+    """Return the resource of the type that was declared with that collection; for modules that types are made from."""
+    return _RESOURCES[collection]
 
 
 def prop(

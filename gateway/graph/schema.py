@@ -12,6 +12,7 @@ from graphql import (
     GraphQLDirective,
     GraphQLNonNull,
     GraphQLString,
+    ListValueNode,
     Node,
     Visitor,
     parse,
@@ -72,6 +73,6 @@ class _Sorted(Visitor):
         parts: dict[str, Any] = {}
         for name in ("definitions", "fields", "arguments", "values"):
             children = getattr(node, name, None)
-            if children:
+            if children and not isinstance(node, ListValueNode):
                 parts[name] = tuple(sorted(children, key=lambda child: child.name.value))
         return replace(node, **parts) if parts else None
