@@ -129,6 +129,13 @@ class Account:
         started = self.start(operation)
         return started if isinstance(started, Outcome) else await started.wait()
 
+    def requested(self, operation: Operation) -> int:
+        """Return the upstream calls that an operation takes in the worst case; 0 for one that is not valid."""
+        options = ReadOptions(operation.caller, operation.no_cache)
+        return self._executor.requested(
+            operation, OperationContext(Loaders(self._source, options), operation.services, self._limits)
+        )
+
     def _start(self, operation: Operation, key: OperationKey | None) -> Outcome | OperationWaiter:
         if self.in_progress >= self._limits.max_operations:
             raise Overloaded("The gateway has too many operations in progress. Try again in a second.")

@@ -225,6 +225,19 @@ class Executor:
             failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
         return replace(outcome, failures=failures, requested=requested)
 
+    def requested(self, request: ExecutionRequest, context: Context) -> int:
+        """Return the upstream calls that an operation takes in the worst case, as `run` would estimate them.
+
+        0 for an operation that is not valid, or that only graphql-core can execute: `run` has its errors.
+        """
+        try:
+            operation = self._operation(request.document, request.name)
+            values = self._coerce(operation, request.variables or {})
+            planned = self._plan(operation, values, False)
+        except _Invalid:
+            return 0
+        return 0 if isinstance(planned, str) else planned.expected_reads.of(context, values).requested
+
     def check(self, text: str) -> tuple[Failure, ...]:
         """Return why the operations of a document can never be executed, whatever their variables; empty if they can."""
         try:
