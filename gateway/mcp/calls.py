@@ -33,11 +33,12 @@ _logger = structlog.get_logger("gateway")
 class ToolResult:
     """The result of a call."""
 
-    structured: dict[str, Any]
-    """What the tool's output schema describes."""
+    encoded: bytes
+    """What the tool's output schema describes, as JSON."""
     text: str
-    """The same as text, after a notice where it holds text from outside."""
+    """The same as text, after a notice where it may hold text from outside."""
     is_error: bool
+    """Whether nothing could be read."""
 
 
 class ToolCalls:
@@ -101,9 +102,11 @@ class ToolCalls:
         if errors:
             structured["errors"] = errors
         structured["cost"] = {"requested": outcome.requested, "actual": outcome.calls}
-        text = orjson.dumps(structured).decode()
-        has_data = structured["data"] is not None
-        return ToolResult(structured, f"{NOTICE}\n{text}" if has_data and tool.mark else text, not has_data)
+        encoded = orjson.dumps(structured)
+        data = structured["data"]
+        is_error = bool(errors) and not any(value is not None for value in (data or {}).values())
+        notice = f"{NOTICE}\n" if data is not None and tool.mark is not None else ""
+        return ToolResult(encoded, notice + encoded.decode(), is_error)
 
     def _error(self, tool: Tool, operation: Operation, failure: Failure) -> dict[str, Any]:
         error = failure.error

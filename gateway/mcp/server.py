@@ -10,16 +10,18 @@ import logging
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import uuid4
 
 import mcp_types
+import orjson
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.shared.exceptions import MCPError
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.callers.callers import ANONYMOUS, Caller
-from gateway.mcp.calls import ToolCalls
+from gateway.mcp.calls import ToolCalls, ToolResult
 from gateway.mcp.outside_text import NOTICE
 from gateway.mcp.tools import Tool, read_tools, shipped_documents
 from gateway.version import __version__
@@ -28,6 +30,11 @@ __all__ = ["CALLER", "ToolServer"]
 
 CALLER = "gateway.caller"
 """The key of the caller in an ASGI scope: whoever passes a request on has identified it."""
+
+_RESULT = "gateway.result"
+"""The key of the result of a call in the scope of its request."""
+_PLACE = uuid4().hex
+"""What stands in a response in place of the result."""
 
 _INSTRUCTIONS = (
     "Tools to find out who received a message in Twilio Conversations, who did not, and why. All are read-only. Each call "
@@ -96,7 +103,7 @@ class ToolServer:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request through ASGI."""
         assert self._manager is not None
-        await self._manager.asgi_app(scope, receive, send)
+        await self._manager.asgi_app(scope, receive, _Splice(scope, send))
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
         tool = self._tools.get(name)
@@ -111,11 +118,44 @@ class ToolServer:
             raise MCPError(mcp_types.INVALID_PARAMS, "There is no tool with that name: list the tools.")
         caller: Caller = context.request.scope[CALLER] if context.request is not None else ANONYMOUS
         result = await self._calls.call(tool, params.arguments or {}, caller)
+        if context.request is None:
+            text, structured = result.text, orjson.loads(result.encoded)
+        else:
+            context.request.scope[_RESULT] = result
+            text, structured = _PLACE, {_PLACE: True}
         return mcp_types.CallToolResult(
-            content=[mcp_types.TextContent(type="text", text=result.text)],
-            structured_content=result.structured,
+            content=[mcp_types.TextContent(type="text", text=text)],
+            structured_content=structured,
             is_error=result.is_error,
         )
+
+
+class _Splice:
+    """ASGI's `send`, which puts the result of a call into the response in place of the two marks of it.
+
+    A result of 100 KB is encoded once, in C. The SDK would copy it object by object, four times.
+    """
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self._start: Message | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._start = message  # Its length is not known yet.
+            return
+        result: ToolResult | None = self._scope.get(_RESULT)
+        if self._start is not None:
+            start, self._start = self._start, None
+            if result is not None:
+                body = message["body"].replace(b'{"%b":true}' % _PLACE.encode(), result.encoded, 1)
+                body = body.replace(b'"%b"' % _PLACE.encode(), orjson.dumps(result.text), 1)
+                message = {**message, "body": body}
+                headers = [header for header in start["headers"] if header[0].lower() != b"content-length"]
+                start = {**start, "headers": [*headers, (b"content-length", b"%d" % len(body))]}
+            await self._send(start)
+        await self._send(message)
 
 
 def _as_listed(tool: Tool) -> mcp_types.Tool:
