@@ -360,7 +360,8 @@ def _remote_cache(settings: Settings) -> RedisCache | None:
         return None
     from gateway.source.redis import RedisCache  # redis is an extra.
 
-    return RedisCache(settings.cache_url, _tenant(settings))
+    secret = sha256(f"names in keys {settings.credentials.secret}".encode()).digest()
+    return RedisCache(settings.cache_url, _tenant(settings), secret=secret)
 
 
 class _Lease:

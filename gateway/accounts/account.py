@@ -16,13 +16,13 @@ from gateway.accounts.coalescing import OperationWaiter, RunningOperation
 from gateway.accounts.limits import Limits
 from gateway.accounts.operation import Operation, OperationKey
 from gateway.callers.budgets import Budgets
-from gateway.errors import Overloaded
+from gateway.errors import BadRequest, Overloaded
 from gateway.execution.deferred import IncrementalPayload
 from gateway.execution.executor import Executor
 from gateway.execution.outcome import Outcome, Subsequent
 from gateway.graph.context import OperationContext
 from gateway.graph.schema import shared_executor
-from gateway.graph.types import RESOURCES
+from gateway.graph.types import UPSTREAM_RESOURCES
 from gateway.source.journal import Update
 from gateway.source.lifetimes import Lifetimes
 from gateway.source.loaders import Loaders
@@ -70,7 +70,7 @@ class Account:
         `lifetimes`; without it, nothing is cached. A `remote` cache is shared with other processes.
         """
         self._memory = cache if cache is not None else MemoryCache(0)
-        self._source = Source(client, RESOURCES, self._memory, lifetimes, remote)
+        self._source = Source(client, UPSTREAM_RESOURCES, self._memory, lifetimes, remote)
         self.updates = Updates(self._source)
         """Applies events to the cached records and answers."""
         self.updates.add_listener(self._on_update)
@@ -104,14 +104,19 @@ class Account:
     def start(self, operation: Operation) -> Outcome | OperationWaiter:
         """Execute an operation; return its outcome, or a waiter for the outcome where something has to be read first.
 
-        Raises `Overloaded` while too many operations are in progress. Here, or as the waiter's result, raises
-        `CostLimitExceeded` when the operation could make more calls than its caller has left. To cancel the waiter cancels the
-        reads that no other operation waits for.
+        Raises `BadRequest` for one that searches for a person and came in a URL, and `Overloaded` while too many operations are
+        in progress. Here, or as the waiter's result, raises `CostLimitExceeded` when the operation could make more calls than
+        its caller has left. To cancel the waiter cancels the reads that no other operation waits for.
 
         Equal operations that run at the same time share one outcome: those that joined made no calls and have
         `shared_with`. An outcome must not be modified, since it may be shared and cached. With `operation.defer`, iterate
         over `outcome.subsequent` or close it.
         """
+        if operation.in_url and self._executor.is_private(operation.document, operation.name):
+            raise BadRequest(
+                "Send this operation by POST: it searches for a person, whose identity or address must not stand in a URL.",
+                status=405,
+            )
         key = operation.key(per_caller=self._budgets is not None)
         cached = self._answers.get(key) if key is not None else None
         if cached is None:

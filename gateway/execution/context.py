@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -69,8 +69,12 @@ class Read(Protocol):
         """Whether the parent's row can show that there is nothing to read."""
 
     @property
+    def also(self) -> Sequence[Read]:
+        """The other reads whose keys it needs; most need none."""
+
+    @property
     def calls_max(self) -> int:
-        """Upstream calls that it takes in the worst case."""
+        """Upstream calls that it takes in the worst case, without those of `also`."""
 
     def first_key(self, *, no_cache: bool) -> str | None:
         """Return the key that is fetched first; None when nothing is fetched."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 from cachetools import LRUCache
 from graphql import (
+    ArgumentNode,
     DocumentNode,
     ExecutionResult,
     FragmentDefinitionNode,
@@ -48,6 +49,7 @@ from gateway.execution.inputs import variable_reader
 from gateway.execution.levels import Unusual
 from gateway.execution.outcome import Outcome, Subsequent
 from gateway.execution.plan import Plan
+from gateway.execution.private import private_arguments, private_fields, without_values
 from gateway.execution.steps import Arguments, NeedsReference
 
 __all__ = ["ExecutionRequest", "Executor"]
@@ -100,6 +102,8 @@ class _ValidOperation:
     fragments: dict[str, FragmentDefinitionNode]
     conditions: dict[str, bool | None]
     """See `condition_variables`."""
+    private: list[ArgumentNode]
+    """See `private_arguments`."""
     characters: int
     read_variables: Callable[[dict[str, Any]], VariableValues | list[GraphQLError]]
     fingerprint: str
@@ -160,6 +164,7 @@ class Executor:
         self._bounds = bounds or Bounds()
         self._rules = specified_rules if introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
         self._hide_suggestions = not introspection
+        self._private_fields = private_fields(self._schema)
         self._operations: LRUCache[tuple[str, str | None], _ValidOperation] = LRUCache(
             _CACHED_CHARACTERS, getsizeof=lambda operation: operation.characters
         )
@@ -238,6 +243,13 @@ class Executor:
             return 0
         return 0 if isinstance(planned, str) else planned.expected_reads.of(context, values).requested
 
+    def is_private(self, text: str, name: str | None) -> bool:
+        """Whether a document has arguments that identify a person; false for one that cannot be executed."""
+        try:
+            return bool(self._operation(text, name).private)
+        except _Invalid:
+            return False
+
     def check(self, text: str) -> tuple[Failure, ...]:
         """Return why the operations of a document can never be executed, whatever their variables; empty if they can."""
         try:
@@ -311,9 +323,14 @@ class Executor:
             self._schema, document, self._rules, max_errors=_ERRORS_MAX, hide_suggestions=self._hide_suggestions
         )
         if errors:
+            errors = without_values(errors, self._private_arguments(text, document))
             node = get_operation_ast(document, name)
             raise _Invalid(_failures(errors, ValidationFailed), node.name.value if node and node.name else None)
         return document
+
+    def _private_arguments(self, text: str, document: DocumentNode) -> list[ArgumentNode]:
+        has_some = any(name in text for name in self._private_fields)
+        return private_arguments(self._schema, document) if has_some else []
 
     def _read(self, text: str, name: str | None) -> _ValidOperation:
         document = self._document(text, name)
@@ -329,14 +346,15 @@ class Executor:
             hide_suggestions=self._hide_suggestions,
         )
         fingerprint = _fingerprint(text)
+        private = self._private_arguments(text, document)
         return _ValidOperation(
-            (text, name), document, node, fragments, conditions, len(text), read_variables, fingerprint
+            (text, name), document, node, fragments, conditions, private, len(text), read_variables, fingerprint
         )
 
     def _coerce(self, operation: _ValidOperation, variables: dict[str, Any]) -> VariableValues:
         values = operation.read_variables(variables)
         if isinstance(values, list):
-            raise _Invalid(_failures(values, BadUserInput))
+            raise _Invalid(_failures(without_values(values, operation.private), BadUserInput))
         return values
 
     def _plan(self, operation: _ValidOperation, values: VariableValues, defer: bool) -> _CachedPlan | str:

@@ -130,8 +130,9 @@ class EdgeField(StrawberryField):
     needs_row: bool
     may_be_skipped: bool
     """Whether the record's row can show that there is nothing to read."""
-    estimate: Callable[[Any, str], Read | None]
-    """Of an edge that needs the row: its read as far as the record's path shows it, with a token in place of a sid."""
+    estimate: Callable[..., Read | None]
+    """Of an edge that needs the row: its read as far as the record's path shows it, with a token in place of a sid. It takes
+    the record, the token and the field's arguments."""
     distinct: Distinct | None
     """Which records of lists lead to the same child; None when each has its own."""
     batch: Callable[..., ReadBatch | None] | None
@@ -140,6 +141,8 @@ class EdgeField(StrawberryField):
     """The argument that names the child, if there is one."""
     is_combined: bool
     """Whether the child is made from several lists. Those that could not be read are its `errors`, beside its value."""
+    is_private: bool
+    """Whether its arguments identify a person: they are not accepted in a URL, nor shown in errors."""
 
     @property
     def is_pure(self) -> bool:
@@ -195,8 +198,8 @@ async def _load_all(reads: list[Read | Exception | None], info: GraphQLResolveIn
 
 
 def _needs_row(info: GraphQLResolveInfo[Any], type_name: str) -> bool:
-    """Return whether the selection below this field needs the row of a `type_name`."""
-    return selects(
+    """Return whether the selection below this field needs the row of a `type_name`. A value without a selection does."""
+    return info.field_nodes[0].selection_set is None or selects(
         info, type_name, lambda field: getattr(field.extensions.get("strawberry-definition"), "needs_row", True)
     )
 
@@ -208,19 +211,20 @@ def edge(
     *,
     needs_row: bool = False,
     may_be_skipped: bool = False,
-    estimate: Callable[[Any, str], Read | None] | None = None,
+    estimate: Callable[..., Read | None] | None = None,
     distinct: Distinct | None = None,
     batch: Callable[..., ReadBatch | None] | None = None,
     named_by: NamedBy | None = None,
     is_combined: bool = False,
+    is_private: bool = False,
 ) -> Callable[[Callable[..., _Reads]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
-    `returns` is the field's type, resolved in the function's module, and `price` its cost in upstream calls. With
-    `needs_row` the function uses the record's row, and `estimate` returns the read as far as the record's path shows it. With
-    `may_be_skipped` it uses the row where there is one. `distinct` and `batch` state how the records of a list are read
-    together, `named_by` which argument names the child, and `is_combined` that it is made from several lists (see
-    `EdgeField`).
+    `returns` is the field's type, resolved in the function's module: records, or a scalar that is read upstream by itself.
+    `price` is its cost in upstream calls. With `needs_row` the function uses the record's row, and `estimate` returns the read
+    as far as the record's path shows it. With `may_be_skipped` it uses the row where there is one. `distinct` and `batch`
+    state how the records of a list are read together, `named_by` which argument names the child, `is_combined` that it is
+    made from several lists, and `is_private` that arguments identify a person (see `EdgeField`).
     """
 
     def decorate(function: Callable[..., _Reads]) -> EdgeField:
@@ -235,6 +239,7 @@ def edge(
         field.estimate = estimate or _unknown
         field.distinct, field.batch, field.named_by = distinct, batch, named_by
         field.is_combined = is_combined
+        field.is_private = is_private
         return field
 
     return decorate
@@ -257,7 +262,7 @@ def lookup(returns: str, description: str) -> Callable[[Callable[..., list[Any]]
     return decorate
 
 
-def _unknown(record: object, token: str) -> None:
+def _unknown(record: object, token: str, **arguments: object) -> None:
     """The estimate of an edge about which the record's path says nothing."""
 
 

@@ -292,6 +292,10 @@ class SelectionExecutor:
                 self._fail(edge.step, edge.targets, error)
                 continue
             selection = edge.selection
+            if selection.is_value:
+                for target, key in edge.targets:
+                    target[key] = child
+                continue
             batch = batches.get(id(selection))
             if batch is None:
                 batch = batches[id(selection)] = Batch(selection, depth=edge.depth + 1)

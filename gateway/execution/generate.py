@@ -186,6 +186,9 @@ class _Writer:
     def _record(self, place: EdgePlace) -> Iterator[str]:
         """Yield the lines that write the one record at a place."""
         record, row, written = f"record_{place.number}", f"row_{place.number}", f"written_{place.number}"
+        if place.selection.is_value:
+            yield f"{written} = records[{place.number}]"
+            return
         yield f"{record} = records[{place.number}]"
         if not place.selection.needs_row:
             yield f"{written} = None if {record} is None else {self._object(place.selection, _Scope(record))}"
@@ -199,6 +202,9 @@ class _Writer:
 
     def _single(self, place: EdgePlace) -> Iterator[str]:
         """Yield the lines that write the records at a place."""
+        if place.selection.is_value:
+            yield f"written_{place.number} = children[{place.number}].found"
+            return
         scope = _Scope("record", "row" if place.selection.needs_row else None)
         written = self._object(place.selection, scope)
         number = place.number

@@ -56,9 +56,9 @@ class EdgePlace:
 class Children(ABC):
     """The children of the edge at a place, for all records above."""
 
-    __slots__ = ("_above", "_context", "_is_list", "_weights", "found", "missing")
+    __slots__ = ("_above", "_context", "_is_list", "_is_value", "_weights", "found", "missing")
 
-    def __init__(self, above: Children | None, context: Context, *, is_list: bool) -> None:
+    def __init__(self, above: Children | None, context: Context, *, is_list: bool, is_value: bool = False) -> None:
         self.found: list[Any] = []
         """The distinct children: records or None, or of a list its slices."""
         self.missing: list[str] = []
@@ -66,6 +66,8 @@ class Children(ABC):
         self._above = above
         self._context = context
         self._is_list = is_list
+        self._is_value = is_value
+        """Whether they are values of a scalar type instead of records."""
         self._weights: Sequence[int] | None = ()
         """See `weights`; empty until they are computed."""
 
@@ -95,6 +97,8 @@ class Children(ABC):
     @property
     def size(self) -> int:
         """The number of records that they add to the answer."""
+        if self._is_value:
+            return 0
         weights = self.weights
         if weights is not None:
             return sum(weights)
@@ -119,7 +123,7 @@ class ReadChildren(Children):
     __slots__ = ("_by_path", "_needs_row", "_pending")
 
     def __init__(self, place: EdgePlace, above: Children | None, context: Context) -> None:
-        super().__init__(above, context, is_list=place.is_list)
+        super().__init__(above, context, is_list=place.is_list, is_value=place.selection.is_value)
         self._needs_row = place.selection.needs_row
         self._by_path: dict[str, int] = {}
         """The indices in `found` of single records."""
@@ -367,7 +371,7 @@ async def read_records(levels: list[list[EdgePlace]], context: Context, argument
             for number, read, needs_row in pending:
                 found[number] = context.look_up(read, needs_row)
             pending = [each for each in pending if type(found[each[0]]) is MissingKey]
-        context.count(sum([found[place.number] is not None for place in level]))
+        context.count(sum([found[place.number] is not None for place in level if not place.selection.is_value]))
     return found
 
 

@@ -217,11 +217,16 @@ class Plan:
             is_list = isinstance(output, GraphQLList)
             if isinstance(output, GraphQLList):
                 output = output.of_type
-            if not isinstance(output, GraphQLObjectType | GraphQLInterfaceType) or not definition.is_pure:
+            if not definition.is_pure:
                 raise NeedsReference("shape")
-            below_types = {
-                name: self._select(name, sets, group, depth + is_list) for name in self._possible_types(output)
-            }
+            if isinstance(output, GraphQLScalarType):
+                below_types = {output.name: Selection(output.name, needs_row=True, is_value=True)}
+            elif isinstance(output, GraphQLObjectType | GraphQLInterfaceType):
+                below_types = {
+                    name: self._select(name, sets, group, depth + is_list) for name in self._possible_types(output)
+                }
+            else:
+                raise NeedsReference("shape")
             arguments = argument_reader(field, nodes[0], definition.arguments, self._converter)
             return EdgeStep(key, nodes, definition, definition.function, arguments, is_list, below_types)
         if not isinstance(definition, PropertyField | LookupField) or definition.extensions:

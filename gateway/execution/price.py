@@ -34,7 +34,10 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """One upstream call per unit, or per page of `page_size` records; none when `skipped` applies."""
+    """Upstream calls per unit, or per page of `page_size` records: one, or none for what another field has read.
+
+    None either when `skipped` applies.
+    """
 
     per: Unit
     page_size: int | None = None
@@ -53,6 +56,8 @@ class Price:
 
     def sentence(self) -> str:
         """Return the price as a sentence for descriptions."""
+        if not self.calls:
+            return "Costs no further upstream call."
         what = {
             Unit.OPERATION: "one upstream call",
             Unit.PARENT: "one upstream call" if self.calls == 1 else f"at most {self.calls} upstream calls",

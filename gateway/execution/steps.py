@@ -118,6 +118,7 @@ class Selection:
     """The fields selected of one object type."""
 
     type_name: str
+    """Of an edge that leads to a value instead of records, its scalar type."""
     blank: dict[str, Any] = field(default_factory=dict)
     """The object before it is filled: all response keys in order, with null, or the type's name for `__typename`."""
     steps: list[Step] = field(default_factory=list)
@@ -125,6 +126,8 @@ class Selection:
     """Whether the row of a record must be read for it."""
     has_edges: bool = False
     """Whether it has edges, here or inside nested objects and deferred fragments."""
+    is_value: bool = False
+    """Whether the child is a value of a scalar type, which is written as it is and has no fields."""
     usages: list[DeferUsage] = field(default_factory=list)
     """The fragments with `@defer` at this place."""
     deferred: list[Deferred] = field(default_factory=list)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
 
 import strawberry
 
 from gateway.errors import BadUserInput, GatewayError, NotFound, UpstreamInvalidResponse
-from gateway.execution.context import MissingKey
+from gateway.execution.context import MissingKey, Read
 from gateway.execution.fields import edge
 from gateway.execution.price import Price, Unit
 from gateway.graph.arguments import First
@@ -115,6 +115,7 @@ class FailedReceipts:
     is_shared = False
     is_sparse = True
     may_be_skipped = False
+    also: ClassVar[tuple[Read, ...]] = ()
     expected_summary = None
     type_name = "FailureConnection"
     calls_max = SEARCH_CALLS_MAX

@@ -10,6 +10,7 @@ from graphql import (
     GraphQLArgument,
     GraphQLBoolean,
     GraphQLDirective,
+    GraphQLInputObjectType,
     GraphQLNonNull,
     GraphQLString,
     ListValueNode,
@@ -52,6 +53,9 @@ def make_schema() -> strawberry.Schema:
         config=StrawberryConfig(scalar_map=SCALARS),
     )
     schema._schema.directives = (*schema._schema.directives, _DEFER)
+    for kind in schema._schema.type_map.values():  # Strawberry checks them itself, but only when a field is executed.
+        if isinstance(kind, GraphQLInputObjectType):
+            kind.is_one_of = kind.extensions["strawberry-definition"].is_one_of
     return schema
 
 

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 
 import strawberry
 
 from gateway.errors import BadUserInput, GatewayError, NotFound, UpstreamInvalidResponse
-from gateway.execution.context import MissingKey
+from gateway.execution.context import MissingKey, Read
 from gateway.execution.fields import edge
 from gateway.execution.price import Price, Unit
 from gateway.graph.connection import Slice
@@ -139,6 +139,7 @@ class _Statistics:
 class _StatisticsRead:
     """What both reads of statistics have in common. Creating one does no I/O."""
 
+    also: ClassVar[tuple[Read, ...]] = ()
     is_single = False
     is_shared = False
     is_sparse = False

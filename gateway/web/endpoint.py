@@ -160,6 +160,7 @@ def _operation(
         defer=may_defer,
         on_error=graphql_request.error_behavior,
         request_id=request.id,
+        in_url=request.method != "POST",
         on_attempt=request.span.call if request.span is not None else None,
     )
 

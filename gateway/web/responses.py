@@ -132,6 +132,8 @@ def error_reply(error: GatewayError, media_type: str = JSON) -> Reply:
     headers = [_content_type(media_type)]
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after))
+    if error.http_status == 405:  # RFC 9110, 15.5.6
+        headers.append((b"allow", b"POST"))
     if isinstance(error, Unauthenticated):
         headers.append((b"www-authenticate", b"Bearer"))
     # Apollo's clients look for these two codes in a response with status 200 only.

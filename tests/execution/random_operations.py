@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from graphql import (
     GraphQLArgument,
     GraphQLEnumType,
     GraphQLField,
+    GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLObjectType,
     get_named_type,
@@ -101,6 +103,13 @@ SIDS = {
 VALUES: dict[str, list[Any]] = {
     "id": IDS,
     "ids": [IDS, IDS[:2], [], [IDS[0], "nonsense", IDS[3]]],
+    "url": [
+        MARKS["message_url"],
+        f"{MARKS['message_url']}/Receipts?PageSize=50",
+        f"https://conversations.twilio.com/v1/{path_of('service_sid')}/Conversations/{quote(MARKS['unique_name'], safe='')}",
+        "https://example.com/",
+    ],
+    "by": [{"identity": MARKS["identity"]}, {"address": MARKS["address"]}, {"identity": "nobody"}, {"address": ""}],
     "codes": [[], [30003], [63016, 99999, 30003], None, [0, -1]],
     "uniqueName": [MARKS["unique_name"]] * 4 + ["nobody", ""],
     "identity": [MARKS["identity"]] * 4 + ["nobody", ".."],
@@ -201,6 +210,8 @@ class Writer:
             variable = f"v{next(self.names)}"
             self.variables[variable] = (str(of.type), value)
             return f"${variable}"
+        if isinstance(named, GraphQLInputObjectType):
+            return f"{{{', '.join(f'{name}: {json.dumps(each)}' for name, each in value.items())}}}"
         text: str = json.dumps(value)
         return text.replace('"', "") if isinstance(named, GraphQLEnumType) else text
 

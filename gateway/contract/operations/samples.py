@@ -13,6 +13,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     GraphQLEnumType,
+    GraphQLInputObjectType,
     GraphQLNamedType,
     GraphQLSchema,
     InlineFragmentNode,
@@ -93,6 +94,12 @@ def _candidates(
     """Yield the samples for a variable; its number in the operation makes them differ from those of others."""
     if isinstance(kind, GraphQLEnumType):
         yield Sample(list(kind.values) if is_list else next(iter(kind.values)))
+    elif isinstance(kind, GraphQLInputObjectType):
+        yield Sample({next(iter(kind.fields)): f"name-{number}"})
+    elif kind is not None and kind.name == "URL":
+        for resource in RESOURCES.values():
+            address = f"https://conversations.twilio.com/v1/{_path(resource, number)}"
+            yield Sample(address, f"the address of a {resource.type_name}")
     elif argument in {"id", "ids"}:
         for resource in RESOURCES.values():
             id_ = _id(resource, number)
@@ -112,10 +119,14 @@ def _candidates(
 
 
 def _id(resource: Resource, number: int) -> str:
+    return encode_id(resource, _path(resource, number))
+
+
+def _path(resource: Resource, number: int) -> str:
     path = ""
     for owner in (*resource.ancestors, resource):
         path = child(path, owner.collection, _sid(owner.prefix, number))
-    return encode_id(resource, path)
+    return path
 
 
 def _sid(prefix: str, number: int) -> str:

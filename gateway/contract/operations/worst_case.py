@@ -37,7 +37,7 @@ from gateway.execution.inputs import variable_reader
 from gateway.execution.plan import Plan
 from gateway.execution.steps import Arguments, EdgeStep, NeedsReference
 from gateway.graph.context import OperationContext
-from gateway.graph.types import RESOURCES
+from gateway.graph.types import UPSTREAM_RESOURCES
 from gateway.source.loaders import Loaders
 from gateway.source.source import Source
 from gateway.twilio.client import Client
@@ -182,7 +182,9 @@ def _estimate(
     except NeedsReference as reason:
         return [GraphQLError(f"Its cost cannot be computed ({reason}).", operation)]
     limits = OperationLimits(cost_max=_UNLIMITED)
-    context = OperationContext(Loaders(Source(cast(Client, None), RESOURCES)), limits=limits)  # Nothing is read.
+    context = OperationContext(
+        Loaders(Source(cast(Client, None), UPSTREAM_RESOURCES)), limits=limits
+    )  # Nothing is read.
     return Estimate(plan, context, Arguments(values))
 
 
