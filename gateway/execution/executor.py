@@ -38,6 +38,7 @@ from gateway.errors import (
 )
 from gateway.execution.bounds import Bounds, parse_within
 from gateway.execution.context import Context
+from gateway.execution.descriptions import describe
 from gateway.execution.documents import condition_variables, only_introspection, without_defer
 from gateway.execution.engine import Run
 from gateway.execution.error_behavior import ErrorBehavior, reference_executor
@@ -195,7 +196,9 @@ class Executor:
             estimate = Estimate(plan, context, Arguments(values))
             if requested > context.limits.cost_max:
                 return self._rejected(operation, estimate, context.limits.cost_max)
-            return operation.outcome(None, requested=requested, extensions={"plan": estimate.as_json()})
+            described = next(each for each in describe(operation.document) if each.name == operation.name)
+            plan_json = estimate.as_json() | {"operation": described.as_json()}
+            return operation.outcome(None, requested=requested, extensions={"plan": plan_json})
         context.reserve(requested)
         run = Run(plan, context, values, expected, halts=request.on_error == "HALT")
         reason = "not asked"

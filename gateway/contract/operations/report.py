@@ -42,6 +42,7 @@ def as_json(report: OperationsReport) -> str:
         "operations": [
             {
                 "name": operation.name,
+                **({"description": operation.description} if operation.description is not None else {}),
                 **operation.location.as_json(),
                 "calls": cost.calls,
                 "roundTrips": cost.round_trips,
