@@ -73,6 +73,7 @@ def ready_facts(sandbox: Sandbox, base: str) -> dict[str, str]:
     return {
         "graphql": f"{base}/graphql",
         "graphiql": f"{base}/graphiql",
+        "mcp": f"{base}/mcp",
         "sandbox": sandbox.url,
         "account_sid": sandbox.account_sid,
         "auth_token": sandbox.auth_token,

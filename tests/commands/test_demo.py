@@ -36,6 +36,7 @@ def test_the_demo_runs_answers_and_stops(tmp_path: Path, number: signal.Signals)
         assert facts["graphql"] in lines[0]
         assert facts["graphiql"] in lines[1]
         assert facts["sandbox"] in lines[2]
+        assert facts["mcp"] in lines[3]
         for name in ("failed", "pending", "unknown_status", "departed_participant"):
             assert {f"{name}_receipt_sid", f"{name}_receipt_message_sid"} <= set(facts)
         for kind in ("service", "conversation", "message", "receipt", "participant"):
@@ -48,9 +49,10 @@ def test_the_demo_runs_answers_and_stops(tmp_path: Path, number: signal.Signals)
         assert "errors" not in answer
         assert len(answer["data"]["service"]["conversation"]["messages"]["edges"]) == 5
         demo.send_signal(number)
-        _, errors = demo.communicate(timeout=10)
+        rest, errors = demo.communicate(timeout=10)
     finally:
         demo.kill()
+    assert json.dumps({"mcpServers": {"receipts": {"type": "http", "url": facts["mcp"]}}}) in rest
     assert (demo.returncode, errors) == (0, "")
     assert list(tmp_path.iterdir()) == []
 
