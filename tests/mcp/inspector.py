@@ -22,7 +22,7 @@ VERSION = "2.12.0"
 
 
 def installed() -> Path:
-    """Return the inspector's program, installed into a cache of its own. Its lock file cannot be installed from, so there is none."""
+    """Return the program, installed into a cache of its own. npm cannot install it from a lock file."""
     target = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / f"receipts-gateway-inspector-{VERSION}"
     program = target / "node_modules" / ".bin" / "mcp-inspector"
     if not program.exists():
