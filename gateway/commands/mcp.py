@@ -11,10 +11,11 @@ __all__ = ["mcp"]
 
 @click.command(cls=CommandWithSettings)
 def mcp() -> None:
-    """Serve tools to one assistant on standard input and output (Model Context Protocol).
+    """Serve tools to an assistant, by standard input and output.
 
-    There is one tool for each trusted document; without any, for each document of this package. The settings are environment
-    variables, listed below. To serve several assistants over HTTP, use `receipts-gateway serve` with GATEWAY_MCP.
+    The protocol is the Model Context Protocol. There is one tool for each trusted document; without any, for each document of
+    this package. The settings are environment variables, listed below. To serve several assistants over HTTP, use
+    `receipts-gateway serve` with GATEWAY_MCP.
     """
     from importlib.util import find_spec
 
