@@ -194,7 +194,7 @@ def create_app(
         telemetry=telemetry,
     )
 
-    tools = _tool_server(settings, account, documents, metrics.answered) if settings.tool_documents else None
+    tools = _tool_server(settings, account, documents, metrics.answered) if settings.mcp else None
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -248,12 +248,12 @@ def create_app(
 async def open_tools(settings: Settings, documents: Mapping[str, str]) -> AsyncIterator[ToolServer]:
     """Open the tools for assistants, on a Twilio account of their own.
 
-    `documents` are the trusted ones; without `settings.tool_documents`, there are tools of these, or of the shipped ones if
+    `documents` are the trusted ones; without `settings.mcp`, there are tools of these, or of the shipped ones if
     there are none.
     """
-    chosen = settings.tool_documents or frozenset({"trusted" if documents else "shipped"})
+    chosen = settings.mcp or frozenset({"trusted" if documents else "shipped"})
     async with open_account(settings) as account:
-        yield _tool_server(replace(settings, tool_documents=chosen), account, documents)
+        yield _tool_server(replace(settings, mcp=chosen), account, documents)
 
 
 def _tool_server(
@@ -262,8 +262,8 @@ def _tool_server(
     from gateway.mcp.calls import ToolCalls
     from gateway.mcp.server import ToolServer  # The SDK is an extra.
 
-    calls = ToolCalls(account, settings.tool_budget, on_call)
-    return ToolServer(calls, documents, sets=settings.tool_documents, body_max=BODY_MAX)
+    calls = ToolCalls(account, settings.mcp_budget, on_call)
+    return ToolServer(calls, documents, sets=settings.mcp, body_max=BODY_MAX)
 
 
 def _account(settings: Settings, client: Client, remote: RedisCache | None) -> Account:

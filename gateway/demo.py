@@ -38,7 +38,7 @@ def demo_app(sandbox: Sandbox, *, token: str | None = None, any_host: bool = Fal
         cache_bytes=0,
         cors_origins=_DEVELOPMENT_ORIGINS,
         tokens=tokens,
-        tool_documents=frozenset({"shipped"} if find_spec("mcp") is not None else ()),
+        mcp=frozenset({"shipped"} if find_spec("mcp") is not None else ()),
     )
     return create_app(
         settings,

@@ -191,9 +191,9 @@ class Settings:
     """Manifests of trusted documents, and directories of them."""
     trusted_only: bool = False
     """Whether documents that are not trusted are rejected."""
-    tool_documents: frozenset[str] = frozenset()
+    mcp: frozenset[str] = frozenset()
     """The documents that assistants have tools of at `/mcp`: `trusted`, `shipped`, both, or none. They need the extra `mcp`."""
-    tool_budget: int = 600
+    mcp_budget: int = 600
     """Upstream calls a minute that tools may cause for each caller; 0 means no limit."""
     introspection: bool = True
     """Whether the schema can be introspected."""
@@ -267,8 +267,8 @@ class Settings:
             traces=values["OTEL_EXPORTER_OTLP_ENDPOINT"] is not None,
             trusted_documents=values["GATEWAY_TRUSTED_DOCUMENTS"] or (),
             trusted_only=values["GATEWAY_TRUSTED_ONLY"],
-            tool_documents=values["GATEWAY_MCP"] or frozenset(),
-            tool_budget=values["GATEWAY_MCP_BUDGET"],
+            mcp=values["GATEWAY_MCP"] or frozenset(),
+            mcp_budget=values["GATEWAY_MCP_BUDGET"],
             introspection=values["GATEWAY_INTROSPECTION"],
             graphiql=values["GATEWAY_GRAPHIQL"],
             log_level=values["GATEWAY_LOG_LEVEL"],

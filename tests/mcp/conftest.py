@@ -18,7 +18,7 @@ from gateway.web.server import serving
 
 def settings_with_tools(sandbox: Sandbox, **more: Any) -> Settings:
     """The settings of a gateway with the shipped tools, which caches nothing."""
-    return replace(settings_for(sandbox), cache_bytes=0, tool_documents=frozenset({"shipped"}), **more)
+    return replace(settings_for(sandbox), cache_bytes=0, mcp=frozenset({"shipped"}), **more)
 
 
 @asynccontextmanager

@@ -52,7 +52,7 @@ async def test_the_marked_text_and_the_refusal(sandbox: Sandbox) -> None:
     assert list(marked["body"]) == [FROM_OUTSIDE]
     marks = sandbox.landmarks
     arguments = {"serviceSid": marks["service_sid"], "conversationSid": marks["conversation_sid"]}
-    async with connected(sandbox, tool_budget=30) as client:
+    async with connected(sandbox, mcp_budget=30) as client:
         await client.call_tool("Thread", {**arguments, "first": 15})
         refused = await client.call_tool("Thread", {**arguments, "first": 15})
     (error,) = refused.structured_content["errors"]

@@ -118,7 +118,7 @@ async def test_text_from_outside_is_only_where_it_is_marked(sandbox: Sandbox) ->
 
 
 async def test_a_refusal_says_what_would_fit(sandbox: Sandbox) -> None:
-    async with connected(sandbox, tool_budget=30) as client:
+    async with connected(sandbox, mcp_budget=30) as client:
         small = await client.call_tool("Thread", in_thread(sandbox, first=10))
         assert not small.is_error
         refused = await client.call_tool("Thread", in_thread(sandbox, first=25))
@@ -137,7 +137,7 @@ async def test_a_refusal_says_what_would_fit(sandbox: Sandbox) -> None:
 
 async def test_clients_have_budgets_of_their_own(sandbox: Sandbox) -> None:
     tokens = {name: Token(f"{name}-0123456789abcdef") for name in ("one", "two")}
-    app = create_app(settings_with_tools(sandbox, tool_budget=20, tokens=tokens))
+    app = create_app(settings_with_tools(sandbox, mcp_budget=20, tokens=tokens))
     async with (
         serving(app) as url,
         assistant(url, token=tokens["one"].secret) as one,
@@ -233,7 +233,7 @@ async def test_there_are_no_tools_unless_they_are_asked_for(base_url: str, http:
 
 
 async def test_trusted_documents_have_tools_and_are_replaced(sandbox: Sandbox) -> None:
-    settings = replace(settings_with_tools(sandbox), tool_documents=frozenset({"trusted"}))
+    settings = replace(settings_with_tools(sandbox), mcp=frozenset({"trusted"}))
     app = create_app(settings, documents={"1": "query Legend { deliveryErrors(codes: [30003]) { code } }"})
     async with serving(app) as url, assistant(url) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["Legend"]
