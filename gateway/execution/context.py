@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gateway.errors import GatewayError
+from gateway.errors import CostLimitExceeded, GatewayError
 from gateway.execution.failures import Failure
 
-__all__ = ["Context", "MissingKey", "OperationLimits", "Read", "ReadBatch"]
+__all__ = ["Context", "Event", "MissingKey", "OperationLimits", "Read", "ReadBatch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,19 @@ class ReadBatch(Protocol):
         """The lists as `Read`s give them, once they are resolved."""
 
 
+class Event(Protocol):
+    """What a subscription is executed for: an instance of a type of the union of its field."""
+
+    def select(self, selected: Mapping[str, frozenset[str] | None]) -> tuple[Event, Read | None]:
+        """Return the event for a selection, and the read of a record that it needs before it can be executed, if any.
+
+        `selected` are the upstream properties of its records that are selected, by their types; None for any of them.
+        """
+
+    def with_record(self, record: Any) -> Event:
+        """Return the event with the record that was read."""
+
+
 class Context(Protocol):
     """The operation that the engine executes: its limits, its caller's rights, and its records."""
 
@@ -166,6 +179,9 @@ class Context(Protocol):
 
     def charge_in_order(self, keys: Collection[str]) -> Collection[str]:
         """Charge the operation for fetching keys, as many as `cost_limit` allows; return the others, which are left out."""
+
+    def refuse_charges(self, error: CostLimitExceeded) -> None:
+        """Charge the operation for nothing more: what is not cached is left out, and its fields have this error."""
 
     @property
     def left_out(self) -> Collection[str]:

@@ -20,7 +20,8 @@ from gateway.errors import GatewayError
 from gateway.execution.context import Context, Read
 from gateway.execution.failures import failure_from
 from gateway.execution.plan import Plan
-from gateway.execution.steps import Arguments, EdgeStep, Leaf, Nested, Selection
+from gateway.execution.properties import selected_properties
+from gateway.execution.steps import Arguments, EdgeStep, EventStep, Leaf, Nested, Selection
 
 __all__ = ["Estimate", "EstimatedRead"]
 
@@ -52,7 +53,10 @@ class EstimatedRead:
 
 @dataclass(slots=True)
 class Estimate:
-    """The reads of one operation with given arguments; `context` supplies the caller's rights and the limits."""
+    """The reads of one operation with given arguments; `context` supplies the caller's rights and the limits.
+
+    Those of a subscription are for one event.
+    """
 
     plan: Plan
     context: Context
@@ -60,14 +64,29 @@ class Estimate:
     reads: list[EstimatedRead] = field(default_factory=list)
     lists: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     """For each token the path of its list in the answer, and how many members it can have."""
-    refused: list[tuple[EdgeStep, Exception]] = field(default_factory=list)
+    refused: list[tuple[EdgeStep | EventStep, Exception]] = field(default_factory=list)
     """Edges that read nothing because of their arguments or the caller's rights."""
 
     _visited: set[tuple[int, str]] = field(default_factory=set)
     _keys: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._walk(self.plan.root, None, (), _Reach())
+        events = self.plan.events
+        if events is None:
+            self._walk(self.plan.root, None, (), _Reach())
+            return
+        try:
+            sources = events.source(self.arguments.variables)
+        except (GatewayError, GraphQLError) as error:
+            self.refused.append((events, error))
+            return
+        for type_name, selection in events.selections.items():
+            event, read = events.field.sample(type_name, sources.arguments).select(selected_properties(selection))
+            if read is not None:
+                key = read.first_key(no_cache=self.context.no_cache) or read.path
+                self.reads.append(EstimatedRead((events.key,), key, read.calls_max, 1, 1, (0, -1), False))
+            # Nothing is prefetched, since most of it is known.
+            self._walk(selection, event, (events.key,), _Reach(False, False, int(read is not None)))
 
     @property
     def prefetch(self) -> dict[str, None]:

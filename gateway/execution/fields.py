@@ -19,12 +19,25 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from strawberry.types.info import Info
 
 from gateway.errors import GatewayError
-from gateway.execution.context import Context, Read, ReadBatch
+from gateway.execution.context import Context, Event, Read, ReadBatch
 from gateway.execution.failures import failure_from
 from gateway.execution.price import Price
 from gateway.execution.selection import selects
 
-__all__ = ["Distinct", "EdgeField", "LookupField", "Mapped", "NamedBy", "PropertyField", "edge", "lookup"]
+__all__ = [
+    "Distinct",
+    "EdgeField",
+    "EventField",
+    "EventSource",
+    "IncompleteField",
+    "LookupField",
+    "Mapped",
+    "NamedBy",
+    "PropertyField",
+    "edge",
+    "event_field",
+    "lookup",
+]
 
 _Reads = Read | Sequence[Read | GatewayError] | None
 """What the function of an edge returns; an error in a list is the error of that child."""
@@ -81,6 +94,8 @@ class PropertyField(StrawberryField):
         self.column = column
         """Returns the values of all records of a list, as they are written: from the list's path and its rows. For a property
         of edges (https://relay.dev/graphql/connections.htm), from the source of their connection."""
+        self.uses: frozenset[str] | None = frozenset(of) if of else None
+        """The upstream properties that it uses; None if that is not stated."""
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> object:
         """Return the value on `source`."""
@@ -92,8 +107,44 @@ class PropertyField(StrawberryField):
         twin.mapped, twin.non_zero, twin.column = self.mapped, self.non_zero, self.column
         twin.python_name, twin.graphql_name = self.python_name, self.graphql_name
         twin.type_annotation, twin.origin = self.type_annotation, self.origin
-        twin.read, twin.read_row = self.read, self.read_row
+        twin.read, twin.read_row, twin.uses = self.read, self.read_row, self.uses
         return twin
+
+
+class IncompleteField(PropertyField):
+    """The property of an event with the code of its failures, since an event has no `errors`.
+
+    Its value is null; the executor writes the code, once the event has been executed.
+    """
+
+    def __init__(self, description: str) -> None:
+        """Create the property with its description."""
+        super().__init__(description, derive=_none, of={})
+
+
+class EventSource(NamedTuple):
+    """What a field of the subscription type selects with its arguments."""
+
+    arguments: Mapping[str, Any]
+    """The arguments by their GraphQL names, checked and hashable; None for those that were left out."""
+    owner: Read
+    """A read of the record that owns all records in the events: who may not make it may not subscribe."""
+
+
+class EventField(StrawberryField):
+    """A field of the subscription type, with a union of events: its value is the event that the operation is executed for.
+
+    Its function takes the arguments, does no I/O, and returns an `EventSource`.
+    """
+
+    sample: Callable[[str, Mapping[str, Any]], Event]
+    """Returns an event of a type, of which nothing is known, for an estimate; from the arguments of the `EventSource`."""
+
+    @property
+    def function(self) -> Callable[..., EventSource]:
+        """The function, from None and the field's arguments to what they select; raises the field's error."""
+        assert self.base_resolver is not None
+        return self.base_resolver.wrapped_func  # type: ignore[return-value]
 
 
 class LookupField(StrawberryField):
@@ -260,6 +311,32 @@ def lookup(returns: str, description: str) -> Callable[[Callable[..., list[Any]]
         )
 
     return decorate
+
+
+def event_field(
+    returns: str, description: str, *, sample: Callable[[str, Mapping[str, Any]], Event]
+) -> Callable[[Callable[..., EventSource]], Any]:
+    """Make a field of the subscription type of a function from its arguments to an `EventSource` (see `EventField`).
+
+    `returns` is the field's type, resolved in the function's module.
+    """
+
+    def decorate(function: Callable[..., EventSource]) -> EventField:
+        field = EventField(
+            python_name=None,
+            type_annotation=StrawberryAnnotation(returns, namespace=sys.modules[function.__module__].__dict__),
+            description=description,
+            base_resolver=StrawberryResolver(function),
+            is_subscription=True,
+        )
+        field.sample = sample
+        return field
+
+    return decorate
+
+
+def _none(source: object) -> None:
+    """Return the value of a field that the executor writes."""
 
 
 def _unknown(record: object, token: str, **arguments: object) -> None:

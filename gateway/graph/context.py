@@ -6,7 +6,7 @@ import time
 from asyncio import gather
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from gateway.callers.budgets import Budgets
@@ -187,6 +187,10 @@ class OperationContext:
         self.charged = frozenset(charged)
         self.left_out |= left_out
         return left_out
+
+    def refuse_charges(self, error: CostLimitExceeded) -> None:
+        """Charge the operation for nothing more: what is not cached is left out, and its fields have this error."""
+        self.limits, self._limit_error = replace(self.limits, cost_limit=0), error
 
     @property
     def limit_error(self) -> CostLimitExceeded:

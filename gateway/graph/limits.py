@@ -10,6 +10,7 @@ __all__ = [
     "SCAN_MAX",
     "SEARCH_CALLS_MAX",
     "UNREAD_MAX",
+    "WATCHED_MAX",
 ]
 
 FIRST_DEFAULT, FIRST_MAX = 50, 1000
@@ -26,3 +27,5 @@ IDS_MAX = 100
 """Ids in one `nodes` field (`ids`)."""
 CODES_MAX = 200
 """Error codes in one `deliveryErrors` field (`codes`)."""
+WATCHED_MAX = 100
+"""Conversations, or messages, that one subscription names."""

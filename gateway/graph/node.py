@@ -208,7 +208,7 @@ def _bind(cls: type, *, on_row: bool) -> dict[str, Any]:
         if field.derive is not None:
             value = field.derive
         else:
-            field.attribute = name
+            field.attribute, field.uses = name, frozenset([name])
             value = attrgetter(name)
             if DateTime in (annotation, *get_args(annotation)):
                 value, field.are_plain = _time_of(name), are_utc

@@ -1,4 +1,4 @@
-"""The two reads of single records: an item by its path, and a member of a list that other reads share.
+"""The reads of single records: an item by its path, and a member of a list that other reads share.
 
 Each is a plain value; creating one does no I/O. The reads of lists are in `lists`.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from gateway.errors import NotFound, UpstreamInvalidResponse
 from gateway.graph.node import Node
+from gateway.twilio.partial_rows import readable
 from gateway.twilio.paths import child, is_sid, sids_of
 from gateway.twilio.resources import Resource, Row
 from gateway.twilio.statuses import ReceiptSummary
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from gateway.execution.context import Read
     from gateway.graph.context import OperationContext
 
-__all__ = ["Item", "Member"]
+__all__ = ["Item", "KnownItem", "Member", "ReceiptOwner"]
 
 
 @dataclass(slots=True)
@@ -87,6 +88,31 @@ class Item:
                 raise UpstreamInvalidResponse("Twilio returned a record without the sid of its owner.")
             path = child(path, resource.collection, known)
         return path if is_sid(given[-1], self.resource.prefix) else f"{path.rpartition('/')[0]}/{own}"
+
+
+@dataclass(slots=True)
+class KnownItem(Item):
+    """A record that is read by its path, unless all that is selected of it is known."""
+
+    row: Row = None
+
+    def resolve(self, context: OperationContext) -> Node | None:
+        """Return the record with what is known of it, or with its row."""
+        if self.row is None:
+            return super(KnownItem, self).resolve(context)  # The class with slots is another than that of `super()`.
+        return self.resource.node(path=self.path, row=self.row, listed=self.listed)  # type: ignore[no-any-return]
+
+
+@dataclass(slots=True)
+class ReceiptOwner(Item):
+    """The message of a receipt that an event has named: Twilio may show it without the summary of its receipts at first."""
+
+    def resolve(self, context: OperationContext) -> Node | None:
+        """Return the message with its row; raises `UpstreamInvalidResponse` for one that shows no receipts."""
+        message = super(ReceiptOwner, self).resolve(context)  # The class with slots is another than that of `super()`.
+        if message is not None and readable(message.row, "delivery", message) is None:
+            raise UpstreamInvalidResponse("Twilio returned a message without the summary of its receipts.")
+        return message
 
 
 @dataclass(slots=True)

@@ -40,7 +40,7 @@ class RecipientEvidence(Enum):
         "application sets it, usually when the conversation is opened, and it says nothing of a single message.",
     )
     NONE = enum_value(
-        "none", "Nothing: there is no receipt, and the application of the chat user has set no `lastReadMessageIndex`."
+        "none", "Nothing: there is no receipt, and no application of the recipient has set a `lastReadMessageIndex`."
     )
 
 
@@ -60,7 +60,8 @@ class RecipientStatus(Enum):
     )
     UNKNOWN = enum_value(
         "unknown",
-        "Not known. A chat user without a `lastReadMessageIndex` may have read the message: this is not `NOT_READ`.",
+        "Not known: there is neither a receipt nor a `lastReadMessageIndex`. Who has none may have read the message: this is "
+        "not `NOT_READ`.",
     )
 
 
@@ -176,7 +177,8 @@ class RecipientList(ListRead):
 
     def placeholder(self, token: str) -> tuple[Slice, int]:
         """Return a slice with one recipient, and the most that it can have."""
-        return PlaceholderSlice(self, Recipient(path=child(self.path, token))), self.first
+        size = 0 if self._matches_nothing else self.first
+        return PlaceholderSlice(self, Recipient(path=child(self.path, token))), size
 
     def node(self, row: RecipientRow) -> Recipient:
         """Return the recipient of a row."""
@@ -240,9 +242,15 @@ def _time(row: Row) -> Any:
         return None
 
 
+class _OwnReceipt(Member):
+    """The receipt that a recipient is made from: its list has been read, or was not needed, so it is never prefetched."""
+
+    is_shared = False
+
+
 def _receipt_read(recipient: Recipient, sid: str) -> Member:
     list_path = recipient.path.rpartition("/")[0]
-    return Member(resource_of("Receipts"), list_path, sid, f"{list_path}/{sid}")
+    return _OwnReceipt(resource_of("Receipts"), list_path, sid, f"{list_path}/{sid}")
 
 
 def _whole_list(loaders: Loaders, start: str) -> list[Row]:

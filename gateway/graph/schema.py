@@ -30,6 +30,7 @@ from gateway.graph.error_codes import ErrorCode
 from gateway.graph.nullability import SEMANTIC_NON_NULL, null_only_on_error
 from gateway.graph.query import Query
 from gateway.graph.scalars import SCALARS
+from gateway.graph.subscription import Subscription
 from gateway.graph.types import RESOURCES
 
 __all__ = ["make_schema", "print_schema", "shared_executor"]
@@ -53,6 +54,7 @@ def make_schema() -> strawberry.Schema:
     """Create the gateway's schema. It has `@defer`, without the `@stream` that Strawberry adds together with it."""
     schema = strawberry.Schema(
         query=Query,
+        subscription=Subscription,
         types=[*(resource.node for resource in RESOURCES.values()), ErrorCode],
         config=StrawberryConfig(scalar_map=SCALARS),
     )

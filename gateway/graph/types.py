@@ -376,7 +376,9 @@ class Message(Node):
     url: Url | None = prop("The URL of the message in Twilio's REST API.")
     delivery: DeliverySummary | None = prop("Summary of the message's receipts; null when it has none.")
     delivery_status: MessageDeliveryStatus = prop(
-        "The delivery status of the message over all its recipients.", derive=message_delivery_status, of={}
+        "The delivery status of the message over all its recipients.",
+        derive=message_delivery_status,
+        of={"delivery": DeliverySummary | None},
     )
 
     @edge("Service | None", "The service of the message.", _OWNER, distinct=_BY_SERVICE)
@@ -497,7 +499,7 @@ class Receipt(Node):
     is_final: bool = prop(
         "Whether the status is final: read, failed or undelivered. `DELIVERED` may become `READ`.",
         derive=is_terminal,
-        of={},
+        of={"status": str | None},
     )
     error_code: int | None = prop(
         "Twilio's error code if the message failed or was undelivered; null otherwise.",
@@ -508,7 +510,7 @@ class Receipt(Node):
     error: DeliveryError | None = prop(
         "The error if the message failed or was undelivered; null otherwise.",
         derive=lambda row: row.error_code or None,
-        of={},
+        of={"error_code": Int32 | None},
     )
     date_created: DateTime | None = prop("When the receipt was created.")
     date_updated: DateTime | None = prop("When the status last changed; null if it never did.")

@@ -70,7 +70,7 @@ def check_origin(headers: Mapping[str, str], origins: Container[str]) -> None:
     except ValueError:
         site = urlsplit("")
     if not site.netloc or site.netloc.lower() != headers.get("host", "").lower():
-        raise Forbidden("Pages of this origin may not send requests here: add it to GATEWAY_CORS_ORIGINS.")
+        raise Forbidden("Pages of this origin may not connect here: add it to GATEWAY_CORS_ORIGINS.")
 
 
 @lru_cache(maxsize=64)  # Of accepted hosts alone: an exception is not cached.

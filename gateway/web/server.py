@@ -22,7 +22,9 @@ from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
+from gateway.web.graphql_over_http import BODY_MAX
 from gateway.web.http_protocol import BoundedProtocol, LingeringProtocol
+from gateway.web.socket_protocol import SocketProtocol
 
 __all__ = [
     "AddressUnusable",
@@ -43,6 +45,10 @@ _GRACE_SECONDS = 5
 """For requests in progress, after a signal to stop."""
 _START_SECONDS = 30
 """For a worker to start."""
+_PING_SECONDS = 15
+"""Between pings on a WebSocket."""
+_PONG_SECONDS = 10
+"""For the peer to answer one: with both, a dead peer is found within 30 s."""
 _KEEP_ALIVE_SECONDS = 30
 """For an idle connection to send its next request."""
 
@@ -118,7 +124,11 @@ def _config(
     return uvicorn.Config(
         app,
         http=protocol,
-        ws="none",
+        ws=SocketProtocol,
+        ws_max_size=BODY_MAX,
+        ws_ping_interval=_PING_SECONDS,
+        ws_ping_timeout=_PONG_SECONDS,
+        ws_per_message_deflate=False,  # It takes 50 KiB a socket or more, and what is sent is short.
         log_config=None,
         access_log=False,
         server_header=False,
@@ -147,10 +157,10 @@ def freeze_startup_objects() -> None:
 
 @runtime_checkable
 class Drainable(Protocol):
-    """An application that reports when it is about to stop, such as at `/readyz`."""
+    """An application that reports when it is about to stop, such as at `/readyz`, and ends its streams before."""
 
-    def begin_drain(self) -> None:
-        """Report from here on that the server is about to stop."""
+    def begin_drain(self, seconds: float) -> None:
+        """Report from here on that the server is about to stop, and end the streams within `seconds`."""
 
 
 class _DrainingServer(uvicorn.Server):
@@ -186,7 +196,7 @@ class _DrainingServer(uvicorn.Server):
             now = asyncio.get_running_loop().time()
             if self._drain_ends is None:
                 self._drain_ends = now + self._drain
-                self._on_drain()
+                self._begin_drain(self._drain)
             self.should_exit = now >= self._drain_ends
         return await super().on_tick(counter)
 
@@ -201,10 +211,15 @@ class _DrainingServer(uvicorn.Server):
         else:
             self._is_terminated = True
 
-    def _on_drain(self) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams that are still open, then stop."""
+        self._begin_drain(0.0)
+        await super().shutdown(sockets)
+
+    def _begin_drain(self, seconds: float) -> None:
         app = self.config.loaded_app
         if isinstance(app, Drainable):
-            app.begin_drain()
+            app.begin_drain(seconds)
 
 
 class Server(_DrainingServer):

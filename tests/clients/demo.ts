@@ -13,7 +13,9 @@ type Fact =
   | "message_sid"
   | "message_id"
   | "departed_participant_receipt_message_sid"
-  | "departed_participant_receipt_sid";
+  | "departed_participant_receipt_sid"
+  | "identity"
+  | "address";
 
 export const demo: Record<Fact, string> = JSON.parse(readFileSync(process.env.READY_FILE!, "utf8"));
 

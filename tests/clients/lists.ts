@@ -13,10 +13,11 @@ export interface Variables {
   scan?: number;
   order?: "ASC" | "DESC";
   only?: readonly "PARTLY_FAILED"[] | null;
+  by?: { identity: string } | { address: string };
 }
 
 export interface List {
-  readonly edges: readonly { readonly node: { readonly index?: number | null } }[];
+  readonly edges: readonly { readonly node: { readonly index?: number | null; readonly conversationSid?: string } }[];
   readonly pageInfo?: { readonly endCursor?: string | null; readonly hasNextPage: boolean };
 }
 
@@ -31,6 +32,12 @@ const inConversation = (definitions: string, field: string) => `
   }`;
 const SIDS = "$serviceSid: ID!, $conversationSid: ID!";
 const SERVICES = "query Services { services { __typename edges { __typename node { __typename id } } } }";
+const PARTICIPATIONS = `
+  query Participations($serviceSid: ID!, $by: PersonInput!, $first: Int, $after: String) {
+    service(sid: $serviceSid) { __typename id participations(by: $by, first: $first, after: $after) {
+      __typename edges { __typename node { __typename conversationSid } } pageInfo { __typename endCursor hasNextPage }
+    } }
+  }`;
 const WITHOUT_ARGUMENTS = inConversation(`WithoutArguments(${SIDS})`, "messages");
 const MESSAGES = inConversation(
   `Messages(${SIDS}, $first: Int, $after: String, $scan: Int, $order: MessageOrder, $only: [MessageDeliveryStatus!])`,
@@ -98,6 +105,22 @@ export function testLists(start: () => Ask): void {
       assert.equal((await messages(ask, { first: 5 })) ?? null, null);
     });
     assert.deepEqual(indexes(await messages(ask, { first: 5 }, true)), from(0, 5));
+  });
+
+  test("the conversations of a person, page by page, and those of another", async () => {
+    const ask = start();
+    const found = (by: Variables["by"], after?: string | null) =>
+      ask(PARTICIPATIONS, { serviceSid: landmark.serviceSid, by, first: 5, after });
+    const seen = new Set<unknown>();
+    let list = await found({ identity: demo.identity });
+    for (let pages = 1; pages < 3; pages++) {
+      list?.edges.forEach(({ node }) => seen.add(node.conversationSid));
+      list = await found({ identity: demo.identity }, list?.pageInfo?.endCursor);
+    }
+    list?.edges.forEach(({ node }) => seen.add(node.conversationSid));
+    assert.deepEqual([seen.size, list?.pageInfo?.hasNextPage], [13, false]);
+    const other = await found({ address: demo.address });
+    assert.deepEqual(other?.edges.map(({ node }) => node.conversationSid), [demo.conversation_sid]);
   });
 
   test("thirty pages, many of them empty", async () => {

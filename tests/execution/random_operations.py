@@ -130,6 +130,20 @@ class Writer:
     variables: dict[str, tuple[str, Any]] = field(default_factory=dict)
     fragments: list[str] = field(default_factory=list)
     names: Iterator[int] = field(default_factory=lambda: iter(range(10**6)))
+    may_defer: bool = True
+
+    def subscription(self) -> tuple[str, dict[str, Any]]:
+        """Write a subscription: a selection of each type of event."""
+        self.may_defer = False
+        name = str(self.pick(["deliveryUpdated", "deliveryUpdated", "messageChanged"]))
+        union = get_named_type(SCHEMA.subscription_type.fields[name].type)  # type: ignore[union-attr]
+        parts = [f"... on {each.name} {self.selection(each, 4)}" for each in SCHEMA.get_possible_types(union)]  # type: ignore[arg-type]
+        alias = "changed: " if self.chance(3) else ""
+        body = f'{{ {alias}{name}(serviceSid: "{MARKS["service_sid"]}") {{ {" ".join(parts)} }} }}'
+        declared = ", ".join(f"${name}: {kind}" for name, (kind, _) in self.variables.items())
+        head = f"subscription S({declared}) " if declared else "subscription "
+        values = {name: value for name, (_, value) in self.variables.items()}
+        return " ".join([head + body, *self.fragments]), values
 
     def document(self) -> tuple[str, dict[str, Any]]:
         body = str(self.pick([self.anywhere, self.in_the_thread, self.in_the_thread])())
@@ -240,7 +254,7 @@ class Writer:
         return " ".join(spreads)
 
     def defer(self) -> str:
-        if not self.chance(2):
+        if not self.may_defer or not self.chance(2):
             return ""
         arguments = [f'label: "l{next(self.names)}"'] if self.chance(2) else []
         if self.chance(4):

@@ -11,11 +11,7 @@ from twilio.rest import Client
 
 from gateway.sandbox import Sandbox
 
-from .test_openapi import SERVICE, Description
-
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .conftest import Caller
 
 
@@ -89,18 +85,3 @@ async def test_a_user_without_the_conversation_is_not_found(caller: Caller) -> N
 async def test_a_search_is_for_one_of_identity_and_address(caller: Caller, query: str) -> None:
     reply = await caller.get(f"{caller.service}/ParticipantConversations{query}")
     assert (reply.status, reply.json["code"]) == (400, 50451)
-
-
-async def test_what_leads_to_conversations_is_as_described(caller: Caller, twilio_openapi: Path) -> None:
-    described, marks = Description(twilio_openapi), caller.sandbox.landmarks
-    people = f"{caller.service}/ParticipantConversations"
-    for query in (f"Identity={quote(marks['identity'], safe='')}&PageSize=5", f"Address={quote(marks['address'])}"):
-        for page in await caller.pages(f"{people}?{query}"):
-            described.check(f"{SERVICE}/ParticipantConversations", "get", 200, page)
-    user = f"{SERVICE}/Users/{{UserSid}}/Conversations"
-    for page in await caller.pages(f"{caller.service}/Users/ada-2/Conversations?PageSize=1"):
-        described.check(user, "get", 200, page)
-    own = f"{caller.service}/Users/ada-2/Conversations/{marks['conversation_sid']}"
-    described.check(f"{user}/{{ConversationSid}}", "get", 200, await caller.read(own))
-    reply = await caller.post(own, LastReadMessageIndex="7")
-    described.check(f"{user}/{{ConversationSid}}", "post", 200, reply.json)

@@ -37,6 +37,9 @@ __all__ = ["Sample", "samples_for", "without_samples"]
 
 _SAMPLE_SID = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}0{28}[0-9a-f]{4}(?![0-9A-Za-z])")
 
+_OWNER_SIDS = re.compile(r"([a-z]+)Sids?")
+"""Arguments with sids of one kind of record, such as `conversationSids`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -107,8 +110,11 @@ def _candidates(
     elif argument == "sid":
         prefix = next((each.prefix for each in RESOURCES.values() if each.type_name == returned), "IS")
         yield Sample(_sid(prefix, number))
+    elif match := _OWNER_SIDS.fullmatch(argument):
+        prefix = next((each.prefix for each in RESOURCES.values() if each.type_name == match[1].capitalize()), "IS")
+        yield Sample([_sid(prefix, number)] if is_list else _sid(prefix, number))
     elif argument == "after":
-        yield Sample(None, "null, the first page")
+        yield Sample(None, "null, from now on" if returned.endswith("Event") else "null, the first page")
     elif argument in {"first", "scan"}:
         largest = FIRST_MAX if argument == "first" else SCAN_MAX
         yield Sample(largest, str(largest))

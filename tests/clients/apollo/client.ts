@@ -39,12 +39,16 @@ const list = (...filters: string[]): FieldPolicy<Pages, Page | null, Page | null
   },
 });
 
-export const possibleTypes = { Node: ["Conversation", "Message", "Participant", "Receipt", "Service"] };
+export const possibleTypes = {
+  Node: ["Conversation", "Message", "Participant", "Receipt", "Service"],
+  DeliveryEvent: ["DeliveriesReady", "ReceiptChange"],
+  MessageEvent: ["DeliveriesReady", "MessageChange", "MessageRemoval"],
+};
 export const typePolicies = {
   Query: { fields: { services: list() } },
-  Service: { fields: { conversations: list("state", "createdFrom", "createdTo") } },
+  Service: { fields: { conversations: list("state", "createdFrom", "createdTo"), participations: list("by") } },
   Conversation: { fields: { messages: list("order", "deliveryStatus", "scan"), participants: list() } },
-  Message: { fields: { receipts: list("status"), delivery: { merge: true } } },
+  Message: { fields: { receipts: list("status"), recipients: list("status"), delivery: { merge: true } } },
   Receipt: { fields: { error: { merge: true } } },
   Participant: { fields: { messagingBinding: { merge: true } } },
 };

@@ -15,6 +15,7 @@ import type { checkReceiptQuery } from "./__generated__/checkReceiptQuery.graphq
 import type { checkThreadQuery } from "./__generated__/checkThreadQuery.graphql.ts";
 import type { checkTotalsQuery } from "./__generated__/checkTotalsQuery.graphql.ts";
 import pageQuery, { type checkThreadPageQuery } from "./__generated__/checkThreadPageQuery.graphql.ts";
+import type { checkParticipationsQuery } from "./__generated__/checkParticipationsQuery.graphql.ts";
 import type { checkServicesQuery } from "./__generated__/checkServicesQuery.graphql.ts";
 import type { check_list$data, check_list$key } from "./__generated__/check_list.graphql.ts";
 import type { check_receipts$data, check_receipts$key } from "./__generated__/check_receipts.graphql.ts";
@@ -65,6 +66,17 @@ const DEFERRED = graphql`
 const RECEIPTS = graphql`
   fragment check_receipts on Message {
     receipts @catch(to: RESULT) { edges { node { status errorCode participant { channel } } } }
+  }
+`;
+
+const PARTICIPATIONS = graphql`
+  query checkParticipationsQuery($serviceSid: ID!, $by: PersonInput!, $first: Int, $after: String) {
+    service(sid: $serviceSid) {
+      participations(by: $by, first: $first, after: $after) {
+        edges { node { conversationSid } }
+        pageInfo { endCursor hasNextPage }
+      }
+    }
   }
 `;
 
@@ -224,7 +236,11 @@ test("an answer without data is thrown", async () => {
 
 testLists(() => {
   const environment = start();
-  return async (document, { serviceSid, conversationSid, after, ...rest }) => {
+  return async (document, { serviceSid, conversationSid, after, by, ...rest }) => {
+    if (by) {
+      const variables = { serviceSid: serviceSid!, by, after, ...rest };
+      return (await fetchQuery<checkParticipationsQuery>(environment, PARTICIPATIONS, variables).toPromise())!.service!.participations;
+    }
     if (document.includes("services {")) {
       const { services } = (await fetchQuery<checkServicesQuery>(environment, SERVICES, {}).toPromise())!;
       return services as { edges: { node: object }[] } | null | undefined;

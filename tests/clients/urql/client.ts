@@ -3,6 +3,8 @@ import { cacheExchange, type Resolver, type Variables } from "@urql/exchange-gra
 import schema from "../gql/introspection.json"; // By codegen.
 
 const embedded = () => null;
+const values = ["DeliverySummary", "DeliveryError", "Media", "MessagingBinding", "Participation", "Recipient"];
+const events = ["DeliveriesReady", "MessageChange", "MessageRemoval", "ReceiptChange"];
 
 /** A list that grows page by page, one for each choice of arguments other than `after`; it continues behind empty pages. */
 const list: Resolver = (_parent, args, cache, { parentKey, fieldName }) => {
@@ -49,12 +51,13 @@ export const makeClient = (url: string, token: string, more: Exchange[] = []) =>
     exchanges: [
       cacheExchange({
         schema,
-        keys: { DeliverySummary: embedded, DeliveryError: embedded, Media: embedded, MessagingBinding: embedded },
+        keys: Object.fromEntries([...values, ...events].map((name) => [name, embedded])),
         // Not for `receipts`: a message has 50 at most.
         resolvers: {
           Query: { services: list },
-          Service: { conversations: list },
+          Service: { conversations: list, participations: list },
           Conversation: { messages: list, participants: list },
+          Message: { recipients: list },
         },
       }),
       ...more,
