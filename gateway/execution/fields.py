@@ -190,10 +190,10 @@ class EdgeField(StrawberryField):
     """Returns the reads from all rows of the list at a path together, for the arguments; None when they cannot be."""
     named_by: NamedBy | None
     """The argument that names the child, if there is one."""
-    is_combined: bool
-    """Whether the child is made from several lists. Those that could not be read are its `errors`, beside its value."""
     is_private: bool
     """Whether its arguments identify a person: they are not accepted in a URL, nor shown in errors."""
+    is_combined: bool
+    """Whether the child is made from several lists. Those that could not be read are its `errors`, beside its value."""
 
     @property
     def is_pure(self) -> bool:
@@ -266,16 +266,16 @@ def edge(
     distinct: Distinct | None = None,
     batch: Callable[..., ReadBatch | None] | None = None,
     named_by: NamedBy | None = None,
-    is_combined: bool = False,
     is_private: bool = False,
+    is_combined: bool = False,
 ) -> Callable[[Callable[..., _Reads]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
     `returns` is the field's type, resolved in the function's module: records, or a scalar that is read upstream by itself.
     `price` is its cost in upstream calls. With `needs_row` the function uses the record's row, and `estimate` returns the read
     as far as the record's path shows it. With `may_be_skipped` it uses the row where there is one. `distinct` and `batch`
-    state how the records of a list are read together, `named_by` which argument names the child, `is_combined` that it is
-    made from several lists, and `is_private` that arguments identify a person (see `EdgeField`).
+    state how the records of a list are read together, `named_by` which argument names the child, `is_private` that arguments
+    identify a person, and `is_combined` that the child is made from several lists (see `EdgeField`).
     """
 
     def decorate(function: Callable[..., _Reads]) -> EdgeField:
@@ -289,8 +289,8 @@ def edge(
         field.needs_row, field.may_be_skipped = needs_row, may_be_skipped
         field.estimate = estimate or _unknown
         field.distinct, field.batch, field.named_by = distinct, batch, named_by
-        field.is_combined = is_combined
         field.is_private = is_private
+        field.is_combined = is_combined
         return field
 
     return decorate

@@ -43,7 +43,7 @@ class Price:
     page_size: int | None = None
     skipped: str | None = None
     calls: int = 1
-    """The most calls per parent."""
+    """The most calls per parent; 0 for what another field has read."""
 
     def directive(self) -> Upstream:
         """Return the price as the directive `@upstream`."""

@@ -9,10 +9,13 @@ from typing import Any, NamedTuple
 
 from gateway.graph.delivery import DeliveryStatus, receipt_status
 from gateway.twilio.partial_rows import readable
+from gateway.twilio.statuses import ReceiptSummary
 
-__all__ = ["Counts", "Range", "counts_of", "counts_of_rows"]
+__all__ = ["NO_RECEIPTS", "Counts", "Range", "counts_of", "counts_of_rows", "counts_of_summary"]
 
-_WORDS = ("sent", "delivered", "read", "failed", "undelivered")
+NO_RECEIPTS = ReceiptSummary(0, None, None, None, None, None)
+"""The summary of a message without receipts."""
+_UNREADABLE = object()
 
 
 class Range(NamedTuple):
@@ -40,11 +43,11 @@ def counts_of(message: Any) -> Counts | None:
     if delivery is _UNREADABLE:
         return None
     if delivery is None:
-        return _counts(0, (None,) * 5)
+        return counts_of_summary(NO_RECEIPTS)
     total = readable(delivery, "total")
     if total is None:
         return None
-    return _counts(max(0, total), tuple(readable(delivery, word) for word in _WORDS))
+    return counts_of_summary(ReceiptSummary(total, *(readable(delivery, word) for word in ReceiptSummary._fields[1:])))
 
 
 def counts_of_rows(rows: Iterable[Any]) -> Counts:
@@ -53,16 +56,15 @@ def counts_of_rows(rows: Iterable[Any]) -> Counts:
     return Counts(found.total(), {status: Range(found[status], found[status]) for status in DeliveryStatus})
 
 
-_UNREADABLE = object()
-
-
 @lru_cache(maxsize=4096)  # The messages of a conversation have the same few summaries.
-def _counts(total: int, words: tuple[str | None, ...]) -> Counts:
-    """Return the counts of `total` receipts. The words for positive statuses are cumulative: a read receipt was sent too.
+def counts_of_summary(summary: ReceiptSummary) -> Counts:
+    """Return the counts that a summary proves. The words for positive statuses are cumulative: a read receipt was sent too.
 
     Whether failed receipts count as sent is undocumented, so `sent` is read in both ways. A status that is pending or unknown
     counts for no word.
     """
+    total, *words = summary
+    total = max(0, total)
     sent, delivered, read, failed, undelivered = (_range(word, total) for word in words)
     most_failed, least_failed = failed.most + undelivered.most, failed.least + undelivered.least
     # How many receipts are sent, delivered or read; delivered or read; and read.

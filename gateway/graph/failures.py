@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import strawberry
 
 from gateway.errors import BadUserInput, GatewayError, NotFound, UpstreamInvalidResponse
-from gateway.execution.context import MissingKey, Read
+from gateway.execution.context import MissingKey
 from gateway.execution.fields import edge
 from gateway.execution.price import Price, Unit
 from gateway.graph.arguments import First
@@ -27,6 +27,7 @@ from gateway.twilio.paths import child
 from gateway.twilio.resources import Row
 
 if TYPE_CHECKING:
+    from gateway.execution.context import Read
     from gateway.graph.context import OperationContext
 
 __all__ = ["FailedReceipts", "Scan", "ScanProgress", "checked_scan", "failures"]
@@ -115,8 +116,8 @@ class FailedReceipts:
     is_shared = False
     is_sparse = True
     may_be_skipped = False
-    also: ClassVar[tuple[Read, ...]] = ()
     expected_summary = None
+    also: tuple[Read, ...] = ()
     type_name = "FailureConnection"
     calls_max = SEARCH_CALLS_MAX
 

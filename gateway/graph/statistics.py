@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
+import msgspec
 import strawberry
 
 from gateway.errors import BadUserInput, GatewayError, NotFound, UpstreamInvalidResponse
-from gateway.execution.context import MissingKey, Read
+from gateway.execution.context import MissingKey
 from gateway.execution.fields import edge
 from gateway.execution.price import Price, Unit
 from gateway.graph.connection import Slice
@@ -20,20 +20,23 @@ from gateway.graph.delivery import (
     MessageDeliveryStatus,
     message_delivery_status,
     receipt_summary,
+    summary_status,
 )
-from gateway.graph.delivery_counts import Counts, Range, counts_of, counts_of_rows
+from gateway.graph.delivery_counts import NO_RECEIPTS, Counts, Range, counts_of, counts_of_rows, counts_of_summary
 from gateway.graph.failures import Scan, checked_scan
 from gateway.graph.limits import FIRST_MAX, LAST_DEFAULT, SCAN_DEFAULT, SEARCH_CALLS_MAX
 from gateway.graph.lists import PagedList, WholeList
 from gateway.graph.node import Node, embedded, prop, resource_of
-from gateway.graph.scalars import DateTime, are_utc, in_utc, moment
+from gateway.graph.scalars import DateTime, in_utc, moment
 from gateway.graph.search import MessageSearch, Period, unread
 from gateway.source.loaders import Missing
 from gateway.twilio.partial_rows import readable
 from gateway.twilio.paths import child
 from gateway.twilio.resources import Row
+from gateway.twilio.statuses import ReceiptSummary
 
 if TYPE_CHECKING:
+    from gateway.execution.context import Read
     from gateway.graph.context import OperationContext
 
 __all__ = ["DeliveryStatistics", "conversation_statistics", "service_statistics"]
@@ -113,18 +116,15 @@ class _Statistics:
         least: Counter[DeliveryStatus] = Counter()
         most: Counter[DeliveryStatus] = Counter()
         receipts = 0
-        groups = [*_groups([row for row in rows if row.sid not in exact] if exact else rows)]
-        groups += [(row, 1) for row in rows if row.sid in exact]
-        for row, times in groups:
-            by_message[message_delivery_status(row)] += times
-            counts = exact.get(row.sid) or counts_of(row)
+        for status, counts, times in _counted(rows, exact):
+            by_message[status] += times
             if counts is None:  # The number of receipts could not be read.
                 complete = False
                 continue
             receipts += times * counts.receipts
-            for status, count in counts.by_status.items():
-                least[status] += times * count.least
-                most[status] += times * count.most
+            for each, (fewest, highest) in counts.by_status.items():
+                least[each] += times * fewest
+                most[each] += times * highest
         return cls(
             len(rows),
             receipts,
@@ -139,12 +139,12 @@ class _Statistics:
 class _StatisticsRead:
     """What both reads of statistics have in common. Creating one does no I/O."""
 
-    also: ClassVar[tuple[Read, ...]] = ()
     is_single = False
     is_shared = False
     is_sparse = False
     may_be_skipped = False
     expected_summary = None
+    also: tuple[Read, ...] = ()
     type_name = "DeliveryStatistics"
 
     def reference(self) -> None:
@@ -253,30 +253,37 @@ class ServiceStatistics(_StatisticsRead):
         return MessageSearch(self._service_path, self._period, self._scan)
 
 
-_summary_of = attrgetter("total", "sent", "delivered", "read", "failed", "undelivered")
+_SECONDS_LENGTH = len("2026-01-31T12:00:00Z")
+_packed = msgspec.msgpack.Encoder().encode
 
 
-def _groups(rows: list[Row]) -> Iterable[tuple[Row, int]]:
-    """Return one message for each summary, and how many have it: most share theirs with others."""
-    by_summary: dict[object, Row] = {}
-    times: Counter[object] = Counter()
-    for row in rows:
+def _counted(rows: list[Row], exact: dict[str, Counts]) -> Iterator[tuple[MessageDeliveryStatus, Counts | None, int]]:
+    """Yield the status and the counts of messages, and how many have both: most share their summary with others."""
+    if not exact:
         try:
-            summary: object = _summary_of(row.delivery) if row.delivery is not None else None
-        except UpstreamInvalidResponse:
-            summary = row.sid
-        by_summary.setdefault(summary, row)
-        times[summary] += 1
-    return [(row, times[summary]) for summary, row in by_summary.items()]
+            summaries = Counter(map(_packed, [row.delivery for row in rows]))  # Faster than to hash their words.
+        except (TypeError, UpstreamInvalidResponse):  # One could not be read.
+            pass
+        else:
+            for packed, times in summaries.items():
+                words = msgspec.msgpack.decode(packed)
+                summary = ReceiptSummary(**words) if words is not None else NO_RECEIPTS
+                yield summary_status(summary), counts_of_summary(summary), times
+            return
+    for row in rows:
+        yield message_delivery_status(row), exact.get(row.sid) or counts_of(row), 1
 
 
 def _oldest(rows: list[Row]) -> str | None:
     """Return when the oldest message was sent, of those whose time can be read."""
-    texts = [text for row in rows if (text := readable(row, "date_created"))]
-    if texts and not are_utc(texts):
-        texts = [text for text in texts if _is_time(text)]
-        return in_utc(min(texts, key=moment)) if texts else None
-    return min(texts, key=None if len({len(text) for text in texts}) <= 1 else moment, default=None)
+    try:
+        texts = [row.date_created for row in rows]
+        if set(map(len, texts)) == {_SECONDS_LENGTH}:  # All are in UTC, in whole seconds, and sort as texts do.
+            return in_utc(min(texts))
+    except (TypeError, UpstreamInvalidResponse):
+        texts = [readable(row, "date_created") for row in rows]
+    texts = [text for text in texts if text is not None and _is_time(text)]
+    return in_utc(min(texts, key=moment)) if texts else None
 
 
 def _is_time(text: str) -> bool:
