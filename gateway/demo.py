@@ -1,6 +1,7 @@
 """A gateway over the sandbox, and its addresses, sids and ids: for the demo, for contract tests, and for tests here."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 from starlette.applications import Starlette
 
@@ -32,7 +33,13 @@ def demo_app(sandbox: Sandbox, *, token: str | None = None, any_host: bool = Fal
     is one; `any_host` is as for `create_app`.
     """
     tokens = {"demo": Token(token)} if token is not None else {}
-    settings = replace(settings_for(sandbox), cache_bytes=0, cors_origins=_DEVELOPMENT_ORIGINS, tokens=tokens)
+    settings = replace(
+        settings_for(sandbox),
+        cache_bytes=0,
+        cors_origins=_DEVELOPMENT_ORIGINS,
+        tokens=tokens,
+        mcp=frozenset({"shipped"} if find_spec("mcp") is not None else ()),
+    )
     return create_app(
         settings,
         any_host=any_host,
@@ -66,6 +73,7 @@ def ready_facts(sandbox: Sandbox, base: str) -> dict[str, str]:
     return {
         "graphql": f"{base}/graphql",
         "graphiql": f"{base}/graphiql",
+        "mcp": f"{base}/mcp",
         "sandbox": sandbox.url,
         "account_sid": sandbox.account_sid,
         "auth_token": sandbox.auth_token,
