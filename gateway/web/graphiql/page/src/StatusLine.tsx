@@ -4,16 +4,18 @@ import { pick, useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { parse as parseJson, type ParseError } from "jsonc-parser";
 import { useEffect } from "react";
 import { FirstHint } from "./FirstHint";
+import { ReceiptTable } from "./ReceiptTable";
 import { RowsLine } from "./RowsLine";
+import { ViewTabs } from "./ViewTabs";
 import { foresee } from "./ask";
 import { attemptsIn, retriesIn, waterfallOf } from "./calls";
 import { missing, sentence } from "./explain";
 import { type Outlook, type Run, openTab, showTab, update, useLive } from "./live";
 import { isFirstRun, keepHeaders, sessionHeaders } from "./memory";
 import { decimal, duration, many } from "./numbers";
-
-export const CALLS = "Upstream calls";
-export const PLAN = "Plan";
+import { CALLS, PLAN, openPanel } from "./panels";
+import { useLinks } from "./tabs";
+import { isNarrow } from "./views";
 
 /** How long the editors must be unchanged before a dry run, and how long it waits for all editors at the start. */
 const PAUSE_MS = 300;
@@ -25,13 +27,16 @@ export function StatusLine() {
   useSessionHeaders();
   useSchemaForToken();
   useWrappedLines();
+  useLinks();
   const { run, isRunning, outlook } = useLive();
   useEffect(() => {
-    if (run && isFirstRun()) openPanel(CALLS);
+    if (run && !isNarrow() && isFirstRun()) openPanel(CALLS);
   }, [run]);
   return (
     <>
       <FirstHint />
+      <ViewTabs />
+      <ReceiptTable />
       <div className="status" data-testid="status">
         <RowsLine rows={run?.rows ?? []} />
         <Line panel={PLAN} name="Plan" text={planned(outlook)} isWrong={isWrong(outlook)} />
@@ -56,11 +61,6 @@ function Line({ panel, name, text, isWrong }: { panel: string; name: string; tex
       <span role="status">{text}</span>
     </div>
   );
-}
-
-/** Show a panel, as its button in the side bar does, which also makes room for it. */
-function openPanel(title: string): void {
-  document.querySelector<HTMLButtonElement>(`.graphiql-sidebar [aria-label="Show ${title}"]`)?.click();
 }
 
 const isWrong = (outlook: Outlook): boolean =>

@@ -4,6 +4,7 @@ import type { Storage } from "@graphiql/toolkit";
 
 const HEADERS = "graphiql:session-headers";
 const HAS_RUN = "graphiql:has-run";
+const ANSWER_VIEW = "graphiql:answer-view";
 
 /** The browser's storage without headers: GraphiQL's history would keep a caller's token for ever. */
 export const STORAGE: Storage = {
@@ -24,6 +25,11 @@ export function isFirstRun(): boolean {
   localStorage.setItem(HAS_RUN, "1");
   return true;
 }
+
+/** Whether an answer with receipts is shown as a table, unless JSON was chosen last. */
+export const isTablePreferred = (): boolean => localStorage.getItem(ANSWER_VIEW) !== "json";
+
+export const preferTable = (isTable: boolean): void => localStorage.setItem(ANSWER_VIEW, isTable ? "table" : "json");
 
 export const sessionHeaders = (): string => sessionStorage.getItem(HEADERS) ?? "";
 
