@@ -14,6 +14,7 @@ import { type Outlook, type Run, openTab, showTab, update, useLive } from "./liv
 import { isFirstRun, keepHeaders, sessionHeaders } from "./memory";
 import { decimal, duration, many } from "./numbers";
 import { CALLS, PLAN, openPanel } from "./panels";
+import { useRepairs } from "./repairs";
 import { useLinks } from "./tabs";
 import { isNarrow } from "./views";
 
@@ -28,6 +29,7 @@ export function StatusLine() {
   useSchemaForToken();
   useWrappedLines();
   useLinks();
+  useRepairs();
   const { run, isRunning, outlook } = useLive();
   useEffect(() => {
     if (run && !isNarrow() && isFirstRun()) openPanel(CALLS);

@@ -145,3 +145,19 @@ export async function foresee(params: FetcherParams, headers: Headers, signal: A
   if (failure) return { kind: "unclear", message: failure.message, code: failure.extensions?.code };
   return { kind: "plan", plan: { requested: 0, roundTrips: 0, singlePageRoundTrips: 0, refused: [], edges: [], skipped: [] } };
 }
+
+/** A trusted document, and the cost of each operation in it; without one if it fails before any call. */
+export interface Trusted {
+  id: string;
+  document: string;
+  operations: { name: string; calls?: number; roundTrips?: number }[];
+}
+
+/** Return the trusted documents that the caller may send; throws Error with the gateway's reason. */
+export async function trustedDocuments(headers: Headers, signal: AbortSignal): Promise<Trusted[]> {
+  const address = new URL("graphiql/documents", ENDPOINT);
+  const response = await fetch(address, { headers, credentials: "same-origin", signal });
+  const answer = (await whole(response)) as Answer & { documents?: Trusted[] };
+  if (!answer.documents) throw new Error(answer.errors?.[0]?.message ?? `The gateway replied ${response.status}.`);
+  return answer.documents;
+}

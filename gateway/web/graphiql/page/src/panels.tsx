@@ -7,6 +7,7 @@ import type { ReactNode } from "react";
 import { CallsPanel } from "./CallsPanel";
 import { HttpPanel } from "./HttpPanel";
 import { PlanPanel } from "./PlanPanel";
+import { SavedPanel } from "./SavedPanel";
 import { showView } from "./views";
 
 export const CALLS = "Upstream calls";
@@ -30,6 +31,11 @@ export const PANELS: GraphiQLPlugin[] = [
       </>,
     ),
     content: PlanPanel,
+  },
+  {
+    title: "Saved operations",
+    icon: icon(<path d="M5 3h10v14l-5-3.5L5 17z" strokeLinejoin="round" />),
+    content: SavedPanel,
   },
   {
     title: "HTTP",

@@ -1,0 +1,51 @@
+// Repairs of GraphiQL's markup: what keyboards and screen readers need of it, and it does not have.
+
+import { useEffect } from "react";
+
+/** The parts of the page that are repaired. The editors, whose markup changes with every key, are not among them. */
+const PARTS = ".graphiql-session-header, .graphiql-plugin";
+
+export function useRepairs(): void {
+  useEffect(() => {
+    const watches = [...document.querySelectorAll(PARTS)].map((part) => {
+      const watch = new MutationObserver(() => repair(part));
+      watch.observe(part, { attributeFilter: ["aria-selected"], childList: true, subtree: true });
+      repair(part);
+      return watch;
+    });
+    document.addEventListener("keydown", closeTab);
+    return () => {
+      for (const watch of watches) watch.disconnect();
+      document.removeEventListener("keydown", closeTab);
+    };
+  }, []);
+}
+
+function repair(part: Element): void {
+  // A tab must not contain buttons (ARIA 1.2, children presentational): its button is the tab, and Delete closes it.
+  for (const item of part.querySelectorAll("li.graphiql-tab[aria-selected]")) {
+    const tab = item.querySelector(".graphiql-tab-button");
+    tab?.setAttribute("role", "tab");
+    tab?.setAttribute("aria-selected", item.getAttribute("aria-selected") ?? "false");
+    item.setAttribute("role", "presentation");
+    item.removeAttribute("aria-selected");
+  }
+  for (const button of part.querySelectorAll(".graphiql-tab-close:not([aria-hidden])")) {
+    button.setAttribute("aria-hidden", "true");
+    button.setAttribute("tabindex", "-1");
+  }
+  // The entries of the history are named by their operations.
+  for (const button of part.querySelectorAll('.graphiql-history-item-label[aria-label="Set active"]')) {
+    button.removeAttribute("aria-label");
+  }
+  // The explorer's inputs have no names: each is named by its argument, which only a class tells.
+  for (const input of part.querySelectorAll(".graphiql-explorer-root :is(input, select):not([aria-label])")) {
+    const argument = input.closest('[class^="graphiql-explorer-"]:not(.graphiql-explorer-root, .graphiql-explorer-actions)');
+    input.setAttribute("aria-label", argument?.className.replace("graphiql-explorer-", "") ?? "Kind of operation");
+  }
+}
+
+function closeTab(event: KeyboardEvent): void {
+  const tab = event.key === "Delete" && event.target instanceof Element ? event.target.closest(".graphiql-tab-button") : null;
+  tab?.parentElement?.querySelector<HTMLButtonElement>(".graphiql-tab-close")?.click();
+}
