@@ -74,16 +74,16 @@ export function PlanDrawing({ plan }: { plan: Plan }) {
           );
         })}
         {boxes.map((box) => {
-          const inside = right(box) - left(box) - 10;
+          const inside = right(box) - left(box) - 8;
           return (
             <g key={box.path} className={box.calls === null ? "box skipped" : "box"} data-field={box.path} data-trip={box.roundTrip}>
               <title>{phrase(box)}</title>
               <rect x={left(box)} y={top(box)} width={right(box) - left(box)} height={BOX_HEIGHT} rx="5" />
-              <text x={left(box) + 5} y={top(box) + 14} className="name">
-                {cut(box.name, inside, 6.5)}
+              <text x={left(box) + 4} y={top(box) + 14} className="name">
+                {cut(box.name, inside, 6.65)}
               </text>
-              <text x={left(box) + 5} y={top(box) + 27} className="words">
-                {cut(wordsOf(box), inside, 5.4)}
+              <text x={left(box) + 4} y={top(box) + 27} className="words">
+                {cut(wordsOf(box), inside, 5.9)}
               </text>
             </g>
           );

@@ -14,7 +14,7 @@ import { type Outlook, type Run, openTab, showTab, update, useLive } from "./liv
 import { isFirstRun, keepHeaders, sessionHeaders } from "./memory";
 import { decimal, duration, many } from "./numbers";
 import { CALLS, PLAN, openPanel } from "./panels";
-import { useRepairs } from "./repairs";
+import { useEditorOptions, useRepairs } from "./repairs";
 import { useLinks } from "./tabs";
 import { isNarrow } from "./views";
 
@@ -27,7 +27,7 @@ export function StatusLine() {
   usePlan();
   useSessionHeaders();
   useSchemaForToken();
-  useWrappedLines();
+  useEditorOptions();
   useLinks();
   useRepairs();
   const { run, isRunning, outlook } = useLive();
@@ -103,16 +103,6 @@ function useTabs(): void {
     if (openTab() && openTab() !== tab) stop();
     showTab(tab, all.split(" "));
   }, [tab, all, stop]);
-}
-
-/** Wrap long lines, so that nothing of an operation is outside its editor. */
-function useWrappedLines(): void {
-  const { queryEditor, variableEditor, headerEditor } = useGraphiQL(pick("queryEditor", "variableEditor", "headerEditor"));
-  useEffect(() => {
-    for (const editor of [queryEditor, variableEditor, headerEditor]) {
-      editor?.updateOptions({ fontSize: 13, lineHeight: 19, wordWrap: "on", wrappingIndent: "indent" });
-    }
-  }, [queryEditor, variableEditor, headerEditor]);
 }
 
 /** Read the schema again once there is a token, without which it was refused; and remove that error from the answer. */

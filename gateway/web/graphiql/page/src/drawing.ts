@@ -90,9 +90,9 @@ function aboveOf({ path }: Box, found: Map<string, Box>): Box | null {
 }
 
 /** What stands below the name in a box. */
-export function wordsOf({ calls, inSequence, mayBeSkipped }: Box): string {
+export function wordsOf({ calls, mayBeSkipped }: Box): string {
   if (calls === null) return "no call";
-  return `${many(calls, "call")}${inSequence > 1 ? ", in turn" : mayBeSkipped ? " or fewer" : ""}`;
+  return mayBeSkipped ? `${decimal(calls)} or fewer` : many(calls, "call");
 }
 
 /** A box as a sentence without its end. */

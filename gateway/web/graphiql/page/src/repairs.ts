@@ -1,5 +1,6 @@
 // Repairs of GraphiQL's markup: what keyboards and screen readers need of it, and it does not have.
 
+import { pick, useGraphiQL } from "@graphiql/react";
 import { useEffect } from "react";
 
 /** The parts of the page that are repaired. The editors, whose markup changes with every key, are not among them. */
@@ -21,7 +22,28 @@ export function useRepairs(): void {
   }, []);
 }
 
+/** Wrap long lines, so that nothing of an operation is outside its editor, and let the keyboard leave it: Escape, then Tab. */
+export function useEditorOptions(): void {
+  const { queryEditor, variableEditor, headerEditor } = useGraphiQL(pick("queryEditor", "variableEditor", "headerEditor"));
+  useEffect(() => {
+    const watches = [[queryEditor, "Operation"] as const, [variableEditor, "Variables"] as const, [headerEditor, "Headers"] as const].flatMap(
+      ([editor, name]) => {
+        const ariaLabel = `${name}: Escape, then Tab leaves the editor`;
+        editor?.updateOptions({ ariaLabel, fontSize: 13, lineHeight: 19, wordWrap: "on", wrappingIndent: "indent" });
+        const onEscape = editor?.onKeyDown(({ browserEvent }) => browserEvent.key === "Escape" && editor.updateOptions({ tabFocusMode: true }));
+        const onLeave = editor?.onDidBlurEditorText(() => editor.updateOptions({ tabFocusMode: false }));
+        return [onEscape, onLeave];
+      },
+    );
+    return () => {
+      for (const watch of watches) watch?.dispose();
+    };
+  }, [queryEditor, variableEditor, headerEditor]);
+}
+
 function repair(part: Element): void {
+  // A panel that scrolls may have nothing inside that the keyboard reaches.
+  if (part.matches(".graphiql-plugin") && !part.hasAttribute("tabindex")) part.setAttribute("tabindex", "0");
   // A tab must not contain buttons (ARIA 1.2, children presentational): its button is the tab, and Delete closes it.
   for (const item of part.querySelectorAll("li.graphiql-tab[aria-selected]")) {
     const tab = item.querySelector(".graphiql-tab-button");
