@@ -114,7 +114,9 @@ async def test_a_dry_run_shows_each_edge(client: Client, sandbox: Sandbox, varia
 
 
 async def test_a_dry_run_shows_what_needs_no_call(client: Client, variables: dict[str, Any]) -> None:
-    selected = "messages(first: 5) { edges { node { receipts(status: []) { edges { cursor } } conversation { sid } } } }"
+    selected = (
+        "messages(first: 5) { edges { node { receipts(status: []) { edges { cursor } } conversation { sid } } } }"
+    )
     outcome = await Account(client).run(Operation(query(selected), variables=variables, dry_run=True))
     below = "service.conversation.messages.edges.node"
     assert outcome.extensions["plan"]["skipped"] == [

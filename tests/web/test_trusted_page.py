@@ -13,7 +13,8 @@ from gateway.sandbox import Sandbox
 
 from ..conftest import serving
 
-THREAD = "query Q($sid: ID!) { service(sid: $sid) { conversations(first: 2) { edges { node { messages { edges { node { body } } } } } } } }"
+THREAD = """query Q($sid: ID!) { service(sid: $sid) { conversations(first: 2) {
+  edges { node { messages { edges { node { body } } } } } } } }"""
 TWO = "query A { services { edges { cursor } } } query B { ...F } fragment F on Query { __typename }"
 OF_SERVICE = '{ service(sid: "%s") { friendlyName } }'
 OF_ID = '{ node(id: "%s") { ... on Service { friendlyName } } }'

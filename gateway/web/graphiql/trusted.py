@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from anyio import to_thread
-from graphql import StringValueNode, Visitor, parse, visit
+from graphql import DocumentNode, StringValueNode, Visitor, parse, visit
 from graphql.utilities import separate_operations
 from starlette.requests import Request
 from starlette.responses import Response
@@ -97,13 +97,13 @@ class _Literals(Visitor):
             self.services.add(node.value)
             return
         try:
-            _, path = decode_id(RESOURCES.values(), node.value)
+            path = decode_id(RESOURCES.values(), node.value)[1]
         except BadUserInput:
             return
         self.services.add(sids_of(path)[0])
 
 
-def _cost(schema: Schema, document: Any) -> Iterator[tuple[str, Any]]:
+def _cost(schema: Schema, document: DocumentNode) -> Iterator[tuple[str, Any]]:
     """Yield the members of an operation's cost; none if it fails before any call."""
     from gateway.contract.operations.worst_case import OperationCost, operation_cost  # Few processes need it.
 

@@ -31,8 +31,9 @@ export function StatusLine() {
   useLinks();
   useRepairs();
   const { run, isRunning, outlook } = useLive();
+  const { visiblePlugin: panel } = useGraphiQL(pick("visiblePlugin"));
   useEffect(() => {
-    if (run && !isNarrow() && isFirstRun()) openPanel(CALLS);
+    if (run && isFirstRun() && !panel && !isNarrow()) openPanel(CALLS);
   }, [run]);
   return (
     <>

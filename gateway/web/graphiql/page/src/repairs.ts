@@ -1,6 +1,7 @@
 // Repairs of GraphiQL's markup: what keyboards and screen readers need of it, and it does not have.
 
 import { pick, useGraphiQL } from "@graphiql/react";
+import { TabFocus } from "monaco-editor/esm/vs/editor/browser/config/tabFocus.js";
 import { useEffect } from "react";
 
 /** The parts of the page that are repaired. The editors, whose markup changes with every key, are not among them. */
@@ -30,8 +31,8 @@ export function useEditorOptions(): void {
       ([editor, name]) => {
         const ariaLabel = `${name}: Escape, then Tab leaves the editor`;
         editor?.updateOptions({ ariaLabel, fontSize: 13, lineHeight: 19, wordWrap: "on", wrappingIndent: "indent" });
-        const onEscape = editor?.onKeyDown(({ browserEvent }) => browserEvent.key === "Escape" && editor.updateOptions({ tabFocusMode: true }));
-        const onLeave = editor?.onDidBlurEditorText(() => editor.updateOptions({ tabFocusMode: false }));
+        const onEscape = editor?.onKeyDown(({ browserEvent }) => browserEvent.key === "Escape" && TabFocus.setTabFocusMode(true));
+        const onLeave = editor?.onDidBlurEditorText(() => TabFocus.setTabFocusMode(false));
         return [onEscape, onLeave];
       },
     );
