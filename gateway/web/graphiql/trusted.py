@@ -17,7 +17,7 @@ from starlette.routing import Route
 from gateway.callers.callers import Caller
 from gateway.errors import BadUserInput, GatewayError
 from gateway.graph.ids import decode_id
-from gateway.graph.schema import make_schema
+from gateway.graph.schema import make_schema, shared_executor
 from gateway.graph.types import RESOURCES
 from gateway.twilio.paths import is_sid, sids_of
 from gateway.web.admission import Admission
@@ -34,7 +34,8 @@ __all__ = ["TrustedPage"]
 class TrustedPage:
     """The route `/graphiql/documents`, for every caller that may send operations.
 
-    A document that names a service which the caller may not read, by its sid or in an id, is left out.
+    A document that names a service which the caller may not read, by its sid or in an id, is left out, and so is one that
+    can never be executed.
     """
 
     def __init__(self, documents: Documents, admission: Admission) -> None:
@@ -69,7 +70,7 @@ class TrustedPage:
         return [
             {"id": id, "document": text, "operations": entry.operations}
             for id, text, entry in entries
-            if caller.services is None or entry.services <= caller.services
+            if entry.operations and (caller.services is None or entry.services <= caller.services)
         ]
 
 
@@ -77,10 +78,12 @@ class _Entry:
     """What is known of one document: the services that it names, and the cost of each operation."""
 
     def __init__(self, schema: Schema, text: str) -> None:
+        self.services: set[str] = set()
+        self.operations: list[dict[str, Any]] = []
+        if shared_executor().check(text):
+            return  # The application gave it to `create_app`, which does not check documents.
         document = parse(text)
-        literals = _Literals()
-        visit(document, literals)
-        self.services = literals.services
+        visit(document, _Literals(self.services))
         operations = separate_operations(document)
         self.operations = [{"name": name, **dict(_cost(schema, each))} for name, each in operations.items()]
 
@@ -88,9 +91,9 @@ class _Entry:
 class _Literals(Visitor):
     """Collects the services that the strings of a document name."""
 
-    def __init__(self) -> None:
+    def __init__(self, services: set[str]) -> None:
         super().__init__()
-        self.services: set[str] = set()
+        self.services = services
 
     def enter_string_value(self, node: StringValueNode, *_: Any) -> None:
         if is_sid(node.value, "IS"):
