@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import re
 import shlex
 import sys
 from dataclasses import replace
@@ -91,8 +90,9 @@ async def test_an_operation_is_copied_without_its_token_and_can_be_run(browser: 
         link = copies["link"].replace("Thread", "Followed")
         await page.evaluate("link => { location.href = link }", link)  # While the page is open.
         await expect(tabs.filter(has_text="Followed")).to_be_visible()
-        await expect(page.locator("[aria-label=Variables]")).to_contain_text(sandbox.landmarks["conversation_sid"])
         assert await tabs.count() == count + 1
+        await page.get_by_role("button", name="Variables").click()
+        await expect(page.locator("[aria-label=Variables]")).to_contain_text(sandbox.landmarks["conversation_sid"])
         assert page.url == f"{base}/graphiql"
         await page.goto("about:blank")
         await visit.open(copies["link"].replace("Thread", "Opened"))  # From elsewhere.
@@ -168,4 +168,4 @@ async def test_operations_are_saved_exported_imported_and_trusted_ones_listed(
         await expect(page.locator("[aria-label=Variables]")).to_contain_text(sandbox.landmarks["conversation_sid"])
         await saved.get_by_role("button", name="Conversations").click()
         await visit.run()
-        await expect(page.locator(".result-window")).to_contain_text(re.compile("Boiler inspection"))
+        await expect(page.locator(".result-window")).to_contain_text("services")

@@ -17,6 +17,7 @@ import type { Operation } from "./copies";
 import { FACTS } from "./facts";
 import { STORAGE, hasTabs, sessionHeaders } from "./memory";
 import { PANELS } from "./panels";
+import { brightenComments } from "./repairs";
 import { takeLinkedOperation } from "./tabs";
 
 const ADDRESS = new URLSearchParams(window.location.search);
@@ -45,6 +46,7 @@ function SelectedOperation({ name }: { name: string | null }) {
   return null;
 }
 
+void brightenComments();
 const named = addressed();
 const headers = sessionHeaders();
 

@@ -42,6 +42,17 @@ export function useEditorOptions(): void {
   }, [queryEditor, variableEditor, headerEditor]);
 }
 
+/** Make comments legible in GraphiQL's dark theme, which it defines when it has loaded the editor. */
+export async function brightenComments(): Promise<void> {
+  const { editor } = await import("monaco-graphql/esm/monaco-editor.js");
+  const { defineTheme } = editor;
+  const COMMENT = { token: "comment", foreground: "#8fb87e" };
+  Object.assign(editor, {
+    defineTheme: ((name, theme) =>
+      defineTheme(name, theme.base === "vs-dark" ? { ...theme, rules: [...theme.rules, COMMENT] } : theme)) satisfies typeof defineTheme,
+  });
+}
+
 function repair(part: Element): void {
   // A panel that scrolls may have nothing inside that the keyboard reaches.
   if (part.matches(".graphiql-plugin") && !part.hasAttribute("tabindex")) part.setAttribute("tabindex", "0");
