@@ -76,7 +76,7 @@ LOW_CONTRASTS = """() => {
   const low = [];
   for (const element of document.querySelectorAll(".panel *, .status *, .logo *, .first-hint *")) {
     const text = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
-    if (!text || element.matches("title, option")) continue;
+    if (!text || element.matches("title, desc, option")) continue;
     const style = getComputedStyle(element);
     const under = behind(element);
     const colour = over(channels(element.closest("svg") ? style.fill : style.color), under);
