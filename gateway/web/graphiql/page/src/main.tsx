@@ -11,6 +11,8 @@ import "@graphiql/plugin-doc-explorer/style.css";
 import "@graphiql/plugin-history/style.css";
 import "@graphiql/plugin-explorer/style.css";
 import "./page.css";
+import "./answer.css";
+import "./narrow.css";
 import { StatusLine } from "./StatusLine";
 import { fetcher } from "./ask";
 import type { Operation } from "./copies";
