@@ -19,16 +19,17 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from gateway.accounts.account import Account
-from gateway.accounts.limits import Limits
-from gateway.accounts.reconciliation import RECONCILE_CALLER, Reconciliation
-from gateway.callers.callers import Callers
+from gateway.accounts.limits import Limits, SubscriptionLimits
+from gateway.accounts.reconciliation import Reconciliation
+from gateway.callers.callers import Callers, Token
 from gateway.errors import BadRequest, InternalError
 from gateway.graph.schema import shared_executor
 from gateway.settings import JwtSettings, Settings, SettingsError
+from gateway.source.history import History
 from gateway.source.memory import MemoryCache
 from gateway.source.publication import Publication
 from gateway.source.slots import share_slots
@@ -40,6 +41,7 @@ from gateway.web.browsers import SECURITY_HEADERS, Origins
 from gateway.web.deliveries import Deliveries
 from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
+from gateway.web.events import SINGLE_CONNECTION
 from gateway.web.graphiql import Graphiql
 from gateway.web.graphiql.trusted import TrustedPage
 from gateway.web.graphql_over_http import prefers_html
@@ -47,14 +49,18 @@ from gateway.web.health import live, ready
 from gateway.web.manifests import read_manifests
 from gateway.web.metrics import Metrics, MetricsPage
 from gateway.web.pending import PendingReply
+from gateway.web.recorder import Recorder
 from gateway.web.request import HttpRequest, combine_headers
-from gateway.web.responses import Reply, error_response, respond
+from gateway.web.responses import Reply, error_reply, error_response, respond
+from gateway.web.socket_protocol import SocketEndpoint
+from gateway.web.sockets import Socket, SocketService
+from gateway.web.streams import StreamLimits, Streams
 from gateway.web.webhooks import WEBHOOK_PATH, RecentPage, WebhookIntake
 
 if TYPE_CHECKING:
     from gateway.callers.jwt import JwtVerifier
     from gateway.source.redis import RedisCache
-    from gateway.source.worker_lease import WorkerLease
+    from gateway.source.worker_lease import WorkerLeases
     from gateway.web.telemetry import Telemetry
     from gateway.web.worker_metrics import WorkerMetrics
 
@@ -160,54 +166,64 @@ def create_app(
     callers = Callers(settings.tokens, _verifier(settings.jwt))
     origins = Origins(settings.cors_origins)
     persisted = Documents(documents, trusted_only=settings.trusted_only)
-    deliveries, publication = Deliveries(), Publication(account.updates)
+    deliveries, publication = Deliveries(), account.publication
     deliveries.on_delivery = partial(publication.send, "delivery")
     publication.on_message("delivery", deliveries.receive)
-    metrics = Metrics(account, client, deliveries, publication)
+    streams = Streams(callers, _stream_limits(settings))
+    metrics = Metrics(account, client, deliveries, streams)
     webhooks = WebhookIntake(settings.webhook, publication.apply, deliveries, callers) if settings.webhook else None
-    lease = _Lease(remote, metrics_directory)
+    leases = _Leases(remote, metrics_directory)
     reconciliation = Reconciliation(
         account,
         publication.apply,
         seconds=settings.reconcile_seconds,
         messages=settings.reconcile_messages,
-        lease=lease.acquire,
+        leases=leases,
     )
     metrics.reconciliation = reconciliation
     for conversation in watch:
         service_sid, _, conversation_sid = conversation.partition("/")
         reconciliation.watch(f"Services/{service_sid}/Conversations/{conversation_sid}")
-    polls = bool(watch) and settings.reconcile_seconds > 0
+    polls = (bool(watch) or settings.subscriptions) and settings.reconcile_seconds > 0
+    account.subscriptions.has_webhooks = webhooks is not None
+    account.subscriptions.polling = reconciliation if polls else None
     workers = _worker_metrics(metrics, metrics_directory)
     telemetry = _telemetry(settings)
     admission = Admission(callers, any_host=any_host)
+    recorder = Recorder(metrics, telemetry)
     endpoint = Endpoint(
         account,
         admission,
         origins,
         has_graphiql=settings.graphiql,
         documents=persisted,
-        metrics=metrics,
-        telemetry=telemetry,
+        recorder=recorder,
+        streams=streams,
     )
+    sockets = SocketService(account, admission, origins, persisted, streams, recorder)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         try:
-            has_events = webhooks is not None or polls
+            has_events = webhooks is not None or polls or settings.subscriptions
             channels = _channels(settings, publication, metrics_directory) if has_events else nullcontext()
             polling = reconciliation if polls else nullcontext()
             async with _open(client, remote), workers or nullcontext(), channels, polling:
-                app.is_open = True
-                yield
+                app.is_open, app.loop = True, asyncio.get_running_loop()
+                try:
+                    yield
+                finally:
+                    streams.drain(0)
+                    account.close_subscriptions(0)
         finally:
-            app.is_open = False
-            lease.release()
+            app.is_open, app.loop = False, None
+            leases.close()
             if telemetry is not None:
                 telemetry.close()
 
     routes = [
         Route("/graphql", endpoint, methods=["GET", "POST"]),
+        WebSocketRoute("/graphql", SocketEndpoint(sockets)),
         Route("/livez", live),
         Route("/readyz", ready),
         Route("/metrics", MetricsPage(metrics, admission, workers=workers).answer),
@@ -227,10 +243,11 @@ def create_app(
     app = _Application(
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}
     )
-    app.endpoint, app.webhooks, app.has_cors = endpoint, webhooks, bool(settings.cors_origins)
+    app.endpoint, app.sockets, app.webhooks = endpoint, sockets, webhooks
+    app.has_cors = bool(settings.cors_origins)
     app.router.redirect_slashes = False
     app.state.callers, app.state.documents, app.state.account = callers, persisted, account
-    app.state.webhooks, app.state.reconciliation = webhooks, reconciliation
+    app.state.webhooks, app.state.reconciliation, app.state.streams = webhooks, reconciliation, streams
     return app
 
 
@@ -249,6 +266,21 @@ def _account(settings: Settings, client: Client, remote: RedisCache | None) -> A
         cache=MemoryCache(settings.cache_bytes),
         lifetimes=settings.lifetimes,
         remote=remote,
+        history=History(settings.replay_events, settings.replay_seconds),
+        subscription_limits=SubscriptionLimits(
+            most=settings.subscriptions_max if settings.subscriptions else 0,
+            per_caller=settings.caller_subscriptions,
+            queue=settings.subscription_queue,
+        ),
+    )
+
+
+def _stream_limits(settings: Settings) -> StreamLimits:
+    return StreamLimits(
+        heartbeat=settings.heartbeat_seconds,
+        sockets=settings.sockets,
+        sockets_per_second=settings.sockets_per_second,
+        operations_per_socket=settings.socket_operations,
     )
 
 
@@ -328,30 +360,38 @@ def _remote_cache(settings: Settings) -> RedisCache | None:
         return None
     from gateway.source.redis import RedisCache  # redis is an extra.
 
-    return RedisCache(settings.cache_url, _tenant(settings))
+    secret = sha256(f"names in keys {settings.credentials.secret}".encode()).digest()
+    return RedisCache(settings.cache_url, _tenant(settings), secret=secret)
 
 
-class _Lease:
-    """The lease on polling: of one worker of this machine, and of one machine over Redis."""
+class _Leases:
+    """Leases on polling: each of one worker of this machine, and of one machine over Redis."""
 
     def __init__(self, remote: RedisCache | None, directory: Path | None) -> None:
         self._remote = remote
-        self._worker_lease: WorkerLease | None = None
+        self._workers: WorkerLeases | None = None
         if directory is not None:
-            from gateway.source.worker_lease import WorkerLease  # It needs Unix.
+            from gateway.source.worker_lease import WorkerLeases  # It needs Unix.
 
-            self._worker_lease = WorkerLease(directory, RECONCILE_CALLER)
+            self._workers = WorkerLeases(directory)
 
-    async def acquire(self, seconds: float) -> bool:
+    async def acquire(self, name: str, seconds: float) -> bool:
         """Return whether this process has the lease for the next `seconds`."""
-        if self._worker_lease is not None and not self._worker_lease.acquire():
+        if self._workers is not None and not self._workers.acquire(name):
             return False
-        return self._remote is None or await self._remote.lease(RECONCILE_CALLER, seconds)
+        return self._remote is None or await self._remote.lease(name, seconds)
 
-    def release(self) -> None:
-        """Let another worker have the lease."""
-        if self._worker_lease is not None:
-            self._worker_lease.release()
+    def release(self, name: str) -> None:
+        """Let another process have the lease."""
+        if self._workers is not None:
+            self._workers.release(name)
+        if self._remote is not None:
+            self._remote.release(name)
+
+    def close(self) -> None:
+        """Let other workers have all leases."""
+        if self._workers is not None:
+            self._workers.close()
 
 
 def _tenant(settings: Settings) -> str:
@@ -371,14 +411,36 @@ class _Application(Starlette):
     """Starlette, with a direct way to the endpoint for requests that need none of the middleware."""
 
     endpoint: Endpoint
+    sockets: SocketService
     webhooks: WebhookIntake | None = None
     has_cors = False
     is_open = False
     """Whether its lifespan is running."""
+    loop: asyncio.AbstractEventLoop | None = None
+    """The event loop of the lifespan, while it is running."""
 
-    def begin_drain(self) -> None:
-        """Answer `/readyz` with 503 from here on: the server is about to stop."""
+    def begin_drain(self, seconds: float) -> None:
+        """Answer `/readyz` with 503 from here on, since the server is about to stop, and end streams within `seconds`."""
         self.state.is_draining = True
+        self.state.streams.drain(seconds)
+
+    def open_socket(self, request: HttpRequest) -> Socket | Reply:
+        """Return the WebSocket for an upgrade request, or the reply that refuses it."""
+        if request.path == "/graphql" and self.is_open:
+            return self.sockets.open(request)
+        reply = error_reply(BadRequest("There is no WebSocket here: it is at /graphql.", status=404))
+        reply.request_id = request.id
+        return reply
+
+    def replace_tokens(self, tokens: Mapping[str, Token]) -> None:
+        """Accept these tokens of callers in place of the earlier ones, and end subscriptions to services that were taken away.
+
+        It may be called from any thread.
+        """
+        self.state.callers.replace(tokens)
+        services = {name: token.services for name, token in tokens.items()}
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self.state.account.subscriptions.check_rights, services.get)
 
     def start(self, request: HttpRequest) -> Reply | PendingReply | None:
         """Return what the endpoint does (see its `start`), or the intake of webhooks.
@@ -447,6 +509,8 @@ async def _refuse(request: Request, error: Exception) -> Response:
         404: f"There is nothing here. GraphQL is at {prefix}/graphql, GraphiQL at {prefix}/graphiql.",
         405: f"This method is not served here. GraphQL requests are POST or GET requests to {prefix}/graphql.",
     }
+    if request.method in {"PUT", "DELETE"}:
+        messages[405] += f" {SINGLE_CONNECTION}"
     refusal = BadRequest(messages.get(error.status_code, "The request cannot be served."), status=error.status_code)
     response = error_response(refusal, uuid4().hex)
     response.headers.update(error.headers or {})

@@ -1,4 +1,4 @@
-"""Fixtures that all tests share: the sandbox, a client and a gateway on it, and the description of Twilio's API."""
+"""Fixtures that all tests share: the sandbox, a client and a gateway on it, a browser, and the description of Twilio's API."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -16,6 +17,8 @@ from typing import Any, Self
 import aiohttp
 import pytest
 import uvloop
+from anyio.from_thread import start_blocking_portal
+from playwright.async_api import Browser, async_playwright, expect
 
 from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
@@ -26,9 +29,25 @@ from gateway.twilio.client import Client
 from gateway.twilio.responses import Response
 from gateway.twilio.retry import RetryPolicy
 from gateway.twilio.transport import Credentials, OnDone, Origin, TaskExchange
+from gateway.web.graphiql import BUNDLE
 from gateway.web.server import serving as serving
 
 ROOT = Path(__file__).parent.parent
+# With it, each process that a test starts would compile anew all that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+LONGEST = [
+    "test_clients.py",
+    "test_differential.py",
+    "test_graphiql.py",
+    "test_graphiql_runs.py",
+    "test_pytest_plugin.py",
+    "test_serve.py",
+    "test_demo.py",
+    "test_door.py",
+    "test_contract_tests.py",
+    "test_pages.py",
+]
+"""The files that take longest, which are run first: one that began last would be waited for by all other processes."""
 EXAMPLES = sorted((ROOT / "gateway" / "examples").glob("*.graphql"))
 
 
@@ -50,6 +69,13 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     may_start = config.pluginmanager.has_plugin("xdist") and "PYTEST_XDIST_WORKER" not in os.environ
     if is_whole and may_start and config.option.numprocesses is None:
         config.option.numprocesses, config.option.dist = "auto", "loadfile"
+        config.option.loadscopereorder = (
+            False  # Else the files with the fewest tests are last, however long these take.
+        )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -230,3 +256,61 @@ async def base_url(sandbox: Sandbox) -> AsyncIterator[str]:
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session
+
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+]
+
+
+@pytest.fixture
+def bundle() -> Path:
+    """The built page. It needs npm when the package is built, so it may be absent."""
+    if not (BUNDLE / "index.html").is_file():
+        pytest.skip("GraphiQL's bundle is not there: install again with Node.js 20.19 or later and the npm registry")
+    return BUNDLE
+
+
+expect.set_options(
+    timeout=20_000
+)  # Milliseconds. Where a machine is busy, a page takes longer than the default of 5,000.
+
+
+@asynccontextmanager
+async def launched(executable: str) -> AsyncIterator[str]:
+    """A Chromium, and the address at which it can be connected to."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=executable, args=[*CHROMIUM_FLAGS, f"--remote-debugging-port={port}"]
+        )
+        yield f"http://127.0.0.1:{port}"
+        await browser.close()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[str]:
+    """The address of one Chromium for all tests, which each have a context of their own in it: storage, cache and pages."""
+    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    if executable is None:
+        pytest.skip("no chromium: install Debian's package of that name to try GraphiQL in it")
+    # In an event loop of its own: each test has another.
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(launched(executable)) as address:
+        yield address
+
+
+@pytest.fixture
+async def browser(bundle: Path, chromium: str) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.connect_over_cdp(chromium)
+        yield browser
+        await browser.close()

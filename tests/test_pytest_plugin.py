@@ -67,9 +67,13 @@ async def test_async(receipts_gateway: Gateway):
 '''
 
 
+LEFT_OUT = ("-p", "no:hypothesispytest")  # Half a second each time, of no use here.
+
+
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """A pytest of its own, in a project of its own, that takes warnings for errors."""
-    return pytester.runpytest_subprocess("-W", "error", "--strict-markers", "-p", "no:cacheprovider", *arguments)
+    options = ("-W", "error", "--strict-markers", "-p", "no:cacheprovider", *LEFT_OUT)
+    return pytester.runpytest_subprocess(*options, *arguments)
 
 
 def test_a_project_without_any_async_plugin(pytester: pytest.Pytester) -> None:
@@ -204,7 +208,8 @@ def test_a_marker_without_effect_fails_its_test(pytester: pytest.Pytester) -> No
 
 def test_a_marker_without_effect_is_a_warning_on_request(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(UNMET)
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio", "-o", "receipts_unmet=warn")
+    options = ("-p", "no:cacheprovider", *LEFT_OUT, "-p", "no:asyncio", "-o", "receipts_unmet=warn")
+    result = pytester.runpytest_subprocess(*options)
     result.assert_outcomes(passed=4, failed=1, warnings=4)
     result.stdout.fnmatch_lines_random([f"*{line.replace('**', '[*]')}" for line in UNMET_LINES])
 
@@ -225,7 +230,7 @@ def test_markers_are_listed(pytester: pytest.Pytester) -> None:
 def test_runs_at_one_time_do_not_meet(pytester: pytest.Pytester) -> None:
     """As pytest-xdist has them: processes of their own, with sandboxes and ports of their own."""
     pytester.makepyfile(USES)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:asyncio", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:asyncio", "-p", "no:cacheprovider", *LEFT_OUT]
     runs = [subprocess.Popen(command, cwd=pytester.path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     for each in runs:
         output, _ = each.communicate()
@@ -244,7 +249,7 @@ def test_the_wheel_brings_it_and_needs_no_extra(
         f"{USES}\ndef test_where_it_is():\n    import gateway.pytest_plugin as plugin\n"
         f"    assert plugin.__file__.startswith({str(unpacked)!r})\n    assert not {extras!r} & set(sys.modules)\n"
     )
-    others = ("asyncio", "anyio", "timeout", "pytest_cov", "hypothesispytest")
+    others = ("asyncio", "anyio", "timeout", "pytest_cov")
     monkeypatch.setenv("PYTHONPATH", str(unpacked))
     run(pytester, *(word for name in others for word in ("-p", f"no:{name}"))).assert_outcomes(passed=5)
 

@@ -1,4 +1,5 @@
 """A Twilio account that executes operations: the operation as a value, cached answers, coalescing, and limits.
 
-`reconciliation.py` polls the conversations that are watched, for what no webhook reported.
+`subscriptions.py` executes subscriptions for events, and `subscription.py` is one of them. `reconciliation.py` polls the
+conversations that are watched, for what no webhook reported.
 """

@@ -13,21 +13,28 @@ from typing import Any
 
 from gateway.accounts.answers import Answers
 from gateway.accounts.coalescing import OperationWaiter, RunningOperation
-from gateway.accounts.limits import Limits
+from gateway.accounts.limits import Limits, SubscriptionLimits
 from gateway.accounts.operation import Operation, OperationKey
+from gateway.accounts.subscription import Subscription
+from gateway.accounts.subscriptions import Subscriptions
 from gateway.callers.budgets import Budgets
-from gateway.errors import Overloaded
+from gateway.errors import BadRequest, BadUserInput, Forbidden, Overloaded
+from gateway.execution.context import Event
 from gateway.execution.deferred import IncrementalPayload
+from gateway.execution.events import SubscriptionPlan
 from gateway.execution.executor import Executor
+from gateway.execution.failures import Failure
 from gateway.execution.outcome import Outcome, Subsequent
 from gateway.graph.context import OperationContext
 from gateway.graph.schema import shared_executor
-from gateway.graph.types import RESOURCES
+from gateway.graph.types import UPSTREAM_RESOURCES
+from gateway.source.history import History
 from gateway.source.journal import Update
 from gateway.source.lifetimes import Lifetimes
 from gateway.source.loaders import Loaders
 from gateway.source.memory import MemoryCache
 from gateway.source.options import ReadOptions
+from gateway.source.publication import Publication
 from gateway.source.remote import RemoteCache
 from gateway.source.source import Source
 from gateway.source.trace import Trace
@@ -63,17 +70,25 @@ class Account:
         cache: MemoryCache | None = None,
         lifetimes: Lifetimes | None = None,
         remote: RemoteCache | None = None,
+        history: History | None = None,
+        subscription_limits: SubscriptionLimits | None = None,
     ) -> None:
-        """Create the account of `client`, with limits on its operations.
+        """Create the account of `client`, with limits on its operations and subscriptions.
 
         `executor` is by default the one that this process shares. Records and answers are cached in `cache` for their
-        `lifetimes`; without it, nothing is cached. A `remote` cache is shared with other processes.
+        `lifetimes`; without it, nothing is cached. A `remote` cache is shared with other processes. `history` holds the events
+        that are sent again to subscribers that come back.
         """
         self._memory = cache if cache is not None else MemoryCache(0)
-        self._source = Source(client, RESOURCES, self._memory, lifetimes, remote)
+        self._source = Source(client, UPSTREAM_RESOURCES, self._memory, lifetimes, remote)
         self.updates = Updates(self._source)
         """Applies events to the cached records and answers."""
         self.updates.add_listener(self._on_update)
+        self.publication = Publication(self.updates, history)
+        """Passes events to other processes, and on to subscribers."""
+        most = subscription_limits or SubscriptionLimits()
+        self.subscriptions = Subscriptions(self.publication, self._run_event, self._read_record, most)
+        """Who is subscribed to what."""
         self._limits = limits or Limits()
         self._executor = executor or shared_executor()
         self._answers = Answers(self._memory)
@@ -104,14 +119,19 @@ class Account:
     def start(self, operation: Operation) -> Outcome | OperationWaiter:
         """Execute an operation; return its outcome, or a waiter for the outcome where something has to be read first.
 
-        Raises `Overloaded` while too many operations are in progress. Here, or as the waiter's result, raises
-        `CostLimitExceeded` when the operation could make more calls than its caller has left. To cancel the waiter cancels the
-        reads that no other operation waits for.
+        Raises `BadRequest` for one that searches for a person and came in a URL, and `Overloaded` while too many operations are
+        in progress. Here, or as the waiter's result, raises `CostLimitExceeded` when the operation could make more calls than
+        its caller has left. To cancel the waiter cancels the reads that no other operation waits for.
 
         Equal operations that run at the same time share one outcome: those that joined made no calls and have
         `shared_with`. An outcome must not be modified, since it may be shared and cached. With `operation.defer`, iterate
         over `outcome.subsequent` or close it.
         """
+        if operation.in_url and self._executor.is_private(operation.document, operation.name):
+            raise BadRequest(
+                "Send this operation by POST: it searches for a person, whose identity or address must not stand in a URL.",
+                status=405,
+            )
         key = operation.key(per_caller=self._budgets is not None)
         cached = self._answers.get(key) if key is not None else None
         if cached is None:
@@ -128,6 +148,59 @@ class Account:
         """Return the outcome of an operation; raises as `start` does."""
         started = self.start(operation)
         return started if isinstance(started, Outcome) else await started.wait()
+
+    def is_subscription(self, operation: Operation) -> bool:
+        """Whether an operation is a subscription; False for one that is not valid, whose errors `start` returns."""
+        return self._executor.is_subscription(operation.document, operation.name)
+
+    def subscribe(self, operation: Operation) -> Subscription | Outcome:
+        """Return a subscription, whose first payload is `DeliveriesReady`, or an outcome with errors if it is refused.
+
+        Raises `Overloaded` when there are too many, and while the gateway is about to stop. Equal subscriptions are executed
+        once for each event. An event never has errors; the upstream calls for it are charged to its caller's budget.
+        """
+        if not self.subscriptions.are_served:
+            error = Forbidden("This gateway serves no subscriptions: GATEWAY_SUBSCRIPTIONS is 0.")
+            return Outcome(None, (Failure(error),), executed=False)
+        self.subscriptions.check(operation.caller)
+        plan = self._executor.subscription(operation, self._event_context(operation))
+        if isinstance(plan, Outcome):
+            return plan
+        try:
+            return self.subscriptions.subscribe(operation, plan, per_caller=self._budgets is not None)
+        except BadUserInput as error:
+            return Outcome(
+                None,
+                (Failure(error),),
+                executed=False,
+                operation=plan.operation.name,
+                document=plan.operation.fingerprint,
+            )
+
+    def close_subscriptions(self, seconds: float) -> None:
+        """End all subscriptions with `EndReason.RESTART`, spread over some seconds; no further one is accepted."""
+        self.subscriptions.drain(seconds)
+
+    def _event_context(self, operation: Operation) -> OperationContext:
+        """Return a context for one event of a subscription, with fresh loaders."""
+        deadline = asyncio.get_running_loop().time() + min(
+            self._limits.deadline, operation.timeout or self._limits.deadline
+        )
+        loaders = Loaders(self._source, ReadOptions(operation.caller, operation.no_cache, deadline, from_lists=True))
+        return OperationContext(
+            loaders, operation.services, self._limits, skips=self.skips, runs=self.runs, budgets=self._budgets
+        )
+
+    async def _run_event(self, operation: Operation, plan: SubscriptionPlan, event: Event) -> Outcome:
+        """Execute a subscription for an event."""
+        context = self._event_context(operation)
+        context.loaders.open()
+        try:
+            outcome = await self._executor.run_event(plan, event, context)
+        finally:
+            self._close(operation, context)
+        outcome.calls = context.loaders.calls
+        return outcome
 
     def _start(self, operation: Operation, key: OperationKey | None) -> Outcome | OperationWaiter:
         if self.in_progress >= self._limits.max_operations:
@@ -200,6 +273,12 @@ class Account:
             finally:
                 if self._budgets is not None:
                     self._budgets.refund(caller, reserved, loaders.calls, time.monotonic())
+
+    async def _read_record(self, caller: str, path: str) -> Row:
+        """Return the record at a path, from Twilio; raises the error of its read."""
+        async with self.reading(caller, 1) as loaders:
+            await loaders.fetch([path])
+            return loaders.item(path)
 
     def cached_rows(self, list_path: str) -> dict[str, Row]:
         """Return the records of a list that are cached, however old, by sid."""

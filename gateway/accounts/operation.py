@@ -67,6 +67,8 @@ class Operation(msgspec.Struct, frozen=True):
     """Execute with graphql-core, the reference for the engine."""
     request_id: str = ""
     """The id of the request in the log."""
+    in_url: bool = False
+    """Whether it came in a URL, as with GET: it must not search for a person then, since servers on the way log URLs."""
     on_attempt: AttemptListener | None = None
     """Called after each upstream request made for this operation."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Protocol
@@ -20,6 +20,10 @@ class Caller:
     name: str
     services: frozenset[str] | None = None
     """The sids of the services that it may read; None means all of the account's."""
+    expires_at: float | None = field(default=None, compare=False)
+    """When its token expires, in seconds since 1970; None for a token that does not."""
+    token_digest: bytes | None = field(default=None, compare=False, repr=False)
+    """The SHA-256 of its configured token; None for a caller that a verifier identified, and without tokens."""
 
 
 ANONYMOUS = Caller("anyone")
@@ -56,11 +60,28 @@ class Callers:
         """Create the callers of `tokens`, which are by the callers' names; `verifier` checks every other token."""
         self._verifier = verifier
         self._callers: list[tuple[bytes, Caller]] = []
+        self.on_replace: Callable[[], object] | None = None
+        """Called after the tokens were replaced, perhaps in another thread."""
         self.replace(tokens)
 
     def replace(self, tokens: Mapping[str, Token]) -> None:
         """Accept these tokens, by the callers' names, in place of the earlier ones."""
-        self._callers = [(_digest(token.secret), Caller(name, token.services)) for name, token in tokens.items()]
+        callers: list[tuple[bytes, Caller]] = []
+        for name, token in tokens.items():
+            digest = _digest(token.secret)
+            callers.append((digest, Caller(name, token.services, token_digest=digest)))
+        self._callers = callers
+        if self.on_replace is not None:
+            self.on_replace()
+
+    def current(self, caller: Caller) -> Caller | None:
+        """Return a caller with the rights that its token has now; None if the token is not accepted any more.
+
+        A caller that a verifier identified, such as that of a JWT, stays as it is: its token has an end of its own.
+        """
+        if caller.token_digest is None:
+            return caller if caller.expires_at is not None or not self.require_token else None
+        return next((each for digest, each in self._callers if digest == caller.token_digest), None)
 
     @property
     def require_token(self) -> bool:

@@ -150,7 +150,7 @@ class JwtVerifier:
             )
         except (jwt.PyJWTError, ValueError, TypeError):
             return None
-        return Caller(str(claims["sub"])[:100], self._services(claims))
+        return Caller(str(claims["sub"])[:100], self._services(claims), expires_at=float(claims["exp"]) + _LEEWAY)
 
     def _services(self, claims: Mapping[str, Any]) -> frozenset[str] | None:
         if self._services_claim is None:

@@ -200,7 +200,7 @@ def _reload(app: Starlette) -> None:
     if loaded is None:
         return
     settings, documents = loaded
-    app.state.callers.replace(settings.tokens)
+    app.replace_tokens(settings.tokens)  # type: ignore[attr-defined]
     app.state.documents.trust(documents)
     if app.state.webhooks is not None and settings.webhook is not None:
         app.state.webhooks.replace(settings.webhook)

@@ -39,5 +39,9 @@ no property, edge or lookup. graphql-core then executes the operation with the s
 twice; it also executes the introspection fields at the root. `tests/execution/test_differential.py` holds generated
 code, `fill` and graphql-core equal, with thousands of random operations, also over failing upstreams.
 
+A subscription is planned once, and executed for each event (`events`): the event is the root of a plan of its type, and all
+else is the same. The upstream properties that its selection uses (`properties`) decide what must be read of a record that an
+event proves in part. Failures become null and the code in the event's `IncompleteField`, for an event has no errors.
+
 The room reaches its surroundings through one Protocol, `context.Context`.
 """

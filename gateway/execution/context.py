@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gateway.errors import GatewayError
+from gateway.errors import CostLimitExceeded, GatewayError
+from gateway.execution.failures import Failure
 
-__all__ = ["Context", "MissingKey", "OperationLimits", "Read", "ReadBatch"]
+__all__ = ["Context", "Event", "MissingKey", "OperationLimits", "Read", "ReadBatch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,17 @@ class OperationLimits:
 
 
 class MissingKey(str):
-    """The key of an upstream read that must be fetched before a child can be resolved."""
+    """The key of an upstream read that must be fetched before a child can be resolved; there can be several of them."""
 
-    __slots__ = ()
+    __slots__ = ("keys",)
+    keys: tuple[str, ...]
+    """All keys, this one first."""
+
+    def __new__(cls, key: str, *others: str) -> MissingKey:
+        """Return a key, with others that must be fetched too."""
+        made = super().__new__(cls, key)
+        made.keys = (key, *others)
+        return made
 
 
 class Read(Protocol):
@@ -60,8 +69,12 @@ class Read(Protocol):
         """Whether the parent's row can show that there is nothing to read."""
 
     @property
+    def also(self) -> Sequence[Read]:
+        """The other reads whose keys it needs; most need none."""
+
+    @property
     def calls_max(self) -> int:
-        """Upstream calls that it takes in the worst case."""
+        """Upstream calls that it takes in the worst case, without those of `also`."""
 
     def first_key(self, *, no_cache: bool) -> str | None:
         """Return the key that is fetched first; None when nothing is fetched."""
@@ -97,6 +110,19 @@ class ReadBatch(Protocol):
     @property
     def slices(self) -> list[Any]:
         """The lists as `Read`s give them, once they are resolved."""
+
+
+class Event(Protocol):
+    """What a subscription is executed for: an instance of a type of the union of its field."""
+
+    def select(self, selected: Mapping[str, frozenset[str] | None]) -> tuple[Event, Read | None]:
+        """Return the event for a selection, and the read of a record that it needs before it can be executed, if any.
+
+        `selected` are the upstream properties of its records that are selected, by their types; None for any of them.
+        """
+
+    def with_record(self, record: Any) -> Event:
+        """Return the event with the record that was read."""
 
 
 class Context(Protocol):
@@ -154,9 +180,19 @@ class Context(Protocol):
     def charge_in_order(self, keys: Collection[str]) -> Collection[str]:
         """Charge the operation for fetching keys, as many as `cost_limit` allows; return the others, which are left out."""
 
+    def refuse_charges(self, error: CostLimitExceeded) -> None:
+        """Charge the operation for nothing more: what is not cached is left out, and its fields have this error."""
+
     @property
     def left_out(self) -> Collection[str]:
         """The keys that were not fetched because of `cost_limit`."""
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The errors that graphql-core's results lack: those of edges that are combined, beside their values."""
+
+    @failures.setter
+    def failures(self, failures: list[Failure]) -> None: ...
 
     @property
     def limit_error(self) -> GatewayError:

@@ -34,8 +34,11 @@ __all__ = ["Run"]
 class Run:
     """One run of a plan with the values of its variables."""
 
-    def __init__(self, plan: Plan, context: Context, variables: VariableValues, expected: Expected) -> None:
+    def __init__(
+        self, plan: Plan, context: Context, variables: VariableValues, expected: Expected, event: object = None
+    ) -> None:
         self._plan = plan
+        self._event = event
         self._context = context
         self.arguments = Arguments(variables)
         """The arguments of its edges."""
@@ -60,7 +63,7 @@ class Run:
                 return encoded, ()
         data = self._plan.root.blank.copy()
         executor = SelectionExecutor(self._context, self.arguments)
-        await executor.execute([Batch(self._plan.root, [None], [data], [1])])
+        await executor.execute([Batch(self._plan.root, [self._event], [data], [1])])
         places = executor.deferred_places([(data, ())])
         if places:
             self._graph = IncrementalGraph(data, places)
@@ -75,7 +78,7 @@ class Run:
             return None
         context.begin_attempt()
         try:
-            data = await generated.answer(context, self.arguments)
+            data = await generated.answer(context, self.arguments, self._event)
         except Exception as error:
             context.discard_attempt()
             context.runs[f"not generated: {_reason(error)}"] += 1

@@ -20,7 +20,8 @@ from gateway.errors import GatewayError
 from gateway.execution.context import Context, Read
 from gateway.execution.failures import failure_from
 from gateway.execution.plan import Plan
-from gateway.execution.steps import Arguments, EdgeStep, Leaf, Nested, Selection
+from gateway.execution.properties import selected_properties
+from gateway.execution.steps import Arguments, EdgeStep, EventStep, Leaf, Nested, Selection
 
 __all__ = ["Estimate", "EstimatedRead"]
 
@@ -42,7 +43,8 @@ class EstimatedRead:
     round_trip: int
     """The earliest round trip in which it is fetched, from 1."""
     level: tuple[int, int]
-    """The level that waits for it: the id of what is deferred, or 0, and the number of edges above it."""
+    """The level that waits for it: the id of what is deferred, or 0, and the number of edges above it. A negative one is that
+    of what a level needs after its first keys."""
     is_prefetched: bool
     """Whether it is fetched before the first level is executed."""
     is_deferred: bool = False
@@ -53,7 +55,10 @@ class EstimatedRead:
 
 @dataclass(slots=True)
 class Estimate:
-    """The reads of one operation with given arguments; `context` supplies the caller's rights and the limits."""
+    """The reads of one operation with given arguments; `context` supplies the caller's rights and the limits.
+
+    Those of a subscription are for one event.
+    """
 
     plan: Plan
     context: Context
@@ -61,7 +66,7 @@ class Estimate:
     reads: list[EstimatedRead] = field(default_factory=list)
     lists: dict[str, tuple[tuple[str, ...], int]] = field(default_factory=dict)
     """For each token the path of its list in the answer, and how many members it can have."""
-    refused: list[tuple[EdgeStep, Exception]] = field(default_factory=list)
+    refused: list[tuple[EdgeStep | EventStep, Exception]] = field(default_factory=list)
     """Edges that read nothing because of their arguments or the caller's rights."""
     skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
     """Edges that read nothing because nothing has to be read, by their paths in the answer, each with the reason."""
@@ -70,7 +75,22 @@ class Estimate:
     _keys: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._walk(self.plan.root, None, (), _Reach())
+        events = self.plan.events
+        if events is None:
+            self._walk(self.plan.root, None, (), _Reach())
+            return
+        try:
+            sources = events.source(self.arguments.variables)
+        except (GatewayError, GraphQLError) as error:
+            self.refused.append((events, error))
+            return
+        for type_name, selection in events.selections.items():
+            event, read = events.field.sample(type_name, sources.arguments).select(selected_properties(selection))
+            if read is not None:
+                key = read.first_key(no_cache=self.context.no_cache) or read.path
+                self.reads.append(EstimatedRead((events.key,), key, read.calls_max, 1, 1, (0, -1), False))
+            # Nothing is prefetched, since most of it is known.
+            self._walk(selection, event, (events.key,), _Reach(False, False, int(read is not None)))
 
     @property
     def prefetch(self) -> dict[str, None]:
@@ -218,9 +238,7 @@ class Estimate:
         """Yield the reads of an edge that the caller may make; the others are added to `refused`."""
         try:
             if step.edge.needs_row:
-                token = self._next_token
-                self.lists[token] = place, 1
-                reads = step.edge.estimate(record, token)
+                reads = self._estimated_read(step, record, place)
             else:
                 reads = step.function(record, **self.arguments.of(step))
         except (GatewayError, GraphQLError) as error:
@@ -237,6 +255,16 @@ class Estimate:
                 else:
                     yield authorized
 
+    def _estimated_read(self, step: EdgeStep, record: Any, place: tuple[str, ...]) -> Read | None:
+        """Return the read of an edge that needs the row. Each of the records may lead to its own child, which has a token."""
+        token = self._next_token
+        self.lists[token] = place, 1
+        read = step.edge.estimate(record, token, **self.arguments.of(step))
+        if read is not None and record is not None:
+            own = {*_TOKEN.findall(record.path)}.difference(_TOKEN.findall(read.path))
+            self.lists[token] = place, prod(self.lists[each][1] for each in own)
+        return read
+
     def _estimate_read(self, step: EdgeStep, read: Read, place: tuple[str, ...], reach: _Reach) -> None:
         visit = id(step), read.path
         if visit in self._visited or len(self._keys) > self.context.limits.cost_max:
@@ -247,13 +275,7 @@ class Estimate:
         key, available_after = read.first_key(no_cache=no_cache), reach.available_after
         is_read = key is not None and (no_cache or below.needs_row or read.reference() is None)
         is_read_later = not is_read and below.needs_row_later
-        if key is not None and (is_read or is_read_later):
-            tokens = _TOKEN.findall(key) if "*" in key else ()
-            # Below a list nothing is certain: a prefetch pays off only for what all members of the list share.
-            is_prefetched = not tokens and (
-                reach.is_certain or (read.is_shared and available_after > 0 and reach.is_likely)
-            )
-            is_deferred = reach.deferred != 0 or is_read_later
+        if is_read or (key is not None and is_read_later):
             level = (id(step), -1) if is_read_later else (reach.deferred, reach.depth)
             round_trip = 1 if is_prefetched and not is_deferred else available_after + 1
             times = prod(self.lists[token][1] for token in tokens)
@@ -274,6 +296,8 @@ class Estimate:
             available_after = max(available_after, round_trip)
         else:
             self.skipped.setdefault(place, "nothing can match" if key is None else "only ids and sids are selected")
+        else:
+            self.skipped.setdefault(place, "nothing can match" if key is None else "only ids and sids are selected")
         if not below.has_edges:
             return
         token = self._next_token
@@ -284,6 +308,43 @@ class Estimate:
             self.lists[token] = place, size
         is_certain, is_likely = reach.is_certain and size is None, reach.is_likely and not read.is_sparse
         self._walk(below, child, place, _Reach(is_certain, is_likely, available_after, reach.deferred, reach.depth + 1))
+
+    def _add_read(
+        self,
+        read: Read,
+        place: tuple[str, ...],
+        reach: _Reach,
+        level: tuple[int, int],
+        available_after: int,
+        *,
+        is_deferred: bool,
+    ) -> int:
+        """Add a read whose key is known after a round trip; return the round trip after which its result is available too."""
+        key = read.first_key(no_cache=self.context.no_cache)
+        if key is None:
+            return available_after
+        tokens = _TOKEN.findall(key) if "*" in key else ()
+        # Below a list nothing is certain: a prefetch pays off only for what all members of the list share.
+        is_prefetched = not tokens and (
+            reach.is_certain or (read.is_shared and reach.available_after > 0 and reach.is_likely)
+        )
+        round_trip = 1 if is_prefetched and not is_deferred else available_after + 1
+        times = prod(self.lists[token][1] for token in tokens)
+        self._keys.add(key)
+        self.reads.append(
+            EstimatedRead(
+                place,
+                key,
+                read.calls_max,
+                times,
+                round_trip,
+                level,
+                is_prefetched,
+                is_deferred,
+                may_be_skipped=read.may_be_skipped and not self.context.no_cache,
+            )
+        )
+        return max(available_after, round_trip)
 
 
 @dataclass(slots=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from inspect import isawaitable
 from operator import attrgetter
@@ -12,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 from cachetools import LRUCache
 from graphql import (
+    ArgumentNode,
     DocumentNode,
     ExecutionResult,
     FragmentDefinitionNode,
@@ -19,6 +19,7 @@ from graphql import (
     GraphQLSyntaxError,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
+    OperationType,
     get_operation_ast,
     specified_rules,
     validate,
@@ -28,6 +29,7 @@ from graphql.execution.values import VariableValues
 from strawberry import Schema
 
 from gateway.errors import (
+    BadRequest,
     BadUserInput,
     CostLimitExceeded,
     GatewayError,
@@ -36,23 +38,29 @@ from gateway.errors import (
     ValidationFailed,
 )
 from gateway.execution.bounds import Bounds, parse_within
-from gateway.execution.context import Context
+from gateway.execution.context import Context, Event
 from gateway.execution.documents import condition_variables, only_introspection, without_defer
 from gateway.execution.engine import Run
 from gateway.execution.estimate import Estimate
-from gateway.execution.expected import ExpectedReads
-from gateway.execution.failures import Failure, as_graphql, failure_of
-from gateway.execution.generate import GeneratedPlan
+from gateway.execution.events import SubscriptionPlan, event_json, prepare, variables_below, write_incomplete
+from gateway.execution.expected import Expected, ExpectedReads
+from gateway.execution.failures import Failure, as_graphql, failure_from, failure_of
 from gateway.execution.inputs import variable_reader
-from gateway.execution.levels import Unusual
 from gateway.execution.outcome import Outcome, Subsequent
 from gateway.execution.plan import Plan
+from gateway.execution.prepared import CachedPlan, ValidOperation
+from gateway.execution.private import private_arguments, private_fields, without_values
 from gateway.execution.steps import Arguments, NeedsReference
 
 __all__ = ["ExecutionRequest", "Executor"]
 
 _CACHED_CHARACTERS = 2**19  # A parsed document takes about 80 bytes of memory for each character of its text.
 _ERRORS_MAX = 20
+_DEFERRED = "`@defer` has no meaning in a subscription: each event arrives whole. Remove it, or set its `if` to false."
+_SUBSCRIPTION = (
+    "The operation is a subscription, and the response to it a stream: send it over a WebSocket with the subprotocol "
+    "`graphql-transport-ws`, or with `Accept: text/event-stream`, or with `Accept: multipart/mixed;subscriptionSpec=1.0`."
+)
 _CACHED_WEIGHT = 40_000  # In steps of plans, of up to 2 kilobytes each with code, and as much of their documents.
 
 
@@ -84,56 +92,6 @@ class ExecutionRequest(Protocol):
         """Whether fragments with `@defer` are left to `Outcome.subsequent`; otherwise `@defer` has no effect."""
 
 
-@dataclass(slots=True)
-class _ValidOperation:
-    """An operation of a valid document, with its cached parts."""
-
-    key: tuple[str, str | None]
-    """The document's text and the requested operation name."""
-    document: DocumentNode
-    node: OperationDefinitionNode
-    fragments: dict[str, FragmentDefinitionNode]
-    conditions: dict[str, bool | None]
-    """See `condition_variables`."""
-    characters: int
-    read_variables: Callable[[dict[str, Any]], VariableValues | list[GraphQLError]]
-    fingerprint: str
-    introspection: DocumentNode | None = None
-    """The document with its introspection fields only."""
-    undeferred: DocumentNode | None = None
-    """The document without `@defer`."""
-
-    @property
-    def name(self) -> str | None:
-        return self.node.name.value if self.node.name is not None else None
-
-    def outcome(self, data: dict[str, Any] | None, failures: tuple[Failure, ...] = (), **more: Any) -> Outcome:
-        return Outcome(data, failures, operation=self.name, document=self.fingerprint, **more)
-
-
-@dataclass(slots=True)
-class _CachedPlan:
-    """A plan, its expected reads, and the code generated from it."""
-
-    plan: Plan
-    weight: int
-    expected_reads: ExpectedReads
-    runs: int = 0
-    generated: GeneratedPlan | str | None = None
-    """The code, or why there is none."""
-
-    def code(self, generate_at: int) -> GeneratedPlan | str | None:
-        """Return the code of the plan, generated at that run, or why there is none; None before that run."""
-        if self.generated is None:
-            self.runs += 1
-            if self.runs >= generate_at:
-                try:
-                    self.generated = GeneratedPlan(self.plan)
-                except Unusual as reason:
-                    self.generated = str(reason)
-        return self.generated
-
-
 class Executor:
     """Executes operations on one schema. Valid documents and their plans are cached."""
 
@@ -155,11 +113,12 @@ class Executor:
         self._bounds = bounds or Bounds()
         self._rules = specified_rules if introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
         self._hide_suggestions = not introspection
-        self._operations: LRUCache[tuple[str, str | None], _ValidOperation] = LRUCache(
+        self._private_fields = private_fields(self._schema)
+        self._operations: LRUCache[tuple[str, str | None], ValidOperation] = LRUCache(
             _CACHED_CHARACTERS, getsizeof=lambda operation: operation.characters
         )
         self._generate_at = generate_at
-        self._plans: LRUCache[tuple[tuple[str, str | None], bool, tuple[Any, ...]], _CachedPlan] = LRUCache(
+        self._plans: LRUCache[tuple[tuple[str, str | None], bool, tuple[Any, ...]], CachedPlan] = LRUCache(
             _CACHED_WEIGHT, getsizeof=attrgetter("weight")
         )
         """Plans, by operation, `may_defer`, and the values of the condition variables."""
@@ -167,7 +126,7 @@ class Executor:
     async def run(self, request: ExecutionRequest, context: Context) -> Outcome:
         """Execute an operation. Its failures are in the outcome; raises what `context.reserve` raises."""
         text, variables = request.document, request.variables or {}
-        operation: _ValidOperation | None = None
+        operation: ValidOperation | None = None
         try:
             operation = self._operation(text, request.name)
             values = self._coerce(operation, variables)
@@ -179,6 +138,8 @@ class Executor:
             context.runs[planned] += 1
             return await self._reference(operation, context, variables)
         plan = planned.plan
+        if plan.events is not None:
+            return self._not_executed(request, operation, plan, values, context)
         expected = planned.expected_reads.of(context, values)
         requested = expected.requested
         if request.dry_run or requested > context.limits.cost_max:
@@ -218,6 +179,112 @@ class Executor:
             failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
         return replace(outcome, failures=failures, requested=requested)
 
+    def is_private(self, text: str, name: str | None) -> bool:
+        """Whether a document has arguments that identify a person; false for one that cannot be executed."""
+        try:
+            return bool(self._operation(text, name).private)
+        except _Invalid:
+            return False
+
+    def is_subscription(self, document: str, name: str | None) -> bool:
+        """Return whether an operation is a subscription; false for one that is not valid, whose errors `run` returns."""
+        try:
+            return self._operation(document, name).node.operation is OperationType.SUBSCRIPTION
+        except _Invalid:
+            return False
+
+    def subscription(self, request: ExecutionRequest, context: Context) -> SubscriptionPlan | Outcome:
+        """Plan a subscription, to be executed for events with `run_event`.
+
+        `context` supplies the caller's rights and the limits. Returns an outcome with failures and without data if the
+        subscription is refused: it is no subscription, it is not valid, its caller may not read that service, or one event
+        could take more than `cost_max` upstream calls.
+        """
+        text, variables = request.document, request.variables or {}
+        operation: ValidOperation | None = None
+        try:
+            operation = self._operation(text, request.name)
+            values = self._coerce(operation, variables)
+            planned = self._planned_events(operation, values)
+        except _Invalid as invalid:
+            name = operation.name if operation is not None else invalid.operation
+            return Outcome(None, invalid.failures, executed=False, operation=name, document=_fingerprint(text))
+        events = planned.plan.events
+        assert events is not None
+        try:
+            source = events.source(values)
+            context.authorize(source.owner)
+        except (GatewayError, GraphQLError) as error:
+            return operation.outcome(None, (failure_from(error, (events.key,), events.nodes),), executed=False)
+        estimate = Estimate(planned.plan, context, Arguments(values))
+        requested = estimate.requested
+        if requested > context.limits.cost_max:
+            return self._rejected(operation, estimate, context.limits.cost_max)
+        key = (*operation.key, variables_below(operation, events.nodes, values), request.reference)
+        return SubscriptionPlan(
+            key, events.nodes[0].name.value, source.arguments, requested, operation, planned, variables, values
+        )
+
+    async def run_event(self, subscription: SubscriptionPlan, event: Event, context: Context) -> Outcome:
+        """Execute a subscription for an event: an instance of a type of its field's union.
+
+        The outcome has no failures: what failed is null in its data, and `incomplete` has their code. If the
+        caller's budget is spent, that is all that would have to be read.
+        """
+        operation, events = subscription.operation, subscription.planned.plan.events
+        assert events is not None
+        planned = subscription.planned.of_event(type(event).__name__)
+        try:
+            context.reserve(subscription.cost)
+        except CostLimitExceeded as error:
+            context.refuse_charges(error)
+        event, unread = await prepare(event, planned.plan.root, context)
+        outcome = operation.outcome(None, requested=subscription.cost)
+        reason, failures = "not asked", tuple[Failure, ...]()
+        data: dict[str, Any] | bytes | None = None
+        if not subscription.is_reference:
+            run = Run(planned.plan, context, subscription.values, Expected(subscription.cost, (), ()), event)
+            try:
+                data, failures = await run.answer(planned.code(self._generate_at))
+            except NeedsReference as needs_reference:
+                reason = str(needs_reference)
+                context.reset_counts()
+            else:
+                reason = "engine"
+        context.runs[reason] += 1
+        if reason != "engine":
+            whole = await self._reference(operation, context, subscription.variables, event)
+            data, failures = (whole.data or {}).get(events.key), whole.failures
+        if unread is not None:
+            failures = (failure_from(unread, (events.key,), events.nodes), *failures)
+            data = msgspec.json.decode(data) if isinstance(data, bytes) else data
+        if isinstance(data, bytes):
+            outcome.data_json = event_json(events.key, data)
+        else:
+            outcome.incomplete = write_incomplete(data, planned.plan.root, failures)
+            outcome._data = {events.key: data}
+        return outcome
+
+    def _planned_events(self, operation: ValidOperation, values: VariableValues) -> CachedPlan:
+        """Return the plan of a subscription; raises `_Invalid`."""
+        if operation.node.operation is not OperationType.SUBSCRIPTION:
+            raise _Invalid((Failure(BadRequest("The operation is not a subscription: execute it as a query.")),))
+        planned = self._plan(operation, values, True)
+        if isinstance(planned, str):
+            raise RuntimeError(f"A subscription cannot be planned: {planned}.")
+        if planned.plan.has_defer:  # Validation lets those pass whose `if` is a variable.
+            raise _Invalid((Failure(ValidationFailed(_DEFERRED)),))
+        return planned
+
+    def _not_executed(
+        self, request: ExecutionRequest, operation: ValidOperation, plan: Plan, values: VariableValues, context: Context
+    ) -> Outcome:
+        """Return the outcome of a subscription that was sent as a query: its estimate in a dry run, and otherwise an error."""
+        if not request.dry_run:
+            return operation.outcome(None, (Failure(BadRequest(_SUBSCRIPTION, status=406)),), executed=False)
+        estimate = Estimate(plan, context, Arguments(values))
+        return operation.outcome(None, requested=estimate.requested, extensions={"plan": estimate.as_json()})
+
     def check(self, text: str) -> tuple[Failure, ...]:
         """Return why the operations of a document can never be executed, whatever their variables; empty if they can."""
         try:
@@ -229,7 +296,7 @@ class Executor:
         return ()
 
     def _introspect(
-        self, operation: _ValidOperation, variables: dict[str, Any]
+        self, operation: ValidOperation, variables: dict[str, Any]
     ) -> tuple[dict[str, Any], tuple[Failure, ...]]:
         """Execute the introspection fields of an operation, and nothing else of it."""
         if operation.introspection is None:
@@ -240,21 +307,26 @@ class Executor:
         assert isinstance(result, ExecutionResult)
         return result.data or {}, tuple(failure_of(error) for error in result.errors or ())
 
-    def _rejected(self, operation: _ValidOperation, estimate: Estimate, limit: int) -> Outcome:
+    def _rejected(self, operation: ValidOperation, estimate: Estimate, limit: int) -> Outcome:
         details = estimate.refusal(limit)
         hint = f" What would fit: {details['suggestion']}." if details["suggestion"] else ""
+        is_subscription = operation.node.operation is OperationType.SUBSCRIPTION
+        what = "An event of the subscription" if is_subscription else "The operation"
         error = CostLimitExceeded(
-            f"The operation could take {details['requested']} upstream calls or more; {limit} are allowed.{hint}",
+            f"{what} could take {details['requested']} upstream calls or more; {limit} are allowed.{hint}",
             details=details,
         )
         return operation.outcome(None, (Failure(error),), executed=False, requested=details["requested"])
 
-    async def _reference(self, operation: _ValidOperation, context: Context, variables: dict[str, Any]) -> Outcome:
+    async def _reference(
+        self, operation: ValidOperation, context: Context, variables: dict[str, Any], event: object = None
+    ) -> Outcome:
         if operation.undeferred is None:
             operation.undeferred = without_defer(operation.document)
         result = experimental_execute_incrementally(
             self._schema,
             operation.undeferred,
+            root_value=event,
             context_value=context,
             variable_values=variables,
             operation_name=operation.name,
@@ -263,9 +335,10 @@ class Executor:
         if isawaitable(result):
             result = await result
         assert isinstance(result, ExecutionResult)  # graphql-core demands this executor for a schema with `@defer`.
-        return operation.outcome(result.data, tuple(failure_of(error) for error in result.errors or ()))
+        failures = (*(failure_of(error) for error in result.errors or ()), *context.failures)
+        return operation.outcome(result.data, failures)
 
-    def _operation(self, text: str, name: str | None) -> _ValidOperation:
+    def _operation(self, text: str, name: str | None) -> ValidOperation:
         operation = self._operations.get((text, name))
         if operation is None:
             operation = self._read(text, name)
@@ -285,11 +358,16 @@ class Executor:
             self._schema, document, self._rules, max_errors=_ERRORS_MAX, hide_suggestions=self._hide_suggestions
         )
         if errors:
+            errors = without_values(errors, self._private_arguments(text, document))
             node = get_operation_ast(document, name)
             raise _Invalid(_failures(errors, ValidationFailed), node.name.value if node and node.name else None)
         return document
 
-    def _read(self, text: str, name: str | None) -> _ValidOperation:
+    def _private_arguments(self, text: str, document: DocumentNode) -> list[ArgumentNode]:
+        has_some = any(name in text for name in self._private_fields)
+        return private_arguments(self._schema, document) if has_some else []
+
+    def _read(self, text: str, name: str | None) -> ValidOperation:
         document = self._document(text, name)
         node = get_operation_ast(document, name)
         if node is None:
@@ -303,17 +381,18 @@ class Executor:
             hide_suggestions=self._hide_suggestions,
         )
         fingerprint = _fingerprint(text)
-        return _ValidOperation(
-            (text, name), document, node, fragments, conditions, len(text), read_variables, fingerprint
+        private = self._private_arguments(text, document)
+        return ValidOperation(
+            (text, name), document, node, fragments, conditions, private, len(text), read_variables, fingerprint
         )
 
-    def _coerce(self, operation: _ValidOperation, variables: dict[str, Any]) -> VariableValues:
+    def _coerce(self, operation: ValidOperation, variables: dict[str, Any]) -> VariableValues:
         values = operation.read_variables(variables)
         if isinstance(values, list):
-            raise _Invalid(_failures(values, BadUserInput))
+            raise _Invalid(_failures(without_values(values, operation.private), BadUserInput))
         return values
 
-    def _plan(self, operation: _ValidOperation, values: VariableValues, defer: bool) -> _CachedPlan | str:
+    def _plan(self, operation: ValidOperation, values: VariableValues, defer: bool) -> CachedPlan | str:
         """Return the plan for these values of the condition variables, or the reason of `NeedsReference`."""
         conditions = {name: values.coerced.get(name, absent) for name, absent in operation.conditions.items()}
         for name, value in conditions.items():
@@ -333,7 +412,7 @@ class Executor:
         except NeedsReference as reason:
             return str(reason)
         weight = plan.steps + operation.characters // 16
-        planned = _CachedPlan(plan, weight, ExpectedReads(plan))
+        planned = CachedPlan(plan, weight, ExpectedReads(plan))
         if weight <= _CACHED_WEIGHT // 8:
             self._plans[key] = planned
         return planned

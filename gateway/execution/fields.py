@@ -19,11 +19,25 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from strawberry.types.info import Info
 
 from gateway.errors import GatewayError
-from gateway.execution.context import Context, Read, ReadBatch
+from gateway.execution.context import Context, Event, Read, ReadBatch
+from gateway.execution.failures import failure_from
 from gateway.execution.price import Price
 from gateway.execution.selection import selects
 
-__all__ = ["Distinct", "EdgeField", "LookupField", "Mapped", "NamedBy", "PropertyField", "edge", "lookup"]
+__all__ = [
+    "Distinct",
+    "EdgeField",
+    "EventField",
+    "EventSource",
+    "IncompleteField",
+    "LookupField",
+    "Mapped",
+    "NamedBy",
+    "PropertyField",
+    "edge",
+    "event_field",
+    "lookup",
+]
 
 _Reads = Read | Sequence[Read | GatewayError] | None
 """What the function of an edge returns; an error in a list is the error of that child."""
@@ -80,6 +94,8 @@ class PropertyField(StrawberryField):
         self.column = column
         """Returns the values of all records of a list, as they are written: from the list's path and its rows. For a property
         of edges (https://relay.dev/graphql/connections.htm), from the source of their connection."""
+        self.uses: frozenset[str] | None = frozenset(of) if of else None
+        """The upstream properties that it uses; None if that is not stated."""
 
     def get_result(self, source: Any, info: Info | None, args: list[Any], kwargs: Any) -> object:
         """Return the value on `source`."""
@@ -91,8 +107,44 @@ class PropertyField(StrawberryField):
         twin.mapped, twin.non_zero, twin.column = self.mapped, self.non_zero, self.column
         twin.python_name, twin.graphql_name = self.python_name, self.graphql_name
         twin.type_annotation, twin.origin = self.type_annotation, self.origin
-        twin.read, twin.read_row = self.read, self.read_row
+        twin.read, twin.read_row, twin.uses = self.read, self.read_row, self.uses
         return twin
+
+
+class IncompleteField(PropertyField):
+    """The property of an event with the code of its failures, since an event has no `errors`.
+
+    Its value is null; the executor writes the code, once the event has been executed.
+    """
+
+    def __init__(self, description: str) -> None:
+        """Create the property with its description."""
+        super().__init__(description, derive=_none, of={})
+
+
+class EventSource(NamedTuple):
+    """What a field of the subscription type selects with its arguments."""
+
+    arguments: Mapping[str, Any]
+    """The arguments by their GraphQL names, checked and hashable; None for those that were left out."""
+    owner: Read
+    """A read of the record that owns all records in the events: who may not make it may not subscribe."""
+
+
+class EventField(StrawberryField):
+    """A field of the subscription type, with a union of events: its value is the event that the operation is executed for.
+
+    Its function takes the arguments, does no I/O, and returns an `EventSource`.
+    """
+
+    sample: Callable[[str, Mapping[str, Any]], Event]
+    """Returns an event of a type, of which nothing is known, for an estimate; from the arguments of the `EventSource`."""
+
+    @property
+    def function(self) -> Callable[..., EventSource]:
+        """The function, from None and the field's arguments to what they select; raises the field's error."""
+        assert self.base_resolver is not None
+        return self.base_resolver.wrapped_func  # type: ignore[return-value]
 
 
 class LookupField(StrawberryField):
@@ -129,14 +181,19 @@ class EdgeField(StrawberryField):
     needs_row: bool
     may_be_skipped: bool
     """Whether the record's row can show that there is nothing to read."""
-    estimate: Callable[[Any, str], Read | None]
-    """Of an edge that needs the row: its read as far as the record's path shows it, with a token in place of a sid."""
+    estimate: Callable[..., Read | None]
+    """Of an edge that needs the row: its read as far as the record's path shows it, with a token in place of a sid. It takes
+    the record, the token and the field's arguments."""
     distinct: Distinct | None
     """Which records of lists lead to the same child; None when each has its own."""
     batch: Callable[..., ReadBatch | None] | None
     """Returns the reads from all rows of the list at a path together, for the arguments; None when they cannot be."""
     named_by: NamedBy | None
     """The argument that names the child, if there is one."""
+    is_private: bool
+    """Whether its arguments identify a person: they are not accepted in a URL, nor shown in errors."""
+    is_combined: bool
+    """Whether the child is made from several lists. Those that could not be read are its `errors`, beside its value."""
 
     @property
     def is_pure(self) -> bool:
@@ -158,7 +215,8 @@ class EdgeField(StrawberryField):
         assert info is not None
         if isinstance(reads, list):
             return _load_all(reads, info._raw_info)
-        return _load(reads, info._raw_info)
+        found = _load(reads, info._raw_info)
+        return _with_errors(found, info._raw_info) if self.is_combined else found
 
 
 def _load(read: Read | Exception | None, info: GraphQLResolveInfo[Any]) -> Any:
@@ -166,6 +224,14 @@ def _load(read: Read | Exception | None, info: GraphQLResolveInfo[Any]) -> Any:
         return read
     context: Context = info.context
     return context.load(read, _needs_row(info, read.type_name))
+
+
+async def _with_errors(found: Any, info: GraphQLResolveInfo[Any]) -> Any:
+    """Return the child of an edge that is combined, and pass its errors to the context."""
+    child = await found if isawaitable(found) else found
+    context: Context = info.context
+    context.failures += [failure_from(error, tuple(info.path.as_list()), info.field_nodes) for error in child.errors]
+    return child
 
 
 async def _load_all(reads: list[Read | Exception | None], info: GraphQLResolveInfo[Any]) -> list[Any]:
@@ -183,8 +249,8 @@ async def _load_all(reads: list[Read | Exception | None], info: GraphQLResolveIn
 
 
 def _needs_row(info: GraphQLResolveInfo[Any], type_name: str) -> bool:
-    """Return whether the selection below this field needs the row of a `type_name`."""
-    return selects(
+    """Return whether the selection below this field needs the row of a `type_name`. A value without a selection does."""
+    return info.field_nodes[0].selection_set is None or selects(
         info, type_name, lambda field: getattr(field.extensions.get("strawberry-definition"), "needs_row", True)
     )
 
@@ -196,17 +262,20 @@ def edge(
     *,
     needs_row: bool = False,
     may_be_skipped: bool = False,
-    estimate: Callable[[Any, str], Read | None] | None = None,
+    estimate: Callable[..., Read | None] | None = None,
     distinct: Distinct | None = None,
     batch: Callable[..., ReadBatch | None] | None = None,
     named_by: NamedBy | None = None,
+    is_private: bool = False,
+    is_combined: bool = False,
 ) -> Callable[[Callable[..., _Reads]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
-    `returns` is the field's type, resolved in the function's module, and `price` its cost in upstream calls. With
-    `needs_row` the function uses the record's row, and `estimate` returns the read as far as the record's path shows it. With
-    `may_be_skipped` it uses the row where there is one. `distinct` and `batch` state how the records of a list are read
-    together, and `named_by` which argument names the child (see `EdgeField`).
+    `returns` is the field's type, resolved in the function's module: records, or a scalar that is read upstream by itself.
+    `price` is its cost in upstream calls. With `needs_row` the function uses the record's row, and `estimate` returns the read
+    as far as the record's path shows it. With `may_be_skipped` it uses the row where there is one. `distinct` and `batch`
+    state how the records of a list are read together, `named_by` which argument names the child, `is_private` that arguments
+    identify a person, and `is_combined` that the child is made from several lists (see `EdgeField`).
     """
 
     def decorate(function: Callable[..., _Reads]) -> EdgeField:
@@ -220,6 +289,8 @@ def edge(
         field.needs_row, field.may_be_skipped = needs_row, may_be_skipped
         field.estimate = estimate or _unknown
         field.distinct, field.batch, field.named_by = distinct, batch, named_by
+        field.is_private = is_private
+        field.is_combined = is_combined
         return field
 
     return decorate
@@ -242,7 +313,33 @@ def lookup(returns: str, description: str) -> Callable[[Callable[..., list[Any]]
     return decorate
 
 
-def _unknown(record: object, token: str) -> None:
+def event_field(
+    returns: str, description: str, *, sample: Callable[[str, Mapping[str, Any]], Event]
+) -> Callable[[Callable[..., EventSource]], Any]:
+    """Make a field of the subscription type of a function from its arguments to an `EventSource` (see `EventField`).
+
+    `returns` is the field's type, resolved in the function's module.
+    """
+
+    def decorate(function: Callable[..., EventSource]) -> EventField:
+        field = EventField(
+            python_name=None,
+            type_annotation=StrawberryAnnotation(returns, namespace=sys.modules[function.__module__].__dict__),
+            description=description,
+            base_resolver=StrawberryResolver(function),
+            is_subscription=True,
+        )
+        field.sample = sample
+        return field
+
+    return decorate
+
+
+def _none(source: object) -> None:
+    """Return the value of a field that the executor writes."""
+
+
+def _unknown(record: object, token: str, **arguments: object) -> None:
     """The estimate of an edge about which the record's path says nothing."""
 
 

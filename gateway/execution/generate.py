@@ -61,10 +61,12 @@ class GeneratedPlan:
         count = 0
         above: list[tuple[EdgePlace | None, Selection]] = [(None, plan.root)]
         while above:
-            edges = [(parent, step) for parent, selection in above for step in _edges_of(selection)]
-            targets = [(parent, step, below) for parent, step in edges for below in _selections(step)]
+            edges = [(parent, *edge) for parent, selection in above for edge in _edges_of(selection)]
             level = [
-                EdgePlace.of(number, step, below, parent) for number, (parent, step, below) in enumerate(targets, count)
+                EdgePlace.of(number, step, below, parent, through)
+                for number, (parent, step, through, below) in enumerate(
+                    ((*edge, below) for edge in edges for below in _selections(edge[1])), count
+                )
             ]
             count += len(level)
             above = [(place, place.selection) for place in level]
@@ -72,38 +74,47 @@ class GeneratedPlan:
                 self._levels.append(level)
         places = [place for level in self._levels for place in level]
         self._has_lists = any(place.is_list for place in places)
-        writer = _Writer(places, has_lists=self._has_lists)
+        writer = _Writer(places, has_lists=self._has_lists, is_of_event=plan.is_of_event)
+        self._is_of_event = plan.is_of_event
         self.source = writer.source(plan.root)
         """The text of the function."""
         self._lookups = list(writer.lookups.values())
         exec(compile(self.source, "<plan>", "exec"), writer.constants)  # noqa: S102 - made of the schema's names
         self._write: Callable[..., msgspec.Struct] = writer.constants["write"]
 
-    async def answer(self, context: Context, arguments: Arguments) -> bytes:
+    async def answer(self, context: Context, arguments: Arguments, event: object = None) -> bytes:
         """Return the data as JSON. Raises `Unusual`, or the error of a read or value, when `fill` must execute the plan."""
         read = read_levels if self._has_lists else read_records
         looked_up = [step.read(None, **arguments.of(step)) for step in self._lookups]  # An error comes before any read.
-        children = await read(self._levels, context, arguments)
-        return _encode(self._write(children, *looked_up))
+        children = await read(self._levels, context, arguments, event)
+        return _encode(self._write(children, *([event] if self._is_of_event else ()), *looked_up))
 
 
 def explain(plan: Plan) -> str:
-    """Return the code that is generated for a plan, or one line that says why there is none."""
+    """Return the code that is generated for a plan, or one line that says why there is none.
+
+    That of a subscription is the code for each type of event.
+    """
+    if plan.events is not None:
+        types = [name for name, selection in plan.events.selections.items() if selection.blank]
+        return "\n".join(f"# {name}\n{explain(plan.of_event(name))}" for name in types)
     try:
         return GeneratedPlan(plan).source
     except Unusual as reason:
         return f"No code is generated: {reason}."
 
 
-def _edges_of(selection: Selection) -> Iterator[EdgeStep]:
-    """Yield the edges of a selection and of its nested objects, in the order of `fill`."""
+def _edges_of(selection: Selection, through: tuple[Nested, ...] = ()) -> Iterator[tuple[EdgeStep, tuple[Nested, ...]]]:
+    """Yield the edges of a selection and of its nested objects, each with those objects, in the order of `fill`."""
     if selection.deferred:
         raise Unusual("defer")
     for step in selection.steps:
         if isinstance(step, EdgeStep):
-            yield step
+            if step.edge.is_combined:
+                raise Unusual("several lists")
+            yield step, through
         elif isinstance(step, Nested):
-            yield from _edges_of(step.selection)
+            yield from _edges_of(step.selection, (*through, step))
 
 
 def _selections(step: EdgeStep) -> Iterable[Selection]:
@@ -129,8 +140,8 @@ class _Scope:
     """Whether the object is a record, whose properties are read from its row where they can."""
     uses_value: bool = False
     """Whether a field is read from the object."""
-    checks: list[tuple[Callable[[list[Any]], bool], str]] = field(default_factory=list)
-    """Properties of the row that are written as they are if the function confirms it of all rows."""
+    checks: list[tuple[Callable[[list[Any]], bool], str]] | None = field(default_factory=list)
+    """Properties of the row that are written as they are if the function confirms it of all rows; None where it cannot."""
     columns: dict[str, str] | None = None
     """Of the records of lists: the variables of values that are computed for all rows of a list, each with the name of its
     function."""
@@ -138,7 +149,7 @@ class _Scope:
     def values_by_check(self) -> list[tuple[Callable[[list[Any]], bool], list[str]]]:
         """Return the expressions of the values that each function checks."""
         by_check: dict[Callable[[list[Any]], bool], dict[str, None]] = {}
-        for check, attribute in self.checks:
+        for check, attribute in self.checks or ():
             by_check.setdefault(check, {})[f"{self.row}.{attribute}"] = None
         return [(check, list(values)) for check, values in by_check.items()]
 
@@ -156,8 +167,9 @@ class _Field(NamedTuple):
 class _Writer:
     """Writes the text of the function."""
 
-    def __init__(self, places: list[EdgePlace], *, has_lists: bool) -> None:
+    def __init__(self, places: list[EdgePlace], *, has_lists: bool, is_of_event: bool) -> None:
         self._places = places
+        self._is_of_event = is_of_event
         self._has_lists = has_lists
         self._by_step: dict[int, list[EdgePlace]] = {}
         """The places of each step, by its id: one for each type of child."""
@@ -177,13 +189,17 @@ class _Writer:
                 lines.append(_below(place))
             else:
                 lines += self._record(place)
-        lines.append(f"return {self._object(root, _Scope('root'))}")
-        lines[0] = f"def write({', '.join(['children' if self._has_lists else 'records', *self.lookups])}):"
+        lines.append(f"return {self._object(root, _Scope('event', is_record=False))}")
+        parameters = ["children" if self._has_lists else "records", *(["event"] if self._is_of_event else ())]
+        lines[0] = f"def write({', '.join([*parameters, *self.lookups])}):"
         return _indented(lines)
 
     def _record(self, place: EdgePlace) -> Iterator[str]:
         """Yield the lines that write the one record at a place."""
         record, row, written = f"record_{place.number}", f"row_{place.number}", f"written_{place.number}"
+        if place.selection.is_value:
+            yield f"{written} = records[{place.number}]"
+            return
         yield f"{record} = records[{place.number}]"
         if not place.selection.needs_row:
             yield f"{written} = None if {record} is None else {self._object(place.selection, _Scope(record))}"
@@ -197,6 +213,9 @@ class _Writer:
 
     def _single(self, place: EdgePlace) -> Iterator[str]:
         """Yield the lines that write the records at a place."""
+        if place.selection.is_value:
+            yield f"written_{place.number} = children[{place.number}].found"
+            return
         scope = _Scope("record", "row" if place.selection.needs_row else None)
         written = self._object(place.selection, scope)
         number = place.number
@@ -299,7 +318,7 @@ class _Writer:
         if prop.attribute is not None and (scope.row is not None or not scope.is_record):
             if prop.are_plain is None:
                 return self._value(step, scope)
-            if scope.row is not None:
+            if scope.row is not None and scope.checks is not None:
                 scope.checks.append((prop.are_plain, prop.attribute))
                 return f"{scope.row}.{prop.attribute}"
         if prop.column is not None and scope.columns is not None:
@@ -332,6 +351,8 @@ class _Writer:
         if step.is_list:
             item = self._new_name("item")
             written = f"[{self._object(step.selection, _Scope(item, is_record=False))} for {item} in {name}]"
+        elif step.is_record:
+            written = self._object(step.selection, _Scope(name, f"{name}.row", checks=None))
         else:
             written = self._object(step.selection, _Scope(name, is_record=False))
         null = "None" if step.is_nullable else "null()"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any
@@ -18,7 +18,7 @@ import msgspec
 
 from gateway.execution.context import Context, MissingKey, Read, ReadBatch
 from gateway.execution.fields import Distinct
-from gateway.execution.steps import Arguments, EdgeStep, Selection
+from gateway.execution.steps import Arguments, EdgeStep, Nested, Selection
 
 __all__ = ["Children", "EdgePlace", "Unusual", "read_levels", "read_records"]
 
@@ -45,20 +45,32 @@ class EdgePlace:
     """Whether its children are connections (https://relay.dev/graphql/connections.htm), and its records their rows."""
     distinct: Distinct | None
     """Which rows of the list above lead to the same child; None when each leads to its own, or there is no list."""
+    through: tuple[Nested, ...] = ()
+    """The objects that lead from a record above, or from an event, to the record that it starts from."""
 
     @classmethod
-    def of(cls, number: int, step: EdgeStep, selection: Selection, parent: EdgePlace | None) -> EdgePlace:
+    def of(
+        cls, number: int, step: EdgeStep, selection: Selection, parent: EdgePlace | None, through: tuple[Nested, ...]
+    ) -> EdgePlace:
         """Return the place of a step."""
-        distinct = step.edge.distinct if parent is not None and parent.is_list else None
-        return cls(number, step, selection, parent, selection.type_name.endswith("Connection"), distinct)
+        distinct, is_in_list = None, parent is not None and parent.is_list
+        if is_in_list:
+            distinct, through = step.edge.distinct, ()
+        return cls(number, step, selection, parent, selection.type_name.endswith("Connection"), distinct, through)
+
+    def start(self, record: Any) -> Any:
+        """Return the record that the edge starts from, for a record above."""
+        for step in self.through:
+            record = step.read(record)
+        return record
 
 
 class Children(ABC):
     """The children of the edge at a place, for all records above."""
 
-    __slots__ = ("_above", "_context", "_is_list", "_weights", "found", "missing")
+    __slots__ = ("_above", "_context", "_is_list", "_is_value", "_weights", "found", "missing")
 
-    def __init__(self, above: Children | None, context: Context, *, is_list: bool) -> None:
+    def __init__(self, above: Children | None, context: Context, *, is_list: bool, is_value: bool = False) -> None:
         self.found: list[Any] = []
         """The distinct children: records or None, or of a list its slices."""
         self.missing: list[str] = []
@@ -66,6 +78,8 @@ class Children(ABC):
         self._above = above
         self._context = context
         self._is_list = is_list
+        self._is_value = is_value
+        """Whether they are values of a scalar type instead of records."""
         self._weights: Sequence[int] | None = ()
         """See `weights`; empty until they are computed."""
 
@@ -95,6 +109,8 @@ class Children(ABC):
     @property
     def size(self) -> int:
         """The number of records that they add to the answer."""
+        if self._is_value:
+            return 0
         weights = self.weights
         if weights is not None:
             return sum(weights)
@@ -119,7 +135,7 @@ class ReadChildren(Children):
     __slots__ = ("_by_path", "_needs_row", "_pending")
 
     def __init__(self, place: EdgePlace, above: Children | None, context: Context) -> None:
-        super().__init__(above, context, is_list=place.is_list)
+        super().__init__(above, context, is_list=place.is_list, is_value=place.selection.is_value)
         self._needs_row = place.selection.needs_row
         self._by_path: dict[str, int] = {}
         """The indices in `found` of single records."""
@@ -138,7 +154,7 @@ class ReadChildren(Children):
         child = self._context.look_up(read, self._needs_row)
         if type(child) is MissingKey:
             self._pending[index] = read
-            self.missing.append(child)
+            self.missing += child.keys
         self.found.append(child)
         return index
 
@@ -150,7 +166,7 @@ class ReadChildren(Children):
             child = self.found[index] = self._context.look_up(read, self._needs_row)
             if type(child) is MissingKey:
                 self._pending[index] = read
-                self.missing.append(child)
+                self.missing += child.keys
 
 
 class OwnChildren(ReadChildren):
@@ -164,24 +180,22 @@ class OwnChildren(ReadChildren):
         above: Children | None,
         context: Context,
         arguments: dict[str, Any],
-        at_root: dict[int, Read | None],
+        root: _Root,
     ) -> None:
-        """Look up the children of the records of `above`; raises the error of the edge's field.
-
-        `at_root` has the reads of the root's edges by the id of their step, for those whose children can have several types.
-        """
+        """Look up the children of the records of `above`; raises the error of the edge's field."""
         super().__init__(place, above, context)
         step, type_name = place.step, place.selection.type_name
         function = step.function
         reads: Iterable[Read | None]
         if above is None:
-            if id(step) not in at_root:
-                at_root[id(step)] = function(None, **arguments)
-            reads = (at_root[id(step)],)
+            if id(step) not in root.reads:
+                root.reads[id(step)] = function(place.start(root.event), **arguments)
+            reads = (root.reads[id(step)],)
         elif place.parent is not None and place.parent.is_list:
             reads = (function(piece.node(row), **arguments) for piece in above.slices for row in piece.rows)
         else:
-            reads = (function(record, **arguments) for record in above.found if record is not None)
+            start = place.start
+            reads = (function(start(record), **arguments) for record in above.found if record is not None)
         if len(step.selections) > 1:
             reads = (read if read is not None and read.type_name == type_name else None for read in reads)
         self._indices = [self._look_up(read) for read in reads]
@@ -321,15 +335,27 @@ class SharedChildren(ReadChildren):
         return [tables[owner] for owner in self._owners]
 
 
-async def read_levels(levels: list[list[EdgePlace]], context: Context, arguments: Arguments) -> list[Children]:
-    """Return the children at every place, in the order of the places. Raises `Unusual`, and the error of any read."""
+@dataclass(slots=True)
+class _Root:
+    """The source of the edges at the root: an event, or None."""
+
+    event: object
+    reads: dict[int, Read | None] = field(default_factory=dict)
+    """Their reads by the id of their step, for those whose children can have several types."""
+
+
+async def read_levels(
+    levels: list[list[EdgePlace]], context: Context, arguments: Arguments, event: object = None
+) -> list[Children]:
+    """Return the children at every place, in the order of the places. Raises `Unusual`, and the error of any read.
+
+    The edges at the root start from `event`.
+    """
     found: list[Children] = []
-    at_root: dict[int, Read | None] = {}
+    root = _Root(event)
     for level in levels:
         children = [
-            _children(
-                place, found[place.parent.number] if place.parent is not None else None, context, arguments, at_root
-            )
+            _children(place, found[place.parent.number] if place.parent is not None else None, context, arguments, root)
             for place in level
         ]
         while missing := dict.fromkeys([key for each in children for key in each.missing]):
@@ -344,30 +370,35 @@ async def read_levels(levels: list[list[EdgePlace]], context: Context, arguments
     return found
 
 
-async def read_records(levels: list[list[EdgePlace]], context: Context, arguments: Arguments) -> list[Any]:
-    """Return the record or None at every place of a plan without lists; raises the error of any read."""
+async def read_records(
+    levels: list[list[EdgePlace]], context: Context, arguments: Arguments, event: object = None
+) -> list[Any]:
+    """Return the record or None at every place of a plan without lists; raises the error of any read.
+
+    The edges at the root start from `event`.
+    """
     found: list[Any] = []
     for level in levels:
         pending: list[tuple[int, Read, bool]] = []
         for place in level:
             step, selection = place.step, place.selection
-            source = found[place.parent.number] if place.parent is not None else None
+            source = found[place.parent.number] if place.parent is not None else event
             record = None
             if source is not None or place.parent is None:
-                read = step.function(source, **arguments.of(step))
+                read = step.function(place.start(source), **arguments.of(step))
                 if read is not None and (len(step.selections) == 1 or read.type_name == selection.type_name):
                     record = context.look_up(read, selection.needs_row)
                     if type(record) is MissingKey:
                         pending.append((place.number, read, selection.needs_row))
             found.append(record)
         while pending:
-            missing = dict.fromkeys([found[number] for number, _, _ in pending])
+            missing = dict.fromkeys([key for number, _, _ in pending for key in found[number].keys])
             context.charge(missing)
             await context.fetch(missing)
             for number, read, needs_row in pending:
                 found[number] = context.look_up(read, needs_row)
             pending = [each for each in pending if type(found[each[0]]) is MissingKey]
-        context.count(sum([found[place.number] is not None for place in level]))
+        context.count(sum([found[place.number] is not None for place in level if not place.selection.is_value]))
     return found
 
 
@@ -376,7 +407,7 @@ def _children(
     above: Children | None,
     context: Context,
     arguments: Arguments,
-    at_root: dict[int, Read | None],
+    root: _Root,
 ) -> Children:
     """Look up the children at a place in the way that reads most at once."""
     if above is not None and place.distinct is not None:
@@ -388,4 +419,4 @@ def _children(
         batches = [read for read in reads if read is not None]
         if place.selection.needs_row and len(batches) == len(reads):
             return BatchedChildren(batches, above, context)
-    return OwnChildren(place, above, context, values, at_root)
+    return OwnChildren(place, above, context, values, root)

@@ -83,6 +83,8 @@ class Outcome:
     """The subsequent payloads, where something is deferred."""
     data_json: bytes | None = field(default=None, repr=False)
     """The data as JSON, where the executor has encoded it."""
+    incomplete: str | None = None
+    """Of an event: the code of its failures. An event has no errors; what failed is null in its data."""
 
     @property
     def data(self) -> dict[str, Any] | None:

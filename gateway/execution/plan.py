@@ -2,11 +2,15 @@
 
 A plan is made once for a document and the values of the variables in its `@skip`, `@include` and `@defer`; all other
 variables stay parameters. A field that is no property, edge or lookup cannot be planned: it raises `NeedsReference`.
+
+A subscription is executed anew for each event (https://spec.graphql.org/October2021/#ExecuteSubscriptionEvent()), and
+`of_event` returns the plan for events of one type: the event is its root.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
@@ -24,6 +28,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLScalarType,
     GraphQLSchema,
+    GraphQLUnionType,
     InlineFragmentNode,
     OperationDefinitionNode,
     OperationType,
@@ -34,13 +39,14 @@ from graphql import (
 )
 
 from gateway.execution.documents import INTROSPECTION
-from gateway.execution.fields import EdgeField, LookupField, PropertyField
+from gateway.execution.fields import EdgeField, EventField, LookupField, PropertyField
 from gateway.execution.inputs import argument_reader
 from gateway.execution.selection import applies
 from gateway.execution.steps import (
     Deferred,
     DeferUsage,
     EdgeStep,
+    EventStep,
     FieldTree,
     Leaf,
     Lookup,
@@ -71,7 +77,8 @@ class Plan:
         `converter` is Strawberry's, for arguments. `conditions` are the values of `documents.condition_variables`. Without
         `may_defer`, `@defer` has no effect.
         """
-        if operation.operation is not OperationType.QUERY or schema.query_type is None:
+        root = schema.get_root_type(operation.operation)
+        if root is None or operation.operation is OperationType.MUTATION:
             raise NeedsReference("operation type")
         self._schema = schema
         self._converter = converter
@@ -80,11 +87,42 @@ class Plan:
         self._may_defer = may_defer
         self.has_introspection = False
         """Whether the root has introspection fields, which graphql-core executes."""
+        self.has_defer = False
+        """Whether a `@defer` has effect."""
         self.steps = 0
         """The number of steps in all selections: the plan's size."""
-        self.root = self._select(schema.query_type.name, [_Selected(operation.selection_set)], frozenset(), 0)
+        self.events: EventStep | None = None
+        """The field of a subscription."""
+        self.is_of_event = False
+        """Whether the root is an event, and not the query type."""
+        if operation.operation is OperationType.SUBSCRIPTION:
+            self.events = self._event_step(root, operation.selection_set)
+            self.root = Selection(root.name)
+        else:
+            self.root = self._select(root.name, [_Selected(operation.selection_set)], frozenset(), 0)
 
-    def _possible_types(self, of_type: GraphQLObjectType | GraphQLInterfaceType) -> list[str]:
+    def of_event(self, type_name: str) -> Plan:
+        """Return the plan of a subscription for events of this type."""
+        assert self.events is not None
+        plan = copy(self)
+        plan.root, plan.events, plan.is_of_event = self.events.selections[type_name], None, True
+        return plan
+
+    def _event_step(self, root: GraphQLObjectType, selection_set: SelectionSetNode) -> EventStep:
+        found = _Collected(0)
+        self._collect(root, selection_set.selections, found, None, None)
+        ((key, several),) = found.fields.items()  # As validation demands.
+        nodes = [each.node for each in several]
+        field = root.fields[nodes[0].name.value]
+        definition, output = field.extensions["strawberry-definition"], field.type
+        if not isinstance(definition, EventField) or not isinstance(output, GraphQLUnionType):
+            raise NeedsReference("shape")
+        sets = [_Selected(node.selection_set) for node in nodes]
+        selections = {name: self._select(name, sets, frozenset(), 1) for name in self._possible_types(output)}
+        arguments = argument_reader(field, nodes[0], definition.arguments, self._converter)
+        return EventStep(key, nodes, definition, arguments, selections)
+
+    def _possible_types(self, of_type: GraphQLObjectType | GraphQLInterfaceType | GraphQLUnionType) -> list[str]:
         """Return the names of the object types that a value of this type can have."""
         if isinstance(of_type, GraphQLObjectType):
             return [of_type.name]
@@ -167,6 +205,7 @@ class Plan:
             if defer is None:
                 self._collect(of_type, fragment.selection_set.selections, found, usage, fields)
             else:
+                self.has_defer = True
                 inner = DeferUsage(label, usage, found.depth)
                 found.usages.append(inner)
                 self._collect(of_type, fragment.selection_set.selections, found, inner, inner.fields)
@@ -217,11 +256,16 @@ class Plan:
             is_list = isinstance(output, GraphQLList)
             if isinstance(output, GraphQLList):
                 output = output.of_type
-            if not isinstance(output, GraphQLObjectType | GraphQLInterfaceType) or not definition.is_pure:
+            if not definition.is_pure:
                 raise NeedsReference("shape")
-            below_types = {
-                name: self._select(name, sets, group, depth + is_list) for name in self._possible_types(output)
-            }
+            if isinstance(output, GraphQLScalarType):
+                below_types = {output.name: Selection(output.name, needs_row=True, is_value=True)}
+            elif isinstance(output, GraphQLObjectType | GraphQLInterfaceType):
+                below_types = {
+                    name: self._select(name, sets, group, depth + is_list) for name in self._possible_types(output)
+                }
+            else:
+                raise NeedsReference("shape")
             arguments = argument_reader(field, nodes[0], definition.arguments, self._converter)
             return EdgeStep(key, nodes, definition, definition.function, arguments, is_list, below_types)
         if not isinstance(definition, PropertyField | LookupField) or definition.extensions:
@@ -239,8 +283,9 @@ class Plan:
         below = self._select(output.name, sets, group, depth + is_list)
         if isinstance(definition, LookupField):
             arguments = argument_reader(field, nodes[0], definition.arguments, self._converter)
-            return Lookup(key, nodes, definition, definition.function, is_list, is_nullable, below, arguments)
-        return Nested(key, nodes, definition, definition.read, is_list, is_nullable, below)
+            return Lookup(key, nodes, definition, definition.function, is_list, is_nullable, below, False, arguments)
+        is_record = bool(output.interfaces)  # Only records have one, `Node`.
+        return Nested(key, nodes, definition, definition.read, is_list, is_nullable, below, is_record)
 
 
 @dataclass(slots=True)

@@ -34,15 +34,21 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """One upstream call per unit, or per page of `page_size` records; none when `skipped` applies."""
+    """Upstream calls per unit, or per page of `page_size` records: one, or none for what another field has read.
+
+    None either when `skipped` applies.
+    """
 
     per: Unit
     page_size: int | None = None
     skipped: str | None = None
+    calls: int = 1
+    """The most calls per parent; 0 for what another field has read."""
 
     def directive(self) -> Upstream:
         """Return the price as the directive `@upstream`."""
         return Upstream(
+            calls=self.calls,
             per=self.per,
             page_size=self.page_size if self.page_size is not None else strawberry.UNSET,
             skipped=self.skipped if self.skipped is not None else strawberry.UNSET,
@@ -50,9 +56,11 @@ class Price:
 
     def sentence(self) -> str:
         """Return the price as a sentence for descriptions."""
+        if not self.calls:
+            return "Costs no further upstream call."
         what = {
             Unit.OPERATION: "one upstream call",
-            Unit.PARENT: "one upstream call",
+            Unit.PARENT: "one upstream call" if self.calls == 1 else f"at most {self.calls} upstream calls",
             Unit.PAGE: f"one upstream call per {self.page_size} records",
             Unit.ITEM: "one upstream call per distinct record",
             Unit.CONVERSATION: f"one upstream call per {self.page_size} participants of a conversation, for all its records",

@@ -9,13 +9,14 @@ from typing import Any
 from graphql import FieldNode, GraphQLError
 from graphql.execution.values import VariableValues
 
-from gateway.execution.fields import EdgeField, LookupField, PropertyField
+from gateway.execution.fields import EdgeField, EventField, EventSource, LookupField, PropertyField
 
 __all__ = [
     "Arguments",
     "DeferUsage",
     "Deferred",
     "EdgeStep",
+    "EventStep",
     "FieldTree",
     "Leaf",
     "Lookup",
@@ -58,6 +59,8 @@ class Nested:
     is_list: bool
     is_nullable: bool
     selection: Selection
+    is_record: bool
+    """Whether the object is a record, with its row."""
 
 
 @dataclass(slots=True)
@@ -88,11 +91,28 @@ class EdgeStep:
 Step = Leaf | Nested | EdgeStep
 
 
+@dataclass(slots=True)
+class EventStep:
+    """The field of a subscription: the event that it is executed for."""
+
+    key: str
+    nodes: list[FieldNode]
+    field: EventField
+    arguments: Callable[[VariableValues], dict[str, Any]]
+    """Coerces the arguments; raises GraphQLError for a variable whose value does not fit."""
+    selections: dict[str, Selection]
+    """The selection for each type that an event can have."""
+
+    def source(self, variables: VariableValues) -> EventSource:
+        """Return what the arguments select; raises GraphQLError, and `GatewayError` for values that are not valid."""
+        return self.field.function(None, **self.arguments(variables))
+
+
 class Arguments:
     """The arguments of a plan's edges and lookups in one run, coerced on first use."""
 
     def __init__(self, variables: VariableValues) -> None:
-        self._variables = variables
+        self.variables = variables
         self._coerced: dict[int, dict[str, Any] | GraphQLError] = {}
 
     def of(self, step: EdgeStep | Lookup) -> dict[str, Any]:
@@ -100,7 +120,7 @@ class Arguments:
         coerced = self._coerced.get(id(step))
         if coerced is None:
             try:
-                coerced = step.arguments(self._variables)
+                coerced = step.arguments(self.variables)
             except GraphQLError as error:
                 coerced = error
             self._coerced[id(step)] = coerced
@@ -118,6 +138,7 @@ class Selection:
     """The fields selected of one object type."""
 
     type_name: str
+    """Of an edge that leads to a value instead of records, its scalar type."""
     blank: dict[str, Any] = field(default_factory=dict)
     """The object before it is filled: all response keys in order, with null, or the type's name for `__typename`."""
     steps: list[Step] = field(default_factory=list)
@@ -125,6 +146,8 @@ class Selection:
     """Whether the row of a record must be read for it."""
     has_edges: bool = False
     """Whether it has edges, here or inside nested objects and deferred fragments."""
+    is_value: bool = False
+    """Whether the child is a value of a scalar type, which is written as it is and has no fields."""
     usages: list[DeferUsage] = field(default_factory=list)
     """The fragments with `@defer` at this place."""
     deferred: list[Deferred] = field(default_factory=list)

@@ -44,17 +44,6 @@ Position = tuple[Page | None, int]
 """The page that has a row, None for a list that is read whole, and how many of its rows come up to and including it."""
 
 
-def _continuation(position: Position) -> tuple[str, int, str]:
-    """Return where to continue after a row: `query`, `place` and `row_query` of its `EdgeSource`."""
-    page, place = position
-    if page is None:
-        return "", place, ""
-    query = page.target.partition("?")[2]
-    if place == len(page.rows) and page.next is not None:
-        return page.next.partition("?")[2], 0, query
-    return query, place, ""
-
-
 def _cursor(list_key: str, row: Row, continuation: tuple[str, int, str]) -> str:
     query, place, row_query = continuation
     return Cursor.make(list_key, query, row.sid, place, index_of(row), row_query).encode()
@@ -99,7 +88,8 @@ class Slice:
         if self._edges is None:
             key, node = self._read.key, self._read.node
             self._edges = [
-                EdgeSource(node(row), key, *_continuation(self._position(index))) for index, row in enumerate(self.rows)
+                EdgeSource(node(row), key, *self._continuation(self._position(index)))
+                for index, row in enumerate(self.rows)
             ]
         return self._edges
 
@@ -107,7 +97,7 @@ class Slice:
     def cursors(self) -> Iterator[str]:
         """The cursor of each edge."""
         key = self._read.key
-        return (_cursor(key, row, _continuation(self._position(index))) for index, row in enumerate(self.rows))
+        return (_cursor(key, row, self._continuation(self._position(index))) for index, row in enumerate(self.rows))
 
     @property
     def has_previous_page(self) -> bool:
@@ -127,13 +117,24 @@ class Slice:
             end = self.rows[-1], self._position(len(self.rows) - 1)
         if end is not None:
             row, position = end
-            return _cursor(self._read.key, row, _continuation(position))
+            return _cursor(self._read.key, row, self._continuation(position))
         after = self._read.after
         return after.encode() if after is not None else None
 
     def node(self, row: Row) -> Any:
         """Return the record of one of the rows."""
         return self._read.node(row)
+
+    def _continuation(self, position: Position) -> tuple[str, int, str]:
+        """Return where to continue after a row: `query`, `place` and `row_query` of its `EdgeSource`."""
+        page, place = position
+        if page is None:
+            return "", place, ""
+        shown = self._read.shown_query
+        query = shown(page.target.partition("?")[2])
+        if place == len(page.rows) and page.next is not None:
+            return shown(page.next.partition("?")[2]), 0, query
+        return query, place, ""
 
     def _position(self, index: int) -> Position:
         """Return the position of one of the rows."""

@@ -23,6 +23,7 @@ __all__ = [
     "message_delivery_status",
     "receipt_status",
     "receipt_summary",
+    "summary_status",
     "without_receipts",
 ]
 
@@ -92,12 +93,16 @@ def amount(value: str | None) -> DeliveryAmount:
 def message_delivery_status(row: Any) -> MessageDeliveryStatus:
     """Return a message's status, derived from its delivery summary; the first rule that applies."""
     try:
-        return _message_delivery_status(row.delivery)
+        return summary_status(row.delivery)
     except UpstreamInvalidResponse:
         return MessageDeliveryStatus.UNKNOWN
 
 
-def _message_delivery_status(delivery: Any) -> MessageDeliveryStatus:
+def summary_status(delivery: Any) -> MessageDeliveryStatus:
+    """Return a message's status, derived from its delivery summary, as Twilio returns it or as a `ReceiptSummary`.
+
+    Raises `UpstreamInvalidResponse`.
+    """
     if delivery is None or delivery.total == 0:
         return MessageDeliveryStatus.UNTRACKED
     failures = (amount(delivery.failed), amount(delivery.undelivered))

@@ -21,6 +21,6 @@ _VALUES = {code: enum_value(code, _sentence(kind)) for code, kind in CODES.items
 
 ErrorCode = strawberry.enum(
     cast(type[Enum], Enum("ErrorCode", _VALUES)),
-    description="The values of `errors[].extensions.code` in responses. No field has this type: it is for code generators. "
+    description="The values of `errors[].extensions.code` in responses, for code generators, and of `incomplete` in events. "
     "Codes may be added; the meaning of a code does not change.",
 )

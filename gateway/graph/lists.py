@@ -22,13 +22,23 @@ from gateway.twilio.resources import Resource, Row
 from gateway.twilio.statuses import ReceiptSummary
 
 if TYPE_CHECKING:
+    from gateway.execution.context import Read
     from gateway.graph.context import OperationContext
 
-__all__ = ["ListRead", "OwnServices", "PagedList", "RowFilter", "WholeList", "WholeLists"]
+__all__ = [
+    "INVALID_PAGE_TOKEN",
+    "KNOWN_EMPTY",
+    "ListRead",
+    "OwnServices",
+    "PagedList",
+    "RowFilter",
+    "WholeList",
+    "WholeLists",
+]
 
 _PAGE_SIZE = re.compile(r"(?<=[?&]PageSize=)[0-9]{1,9}(?=&|$)")
-_KNOWN_EMPTY = "the message's `delivery` shows that no receipt matches"
-_INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
+KNOWN_EMPTY = "the message's `delivery` shows that no receipt matches"
+INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
 
 
 class RowFilter(NamedTuple):
@@ -49,6 +59,7 @@ class ListRead:
     is_single = False
     is_shared = False
     may_be_skipped = False
+    also: tuple[Read, ...] = ()
     expected_summary: ReceiptSummary | None = None
 
     def __init__(
@@ -82,6 +93,10 @@ class ListRead:
     def key(self) -> str:
         """Identifies the list and its filters; its cursors hold a digest of it."""
         return f"{self.path}?{self.parameters}{self.row_filter.key if self.row_filter is not None else ''}"
+
+    def shown_query(self, query: str) -> str:
+        """Return the parameters of a page as a cursor holds them."""
+        return query
 
     @property
     def is_sparse(self) -> bool:
@@ -179,7 +194,7 @@ class WholeList(ListRead):
     def resolve(self, context: OperationContext) -> Slice:
         """Return the slice, once all pages are known."""
         if self._known_empty and not context.no_cache:
-            return self._empty(context, _KNOWN_EMPTY)
+            return self._empty(context, KNOWN_EMPTY)
         if self._matches_nothing:
             return self._empty(context, "nothing matches")
         pages = list(context.loaders.pages(self._start, most=self.resource.page_max + SPARE_PAGES))
@@ -244,7 +259,7 @@ class WholeLists:
         loaders, keys = context.loaders, self._keys
         empty = self._skipped(loaders)
         for position in empty:
-            context.skip(keys[position].partition("?")[0], _KNOWN_EMPTY)
+            context.skip(keys[position].partition("?")[0], KNOWN_EMPTY)
         if empty:
             keys = [key for position, key in enumerate(keys) if position not in empty]
         whole = loaders.whole_lists(keys)
@@ -331,7 +346,7 @@ class PagedList(ListRead):
             context.walks[self] = walk
             raise
         except UpstreamRejected as error:
-            if self.after is not None and error.upstream and error.upstream.code == _INVALID_PAGE_TOKEN:
+            if self.after is not None and error.upstream and error.upstream.code == INVALID_PAGE_TOKEN:
                 raise BadUserInput("`after` is no longer valid: start again without it.") from None
             raise
 
@@ -342,10 +357,14 @@ class PagedList(ListRead):
             return False
         return index >= after.index if ("Order", "desc") in self.parameters else index <= after.index
 
+    def sent_query(self, query: str) -> str:
+        """Return the parameters of a page as they are sent, from those that a cursor holds."""
+        return query
+
     def _first_page(self) -> str:
         """Return the cursor's page, or the first page of the list, no larger than needed."""
         if self.after is not None and self.after.query:
-            return f"{self.path}?{self.after.query}"
+            return f"{self.path}?{self.sent_query(self.after.query)}"
         largest = self.resource.page_max
         pages = -(-max(self.first, 1) // largest)
         size = largest if self._in_large_pages else -(-max(self.first, 1) // pages)

@@ -20,7 +20,7 @@ from gateway.graph.scalars import DateTime, Url, are_utc, in_utc
 from gateway.twilio.paths import sids_of
 from gateway.twilio.resources import Int32, Resource, Row, row_type
 
-__all__ = ["Node", "embedded", "enum_value", "from_path", "node", "prop", "sid_of"]
+__all__ = ["Entry", "Node", "embedded", "entry", "enum_value", "from_path", "node", "prop", "resource_of", "sid_of"]
 
 C = TypeVar("C", bound=type)
 
@@ -36,6 +36,11 @@ _WIRE_TYPES: dict[Any, Any] = {
     DateTime: str,
     Url: str,
 }
+
+
+def resource_of(collection: str) -> Resource:
+    """Return the resource of the type that was declared with that collection; for modules that types are made from."""
+    return _RESOURCES[collection]
 
 
 def prop(
@@ -152,6 +157,30 @@ def node(
     return decorate
 
 
+@strawberry.type
+class Entry:
+    """The source of an object in a list that is no record by itself: it has a row, and no id."""
+
+    path: strawberry.Private[str]
+    """The path of the list that it is made from, with what identifies it there."""
+    row: strawberry.Private[Any] = None
+    """None in an estimate alone."""
+    listed: strawberry.Private[bool] = True
+
+
+@dataclass_transform(kw_only_default=True)
+def entry(description: str) -> Callable[[C], C]:
+    """Make a class of properties and edges, derived from `Entry`, an object type; its `properties` are those of its rows."""
+
+    def decorate(cls: C) -> C:
+        properties = _bind(cls, on_row=True)
+        made: Any = strawberry.type(cls, description=description)
+        made.properties = _wire_types(properties)
+        return made  # type: ignore[no-any-return]
+
+    return decorate
+
+
 def embedded(description: str) -> Callable[[C], C]:
     """Make a class of properties an object type inside records: its source is the value itself."""
 
@@ -179,7 +208,7 @@ def _bind(cls: type, *, on_row: bool) -> dict[str, Any]:
         if field.derive is not None:
             value = field.derive
         else:
-            field.attribute = name
+            field.attribute, field.uses = name, frozenset([name])
             value = attrgetter(name)
             if DateTime in (annotation, *get_args(annotation)):
                 value, field.are_plain = _time_of(name), are_utc

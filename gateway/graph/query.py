@@ -14,7 +14,9 @@ from gateway.graph.limits import CODES_MAX, FIRST_DEFAULT, IDS_MAX
 from gateway.graph.lists import PagedList
 from gateway.graph.node import Node
 from gateway.graph.reads import Item
+from gateway.graph.scalars import Url
 from gateway.graph.types import RESOURCES, Service, ServiceConnection
+from gateway.graph.urls import read_of_url
 from gateway.twilio.paths import checked_sid, child
 
 __all__ = ["Query"]
@@ -31,6 +33,26 @@ class Query:
     )
     def node(self, id: Annotated[strawberry.ID, strawberry.argument(description="The `id` of the record.")]) -> Item:
         return _by_id(id)
+
+    @edge(
+        "Node | None",
+        "The record that an address of Twilio's API is of, as it stands in a log: the `url` of a record, with or without a "
+        "query. The address of a list, such as the receipts of a message, leads to the record above it. Nothing is sent to the "
+        "address itself. Null when there is no such record.",
+        Price(
+            Unit.OPERATION, skipped="only ids and sids are selected, unless the address has a name in place of a sid"
+        ),
+    )
+    def node_by_url(
+        self,
+        url: Annotated[
+            Url,
+            strawberry.argument(
+                description="Such as `https://conversations.twilio.com/v1/Services/IS…/Conversations/CH…`."
+            ),
+        ],
+    ) -> Item:
+        return read_of_url(RESOURCES, url)
 
     @edge(
         "list[Node | None]",

@@ -10,8 +10,10 @@ from graphql import (
     GraphQLArgument,
     GraphQLBoolean,
     GraphQLDirective,
+    GraphQLInputObjectType,
     GraphQLNonNull,
     GraphQLString,
+    ListValueNode,
     Node,
     Visitor,
     parse,
@@ -24,6 +26,7 @@ from gateway.execution.executor import Executor
 from gateway.graph.error_codes import ErrorCode
 from gateway.graph.query import Query
 from gateway.graph.scalars import SCALARS
+from gateway.graph.subscription import Subscription
 from gateway.graph.types import RESOURCES
 
 __all__ = ["make_schema", "print_schema", "shared_executor"]
@@ -47,10 +50,14 @@ def make_schema() -> strawberry.Schema:
     """Create the gateway's schema. It has `@defer`, without the `@stream` that Strawberry adds together with it."""
     schema = strawberry.Schema(
         query=Query,
+        subscription=Subscription,
         types=[*(resource.node for resource in RESOURCES.values()), ErrorCode],
         config=StrawberryConfig(scalar_map=SCALARS),
     )
     schema._schema.directives = (*schema._schema.directives, _DEFER)
+    for kind in schema._schema.type_map.values():  # Strawberry checks them itself, but only when a field is executed.
+        if isinstance(kind, GraphQLInputObjectType):
+            kind.is_one_of = kind.extensions["strawberry-definition"].is_one_of
     return schema
 
 
@@ -72,6 +79,6 @@ class _Sorted(Visitor):
         parts: dict[str, Any] = {}
         for name in ("definitions", "fields", "arguments", "values"):
             children = getattr(node, name, None)
-            if children:
+            if children and not isinstance(node, ListValueNode):
                 parts[name] = tuple(sorted(children, key=lambda child: child.name.value))
         return replace(node, **parts) if parts else None

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from enum import Enum
-from functools import lru_cache
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -25,11 +24,17 @@ from gateway.graph.delivery import (
     without_receipts,
 )
 from gateway.graph.delivery_errors import DeliveryError
+from gateway.graph.failures import ScanProgress, failures
 from gateway.graph.limits import FIRST_DEFAULT, FIRST_MAX, SCAN_DEFAULT, SCAN_MAX
 from gateway.graph.lists import PagedList, RowFilter, WholeList, WholeLists
 from gateway.graph.node import Node, embedded, from_path, node, prop, sid_of
+from gateway.graph.participant_reads import BY_PARTICIPANT, estimated_participant, named_participant
+from gateway.graph.participations import Participation, ParticipationList, PersonInput, participations
 from gateway.graph.reads import Item, Member
+from gateway.graph.recipients import Recipient, RecipientList, RecipientStatus
 from gateway.graph.scalars import DateTime, Url, in_utc, moment
+from gateway.graph.statistics import conversation_statistics, service_statistics
+from gateway.graph.unread import UnreadMessages, estimated_unread_messages, unread_messages, user_conversations
 from gateway.graph.values import (
     STATE,
     ConversationState,
@@ -41,12 +46,13 @@ from gateway.graph.values import (
     channel_of,
     conversation_state,
 )
-from gateway.twilio.paths import checked_sid, child, is_sid, name_segment, parent_of
+from gateway.twilio.paths import checked_sid, child, name_segment, parent_of
 from gateway.twilio.resources import Int32, Resource, row_type
 from gateway.twilio.statuses import is_terminal
 
 __all__ = [
     "RESOURCES",
+    "UPSTREAM_RESOURCES",
     "Conversation",
     "Message",
     "Participant",
@@ -79,11 +85,6 @@ def _by_name(resource: Resource, parent: Node, name: str) -> Item:
     return Item(resource, child(parent.path, resource.collection, segment), parent.listed, by_name=True)
 
 
-def _estimated_participant(record: Node, token: str) -> Item | Member:
-    """Return the read of the participant of a message or receipt without a row, for an estimate."""
-    return _read_participant(_conversation_path(record), token, record.listed)
-
-
 def _receipts_below(
     list_path: str,
     rows: list[Any],
@@ -104,15 +105,9 @@ def _above(list_path: str, level: int) -> str:
     return "/".join(list_path.split("/", 2 * level + 2)[: 2 * level + 2])
 
 
-def _participant_of(conversation_path: str, sid: str | None) -> Item | Member | None:
-    """Return the read of the participant that the rows of a list name."""
-    return _named_participant(conversation_path, sid, True) if sid is not None else None
-
-
 _BY_SERVICE = Distinct(lambda path: _above(path, 0), lambda path, _: Item(Service.resource, path, True))
 _BY_CONVERSATION = Distinct(lambda path: _above(path, 1), lambda path, _: Item(Conversation.resource, path, True))
 _BY_MESSAGE = Distinct(lambda path: _above(path, 2), lambda path, _: Item(Message.resource, path, True))
-_BY_PARTICIPANT = Distinct(lambda path: path.partition("/Messages")[0], _participant_of, "participant_sid")
 
 
 @node(
@@ -184,6 +179,9 @@ class Service(Node):
             scan=SCAN_MAX if ranged else None,
         )
 
+    failures = failures
+    delivery_statistics = service_statistics
+
     @edge(
         "Conversation | None",
         "The conversation with this sid. Null when there is none.",
@@ -202,6 +200,21 @@ class Service(Node):
         self, unique_name: Annotated[str, strawberry.argument(description="The `uniqueName` of the conversation.")]
     ) -> Item:
         return _by_name(Conversation.resource, self, unique_name)
+
+    @edge(
+        "ParticipationConnection | None",
+        "The conversations of the service that a person is in, found by chat identity or by address. By POST only: a GET with "
+        f"it is refused, since its URL would stand in the logs of proxies. {_NOT_FOUND}",
+        Price(Unit.PAGE, page_size=50),
+        is_private=True,
+    )
+    def participations(
+        self,
+        by: Annotated[PersonInput, strawberry.argument(description="Whose conversations to find.")],
+        first: First = FIRST_DEFAULT,
+        after: After = strawberry.UNSET,
+    ) -> ParticipationList:
+        return ParticipationList(self.path, by, first, after)
 
 
 @node(
@@ -294,6 +307,8 @@ class Conversation(Node):
             scan=scan if row_filter is not None else None,
         )
 
+    delivery_statistics = conversation_statistics
+
     @edge(
         "Message | None",
         "The message with this sid. Null when there is none.",
@@ -361,7 +376,9 @@ class Message(Node):
     url: Url | None = prop("The URL of the message in Twilio's REST API.")
     delivery: DeliverySummary | None = prop("Summary of the message's receipts; null when it has none.")
     delivery_status: MessageDeliveryStatus = prop(
-        "The delivery status of the message over all its recipients.", derive=message_delivery_status, of={}
+        "The delivery status of the message over all its recipients.",
+        derive=message_delivery_status,
+        of={"delivery": DeliverySummary | None},
     )
 
     @edge("Service | None", "The service of the message.", _OWNER, distinct=_BY_SERVICE)
@@ -378,11 +395,11 @@ class Message(Node):
         "with the participants of the conversation.",
         _PARTICIPANT,
         needs_row=True,
-        estimate=_estimated_participant,
-        distinct=_BY_PARTICIPANT,
+        estimate=estimated_participant,
+        distinct=BY_PARTICIPANT,
     )
     def participant(self) -> Item | Member | None:
-        return _participant(self)
+        return named_participant(self)
 
     @edge(
         "ReceiptConnection | None",
@@ -413,6 +430,30 @@ class Message(Node):
             and (has_no_receipts(self.row) or (wanted is not None and cannot_match(self.row, wanted))),
             summary=receipt_summary(self.row) if self.row is not None else None,
         )
+
+    @edge(
+        "RecipientConnection | None",
+        "Everybody the message was for, up to 1,000 people: outside chat by their receipts, in chat by `lastReadMessageIndex`. "
+        "The author is left out, and so is who joined after the message. Of those who have left, only who has a receipt is "
+        "known. Those with a receipt come first. Besides the receipts, the participants of the conversation are read: one "
+        "upstream call per 100, for all its messages together.",
+        _RECEIPTS,
+        needs_row=True,
+        may_be_skipped=True,
+        estimate=lambda message, _, **arguments: _recipients(message, **arguments),
+    )
+    def recipients(
+        self,
+        first: First = FIRST_DEFAULT,
+        after: After = strawberry.UNSET,
+        status: Annotated[
+            list[RecipientStatus] | None,
+            strawberry.argument(
+                description="Return only recipients with one of these statuses. Null means all; `[]` matches none."
+            ),
+        ] = strawberry.UNSET,
+    ) -> RecipientList:
+        return _recipients(self, first, after, status)
 
     @edge(
         "Receipt | None",
@@ -458,7 +499,7 @@ class Receipt(Node):
     is_final: bool = prop(
         "Whether the status is final: read, failed or undelivered. `DELIVERED` may become `READ`.",
         derive=is_terminal,
-        of={},
+        of={"status": str | None},
     )
     error_code: int | None = prop(
         "Twilio's error code if the message failed or was undelivered; null otherwise.",
@@ -469,7 +510,7 @@ class Receipt(Node):
     error: DeliveryError | None = prop(
         "The error if the message failed or was undelivered; null otherwise.",
         derive=lambda row: row.error_code or None,
-        of={},
+        of={"error_code": Int32 | None},
     )
     date_created: DateTime | None = prop("When the receipt was created.")
     date_updated: DateTime | None = prop("When the status last changed; null if it never did.")
@@ -493,11 +534,11 @@ class Receipt(Node):
         "conversation.",
         _PARTICIPANT,
         needs_row=True,
-        estimate=_estimated_participant,
-        distinct=_BY_PARTICIPANT,
+        estimate=estimated_participant,
+        distinct=BY_PARTICIPANT,
     )
     def participant(self) -> Item | Member | None:
-        return _participant(self)
+        return named_participant(self)
 
 
 @node(
@@ -532,12 +573,24 @@ class Participant(Node):
     )
     role_sid: strawberry.ID | None = prop("The sid of the participant's role: `RL…`.")
     last_read_message_index: int | None = prop(
-        "The `index` of the last message that the participant has read, if known."
+        "The `index` of the last message that the chat user has read, as their application reports it. Null when it has "
+        "reported none, and outside chat; 0 is the first message."
     )
     last_read_timestamp: DateTime | None = prop("When the participant last read a message, if known.")
     date_created: DateTime | None = prop("When the participant joined.")
     date_updated: DateTime | None = prop("When the participant was last updated.")
     url: Url | None = prop("The URL of the participant in Twilio's REST API.")
+
+    @edge(
+        "int | None",
+        "How many messages of the conversation come after `lastReadMessageIndex`, as Twilio counts them. Null outside chat, "
+        "and when it is not known: it is never 0 for that reason.",
+        Price(Unit.PARENT, skipped="the participant is outside chat"),
+        needs_row=True,
+        estimate=estimated_unread_messages,
+    )
+    def unread_messages(self) -> UnreadMessages | None:
+        return unread_messages(self)
 
     @edge("Service | None", "The service of the participant.", _OWNER, distinct=_BY_SERVICE)
     def service(self) -> Item:
@@ -552,6 +605,8 @@ ServiceConnection = Connection[Service]
 ConversationConnection = Connection[Conversation]
 MessageConnection = Connection[Message]
 ParticipantConnection = Connection[Participant]
+ParticipationConnection = Connection[Participation]
+RecipientConnection = Connection[Recipient]
 
 
 @embedded("One page of a message's receipts. Null, with an error at its path, when they could not be read.")
@@ -564,35 +619,35 @@ class ReceiptConnection(Connection[Receipt]):
     )
 
 
+@embedded(
+    "One page of the failures of a service. It may have fewer than `first` edges, even none, while `hasNextPage` is true. It "
+    "is shown with what could be read: each list that could not be read has an error with the path of this field, and is "
+    "counted in `scan.unread`. So an empty page means that there are no failures only if `scan.unread` is 0 and `hasNextPage` "
+    "is false. Null, with an error at its path, when nothing could be read."
+)
+class FailureConnection(Connection[Receipt]):
+    scan: ScanProgress = prop("How far the search has come with this page.")
+
+
 RESOURCES: dict[str, Resource] = {
     kind.resource.collection: kind.resource for kind in (Service, Conversation, Message, Receipt, Participant)
 }
-"""The resources behind the graph, by the collections in upstream paths."""
+"""The resources behind the types of node, by the collections in upstream paths."""
+UPSTREAM_RESOURCES: dict[str, Resource] = {
+    **RESOURCES,
+    "ParticipantConversations": participations(),
+    "UserConversations": user_conversations(),
+}
+"""All resources that are read (see `collection_of`)."""
 
 
-def _conversation_path(record: Node) -> str:
-    """Return the path of the conversation of a message or receipt."""
-    return record.path.partition("/Messages/")[0]
-
-
-def _participant(record: Receipt | Message) -> Item | Member | None:
-    """Return the read of the participant that a record names."""
-    sid = record.row.participant_sid
-    return _named_participant(_conversation_path(record), sid, record.listed) if sid is not None else None
-
-
-@lru_cache(maxsize=1024)  # The receipts of a conversation name the same few participants.
-def _named_participant(conversation_path: str, sid: str, listed: bool) -> Item | Member:
-    if not is_sid(sid, Participant.resource.prefix):
-        raise UpstreamInvalidResponse("Twilio named a participant by something that is not a sid.")
-    return _read_participant(conversation_path, sid, listed)
-
-
-def _read_participant(conversation_path: str, sid: str, listed: bool) -> Item | Member:
-    """Return the read of a participant: from the conversation's list below a list, by its path otherwise."""
-    list_path = Participant.resource.list_path(conversation_path)
-    path = f"{list_path}/{sid}"
-    return Member(Participant.resource, list_path, sid, path) if listed else Item(Participant.resource, path)
+def _recipients(
+    message: Node,
+    first: int | None = FIRST_DEFAULT,
+    after: str | None = strawberry.UNSET,
+    status: list[RecipientStatus] | None = strawberry.UNSET,
+) -> RecipientList:
+    return RecipientList(message, first, after, status)
 
 
 def _status_filter(wanted: Iterable[Enum], status_of: Callable[[Any], Enum]) -> RowFilter:

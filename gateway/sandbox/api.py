@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
-from . import reads, webhook_resources, writes
+from . import reads, user_resources, webhook_resources, writes
 from .request import ResourceRequest, not_found
 from .responses import ApiError, SandboxResponse
 from .switches import Switches
@@ -43,6 +43,12 @@ ROUTES: Mapping[str, Mapping[str, Callable[[ResourceRequest], SandboxResponse]]]
         "GET": webhook_resources.scoped_webhook,
         "POST": webhook_resources.update_scoped_webhook,
         "DELETE": webhook_resources.delete_scoped_webhook,
+    },
+    "Services/*/ParticipantConversations": {"GET": user_resources.participant_conversations},
+    "Services/*/Users/*/Conversations": {"GET": user_resources.user_conversations},
+    "Services/*/Users/*/Conversations/*": {
+        "GET": user_resources.user_conversation,
+        "POST": user_resources.update_user_conversation,
     },
     "Services/*/Configuration/*": {
         "GET": webhook_resources.configuration,

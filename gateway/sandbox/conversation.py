@@ -1,5 +1,6 @@
 """One conversation: its settings, participants, messages and receipts, drawn on demand and overlaid by writes."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -127,12 +128,13 @@ class ConversationRecord:
         """Return the numbers of the current participants."""
         return [number for number in range(len(self.participants)) if number not in self._departed]
 
+    def present_participants(self) -> list[ParticipantRecord]:
+        """Return the current participants."""
+        return [self.participants[number] for number in self.participant_numbers()]
+
     def find_participant(self, name: str) -> ParticipantRecord | None:
         """Return the current participant with this sid or chat identity."""
-        for number in self.participant_numbers():
-            if name in (self.participants[number].sid, self.participants[number].identity):
-                return self.participants[number]
-        return None
+        return next((one for one in self.present_participants() if name in (one.sid, one.identity)), None)
 
     def has_left(self, participant: ParticipantRecord) -> bool:
         return participant.number in self._departed
@@ -169,7 +171,7 @@ class ConversationRecord:
         index = self._next_index
         self._next_index += 1
         sender = self._find_author(author)
-        present = [self.participants[number] for number in self.participant_numbers()]
+        present = self.present_participants()
         message = MessageRecord(
             index=index,
             sid=self._seed.sid("IM", self.sid, index),
@@ -190,9 +192,13 @@ class ConversationRecord:
     def remove_message(self, message: MessageRecord) -> None:
         self._deleted.add(message.index)
 
+    def unread_messages(self, participant: ParticipantRecord) -> int | None:
+        """Return how many messages come after the participant's read horizon; None without one."""
+        horizon, indexes = participant.last_read_message_index, self.message_indexes()
+        return None if horizon is None else len(indexes) - bisect_right(indexes, horizon)
+
     def _find_author(self, author: str) -> ParticipantRecord | None:
-        present = (self.participants[number] for number in self.participant_numbers())
-        return next((one for one in present if one.name == author), None)
+        return next((one for one in self.present_participants() if one.name == author), None)
 
     def _draw_message(self, index: int) -> MessageRecord:
         drawn = self._seed.draw("message", self.sid, index)

@@ -13,17 +13,21 @@ class ConversationKind:
     """A kind of conversation: one channel per participant, in order of joining.
 
     A channel is `chat`, `both` (a chat participant with a projected address) or the prefix of the channel's message
-    sids: SM, MM or WA. `leaving` maps the number of a participant that left to the first message it did not get.
+    sids: SM, MM or WA. `leaving` maps the number of a participant that left to the first message it did not get, and
+    `horizons` that of a chat participant to its read horizon, where that is not drawn.
     """
 
     channels: tuple[str, ...]
     leaving: dict[int, int] = field(default_factory=dict)
     state: str = "active"
+    horizons: dict[int, int] = field(default_factory=dict)
 
 
 KINDS = {
     "bare": ConversationKind(()),
-    "landmark": ConversationKind(("chat", "chat", "both", *("SM", "SM", "WA") * 3, "SM", "SM"), leaving={13: 60}),
+    "landmark": ConversationKind(
+        ("chat", "chat", "both", *("SM", "SM", "WA") * 3, "SM", "SM"), leaving={13: 60}, horizons={1: 0, 2: 105}
+    ),
     "empty": ConversationKind(("chat", "SM")),
     "crowded": ConversationKind(tuple("SM" if n % 7 == 3 else "chat" for n in range(140))),
     "named": ConversationKind(("chat", "SM", "WA")),
@@ -82,7 +86,9 @@ def draw_participant(
         if channel == "both":
             binding = {"type": "sms", "projected_address": f"+1555{drawn[1] % 100:02d}77{number:03d}"}
     joined = started + number
-    has_read = identity is not None and messages > 0 and drawn[2] % 3 > 0
+    horizon = kind.horizons.get(number)
+    if horizon is None and identity is not None and messages > 0 and drawn[2] % 3 > 0:
+        horizon = drawn[5] % messages
     return ParticipantRecord(
         number=number,
         sid=seed.sid("MB", conversation_sid, number),
@@ -93,6 +99,6 @@ def draw_participant(
         role_sid=role_sid,
         date_created=joined,
         date_updated=joined + drawn[4],
-        last_read_message_index=drawn[5] % messages if has_read else None,
-        last_read_timestamp=joined + 86_400 + drawn[6] if has_read else None,
+        last_read_message_index=horizon,
+        last_read_timestamp=joined + 86_400 + drawn[6] if horizon is not None else None,
     )

@@ -31,6 +31,7 @@ ORDINARY = ("support", "whatsapp", "mixed", "team", "group")
 MESSAGES = {"landmark": 180, "empty": 0, "crowded": 40}
 LONGEST = {"large": 100_000}
 
+TWILIO = "https://conversations.twilio.com"
 BEGINNING = 1_756_717_200  # 2025-09-01T09:00:00Z
 PRESENT = 1_772_366_400  # 2026-03-01T12:00:00Z
 DAY = 86_400
@@ -77,6 +78,10 @@ class World:
         for service, (count, average) in zip(self.services, SIZES[size], strict=True):
             for number in range(count):
                 self._draw_conversation(service, number, count, average)
+
+    def user_sid(self, service_sid: str, identity: str) -> str:
+        """Return the sid of the user with an identity in a service."""
+        return self.seed.sid("US", f"{service_sid}/{identity}", 0)
 
     def find_service(self, sid: str) -> ServiceRecord | None:
         return self._by_sid.get(sid)
@@ -259,6 +264,8 @@ class World:
             "receipt_sid": landmark.receipt_sid(message, receipt),
             "receipt_message_sid": message.sid,
             "participant_sid": receipt.participant.sid,
+            "address": receipt.participant.name,
+            "message_url": f"{TWILIO}/v1/Services/{service.sid}/Conversations/{landmark.sid}/Messages/{message.sid}",
             "chat_only_message_sid": landmark.message(CHAT_ONLY_INDEX).sid,
         }
         special = {
@@ -279,6 +286,8 @@ class World:
             "unique_name_conversation_sid": named.sid,
             "identity": agent.identity or "",
             "identity_participant_sid": agent.sid,
+            "first_read_participant_sid": landmark.participants[1].sid,
+            "read_participant_sid": landmark.participants[2].sid,
             "other_service_sid": self.services[1].sid,
         }
 

@@ -76,7 +76,7 @@ def create_participant(request: ResourceRequest) -> SandboxResponse:
     identity, address = form.get("Identity") or None, form.get("MessagingBinding.Address") or None
     if (identity is None) == (address is None):
         raise ApiError(400, 20001, "Give either Identity or MessagingBinding.Address")
-    present = [conversation.participants[number] for number in conversation.participant_numbers()]
+    present = conversation.present_participants()
     if identity is not None and any(one.identity == identity for one in present):
         raise ApiError(409, 50433, "Participant already exists")
     proxy = form.get("MessagingBinding.ProxyAddress") or None

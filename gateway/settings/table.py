@@ -104,8 +104,8 @@ SETTINGS = (
     Setting(
         "GATEWAY_RECONCILE_SECONDS",
         "30",
-        "Seconds between polls of the conversations that `serve --watch` names, for changes that no webhook reported; 0 means "
-        "not at all.",
+        "Seconds between polls of the conversations that subscriptions and `serve --watch` name, for changes that no webhook "
+        "reported; 0 means not at all.",
         parsing.lifetime,
     ),
     Setting(
@@ -114,6 +114,32 @@ SETTINGS = (
         "The newest messages of such a conversation that one poll reads, from 1 to 100.",
         parsing.page_size,
     ),
+    Setting("GATEWAY_SUBSCRIPTIONS", "1", "Serve GraphQL subscriptions: 0 or 1.", parsing.switch),
+    Setting(
+        "GATEWAY_SUBSCRIPTIONS_MAX",
+        "10000",
+        "Subscriptions of one process at the same time; one more is refused.",
+        parsing.calls,
+    ),
+    Setting(
+        "GATEWAY_CALLER_SUBSCRIPTIONS",
+        "0",
+        "Subscriptions of one caller at one process at the same time; one more is refused. 0 means no limit.",
+        parsing.budget,
+    ),
+    Setting(
+        "GATEWAY_SUBSCRIPTION_QUEUE",
+        "256",
+        "Events that may wait for one subscriber, those of one record merged. One that is slower than that is disconnected.",
+        parsing.count,
+    ),
+    Setting(
+        "GATEWAY_REPLAY_EVENTS",
+        "10000",
+        "Recent events that are held, for subscribers that come back with a cursor.",
+        parsing.calls,
+    ),
+    Setting("GATEWAY_REPLAY_SECONDS", "300", "Seconds for which they are held.", parsing.seconds),
     Setting(
         "GATEWAY_CORS_ORIGINS",
         "",
@@ -158,6 +184,30 @@ SETTINGS = (
         "Upstream calls a minute for each caller; an operation that could take more than is left is rejected with 429. 0 means "
         "no limit.",
         parsing.budget,
+    ),
+    Setting(
+        "GATEWAY_HEARTBEAT_SECONDS",
+        "12",
+        "Seconds between heartbeats of subscriptions over server-sent events and multipart.",
+        parsing.seconds,
+    ),
+    Setting(
+        "GATEWAY_SOCKETS",
+        "10000",
+        "WebSockets that may be open at the same time in one process; one more is closed with 1013.",
+        parsing.count,
+    ),
+    Setting(
+        "GATEWAY_SOCKETS_PER_SECOND",
+        "2000",
+        "WebSockets that may be opened in a second in one process; more are closed with 1013.",
+        parsing.count,
+    ),
+    Setting(
+        "GATEWAY_SOCKET_OPERATIONS",
+        "100",
+        "Operations in progress on one WebSocket, subscriptions included; one more is rejected.",
+        parsing.count,
     ),
     Setting("GATEWAY_UPSTREAM_TIMEOUT", "5", "Seconds for one upstream call.", parsing.seconds),
     Setting(

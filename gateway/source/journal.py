@@ -26,8 +26,10 @@ import msgspec
 from gateway.twilio.events import Change, Event
 from gateway.twilio.merge import FAILURES, ReceiptState, merge, receipt_state
 from gateway.twilio.paths import parent_of
+from gateway.twilio.resources import Row
+from gateway.twilio.statuses import ReceiptSummary
 
-__all__ = ["Journal", "Known", "Update"]
+__all__ = ["Before", "Journal", "Known", "Update"]
 
 _RECORDS_MAX = 10_000
 _SECONDS = 300.0
@@ -50,6 +52,26 @@ class Known(msgspec.Struct, gc=False):
     """The properties of which events of one second have different values, so that neither is proved."""
 
 
+class Before(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What was known of a record before an event, from reads and earlier events."""
+
+    is_known: bool = False
+    """Whether the record was known."""
+    has_status: bool = False
+    """Whether its status was known: that of a receipt."""
+    status: str | None = None
+    """That status; null is one too."""
+    summary: ReceiptSummary | None = None
+    """The delivery summary of the receipt's message, if it was known."""
+
+    def filled(self, other: Before | None) -> Before:
+        """Return this with what is not known taken from another process."""
+        if other is None:
+            return self
+        known = self if self.has_status else other
+        return Before(self.is_known or other.is_known, known.has_status, known.status, self.summary or other.summary)
+
+
 class Update(msgspec.Struct, frozen=True, gc=False):
     """An event that changed the journal."""
 
@@ -62,6 +84,9 @@ class Update(msgspec.Struct, frozen=True, gc=False):
     """Those that were proved before it; None for a record that no earlier event of the journal names."""
     received_at: float
     """Seconds since the epoch."""
+    before: Before = Before()
+    row: Row | None = None
+    """The record after the event, as far as events and cached reads show it. A property that they do not show is None."""
 
 
 class Journal:
@@ -80,8 +105,8 @@ class Journal:
     def __len__(self) -> int:
         return len(self._records)
 
-    def add(self, event: Event) -> Update | None:
-        """Merge an event, and return the update; None if it changes nothing."""
+    def add(self, event: Event, before: Before = Before()) -> Update | None:  # noqa: B008 It is immutable.
+        """Merge an event, and return the update; None if it changes nothing. `before` becomes that of the update."""
         known = self._records.get(event.path)
         previous = dict(known.properties) if known is not None else None
         merged = self._first(event) if known is None else self._merged(known, event)
@@ -97,7 +122,7 @@ class Journal:
             self._owners.setdefault(owners, set()).add(owner)
         self._by_list[list_path][sid] = merged
         self._prune(merged.changed_at)
-        return Update(event, merged, dict(merged.properties), previous, merged.changed_at)
+        return Update(event, merged, dict(merged.properties), previous, merged.changed_at, before)
 
     def get(self, path: str) -> Known | None:
         """Return what events prove about the record at `path`, if there were any."""

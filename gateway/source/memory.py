@@ -62,8 +62,9 @@ class MemoryCache:
         return entry
 
     def touch(self, key: Hashable) -> None:
-        """Mark the entry of a key that is cached as used."""
-        self._entries.move_to_end(key)
+        """Mark the entry of a key as used, if it is cached."""
+        if key in self._entries:
+            self._entries.move_to_end(key)
 
     def put(self, key: Hashable, entry: Entry) -> None:
         """Replace the entry of a key. An entry larger than an eighth of the cache is not cached; the old one is removed."""

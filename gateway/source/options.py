@@ -31,6 +31,8 @@ class ReadOptions:
     """The delivery summaries of the messages whose receipts are read."""
     revalidate: set[str] = field(default_factory=set)
     """Keys whose cached values must not be used, since this request found them incomplete."""
+    from_lists: bool = False
+    """Take a record also from a cached page of its list."""
 
     @property
     def attempt_listener(self) -> AttemptListener | None:

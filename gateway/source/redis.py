@@ -7,6 +7,7 @@ requests continue without it. An outage is logged when it begins, when its cause
 from __future__ import annotations
 
 import asyncio
+import hmac
 import secrets
 import struct
 from collections import Counter
@@ -34,7 +35,7 @@ from redis.exceptions import (
 from gateway.log import network_cause
 from gateway.source.redis_stream import CHANGED
 from gateway.source.remote import Found
-from gateway.twilio.paths import list_of
+from gateway.twilio.paths import list_of, pseudonymized
 
 __all__ = ["RedisCache"]
 
@@ -107,10 +108,11 @@ return share
 class RedisCache:
     """The bodies that any process has read. Use it as an async context manager."""
 
-    def __init__(self, url: str, prefix: str, *, timeout: float = 0.1) -> None:
+    def __init__(self, url: str, prefix: str, *, secret: bytes = b"", timeout: float = 0.1) -> None:
         """Connect to the server at `url`, and put `prefix`, which identifies the account, before every key.
 
-        `timeout` is in seconds, for every question.
+        In keys, a hash with `secret` (HMAC, RFC 2104) takes the place of names and of what identifies a person. `timeout` is in
+        seconds, for every question.
         """
         self.counts: Counter[str] = Counter()
         """Questions by result: `answer`, `no answer`, and `not asked` while the server is down, or after closing."""
@@ -125,6 +127,7 @@ class RedisCache:
         self._timeout = timeout
         self._redis: Redis = Redis.from_pool(pool)
         self._prefix = f"receipts-gateway:{prefix}:"
+        self._secret = secret
         self._name = secrets.token_hex(8)
         self._get_or_lease = self._redis.register_script(_GET_OR_LEASE)
         self._release = self._redis.register_script(_RELEASE)
@@ -154,8 +157,8 @@ class RedisCache:
 
     async def get_or_lease(self, keys: Sequence[str]) -> Found:
         """Return the bodies that are cached and the leases of the other keys; when the server is down, all are leased."""
-        names = [self._prefix + key for key in keys]
-        names += [f"{self._prefix}{list_of(key)}{CHANGED}" for key in keys]
+        names = [self._named(key) for key in keys]
+        names += [self._named(list_of(key)) + CHANGED for key in keys]
         values = await self._ask(lambda: self._get_or_lease(keys=names, args=[self._name, int(_LEASE_SECONDS * 1000)]))
         found = Found({}, set(), set())
         for key, value in zip(keys, values or [b"+"] * len(keys), strict=True):
@@ -173,12 +176,12 @@ class RedisCache:
             self.release(key)
             return
         self._schedule_writes()
-        self._to_put.append((self._prefix + key, struct.pack(">d", read_at) + body, max(1, int(seconds * 1000))))
+        self._to_put.append((self._named(key), struct.pack(">d", read_at) + body, max(1, int(seconds * 1000))))
 
     def release(self, key: str) -> None:
         """Release the lease of a key without a body, in the background."""
         self._schedule_writes()
-        self._to_release.append(self._prefix + key)
+        self._to_release.append(self._named(key))
 
     async def share(self, total: int, wanted: int, now: float, seconds: float) -> int | None:
         """Return how many of `total` slots this process may use for the next `seconds`; None when the server is down."""
@@ -202,6 +205,13 @@ class RedisCache:
         except (RedisError, OSError, TimeoutError) as error:
             return _cause(error)
         return None
+
+    def _named(self, key: str) -> str:
+        """Return the name of a key on the server."""
+        return self._prefix + pseudonymized(key, self._pseudonym)
+
+    def _pseudonym(self, text: str) -> str:
+        return hmac.digest(self._secret, text.encode(), "sha256").hex()[:32]
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T | None:
         loop = asyncio.get_running_loop()

@@ -5,16 +5,19 @@ concerns as changed: no process uses a body from the cache that was read before 
 
 While the server is down, events wait to be published, up to a bound. When it is back, those of other processes are read, from
 the last one on that was received. All are merged forward, so that an event which a later one has overtaken has no effect.
+
+Each process keeps in a hash how far it has read the stream. An event is confirmed once all of them have read it, except those
+that have not read for a while: they were stopped without a word.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from math import ceil
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,8 +37,8 @@ _logger = structlog.get_logger("gateway")
 
 STREAM = "events"
 CHANGED = "?changed"
-_LENGTH_MAX = 10_000
-_REPLAY_SECONDS = 300.0
+READERS = "events?readers"
+_WAITING_MAX = 10_000
 _CHANGED_SECONDS = 150
 """For which a list is marked as changed: longer than the body of a list stays in the cache, or a read takes."""
 _BATCH = 500
@@ -43,6 +46,19 @@ _BLOCK_SECONDS = 2.0
 _TIMEOUT_SECONDS = 3.0
 _BACKOFF_SECONDS = 1.0
 _START_SECONDS = 1.0
+_READERS_SECONDS = 60
+"""For which a reader that says nothing stays in the hash."""
+_SILENT_SECONDS = 3 * _BLOCK_SECONDS
+"""After which a reader that says nothing has been stopped."""
+_LAG_SECONDS = 0.25
+"""For which an event waits for a reader that has not read it."""
+_UNOBSERVED_SECONDS = 1.0
+"""For which events can still be confirmed, when the first subscriber comes."""
+_ASK_SECONDS = (0.001, 0.032)
+"""The first and the longest pause between two questions how far the readers are."""
+
+_EntryId = tuple[int, int]
+"""Milliseconds since the epoch, and a number among the entries of that millisecond."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)
@@ -55,7 +71,7 @@ class RedisStream:
         """Connect to the server at `url`, and put `prefix`, which identifies the account, before every key."""
         self._publication = publication
         self._prefix = f"receipts-gateway:{prefix}:"
-        self._name = secrets.token_bytes(8)
+        self._name = publication.origin
         self._redis: Redis = Redis.from_url(
             url,
             protocol=2,
@@ -63,17 +79,24 @@ class RedisStream:
             socket_timeout=_TIMEOUT_SECONDS + _BLOCK_SECONDS,
             max_connections=4,
         )
-        self._waiting: deque[tuple[Message, Update]] = deque()
+        self._waiting: deque[tuple[Message, Update | None]] = deque()
         self._is_waiting = asyncio.Event()
-        self._last_id = _stream_id(time.time() - _REPLAY_SECONDS)
+        self._last_id = _stream_id(time.time() - publication.history.seconds)
         self._has_replayed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
         self._failing: set[str] = set()
-        """Which of reading and writing failed the last time."""
+        """Which of reading, writing and confirming failed the last time."""
+        self._unconfirmed: deque[tuple[_EntryId, float, bytes, int]] = deque()
+        """The events that this process has read and that others may not have: id, time of reading, origin and number."""
+        self._has_unconfirmed = asyncio.Event()
+        self._readers: dict[bytes, tuple[bytes, float]] = {}
+        """What each other reader said last, and when that was new, by the event loop's time."""
+        self._lagging: dict[bytes, bytes] = {}
+        """Readers that are not waited for until they say something else than this."""
 
     async def __aenter__(self) -> Self:
-        works = {"read": self._read, "write": self._write}
+        works = {"read": self._read, "write": self._write, "confirm": self._confirm}
         self._tasks = [asyncio.create_task(self._repeat(name, work)) for name, work in works.items()]
         with suppress(TimeoutError):  # Without Redis, this process goes on alone.
             await asyncio.wait_for(self._has_replayed.wait(), _START_SECONDS)
@@ -86,17 +109,19 @@ class RedisStream:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._waiting and self._publication.is_stream_up:
+        if self._publication.is_stream_up:
             with suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(_TIMEOUT_SECONDS):
-                    await self._publish(list(self._waiting))
+                    if self._waiting:
+                        await self._publish(list(self._waiting))
+                    await self._redis.hdel(self._prefix + READERS, self._name)
         await self._redis.aclose()
 
     def publish(self, message: Message, update: Update | None) -> None:
-        """Add an event to the stream, in the background; messages without one are for the workers of one machine."""
-        if update is None:
+        """Add a message with a number to the stream, in the background; others are for the workers of one machine."""
+        if not message.number:
             return
-        if len(self._waiting) >= _LENGTH_MAX:
+        if len(self._waiting) >= _WAITING_MAX:
             self._waiting.popleft()
             self._publication.counts["dropped"] += 1
         self._waiting.append((message, update))
@@ -120,28 +145,90 @@ class RedisStream:
         elif self._failing and not failing:
             _logger.warning("event stream back")
         self._failing = failing
-        self._publication.is_stream_up = not failing
+        if self._publication.is_stream_up is not (not failing):
+            self._publication.set_stream_up(not failing)
 
     async def _read(self) -> None:
-        """Receive the events that other processes have added, up to one batch."""
-        name = self._prefix + STREAM
-        block = int(_BLOCK_SECONDS * 1000) if self._has_replayed.is_set() else None
-        found: Any = await self._redis.xread({name: self._last_id}, count=_BATCH, block=block)
+        """Say how far this process has read, and receive the events after that, up to one batch."""
+        name, readers = self._prefix + STREAM, self._prefix + READERS
+        may_wait = (
+            self._has_replayed.is_set() and not self._failing
+        )  # After a failure, to answer shows that all is well.
+        block = int(_BLOCK_SECONDS * 1000) if may_wait else None
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hset(readers, self._name, b"%b %d" % (self._last_id, time.time_ns()))
+        pipeline.expire(readers, _READERS_SECONDS)
+        pipeline.xread({name: self._last_id}, count=_BATCH, block=block)
+        _, _, found = await pipeline.execute()
+        if "read" in self._failing:  # Before the events are received that came after those which may have been lost.
+            self._publication.lose()
         entries = found[0][1] if found else []
         for entry_id, fields in entries:
             self._last_id = entry_id
-            if fields.get(b"origin") != self._name:
-                self._receive_entry(fields)
+            self._receive_entry(entry_id, fields)
         if len(entries) < _BATCH:
             self._has_replayed.set()
 
-    def _receive_entry(self, fields: dict[bytes, bytes]) -> None:
+    def _receive_entry(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
         try:
             message = _decoder.decode(fields.get(b"message", b""))
         except msgspec.DecodeError:
             _logger.warning("message not read", kind="stream")
             return
+        if not self._has_replayed.is_set():  # What happened before this process began: the others have read it.
+            self._publication.confirm(message.origin, message.number)
         self._publication.receive(message)
+        if message.number and self._has_replayed.is_set():
+            now = asyncio.get_running_loop().time()
+            self._unconfirmed.append((_entry_id(entry_id), now, message.origin, message.number))
+            self._has_unconfirmed.set()
+
+    async def _confirm(self) -> None:
+        """Wait until an event has been read, and confirm it once all readers have read it."""
+        await self._has_unconfirmed.wait()
+        pause, longest = _ASK_SECONDS
+        while self._unconfirmed:
+            if not self._publication.is_observed:  # Nobody waits: there is nothing to ask.
+                now = asyncio.get_running_loop().time()
+                while self._unconfirmed and now - self._unconfirmed[0][1] > _UNOBSERVED_SECONDS:
+                    self._unconfirmed.popleft()
+                await asyncio.sleep(_UNOBSERVED_SECONDS / 20)
+                continue
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                found: Any = await self._redis.hgetall(self._prefix + READERS)
+            self._confirm_read_by(found)
+            now = asyncio.get_running_loop().time()
+            gone = [name for name, (_, since) in self._readers.items() if now - since > _READERS_SECONDS]
+            if gone:
+                await self._redis.hdel(self._prefix + READERS, *gone)
+            if self._unconfirmed:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, longest)
+        self._has_unconfirmed.clear()
+
+    def _confirm_read_by(self, readers: dict[bytes, bytes]) -> None:
+        """Confirm the events that all readers have read; those that are silent, or late with an event, do not count."""
+        now, waiting = asyncio.get_running_loop().time(), self._unconfirmed
+        self._readers = {
+            name: self._readers[name] if self._readers.get(name, (b"",))[0] == said else (said, now)
+            for name, said in readers.items()
+            if name != self._name
+        }
+        counted = {
+            name: _entry_id(said.partition(b" ")[0])
+            for name, (said, since) in self._readers.items()
+            if now - since < _SILENT_SECONDS and self._lagging.get(name) != said
+        }
+        while waiting:
+            entry_id, read_at, origin, number = waiting[0]
+            behind = [name for name, read in counted.items() if read < entry_id]
+            if behind and now - read_at < _LAG_SECONDS:
+                return
+            for name in behind:
+                self._lagging[name] = self._readers[name][0]
+                del counted[name]
+            waiting.popleft()
+            self._publication.confirm(origin, number)
 
     async def _write(self) -> None:
         """Publish the events that wait, up to one batch; those that could not be published keep waiting."""
@@ -156,23 +243,30 @@ class RedisStream:
         if not self._waiting:
             self._is_waiting.clear()
 
-    async def _publish(self, batch: list[tuple[Message, Update]]) -> None:
+    async def _publish(self, batch: list[tuple[Message, Update | None]]) -> None:
         pipeline, stream = self._redis.pipeline(transaction=True), self._prefix + STREAM
+        history = self._publication.history
         for message, update in batch:
-            for list_path in changed_lists(update.event):
-                key = f"{self._prefix}{list_path}{CHANGED}"
-                pipeline.set(key, repr(update.received_at), ex=_CHANGED_SECONDS)
-            fields: dict[Any, Any] = {"origin": self._name, "message": _encoder.encode(message)}
-            pipeline.xadd(stream, fields, maxlen=_LENGTH_MAX, approximate=True)
+            if update is not None:
+                for list_path in changed_lists(update.event):
+                    key = f"{self._prefix}{list_path}{CHANGED}"
+                    pipeline.set(key, repr(update.received_at), ex=_CHANGED_SECONDS)
+            fields: dict[Any, Any] = {"message": _encoder.encode(message)}
+            pipeline.xadd(stream, fields, maxlen=history.most, approximate=True)
         # Events hold personal data: they are kept no longer than they are replayed.
-        pipeline.xtrim(stream, minid=_stream_id(time.time() - _REPLAY_SECONDS), approximate=False)
-        pipeline.expire(stream, int(_REPLAY_SECONDS))
+        pipeline.xtrim(stream, minid=_stream_id(time.time() - history.seconds), approximate=False)
+        pipeline.expire(stream, ceil(history.seconds))
         await pipeline.execute()
 
 
-def _stream_id(seconds: float) -> str:
+def _stream_id(seconds: float) -> bytes:
     """Return the lowest id of an entry that is added at a time in seconds since the epoch."""
-    return f"{int(seconds * 1000)}-0"
+    return b"%d-0" % int(seconds * 1000)
+
+
+def _entry_id(text: bytes) -> _EntryId:
+    milliseconds, _, number = text.partition(b"-")
+    return int(milliseconds), int(number or b"0")
 
 
 def changed_lists(event: Event) -> list[str]:

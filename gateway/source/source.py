@@ -164,7 +164,7 @@ class Source:
 
     def _find(self, key: str, options: ReadOptions) -> tuple[Entry | None, bool]:
         """Return the entry to serve for a key, if there is one, and whether it is stale and to be revalidated."""
-        entry = self._cache.peek(key)
+        entry = self._find_latest(key) if options.from_lists and "?" not in key else self._cache.peek(key)
         if entry is None or options.no_cache or key in options.revalidate:
             return None, False
         lifetime = entry.lifetime or self._lifetime_of(key, entry)
@@ -175,6 +175,17 @@ class Source:
         if age < seconds:
             return entry, False
         return (entry, True) if age < seconds + lifetime.stale_seconds else (None, False)
+
+    def _find_latest(self, path: str) -> Entry | None:
+        """Return the record at `path` as it was read last of what is cached: by itself, or in a page of its list."""
+        list_path, _, sid = path.rpartition("/")
+        latest = self._cache.peek(path)
+        for key in self._cache.keys_of(list_path):
+            entry = self._cache.peek(key)
+            is_in = entry is not None and isinstance(entry.value, Page) and sid in entry.value.by_sid
+            if entry is not None and is_in and (latest is None or latest.read_at < entry.read_at):
+                latest = Entry(entry.value.by_sid[sid], entry.read_at, 0)
+        return latest
 
     def cached_below(self, list_path: str) -> list[tuple[str, Any]]:
         """Return the keys and values of the list at `list_path` and of its records that are cached, however old."""

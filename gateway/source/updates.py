@@ -23,19 +23,21 @@ from typing import Any
 
 import msgspec
 
-from gateway.source.journal import Journal, Known, Update
+from gateway.source.journal import Before, Journal, Known, Update
 from gateway.source.source import Source
 from gateway.twilio.events import Change, Event
 from gateway.twilio.merge import ReceiptState, merge, receipt_state
 from gateway.twilio.partial_rows import PartialRow, readable
-from gateway.twilio.paths import collection_of, list_of, sids_of
+from gateway.twilio.paths import collection_of, list_of, parent_of, sids_of
 from gateway.twilio.resources import Row
 from gateway.twilio.responses import Page
+from gateway.twilio.statuses import ReceiptSummary
 from gateway.twilio.summaries import amounts_of, at_least
 
 __all__ = ["Updates"]
 
 _RECEIPTS = "Receipts"
+_UNREADABLE = object()
 _AMOUNTS = ("sent", "delivered", "read", "failed", "undelivered")
 
 
@@ -73,18 +75,60 @@ class Updates:
         """Return the recent events, merged: a process that starts later applies them to catch up."""
         return self._journal.events()
 
-    def apply(self, event: Event) -> Update | None:
-        """Apply an event, and notify the listeners; return the update, or None if the event adds nothing."""
-        update = self._journal.add(event)
+    def before(self, path: str) -> Before:
+        """Return what is known of the record at `path` now, from events and cached reads, however old."""
+        list_path, _, sid = path.rpartition("/")
+        known, rows = self._journal.get(path), self._cached_rows(list_path, sid)
+        if not list_path.endswith(_RECEIPTS):
+            return Before(known is not None or bool(rows))
+        statuses = (
+            {known.receipt.status}
+            if known is not None and known.receipt is not None
+            else {readable(row, "status", _UNREADABLE) for row in rows} - {_UNREADABLE}
+        )
+        messages, _, message_sid = parent_of(path).rpartition("/")
+        deliveries = [readable(row, "delivery") for row in self._cached_rows(messages, message_sid)]
+        summaries = {
+            ReceiptSummary(delivery.total, **_amounts(delivery))
+            for delivery in deliveries
+            if delivery is not None and not isinstance(delivery, PartialRow)
+        }
+        return Before(
+            known is not None or bool(rows),
+            len(statuses) == 1,  # Of several that were read at different times, none is proved.
+            next(iter(statuses)) if len(statuses) == 1 else None,
+            next(iter(summaries)) if len(summaries) == 1 else None,
+        )
+
+    def _cached_rows(self, list_path: str, sid: str) -> list[Row]:
+        """Return what is cached of the record with that sid: alone, and in pages of its list."""
+        values = [value for _, value in self._source.cached_below(list_path)]
+        found = [value.by_sid.get(sid) if isinstance(value, Page) else value for value in values]
+        return [row for row in found if row is not None and row.sid == sid]
+
+    def apply(self, event: Event, before: Before | None = None) -> Update | None:
+        """Apply an event, and notify the listeners; return the update, or None if the event adds nothing.
+
+        `before` is what was known before, if the record has been read since.
+        """
+        update = self._journal.add(event, before if before is not None else self.before(event.path))
         if update is None:
             return None
         if update.known.receipt is not None:
             self._apply_receipt(update.known)
         else:
             self._apply_record(update.known)
+        update = msgspec.structs.replace(update, row=self._row_after(update.known))
         for listener in list(self._listeners):
             listener(update)
         return update
+
+    def _row_after(self, known: Known) -> Row | None:
+        """Return the record after an event, from the cache or as far as events prove it; None for one that was removed."""
+        list_path, _, sid = known.path.rpartition("/")
+        cached = self._cached_rows(list_path, sid) if known.change is not Change.REMOVED else []
+        proved = self.row(known.path) if not cached else None
+        return cached[0] if cached else proved[0] if proved is not None else None
 
     # Cached values
 

@@ -5,11 +5,13 @@ it is a page key. Both are percent-encoded, and both are keys: of caches, loader
 """
 
 import re
+from collections.abc import Callable
 from urllib.parse import quote
 
 from gateway.errors import BadUserInput
 
 __all__ = [
+    "checked_name",
     "checked_sid",
     "child",
     "collection_of",
@@ -17,11 +19,12 @@ __all__ = [
     "list_of",
     "name_segment",
     "parent_of",
+    "pseudonymized",
     "redacted",
     "sids_of",
 ]
 
-_NAMED = {"Conversations": "CH", "Participants": "MB"}
+_NAMED = {"Conversations": "CH", "Participants": "MB", "Users": "US"}
 """Collections whose members may also be addressed by name, and the prefixes of their sids."""
 _SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
 _NAME_LENGTH = 512
@@ -39,17 +42,22 @@ def checked_sid(value: str, prefix: str) -> str:
     return value
 
 
-def name_segment(value: str, what: str, prefix: str) -> str:
-    """Return a conversation's unique name or a participant's identity as a path segment, percent-encoded (RFC 3986, 2.1).
-
-    Raises `BadUserInput` for a name that Twilio cannot have, and for one in the form of the resource's own sids, which Twilio
-    would take for a sid. `what` is the name's name in the error message.
-    """
+def checked_name(value: str, what: str) -> str:
+    """Return a name as it is; raises `BadUserInput` for one that Twilio cannot have. `what` names it in the error message."""
     if not 1 <= len(value) <= _NAME_LENGTH:
         raise BadUserInput(f"The {what} must have 1 to {_NAME_LENGTH} characters.")
     if value in {".", ".."} or any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in value):
         raise BadUserInput(f"The {what} must not be '.' or '..', nor hold control characters.")
-    if is_sid(value, prefix):
+    return value
+
+
+def name_segment(value: str, what: str, prefix: str) -> str:
+    """Return a conversation's unique name or a participant's identity as a path segment, percent-encoded (RFC 3986, 2.1).
+
+    Raises `BadUserInput` as `checked_name` does, and for a name in the form of the resource's own sids, which Twilio would take
+    for a sid.
+    """
+    if is_sid(checked_name(value, what), prefix):
         raise BadUserInput(f"The {what} has the form of a sid: ask for it by sid.")
     return quote(value, safe="")
 
@@ -71,12 +79,12 @@ def sids_of(path: str) -> list[str]:
 
 
 def collection_of(target: str) -> str:
-    """Return the last collection in a path or page key, such as `Receipts`."""
+    """Return the last collection in a path or page key, such as `Receipts`; `UserConversations` for those of a user."""
     path, mark, _ = target.partition("?")
     parent, _, last = path.rpartition("/")
-    if mark or not path.count("/") % 2:  # A list's path ends with it, a record's with a sid.
-        return last
-    return parent.rpartition("/")[2]
+    is_list = mark or not path.count("/") % 2  # A list's path ends with it, a record's with a sid.
+    collection = last if is_list else parent.rpartition("/")[2]
+    return f"User{collection}" if "/Users/" in path and path.split("/", 3)[2] == "Users" else collection
 
 
 def list_of(key: str) -> str:
@@ -88,12 +96,21 @@ def list_of(key: str) -> str:
 def redacted(target: str) -> str:
     """Return a path or page key for logs, errors and traces: without names and parameters, with sids and the page size."""
     path, _, query = target.partition("?")
+    path = _with_names(path, lambda name: "{sid}" if name.startswith("*") else "{name}")  # `*1` is one of an estimate.
+    return path if not query else path + "?" + re.sub(r"(?<![^&])(?!PageSize=)([^&=]*=)[^&]*", r"\1{value}", query)
+
+
+def pseudonymized(target: str, pseudonym: Callable[[str], str]) -> str:
+    """Return a path or page key with pseudonyms in place of names, and of the parameters of a search for a person."""
+    path, mark, query = target.partition("?")
+    query = pseudonym(query) if path.endswith("/ParticipantConversations") else query
+    return _with_names(path, pseudonym) + mark + query
+
+
+def _with_names(path: str, replacement: Callable[[str], str]) -> str:
+    """Return a path with a replacement for each segment that should be a sid and is none."""
     segments = path.split("/")
     for place in range(1, len(segments), 2):
-        if segments[place].startswith("*"):  # Stands for a member of a list in an estimate.
-            segments[place] = "{sid}"
-        elif not is_sid(segments[place], _NAMED.get(segments[place - 1])):
-            segments[place] = "{name}"
-    if not query:
-        return "/".join(segments)
-    return "/".join(segments) + "?" + re.sub(r"(?<![^&])(?!PageSize=)([^&=]*=)[^&]*", r"\1{value}", query)
+        if not is_sid(segments[place], _NAMED.get(segments[place - 1])):
+            segments[place] = replacement(segments[place])
+    return "/".join(segments)

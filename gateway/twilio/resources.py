@@ -22,14 +22,15 @@ Int32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 """An integer within the range of GraphQL's Int; Twilio sends some as text."""
 
 
-def row_type(name: str, properties: dict[str, Any]) -> type[msgspec.Struct]:
+def row_type(name: str, properties: dict[str, Any], renamed: dict[str, str] | None = None) -> type[msgspec.Struct]:
     """Return a struct type that decodes `properties` (Twilio's name to type) from JSON.
 
-    Unknown properties are ignored. A missing one is None, and an error where its type does not allow None.
+    Unknown properties are ignored. A missing one is None, and an error where its type does not allow None. `renamed` has
+    Twilio's name of a property that has another one in rows.
     """
     required = [(prop, kind) for prop, kind in properties.items() if not _takes_none(kind)]
     optional = [(prop, kind, None) for prop, kind in properties.items() if _takes_none(kind)]
-    return msgspec.defstruct(name, [*required, *optional], gc=False)
+    return msgspec.defstruct(name, [*required, *optional], gc=False, rename=renamed)
 
 
 class Meta(msgspec.Struct):
@@ -82,6 +83,8 @@ class Resource:
     """The properties that are decoded from a row, with their types."""
     node: type[Any] = field(repr=False)
     """Its type in the graph, created as `node(path=…, row=…, listed=…)`."""
+    sid_key: str = "sid"
+    """The property of a row that identifies it in its list."""
 
     @property
     def pages_max(self) -> int:
@@ -109,7 +112,7 @@ class Resource:
     def row(self) -> type[msgspec.Struct]:
         """The struct type of one row. It requires a sid, and includes the owners' sids so that they can be checked."""
         above = {owner.sid_property: str | None for owner in self.ancestors}
-        return row_type(self.type_name + "Row", {**above, **self.properties, "sid": str})
+        return row_type(self.type_name + "Row", {**above, **self.properties, "sid": str}, {"sid": self.sid_key})
 
     @cached_property
     def item_decoder(self) -> msgspec.json.Decoder[Row]:

@@ -231,10 +231,13 @@ def _unreadable(target: str, response: Response, error: Exception) -> UpstreamIn
 
 
 def _belongs(resource: Resource, owners: list[str], row: Row) -> bool:
-    """Whether the row has the owners that are in its path; one that Twilio left null is no contradiction."""
+    """Whether the row has the owners that are in its path; one that Twilio left null is no contradiction.
+
+    Nor is one that the path has by name, which rows do not have.
+    """
     for owner, sid in zip(resource.ancestors, owners, strict=True):
         named = getattr(row, owner.sid_property)
-        if named is not None and named != sid and not _same(named, sid):
+        if named is not None and named != sid and is_sid(sid, owner.prefix) and not _same(named, sid):
             return False
     return True
 

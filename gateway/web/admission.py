@@ -18,14 +18,18 @@ class Admission:
         self._callers = callers
         self._any_host = any_host
 
+    def check_host(self, headers: Mapping[str, str]) -> None:
+        """Raise `Forbidden` for a foreign `Host`, where that is checked."""
+        if not self._callers.require_token and not self._any_host:
+            check_host(headers.get("host"))
+
     def find_caller(self, headers: Mapping[str, str]) -> Caller | Awaitable[Caller]:
         """Return the caller, or an awaitable of it while keys are fetched.
 
         `headers` have names in lower case, or are found in any case. Raises `Forbidden` for a foreign `Host`, and
         `Unauthenticated`, perhaps when awaited, without a valid token.
         """
-        if not self._callers.require_token and not self._any_host:
-            check_host(headers.get("host"))
+        self.check_host(headers)
         return self._callers.identify(headers.get("authorization"))
 
     async def caller(self, headers: Mapping[str, str]) -> Caller:

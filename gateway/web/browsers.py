@@ -13,7 +13,7 @@ from gateway.addresses import is_loopback
 from gateway.errors import Forbidden
 from gateway.web.request_headers import PREFLIGHT_PROOF
 
-__all__ = ["SECURITY_HEADERS", "Origins", "check_get", "check_host"]
+__all__ = ["SECURITY_HEADERS", "Origins", "check_get", "check_host", "check_origin"]
 
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -55,6 +55,22 @@ def check_get(headers: Mapping[str, str], origins: Container[str]) -> None:
             "A GET from another site needs a header that makes the browser ask first, such as `Apollo-Require-Preflight`, "
             "or send the query by POST."
         )
+
+
+def check_origin(headers: Mapping[str, str], origins: Container[str]) -> None:
+    """Raise `Forbidden` for a WebSocket that a page of another site opens, unless it is one of `origins`.
+
+    CORS does not apply to WebSockets: the server has to check `Origin` (RFC 6455, 10.2). Other clients than browsers send none.
+    """
+    origin = headers.get("origin")
+    if origin is None or origin in origins:
+        return
+    try:
+        site = urlsplit(origin)
+    except ValueError:
+        site = urlsplit("")
+    if not site.netloc or site.netloc.lower() != headers.get("host", "").lower():
+        raise Forbidden("Pages of this origin may not open sockets: add it to GATEWAY_CORS_ORIGINS.")
 
 
 @lru_cache(maxsize=64)  # Of accepted hosts alone: an exception is not cached.

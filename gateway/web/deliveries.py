@@ -23,9 +23,10 @@ Verdict = str
     late        It added nothing: a later event had arrived before.
     duplicate   Its idempotency token, or an equal event, was known.
     unknown     It was verified, but is an event of another account, service or type.
+    failed      It could not be applied, because of a bug; the log has the traceback.
     forged      Its signature is not valid.
 """
-VERDICTS = ("accepted", "late", "duplicate", "unknown", "forged")
+VERDICTS = ("accepted", "late", "duplicate", "unknown", "failed", "forged")
 LOG_LENGTH = 200
 _DELAYS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 _SIDS = ("serviceSid", "conversationSid", "messageSid", "receiptSid")

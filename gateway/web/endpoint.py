@@ -9,14 +9,13 @@ import asyncio
 import json
 import re
 from collections.abc import Container
-from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from starlette.types import Receive, Scope, Send
 
 from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
-from gateway.callers.callers import Caller
+from gateway.callers.callers import Caller, Callers
 from gateway.errors import BadRequest, GatewayError
 from gateway.execution.failures import mask
 from gateway.execution.outcome import Outcome
@@ -26,7 +25,9 @@ from gateway.web.caching import add_cache_headers
 from gateway.web.compression import compress
 from gateway.web.connection import ClientDisconnected
 from gateway.web.documents import Documents
+from gateway.web.events import SERVER_SENT_EVENTS, SINGLE_CONNECTION, SubscriptionReply, event_format, event_refusal
 from gateway.web.graphql_over_http import (
+    EVENTS,
     JSON,
     GraphQLRequest,
     check_post_head,
@@ -35,15 +36,12 @@ from gateway.web.graphql_over_http import (
     read_post,
     response_type,
 )
-from gateway.web.incremental import IncrementalReply, delivery_for
-from gateway.web.metrics import Metrics
+from gateway.web.incremental import Delivery, IncrementalReply, delivery_for
 from gateway.web.pending import PendingReply, Steps, start
 from gateway.web.recorder import Recorder
 from gateway.web.request import HttpRequest
 from gateway.web.responses import Reply, error_reply, outcome_reply, redirect, respond
-
-if TYPE_CHECKING:
-    from gateway.web.telemetry import Telemetry
+from gateway.web.streams import Streams
 
 __all__ = ["Endpoint"]
 
@@ -59,8 +57,8 @@ class Endpoint:
         *,
         has_graphiql: bool = True,
         documents: Documents | None = None,
-        metrics: Metrics | None = None,
-        telemetry: Telemetry | None = None,
+        recorder: Recorder | None = None,
+        streams: Streams | None = None,
     ) -> None:
         """Create an endpoint for one account.
 
@@ -72,7 +70,8 @@ class Endpoint:
         self._origins = origins
         self._documents = documents or Documents()
         self._has_graphiql = has_graphiql
-        self._recorder = Recorder(metrics, telemetry)
+        self._recorder = recorder or Recorder(None, None)
+        self._streams = streams or Streams(Callers({}))
 
     def start(self, request: HttpRequest) -> Reply | PendingReply:
         """Return the reply to a request, or a pending one where it has to wait for something.
@@ -94,6 +93,7 @@ class Endpoint:
         if not is_post and self._has_graphiql and prefers_html(accept):
             return _redirect_to_graphiql(request)
         self._recorder.begin(request)
+        delivery: Delivery | None = None
         try:
             delivery = delivery_for(accept)
             if delivery is None or not delivery.is_for_all:
@@ -111,12 +111,18 @@ class Endpoint:
             document, digest = self._documents.find(graphql_request)
             may_defer = delivery is not None and "defer" in document
             operation = _operation(request, graphql_request, document, caller, may_defer)
-            request.is_certainly_whole = not may_defer and (delivery is None or not delivery.is_for_all)
+            is_subscription = "subscription" in document and self._account.is_subscription(operation)
+            request.is_certainly_whole = (
+                not may_defer and not is_subscription and (delivery is None or not delivery.is_for_all)
+            )
             if request.connection.closed:
                 raise ClientDisconnected
-            outcome = self._account.start(operation)
-            if not isinstance(outcome, Outcome):
-                outcome = yield outcome
+            started = self._subscribe(request, operation, caller) if is_subscription else self._account.start(operation)
+            if isinstance(started, SubscriptionReply):
+                if digest is not None:
+                    self._documents.remember(digest, document)
+                return started
+            outcome = started if isinstance(started, Outcome) else (yield started)
             if digest is not None and outcome.executed:
                 self._documents.remember(digest, document)
             if delivery is not None and (delivery.is_for_all or outcome.subsequent is not None):
@@ -126,7 +132,8 @@ class Endpoint:
                 add_cache_headers(reply, outcome, headers.get("if-none-match"))
             self._recorder.executed(request, outcome, caller)
         except GatewayError as error:
-            reply = error_reply(error, media_type)
+            is_for_good = delivery is not None and delivery.media_type == EVENTS and error.retry_after is None
+            reply = event_refusal(error, SERVER_SENT_EVENTS) if is_for_good else error_reply(error, media_type)
             self._recorder.refused(request, error, reply.status)
         except (ClientDisconnected, asyncio.CancelledError, GeneratorExit) as reason:
             self._recorder.aborted(request, reason)
@@ -140,6 +147,23 @@ class Endpoint:
             yield compressing
         reply.request_id = request.id
         return reply
+
+    def _subscribe(self, request: HttpRequest, operation: Operation, caller: Caller) -> SubscriptionReply | Outcome:
+        """Return the response to a subscription, or the outcome with the errors that it is refused for."""
+        if "x-graphql-event-stream-token" in request.headers:
+            raise BadRequest(SINGLE_CONNECTION)
+        format_ = event_format(request.headers.get("accept"))
+        if format_ is None:
+            raise BadRequest(
+                "A subscription is not answered as JSON. Send it over a WebSocket (`graphql-transport-ws`), or accept "
+                "`text/event-stream`, preferred to JSON, or `multipart/mixed; subscriptionSpec=1.0`.",
+                status=406,
+            )
+        self._streams.check_drain()
+        started = self._account.subscribe(operation)
+        if isinstance(started, Outcome):
+            return started
+        return SubscriptionReply(request, format_, operation, caller, started, self._streams, self._recorder)
 
 
 def _operation(
@@ -159,6 +183,7 @@ def _operation(
         dry_run=headers.get("x-gateway-dry-run") == "1",
         defer=may_defer,
         request_id=request.id,
+        in_url=request.method != "POST",
         on_attempt=request.span.call if request.span is not None else None,
     )
 

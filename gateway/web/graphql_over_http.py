@@ -149,12 +149,15 @@ class Accepted:
     """Whether its parameters have `incrementalSpec=v0.2` (see `gateway.web.incremental`)."""
     names_format: bool = field(default=False, compare=False)
     """Whether they have that, or `deferSpec=20220824`."""
+    subscribes: bool = field(default=False, compare=False)
+    """Whether they have `subscriptionSpec=1.0` (see `gateway.web.events`)."""
 
 
 def accepted(accept: str | None) -> dict[str, Accepted]:
     """Return the media types and ranges of an `Accept` header, in lower case.
 
-    Those with another charset than UTF-8 are left out. Of a type that is named twice, the first counts.
+    Those with another charset than UTF-8 are left out. Of a type that is named twice, the first counts; Apollo's mobile clients
+    name multipart once for each of its specifications, so that the parameters of both count.
     """
     types: dict[str, Accepted] = {}
     for position, entry in enumerate(list_elements(accept or "")):
@@ -163,7 +166,15 @@ def accepted(accept: str | None) -> dict[str, Accepted]:
         if _WEIGHT.fullmatch(weight) and parameters.get("charset", "utf-8").lower() in {"utf-8", "utf8", "*"}:
             announces = parameters.get("incrementalspec", "").lower() == "v0.2"
             names_format = announces or parameters.get("deferspec") == "20220824"
-            types.setdefault(media_type, Accepted(float(weight), -position, announces, names_format))
+            subscribes = parameters.get("subscriptionspec") == "1.0"
+            first = types.get(media_type, Accepted(float(weight), -position))
+            types[media_type] = Accepted(
+                first.weight,
+                first.position,
+                first.announces or announces,
+                first.names_format or names_format,
+                first.subscribes or subscribes,
+            )
     return types
 
 

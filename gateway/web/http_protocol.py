@@ -17,10 +17,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.errors import BadRequest
 from gateway.execution.failures import Failure
-from gateway.web.connection import ClientConnection, ReplyAborted
+from gateway.web.connection import ClientConnection, ReplyAborted, acknowledge_within
+from gateway.web.events import SubscriptionReply
 from gateway.web.pending import PendingReply
 from gateway.web.request import HttpRequest, decode_headers
 from gateway.web.responses import Reply, respond
+from gateway.web.streams import End
 
 __all__ = ["BoundedProtocol", "DirectApplication", "LingeringProtocol"]
 
@@ -70,11 +72,51 @@ class _DirectCycle:
             asyncio.get_running_loop().call_soon(self.pending.cancel)
 
 
+class _EventCycle:
+    """A response that is sent in events, where uvicorn expects its `RequestResponseCycle`; a `Body`."""
+
+    __slots__ = ("_protocol", "disconnected", "keep_alive", "reply", "response_complete")
+
+    message_event = asyncio.Event()  # Nothing waits for it.
+    more_body = False
+    response_started = True
+
+    def __init__(self, protocol: BoundedProtocol, reply: SubscriptionReply) -> None:
+        self._protocol = protocol
+        self.reply = reply
+        self.keep_alive = True
+        self.disconnected = self.response_complete = False
+
+    @property
+    def is_paused(self) -> bool:
+        return self._protocol.flow.write_paused
+
+    def write(self, data: bytes) -> None:
+        self._send(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def finish(self) -> None:
+        self._send(b"0\r\n\r\n")
+        self.response_complete = True
+        self._protocol.on_event_cycle_complete(self)
+
+    def cut(self, *, at_once: bool) -> None:
+        self.response_complete = True
+        if at_once:
+            self._protocol.transport.abort()
+        else:
+            self._protocol.transport.close()
+
+    def _send(self, data: bytes) -> None:
+        if not self._protocol.transport.is_closing():
+            cast(_WriteCoalescer, self._protocol.transport).write_whole(data)
+
+
 class _WriteCoalescer:
     """A transport that sends all writes of one turn of the event loop together: a head with its body."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
+        self.transport = transport
+        """The connection's own transport."""
         self._loop = loop
         self._parts: list[bytes] = []
         self.is_closing = transport.is_closing
@@ -90,21 +132,25 @@ class _WriteCoalescer:
         if self._parts:
             self._parts.append(data)
         else:
-            self._transport.write(data)
+            self.transport.write(data)
 
     def close(self) -> None:
         self._send()
-        self._transport.close()
+        self.transport.close()
 
     def abort(self) -> None:
         self._parts.clear()
-        self._transport.abort()
+        self.transport.abort()
+
+    def flush(self) -> None:
+        """Send what was written in this turn."""
+        self._send()
 
     def _send(self) -> None:
         data = b"".join(self._parts)
         self._parts.clear()
         if data and not self.is_closing():
-            self._transport.write(data)
+            self.transport.write(data)
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -151,6 +197,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Close the connection after its request in progress, or after a last one for which it lingers."""
         self._is_stopping = True
+        if isinstance(self.cycle, _EventCycle):
+            self.cycle.reply.end(End.RESTART)
         if self.LINGER_SECONDS and self._is_idle and not self.transport.is_closing():
             self.loop.call_later(self.LINGER_SECONDS, super().shutdown)
         else:
@@ -165,12 +213,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the work for the peer."""
+        if isinstance(self.cycle, _EventCycle) and isinstance(exc, TimeoutError):
+            self.cycle.reply.end(End.DEAD)
         self._await(None)
         self.resume_writing()
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
         self._connection.close()
+        if isinstance(self.cycle, _EventCycle):  # They refer to each other, and would stay until the next collection.
+            self._connection.unwatch()
+            self.cycle = None  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
         """Answer a request with the same head as the last one, or parse bytes: part of a head, of a body, or of a request."""
@@ -293,7 +346,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """The peer does not read fast enough."""
         self.flow.pause_writing()
         if self._write_timer is None:
-            self._write_timer = self.loop.call_later(self.WRITE_SECONDS, self.transport.abort)
+            self._write_timer = self.loop.call_later(self.WRITE_SECONDS, self._abort)
+
+    def _abort(self) -> None:
+        if isinstance(self.cycle, _EventCycle):
+            self.cycle.reply.end(End.DEAD)
+        self.transport.abort()
 
     def resume_writing(self) -> None:
         """The peer reads again."""
@@ -302,11 +360,28 @@ class BoundedProtocol(HttpToolsProtocol):
             self._write_timer = None
         if self.flow is not None:
             self.flow.resume_writing()
+        if isinstance(self.cycle, _EventCycle):
+            self.cycle.reply.resume()
 
     @property
     def _is_chunked_once(self) -> bool:
         encodings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
         return encodings == [b"chunked"]
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection to the WebSocket protocol: of an idle one, whose upgrade request has no body."""
+        names = {name for name, _ in self.headers}
+        if not self._is_idle or self.scope["method"] != "GET" or names & {b"content-length", b"transfer-encoding"}:
+            self._refuse("A WebSocket is opened by a GET without a body, on an idle connection.", 400)
+            return
+        self._await(None)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+        coalescer = cast(_WriteCoalescer, self.transport)
+        coalescer.flush()
+        self.transport = coalescer.transport
+        super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # It refers to this object, which would stay until the next collection.
 
     # Requests that arrive whole
 
@@ -347,6 +422,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _reply(self, started: Reply | PendingReply) -> bool:
         """Write the reply, or arrange for it to be written once there is one; False if ASGI has to send it."""
+        if isinstance(started, SubscriptionReply):
+            self._send_events(started)
+            return True
         if isinstance(started, PendingReply):
             if started.is_certainly_whole:
                 self._await_reply(started)
@@ -381,6 +459,23 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.transport.close()
         self.on_response_complete()
 
+    def _send_events(self, reply: SubscriptionReply) -> None:
+        """Write the head of a response, and let it write its events. Until it ends, later requests wait."""
+        cycle = _EventCycle(self, reply)
+        self.cycle = cycle  # type: ignore[assignment]
+        acknowledge_within(self.transport)
+        headers = [*self.server_state.default_headers, *reply.all_headers(), (b"transfer-encoding", b"chunked")]
+        self.transport.write(b"".join([STATUS_LINE[200], *(b"%b: %b\r\n" % header for header in headers), b"\r\n"]))
+        self._connection.watch(reply.disconnected)
+        reply.start(cycle)
+
+    def on_event_cycle_complete(self, cycle: _EventCycle) -> None:
+        """The response that is sent in events has ended."""
+        self._connection.unwatch()
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
     def _write(self, reply: Reply, *, keep_alive: bool = True) -> None:
         """Write a reply as uvicorn would."""
         defaults = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
@@ -404,7 +499,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._is_stopping:
             self.cycle.keep_alive = False
-        self.headers = []  # Trailers go here: the application does not see them, since the head has been checked.
+        if not (self.parser.should_upgrade() and self._should_upgrade()):
+            self.headers = []  # Trailers go here: the application does not see them, since the head has been checked.
 
     # Limits
 

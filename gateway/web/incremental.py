@@ -29,7 +29,10 @@ from gateway.web.recorder import Recorder
 from gateway.web.request import Headers, HttpRequest
 from gateway.web.responses import FIXED_HEADERS, Reply, encode_headers, response_map
 
-__all__ = ["Delivery", "IncrementalReply", "delivery_for"]
+__all__ = ["COMPLETE_EVENT", "Delivery", "IncrementalReply", "Payloads", "delivery_for", "event"]
+
+COMPLETE_EVENT = b"event: complete\ndata:\n\n"
+"""The server-sent event that ends a response. Its data is empty: urql takes any other for a result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,26 +135,24 @@ class IncrementalReply(Reply):
                 await send_body(self._encoder.subsequent(payload), more_body=has_next)
 
 
-class _Encoder:
-    """Encodes the payloads of one response."""
+class Payloads:
+    """The payloads of one operation with deferred fragments, as JSON values in the client's format."""
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
         self._ids: dict[Pending, str] = {}
-        # The line break belongs to the delimiter: fetch-multipart-graphql 3.3.0 loses the first part without it.
-        self.prologue = b"\r\n---" if delivery.media_type == MULTIPART else b""
 
-    def initial(self, outcome: Outcome) -> bytes:
+    def initial(self, outcome: Outcome) -> dict[str, Any]:
         """Return the initial payload, or the whole response where nothing is deferred."""
         response = response_map(outcome)
-        if outcome.subsequent is None:
-            return self._frame(response, is_last=True)
-        return self._frame({**response, **self._announce(outcome.pending), "hasNext": True}, is_last=False)
+        return (
+            response if outcome.subsequent is None else {**response, **self._announce(outcome.pending), "hasNext": True}
+        )
 
-    def subsequent(self, payload: IncrementalPayload) -> bytes:
+    def subsequent(self, payload: IncrementalPayload) -> dict[str, Any]:
         """Return a subsequent payload."""
         as_json = self._by_id(payload) if self._delivery.announces else self._by_path(payload)
-        return self._frame({**as_json, "hasNext": payload.has_next}, is_last=not payload.has_next)
+        return {**as_json, "hasNext": payload.has_next}
 
     def _announce(self, pending: list[Pending]) -> dict[str, Any]:
         if not self._delivery.announces:
@@ -199,16 +200,39 @@ class _Encoder:
         data = result.data
         return {"data": data} if data is not None or self._delivery.is_named else {}
 
+
+class _Encoder:
+    """Encodes the payloads of one response."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._payloads = Payloads(delivery)
+        self._is_events = delivery.media_type == EVENTS
+        # The line break belongs to the delimiter: fetch-multipart-graphql 3.3.0 loses the first part without it.
+        self.prologue = b"" if self._is_events else b"\r\n---"
+
+    def initial(self, outcome: Outcome) -> bytes:
+        """Return the initial payload, or the whole response where nothing is deferred."""
+        return self._frame(self._payloads.initial(outcome), is_last=outcome.subsequent is None)
+
+    def subsequent(self, payload: IncrementalPayload) -> bytes:
+        """Return a subsequent payload."""
+        return self._frame(self._payloads.subsequent(payload), is_last=not payload.has_next)
+
     def _frame(self, payload: dict[str, Any], *, is_last: bool) -> bytes:
         body = orjson.dumps(payload)
-        if self._delivery.media_type == EVENTS:
-            return b"event: next\ndata: %s\n\n%s" % (body, b"event: complete\ndata:\n\n" if is_last else b"")
+        if self._is_events:
+            return event(body) + (COMPLETE_EVENT if is_last else b"")
         # A part is complete for a reader once it has seen the delimiter after it.
         return b"\r\nContent-Type: %s; charset=utf-8\r\n\r\n%s\r\n---%s" % (
             JSON.encode(),
             body,
             b"--\r\n" if is_last else b"",
         )
+
+
+def event(payload: bytes) -> bytes:
+    """Return the server-sent event of a payload, with LF alone: urql reads no CR."""
+    return b"event: next\ndata: %b\n\n" % payload
 
 
 def _place(pending: Pending) -> dict[str, Any]:

@@ -24,13 +24,14 @@ from gateway.accounts.account import Account
 from gateway.accounts.reconciliation import RECONCILE_CALLER, Reconciliation
 from gateway.errors import GatewayError, ValidationFailed
 from gateway.execution.outcome import Outcome
-from gateway.source.publication import Publication
 from gateway.twilio.client import Client
 from gateway.version import __version__
 from gateway.web.admission import Admission
 from gateway.web.browsers import SECURITY_HEADERS
 from gateway.web.deliveries import Deliveries
 from gateway.web.responses import error_response
+from gateway.web.streams import Streams
+from gateway.web.subscription_metrics import subscription_metrics
 
 if TYPE_CHECKING:
     from gateway.web.worker_metrics import WorkerMetrics
@@ -105,13 +106,14 @@ class Metrics:
         account: Account,
         client: Client,
         deliveries: Deliveries | None = None,
-        publication: Publication | None = None,
+        streams: Streams | None = None,
     ) -> None:
-        """Create the metrics of an account, its client and its webhooks, in addition to what they count."""
+        """Create the metrics of an account, its client, its webhooks and its streams, in addition to what they count."""
         self._account = account
         self._client = client
         self._deliveries = deliveries or Deliveries()
-        self._publication = publication or Publication(account.updates)
+        self._streams = streams
+        self._publication = account.publication
         self.reconciliation: Reconciliation | None = None
         """Its calls are counted as those of a caller."""
         self._series: dict[tuple[str | None, str, str], tuple[_Count, _Durations, _Count]] = {}
@@ -191,7 +193,9 @@ class Metrics:
         yield calls
         yield _durations("gateway_upstream_seconds", "Duration of upstream calls.", "resource", self._upstream)
         yield CounterMetricFamily("gateway_upstream_retries", "Upstream calls retried.", value=self._client.retries)
-        caller_calls = {caller: count.value for caller, count in self._calls.items()}
+        caller_calls = Counter({caller: count.value for caller, count in self._calls.items()})
+        for caller, event_calls in account.subscriptions.calls.items():
+            caller_calls[self._callers.bounded(caller)] += event_calls
         if self.reconciliation is not None and self.reconciliation.calls:
             caller_calls[RECONCILE_CALLER] = self.reconciliation.calls
         yield _by(
@@ -231,7 +235,7 @@ class Metrics:
         yield _by(
             "gateway_webhooks",
             "Webhooks by verdict: applied (`accepted`), older than another (`late`), repeated (`duplicate`), of another "
-            "account, service or type (`unknown`), or not verified (`forged`).",
+            "account, service or type (`unknown`), not applied because of a bug (`failed`), or not verified (`forged`).",
             self._deliveries.counts,
             label="verdict",
         )
@@ -252,6 +256,9 @@ class Metrics:
         if self._publication.is_stream_up is not None:
             stream.add_metric((), int(self._publication.is_stream_up))
         yield stream
+        if self._streams is not None:
+            yield from _streams(self._streams)
+        yield from subscription_metrics(account.subscriptions)
         for name, help_, value in (
             ("gateway_upstream_in_flight", "Upstream calls in flight.", limiter.in_flight),
             ("gateway_upstream_waiting", "Reads waiting for a slot.", limiter.queued),
@@ -261,6 +268,27 @@ class Metrics:
             ("gateway_operations_under_way", "Operations in progress.", account.in_progress),
         ):
             yield GaugeMetricFamily(name, help_, value=value)
+
+
+def _streams(streams: Streams) -> Iterator[Metric]:
+    opened = GaugeMetricFamily(
+        "gateway_streams",
+        "Open WebSockets (`websocket`), and subscriptions over server-sent events (`sse`) and multipart.",
+        labels=("transport",),
+    )
+    for transport, number in sorted(streams.opened.items()):
+        opened.add_metric((transport,), number)
+    yield opened
+    ended = CounterMetricFamily(
+        "gateway_streams_ended",
+        "Streams that have ended, by reason: closed by the client (`left`), over for good (`complete`), ended by a stop of the "
+        "gateway (`restart`), by an expired or withdrawn token (`token`), or by a fault (`failed`); not read (`too_slow`), "
+        "not answered (`dead`), or refused (`refused`).",
+        labels=("transport", "reason"),
+    )
+    for labels, number in sorted(streams.ended.items()):
+        ended.add_metric(labels, number)
+    yield ended
 
 
 def _durations(name: str, help_: str, label: str, durations: Mapping[str, _Durations]) -> HistogramMetricFamily:

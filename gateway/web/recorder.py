@@ -68,6 +68,37 @@ class Recorder:
         if request.span is not None:
             request.span.end(None, error.code, 0)
 
+    def subscribed(self, request_id: str, transport: str, caller: str, name: str | None) -> None:
+        """Record that a subscription has started; `name` is its operation's, if it was given."""
+        self._logger.info("subscription started", request_id=request_id, transport=transport, caller=caller, name=name)
+
+    def unsubscribed(
+        self,
+        request_id: str,
+        transport: str,
+        caller: str,
+        name: str | None,
+        *,
+        reason: str,
+        events: int,
+        seconds: float,
+    ) -> None:
+        """Record that a subscription has ended (see `gateway.web.streams`), after this many events."""
+        self._logger.info(
+            "subscription ended",
+            request_id=request_id,
+            transport=transport,
+            caller=caller,
+            name=name,
+            reason=reason,
+            events=events,
+            seconds=round(seconds, 1),
+        )
+
+    def socket_closed(self, caller: str | None, reason: str, code: int | None, seconds: float) -> None:
+        """Record that a WebSocket has closed; `code` is that of the close frame which the gateway sent."""
+        self._logger.info("socket closed", caller=caller, reason=reason, code=code, seconds=round(seconds, 1))
+
     def aborted(self, request: HttpRequest, reason: BaseException) -> None:
         """Record a request that gets no reply: its client disconnected, or the server stops."""
         if isinstance(reason, ClientDisconnected):

@@ -26,6 +26,7 @@ __all__ = [
     "FIXED_HEADERS",
     "Reply",
     "encode_headers",
+    "encode_outcome",
     "error_reply",
     "error_response",
     "outcome_reply",
@@ -100,21 +101,23 @@ async def respond(started: Reply | PendingReply, send: Send) -> None:
 
 def outcome_reply(outcome: Outcome, media_type: str) -> Reply:
     """Return the reply with an outcome, in one of the two media types, which also decides the status."""
-    if outcome.encoded is None:
-        outcome.encoded = _encoded(outcome)
+    body = encode_outcome(outcome)
     status = outcome.failures[0].error.http_status if not outcome.executed and media_type == GRAPHQL else 200
     cost = b"requested=%d, planned=%d, actual=%d" % (outcome.requested, outcome.planned, outcome.calls)
     headers = [_content_type(media_type), (b"gateway-cost", cost)]
     if outcome.budget is not None:
         headers.append((b"gateway-budget", ", ".join(f"{name}={n}" for name, n in outcome.budget.items()).encode()))
-    return Reply(status, headers, outcome.encoded)
+    return Reply(status, headers, body)
 
 
-def _encoded(outcome: Outcome) -> bytes:
-    """Return the GraphQL response as JSON."""
-    if outcome.data_json is not None and not outcome.failures and not outcome.extensions:
-        return b'{"data":%b}' % outcome.data_json
-    return orjson.dumps(response_map(outcome))
+def encode_outcome(outcome: Outcome) -> bytes:
+    """Return the GraphQL response as JSON, encoded once."""
+    if outcome.encoded is None:
+        if outcome.data_json is not None and not outcome.failures and not outcome.extensions:
+            outcome.encoded = b'{"data":%b}' % outcome.data_json
+        else:
+            outcome.encoded = orjson.dumps(response_map(outcome))
+    return outcome.encoded
 
 
 def response_map(outcome: Outcome) -> dict[str, Any]:
@@ -132,6 +135,8 @@ def error_reply(error: GatewayError, media_type: str = JSON) -> Reply:
     headers = [_content_type(media_type)]
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after))
+    if error.http_status == 405:  # RFC 9110, 15.5.6
+        headers.append((b"allow", b"POST"))
     if isinstance(error, Unauthenticated):
         headers.append((b"www-authenticate", b"Bearer"))
     # Apollo's clients look for these two codes in a response with status 200 only.

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from math import ceil
 from types import FrameType
 from typing import Any, Protocol, runtime_checkable
@@ -22,7 +22,9 @@ from uvicorn.loops.auto import auto_loop_factory
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
+from gateway.web.graphql_over_http import BODY_MAX
 from gateway.web.http_protocol import BoundedProtocol, LingeringProtocol
+from gateway.web.socket_protocol import SocketProtocol
 
 __all__ = [
     "AddressUnusable",
@@ -43,6 +45,10 @@ _GRACE_SECONDS = 5
 """For requests in progress, after a signal to stop."""
 _START_SECONDS = 30
 """For a worker to start."""
+_PING_SECONDS = 15
+"""Between pings on a WebSocket."""
+_PONG_SECONDS = 10
+"""For the peer to answer one: with both, a dead peer is found within 30 s."""
 _KEEP_ALIVE_SECONDS = 30
 """For an idle connection to send its next request."""
 
@@ -118,7 +124,11 @@ def _config(
     return uvicorn.Config(
         app,
         http=protocol,
-        ws="none",
+        ws=SocketProtocol,
+        ws_max_size=BODY_MAX,
+        ws_ping_interval=_PING_SECONDS,
+        ws_ping_timeout=_PONG_SECONDS,
+        ws_per_message_deflate=False,  # It takes 50 KiB a socket or more, and what is sent is short.
         log_config=None,
         access_log=False,
         server_header=False,
@@ -147,10 +157,10 @@ def freeze_startup_objects() -> None:
 
 @runtime_checkable
 class Drainable(Protocol):
-    """An application that reports when it is about to stop, such as at `/readyz`."""
+    """An application that reports when it is about to stop, such as at `/readyz`, and ends its streams before."""
 
-    def begin_drain(self) -> None:
-        """Report from here on that the server is about to stop."""
+    def begin_drain(self, seconds: float) -> None:
+        """Report from here on that the server is about to stop, and end the streams within `seconds`."""
 
 
 class _DrainingServer(uvicorn.Server):
@@ -186,7 +196,7 @@ class _DrainingServer(uvicorn.Server):
             now = asyncio.get_running_loop().time()
             if self._drain_ends is None:
                 self._drain_ends = now + self._drain
-                self._on_drain()
+                self._begin_drain(self._drain)
             self.should_exit = now >= self._drain_ends
         return await super().on_tick(counter)
 
@@ -201,10 +211,15 @@ class _DrainingServer(uvicorn.Server):
         else:
             self._is_terminated = True
 
-    def _on_drain(self) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams that are still open, then stop."""
+        self._begin_drain(0.0)
+        await super().shutdown(sockets)
+
+    def _begin_drain(self, seconds: float) -> None:
         app = self.config.loaded_app
         if isinstance(app, Drainable):
-            app.begin_drain()
+            app.begin_drain(seconds)
 
 
 class Server(_DrainingServer):
@@ -260,18 +275,62 @@ class Server(_DrainingServer):
         self._is_terminated |= number == signal.SIGTERM
 
 
+class _BlockServer(Server):
+    """The server of a block of code. It stops as soon as the block ends: where uvicorn waits 0.1 s, it waits for the event.
+
+    One such server is started for nearly every test, so that uvicorn's waits would be most of the tests' time.
+    """
+
+    _POLL_SECONDS = 0.002
+
+    def __init__(self, app: ASGIApp, on_ready: Callable[[], None], protocol: type[BoundedProtocol]) -> None:
+        super().__init__(app, on_ready, protocol=protocol)
+        self._is_over = asyncio.Event()
+
+    def stop(self) -> None:
+        """Begin to stop."""
+        self.should_exit = True
+        self._is_over.set()
+
+    async def main_loop(self) -> None:
+        """Tick ten times a second, until it is to stop."""
+        counter = 0
+        while not await self.on_tick(counter):
+            counter = (counter + 1) % 864_000
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await self._is_over.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close idle connections, let requests in progress finish within the grace period, and end the lifespan."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        try:
+            async with asyncio.timeout(self.config.timeout_graceful_shutdown):
+                while (self.server_state.connections or self.server_state.tasks) and not self.force_exit:  # noqa: ASYNC110
+                    await asyncio.sleep(self._POLL_SECONDS)
+                for server in self.servers:
+                    await server.wait_closed()
+        except TimeoutError:
+            for task in self.server_state.tasks:
+                task.cancel()
+        await self.lifespan.shutdown()
+
+
 @asynccontextmanager
 async def serving(app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtocol) -> AsyncIterator[str]:
     """Serve an application on a free loopback port; the value is its base URL."""
     ready = asyncio.Event()
     with listen("127.0.0.1", 0, "--port") as listener:
-        server = Server(app, ready.set, protocol=protocol)
+        server = _BlockServer(app, ready.set, protocol)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         await ready.wait()
         try:
             yield address(listener)
         finally:
-            server.should_exit = True
+            server.stop()
             await running
 
 

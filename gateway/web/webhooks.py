@@ -10,6 +10,7 @@ webhook by default. So the answer depends on nothing but the request:
     an event of another account, service or type     204       unknown      nothing
     a known idempotency token, or an equal event     204       duplicate    nothing
     an event that adds nothing                       204       late         nothing: a later one has been applied
+    one that cannot be applied because of a bug      204       failed       the log has the traceback
     any other event                                  204       accepted     it is applied, in the next turn of the event loop
 
 Only verified requests are remembered, so that a forged one cannot make a genuine one a duplicate.
@@ -153,8 +154,9 @@ class WebhookIntake:
             update = self._apply(event)
         except Exception:
             _logger.exception("webhook not applied", type=delivery.event)
-            return
-        delivery.verdict = "accepted" if update is not None else "late"
+            delivery.verdict = "failed"
+        else:
+            delivery.verdict = "accepted" if update is not None else "late"
         self._deliveries.add(delivery, delivery.age)
 
     def _foreign(self, account_sid: str | None, path: str) -> str | None:

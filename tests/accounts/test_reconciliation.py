@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,7 +19,7 @@ from gateway.sandbox import Fault, Sandbox
 from gateway.source.journal import Update
 from gateway.source.memory import MemoryCache
 from gateway.source.redis import RedisCache
-from gateway.source.worker_lease import WorkerLease
+from gateway.source.worker_lease import WorkerLeases
 from gateway.twilio.client import Client
 from gateway.twilio.events import Change, UpdateSource
 
@@ -33,12 +35,12 @@ RECEIPTS = """query Q($serviceSid: ID!, $conversationSid: ID!, $messageSid: ID!)
 class Polled:
     """An account whose first conversation is watched, and the updates that its rounds find."""
 
-    def __init__(self, sandbox: Sandbox, client: Client, *, budget: int = 0, lease: Any = None) -> None:
+    def __init__(self, sandbox: Sandbox, client: Client, *, budget: int = 0, leases: Any = None) -> None:
         self.sandbox = sandbox
         self.account = Account(client, Limits(caller_budget=budget), cache=MemoryCache(2**24))
         self.updates: list[Update] = []
         self.account.updates.add_listener(self.updates.append)
-        self.reconciliation = Reconciliation(self.account, self.account.updates.apply, seconds=30, lease=lease)
+        self.reconciliation = Reconciliation(self.account, self.account.updates.apply, seconds=30, leases=leases)
         marks = sandbox.landmarks
         service = sandbox.world.services[0]
         self.conversation = service.by_sid[marks["conversation_sid"]]
@@ -171,38 +173,67 @@ async def test_calls_are_charged_to_a_caller_of_its_own(sandbox: Sandbox, client
 
 
 async def test_nothing_is_read_without_a_watcher_or_a_lease(sandbox: Sandbox, client: Client) -> None:
-    has_lease = False
+    class Leases:
+        has_lease = False
+        released: ClassVar[list[str]] = []
 
-    async def lease(seconds: float) -> bool:
-        assert seconds > 30
-        return has_lease
+        async def acquire(self, name: str, seconds: float) -> bool:
+            assert seconds > 30
+            return self.has_lease
 
-    polled = Polled(sandbox, client, lease=lease)
+        def release(self, name: str) -> None:
+            self.released.append(name)
+
+    leases = Leases()
+    polled = Polled(sandbox, client, leases=leases)
     second = polled.reconciliation.watch(polled.path)
     await polled.round()
     assert sandbox.calls == []
-    has_lease = True
+    leases.has_lease = True
     polled.stop()
     await polled.round()
     assert len(sandbox.calls) == 1
+    assert leases.released == []
     second()
+    assert leases.released == [f"reconcile {polled.path}"]
     await polled.round()
     assert sandbox.calls == []
 
 
 async def test_it_polls_while_it_is_open(sandbox: Sandbox, client: Client) -> None:
     polled = Polled(sandbox, client)
-    polled.reconciliation._seconds = 0.01
+    polled.reconciliation.seconds = 0.01
     async with polled.reconciliation:
         await sandbox.until(lambda: len(sandbox.calls) >= 3)
 
 
-def test_one_worker_has_the_lease(tmp_path: Path) -> None:
-    one, two = WorkerLease(tmp_path, "x"), WorkerLease(tmp_path, "x")
-    assert [one.acquire(), two.acquire(), one.acquire()] == [True, False, True]
-    one.release()
-    assert [two.acquire(), one.acquire()] == [True, False]
-    two.release()
+def test_one_worker_has_a_lease(tmp_path: Path) -> None:
+    """The other worker is another process: locks of one do not exclude each other."""
+    script = (
+        "import sys, pathlib; from gateway.source.worker_lease import WorkerLeases\n"
+        "leases = WorkerLeases(pathlib.Path(sys.argv[1]))\n"
+        "for line in sys.stdin: print(leases.acquire(line.strip()), flush=True)"
+    )
+    one = WorkerLeases(tmp_path)
+    assert [one.acquire("x"), one.acquire("x"), one.acquire("y")] == [True] * 3
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as two:
+        assert two.stdin is not None
+        assert two.stdout is not None
+
+        def acquire(name: str) -> str:
+            assert two.stdin is not None
+            assert two.stdout is not None
+            two.stdin.write(f"{name}\n")
+            two.stdin.flush()
+            return two.stdout.readline().strip()
+
+        assert [acquire("x"), acquire("y"), acquire("z")] == ["False", "False", "True"]
+        one.release("x")
+        assert [acquire("x"), acquire("y"), str(one.acquire("x"))] == ["True", "False", "False"]
+        two.stdin.close()
+    assert one.acquire("x")  # The locks of a process end with it.
+    one.close()
 
 
 async def test_one_machine_has_the_lease(redis_server: RedisServer) -> None:

@@ -10,10 +10,14 @@ type Fact =
   | "service_sid"
   | "conversation_sid"
   | "conversation_id"
+  | "service_id"
+  | "unique_name_conversation_sid"
   | "message_sid"
   | "message_id"
   | "departed_participant_receipt_message_sid"
-  | "departed_participant_receipt_sid";
+  | "departed_participant_receipt_sid"
+  | "identity"
+  | "address";
 
 export const demo: Record<Fact, string> = JSON.parse(readFileSync(process.env.READY_FILE!, "utf8"));
 

@@ -7,6 +7,8 @@ import json
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,12 +41,19 @@ def run(*command: str, cwd: Path, **environ: str) -> None:
 @contextmanager
 def started(*arguments: str, cwd: Path, **settings: str) -> Iterator[str]:
     """The gateway's command, under way: the first line that it says, which it does once it serves."""
+    with running(*arguments, cwd=cwd, **settings) as (_, line):
+        yield line
+
+
+@contextmanager
+def running(*arguments: str, cwd: Path, **settings: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The same, with its process."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("TWILIO_", "GATEWAY_"))}
     command = [sys.executable, "-m", "gateway", *arguments]
     with subprocess.Popen(command, cwd=cwd, env=environ | settings, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield process.stdout.readline()
+            yield process, process.stdout.readline()
         finally:
             process.terminate()
 
@@ -115,6 +124,69 @@ def test_trusted_documents_are_asked_for_by_their_ids(trusting: Path, project: P
     run("node", "--enable-source-maps", "--test", "build/trusted/check.cjs", cwd=project, READY_FILE=str(trusting))
 
 
+class Lines:
+    """What a process prints, as it does."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self._lines = process.stdout
+
+    def until(self, *wanted: str) -> None:
+        """Read until each of these has come once more."""
+        missing, seen = set(wanted), list[str]()
+        while missing:
+            line = self._lines.readline()
+            assert line, f"{missing} did not come: {seen}"
+            seen.append(line.strip())
+            missing.discard(line.strip())
+
+
+def test_clients_come_back_after_a_restart_and_with_a_new_token(built: Path, ready_file: Path, tmp_path: Path) -> None:
+    """Each client with its own retry, and those that have none with the code in the documentation."""
+    facts = json.loads(ready_file.read_text(encoding="utf-8"))
+    first, second, clients_token = "first-token-of-16", "second-token-of-16", tmp_path / "token"
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"web:{first}")
+    clients_token.write_text(first)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    serve = ("serve", "--port", port)
+    settings = {
+        "TWILIO_ACCOUNT_SID": facts["account_sid"],
+        "TWILIO_AUTH_TOKEN": facts["auth_token"],
+        "GATEWAY_UPSTREAM_URL": facts["sandbox"],
+        "GATEWAY_TOKENS_FILE": str(tokens),
+    }
+    names = ("graphql-ws", "graphql-sse", "urql", "apollo")
+    ready = [f"{name} DeliveriesReady" for name in names]
+    environ = {
+        "GATEWAY": f"http://127.0.0.1:{port}/graphql",
+        "TOKEN_FILE": str(clients_token),
+        "SERVICE": facts["service_sid"],
+    }
+    command = ["node", "build/live/check.cjs"]
+    with running(*serve, cwd=built, **settings):
+        clients = subprocess.Popen(command, cwd=built, env=os.environ | environ, stdout=subprocess.PIPE, text=True)
+        lines = Lines(clients)
+        lines.until(*ready)
+    try:
+        with running(*serve, cwd=built, **settings) as (gateway, _):
+            lines.until(*ready)
+            clients_token.write_text(second)
+            tokens.write_text(f"web:{second}")
+            gateway.send_signal(signal.SIGHUP)
+            lines.until(
+                "graphql-ws DeliveriesReady",
+                "graphql-sse UNAUTHENTICATED",
+                "graphql-sse complete",
+                "urql DeliveriesReady",
+                "apollo DeliveriesReady",
+            )
+    finally:
+        clients.kill()
+        clients.communicate()
+
+
 def test_the_documentation_shows_the_very_files() -> None:
     every = all_blocks("clients")
     assert {block.name for block in every} == {
@@ -130,7 +202,9 @@ def test_the_documentation_shows_the_very_files() -> None:
         "relay/parts.ts",
         "request/client.ts",
     }
-    for block in every:
+    live = [block for block in all_blocks("live") if block.language == "ts"]
+    assert {block.name for block in live} == {"live/client.ts", "live/again.ts"}
+    for block in every + live:
         assert block.name is not None
         assert (HERE / block.name).read_text(encoding="utf-8") == block.text, block.name
 

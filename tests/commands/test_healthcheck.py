@@ -22,7 +22,7 @@ async def test_the_exit_code_says_whether_it_is_ready(sandbox: Sandbox) -> None:
         result = await asyncio.to_thread(run, "healthcheck", "--port", port)
         assert (result.returncode, result.stdout) == (0, f"127.0.0.1:{port}: ok\n")
         assert isinstance(app, Drainable)
-        app.begin_drain()
+        app.begin_drain(0.0)
         result = await asyncio.to_thread(run, "healthcheck", "--port", port)
         assert (result.returncode, result.stderr) == (1, f"127.0.0.1:{port}: stopping\n")
     result = await asyncio.to_thread(run, "healthcheck", "--port", port)

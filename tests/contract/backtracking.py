@@ -1,12 +1,14 @@
 """A matcher for the syntax of `re` that counts its steps, as Python's own backtracks but does not tell how often."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import cache
 from re import _constants as codes  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
 _Item = tuple[Any, Any]
+_Items = tuple[_Item, ...]
 
 _CATEGORIES = {
     codes.CATEGORY_DIGIT: re.compile(r"\d"),
@@ -16,16 +18,47 @@ _CATEGORIES = {
     codes.CATEGORY_WORD: re.compile(r"\w"),
     codes.CATEGORY_NOT_WORD: re.compile(r"\W"),
 }
+_CHARACTERS = {codes.IN, codes.ANY, codes.CATEGORY, codes.RANGE, codes.LITERAL, codes.NOT_LITERAL}
+"""What matches one character, or does not."""
+
+
+@cache
+def _parse(pattern: str, flags: int) -> tuple[_Items, int]:
+    """Return the items of a pattern, and all its flags. Assertions get the width of what they look for."""
+    parsed = _parser.parse(pattern, flags)
+    return _frozen(parsed), parsed.state.flags
+
+
+def _frozen(part: Any) -> Any:
+    if (
+        isinstance(part, tuple) and part and (part[0] is codes.ASSERT or part[0] is codes.ASSERT_NOT)
+    ):  # They equal numbers.
+        code, (direction, inner) = part
+        return code, (direction, _frozen(inner), inner.getwidth()[0])
+    return tuple(map(_frozen, part)) if isinstance(part, tuple | list | _parser.SubPattern) else part
+
+
+@cache
+def _accepts(code: Any, value: Any, character: str, flags: int) -> bool:
+    if code is codes.IN:
+        negated = value[0][0] is codes.NEGATE
+        return any(_accepts(inner, its, character, flags) for inner, its in value[negated:]) is not negated
+    if code is codes.ANY:
+        return bool(flags & re.DOTALL) or character != "\n"
+    if code is codes.CATEGORY:
+        return _CATEGORIES[value].match(character) is not None
+    shapes = {character, character.lower(), character.upper()} if flags & re.IGNORECASE else {character}
+    if code is codes.RANGE:
+        return any(value[0] <= ord(each) <= value[1] for each in shapes)
+    assert code in {codes.LITERAL, codes.NOT_LITERAL}, code
+    return any(ord(each) == value for each in shapes) is (code is codes.LITERAL)
 
 
 class Backtracking:
     """A pattern, matched step by step."""
 
     def __init__(self, pattern: str, flags: int = 0, *, steps_max: int = 1_000_000) -> None:
-        parsed = _parser.parse(pattern, flags)
-        self.items: list[_Item] = list(parsed)
-        self.ignores_case = bool(parsed.state.flags & re.IGNORECASE)
-        self.dot_is_any = bool(parsed.state.flags & re.DOTALL)
+        self.items, self.flags = _parse(pattern, flags)
         self.text = ""
         self.steps = 0
         self.steps_max = steps_max
@@ -49,46 +82,50 @@ class Backtracking:
             at = max(end, at + 1)
         return found
 
-    def _sequence(self, items: Sequence[_Item], at: int) -> Iterator[int]:
-        if not items:
-            yield at
-            return
-        for end in self._item(*items[0], at):
-            yield from self._sequence(items[1:], end)
+    def _sequence(self, items: _Items, at: int) -> Iterator[int]:
+        for index, (code, value) in enumerate(items):
+            self._step()
+            if code not in _CHARACTERS:
+                rest = items[index + 1 :]
+                for end in self._item(code, value, at):
+                    yield from self._sequence(rest, end)
+                return
+            if at == len(self.text) or not _accepts(code, value, self.text[at], self.flags):
+                return
+            at += 1
+        yield at
 
-    def _item(self, code: Any, value: Any, at: int) -> Iterator[int]:
+    def _step(self) -> None:
         self.steps += 1
         assert self.steps <= self.steps_max, f"more than {self.steps_max} steps over {self.text!r}"
+
+    def _item(self, code: Any, value: Any, at: int) -> Iterator[int]:
         if code is codes.BRANCH:
             for branch in value[1]:
-                yield from self._sequence(list(branch), at)
+                yield from self._sequence(branch, at)
         elif code is codes.SUBPATTERN:
-            yield from self._sequence(list(value[3]), at)
+            yield from self._sequence(value[3], at)
         elif code is codes.ATOMIC_GROUP:
-            yield from self._first(self._sequence(list(value), at))
+            yield from self._first(self._sequence(value, at))
         elif code in {codes.MAX_REPEAT, codes.MIN_REPEAT}:
             yield from self._repeat(value, at, is_lazy=code is codes.MIN_REPEAT)
         elif code is codes.POSSESSIVE_REPEAT:
             yield from self._first(self._repeat(value, at, is_lazy=False))
         elif code in {codes.ASSERT, codes.ASSERT_NOT}:
-            direction, inner = value
-            starts = [at] if direction > 0 else [at - _parser.SubPattern.getwidth(inner)[0]]
+            direction, inner, width = value
+            starts = [at] if direction > 0 else [at - width]
             is_there = any(
-                direction > 0 or end == at
-                for start in starts
-                if start >= 0
-                for end in self._sequence(list(inner), start)
+                direction > 0 or end == at for start in starts if start >= 0 for end in self._sequence(inner, start)
             )
             if is_there is (code is codes.ASSERT):
                 yield at
-        elif code is codes.AT:
+        else:
+            assert code is codes.AT, code
             if self._is_at(value, at):
                 yield at
-        elif at < len(self.text) and self._accepts(code, value, self.text[at]):
-            yield at + 1
 
     def _repeat(self, value: Any, at: int, *, is_lazy: bool) -> Iterator[int]:
-        low, high, items = value[0], value[1], list(value[2])
+        low, high, items = value
         stack = [(at, self._sequence(items, at))]
         if is_lazy and low == 0:
             yield at
@@ -121,20 +158,6 @@ class Backtracking:
         is_boundary = (at > 0 and is_word[0]) != is_word[1]
         assert where in {codes.AT_BOUNDARY, codes.AT_NON_BOUNDARY}
         return is_boundary is (where is codes.AT_BOUNDARY)
-
-    def _accepts(self, code: Any, value: Any, character: str) -> bool:
-        if code is codes.IN:
-            negated = value[0][0] is codes.NEGATE
-            return any(self._accepts(inner, its, character) for inner, its in value[negated:]) is not negated
-        if code is codes.ANY:
-            return self.dot_is_any or character != "\n"
-        if code is codes.CATEGORY:
-            return _CATEGORIES[value].match(character) is not None
-        shapes = {character, character.lower(), character.upper()} if self.ignores_case else {character}
-        if code is codes.RANGE:
-            return any(value[0] <= ord(each) <= value[1] for each in shapes)
-        assert code in {codes.LITERAL, codes.NOT_LITERAL}, code
-        return any(ord(each) == value for each in shapes) is (code is codes.LITERAL)
 
 
 def alphabet(pattern: str, flags: int = 0) -> list[str]:

@@ -8,7 +8,7 @@ from typing import cast
 from gateway.execution.context import OperationLimits
 from gateway.graph.context import OperationContext
 from gateway.graph.schema import make_schema
-from gateway.graph.types import RESOURCES
+from gateway.graph.types import UPSTREAM_RESOURCES
 from gateway.sandbox import Switches
 from gateway.sandbox.api import Api
 from gateway.sandbox.world import World
@@ -70,7 +70,7 @@ async def context_over(
     """The context of one operation, over an upstream or over `Rounds`."""
     async with (
         client_over(upstream or Rounds()) as client,
-        Loaders(Source(client, RESOURCES), ReadOptions(no_cache=no_cache)) as loaders,
+        Loaders(Source(client, UPSTREAM_RESOURCES), ReadOptions(no_cache=no_cache)) as loaders,
     ):
         yield OperationContext(loaders, limits=limits or OperationLimits())
 

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from graphql import (
     GraphQLArgument,
     GraphQLEnumType,
     GraphQLField,
+    GraphQLInputObjectType,
     GraphQLInterfaceType,
     GraphQLObjectType,
     get_named_type,
@@ -100,11 +102,26 @@ SIDS = {
 VALUES: dict[str, list[Any]] = {
     "id": IDS,
     "ids": [IDS, IDS[:2], [], [IDS[0], "nonsense", IDS[3]]],
+    "url": [
+        MARKS["message_url"],
+        f"{MARKS['message_url']}/Receipts?PageSize=50",
+        f"https://conversations.twilio.com/v1/{path_of('service_sid')}/Conversations/{quote(MARKS['unique_name'], safe='')}",
+        "https://example.com/",
+    ],
+    "by": [{"identity": MARKS["identity"]}, {"address": MARKS["address"]}, {"identity": "nobody"}, {"address": ""}],
     "codes": [[], [30003], [63016, 99999, 30003], None, [0, -1]],
     "uniqueName": [MARKS["unique_name"]] * 4 + ["nobody", ""],
     "identity": [MARKS["identity"]] * 4 + ["nobody", ".."],
     "first": [1, 2, 3, 4, 5, 6, 3, 4, 5, 0, 60, 101, -1],
     "scan": [0, 3, 60, 200, None, 1001],
+    "last": [0, 1, 7, 120, None, 1001],
+    "sentFrom": [None, "2025-10-01T00:00:00Z"],
+    "sentTo": [None, "2025-10-20T00:00:00Z"],
+    "from": [None, "2025-10-01T00:00:00Z"],
+    "to": [None, "2025-10-20T00:00:00Z"],
+    "conversationsFrom": [None, "2025-11-01T10:00:00Z"],
+    "channels": [None, ["sms", "unknown"], []],
+    "exact": [None, True, False],
     "after": [None, None, None, "nonsense"],
     "createdFrom": [None, "2025-09-01T00:00:00Z"],
     "createdTo": [None, "2026-01-01T00:00:00Z"],
@@ -120,6 +137,20 @@ class Writer:
     variables: dict[str, tuple[str, Any]] = field(default_factory=dict)
     fragments: list[str] = field(default_factory=list)
     names: Iterator[int] = field(default_factory=lambda: iter(range(10**6)))
+    may_defer: bool = True
+
+    def subscription(self) -> tuple[str, dict[str, Any]]:
+        """Write a subscription: a selection of each type of event."""
+        self.may_defer = False
+        name = str(self.pick(["deliveryUpdated", "deliveryUpdated", "messageChanged"]))
+        union = get_named_type(SCHEMA.subscription_type.fields[name].type)  # type: ignore[union-attr]
+        parts = [f"... on {each.name} {self.selection(each, 4)}" for each in SCHEMA.get_possible_types(union)]  # type: ignore[arg-type]
+        alias = "changed: " if self.chance(3) else ""
+        body = f'{{ {alias}{name}(serviceSid: "{MARKS["service_sid"]}") {{ {" ".join(parts)} }} }}'
+        declared = ", ".join(f"${name}: {kind}" for name, (kind, _) in self.variables.items())
+        head = f"subscription S({declared}) " if declared else "subscription "
+        values = {name: value for name, (_, value) in self.variables.items()}
+        return " ".join([head + body, *self.fragments]), values
 
     def document(self) -> tuple[str, dict[str, Any]]:
         body = str(self.pick([self.anywhere, self.in_the_thread, self.in_the_thread])())
@@ -200,6 +231,8 @@ class Writer:
             variable = f"v{next(self.names)}"
             self.variables[variable] = (str(of.type), value)
             return f"${variable}"
+        if isinstance(named, GraphQLInputObjectType):
+            return f"{{{', '.join(f'{name}: {json.dumps(each)}' for name, each in value.items())}}}"
         text: str = json.dumps(value)
         return text.replace('"', "") if isinstance(named, GraphQLEnumType) else text
 
@@ -228,7 +261,7 @@ class Writer:
         return " ".join(spreads)
 
     def defer(self) -> str:
-        if not self.chance(2):
+        if not self.may_defer or not self.chance(2):
             return ""
         arguments = [f'label: "l{next(self.names)}"'] if self.chance(2) else []
         if self.chance(4):

@@ -7,7 +7,7 @@ import json
 from functools import cache
 from hashlib import sha256
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, quote, unquote
 
 import pytest
 from graphql import parse
@@ -18,10 +18,11 @@ from gateway.accounts.operation import Operation
 from gateway.contract.operations.worst_case import OperationCost, operation_cost
 from gateway.execution.context import OperationLimits
 from gateway.execution.executor import Executor
-from gateway.graph.types import RESOURCES
+from gateway.graph.types import UPSTREAM_RESOURCES
+from gateway.twilio.paths import collection_of
 from gateway.twilio.responses import Response
 
-from .conftest import MESSAGE, SCHEMA, SERVICE, THREAD, Rounds, context_over, sandbox_answer
+from .conftest import MARKS, MESSAGE, SCHEMA, SERVICE, THREAD, Rounds, context_over, sandbox_answer
 from .random_operations import GENERATOR, INTERPRETER, Writer
 
 ROWS = {
@@ -30,6 +31,7 @@ ROWS = {
     "Messages": (0, 1, 3, 40, 130, 330),
     "Receipts": (0, 1, 4, 50),
     "Participants": (0, 4, 100, 150, 1000),
+    "ParticipantConversations": (0, 3, 60, 130),
 }
 """How many rows a list can have."""
 FIRST = [0, 1, 3, 50, 101, 250, 1000]
@@ -43,9 +45,13 @@ def template(collection: str) -> dict[str, Any]:
         f"{THREAD}/Messages",
         f"{MESSAGE}/Receipts",
         f"{THREAD}/Participants",
+        f"{SERVICE}/ParticipantConversations",
+        f"{SERVICE}/Users/ada-2/Conversations",
     ]
-    path = next(each for each in lists if each.endswith(collection))
-    row: dict[str, Any] = json.loads(sandbox_answer(f"{path}?PageSize=1").body)[RESOURCES[collection].rows_key][0]
+    path = next(each for each in lists if collection_of(f"{each}?") == collection)
+    search = f"&Address={quote(MARKS['address'], safe='')}" if collection == "ParticipantConversations" else ""
+    body = json.loads(sandbox_answer(f"{path}?PageSize=1{search}").body)
+    row: dict[str, Any] = body[UPSTREAM_RESOURCES[collection].rows_key][0]
     return row
 
 
@@ -60,23 +66,30 @@ class World(Rounds):
         path, _, query = target.partition("?")
         *above, last = path.split("/")
         if len(above) % 2:
-            return Response(200, {}, json.dumps(self.record(above[-1], "/".join(above), unquote(last))).encode())
+            record = self.record(collection_of(path), "/".join(above), unquote(last))
+            return Response(200, {}, json.dumps(record).encode())
         size, page = (int(parse_qs(query).get(name, ["0"])[0]) for name in ("PageSize", "Page"))
         rows = range(self.choose(path, ROWS[last]))[page * size : (page + 1) * size]
         url = f"https://twilio.test/v1/{path}?PageSize={size}&Page={page + 1}"
         more = rows.stop < self.choose(path, ROWS[last])
         body = {
-            "meta": {"key": RESOURCES[last].rows_key, "next_page_url": url if more else None},
-            RESOURCES[last].rows_key: [self.record(last, path, self.sid(path, index), index) for index in rows],
+            "meta": {"key": UPSTREAM_RESOURCES[last].rows_key, "next_page_url": url if more else None},
+            UPSTREAM_RESOURCES[last].rows_key: [
+                self.record(last, path, self.sid(path, index), index) for index in rows
+            ],
         }
         return Response(200, {}, json.dumps(body).encode())
 
     def record(self, collection: str, list_path: str, sid_or_name: str, index: int = 0) -> dict[str, Any]:
-        resource, segments = RESOURCES[collection], list_path.split("/")
+        resource, segments = UPSTREAM_RESOURCES[collection], list_path.split("/")
         is_name = sid_or_name[:2] != resource.prefix
         sid = self.sid(list_path, index) if is_name else sid_or_name
         owners = {owner.sid_property: segments[2 * level + 1] for level, owner in enumerate(resource.ancestors)}
-        row = {**template(collection), **owners, "sid": sid}
+        row: dict[str, Any] = {**template(collection), **owners, resource.sid_key: sid}
+        if collection == "ParticipantConversations":
+            row["conversation_sid"] = self.sid(f"{'/'.join(segments[:2])}/Conversations", index)
+        if collection == "Participants":  # Half of them are in chat.
+            row["identity"] = self.choose(sid, [None, f"user {sid}"])
         if is_name:
             row[str(resource.name_property)] = sid_or_name
         if "index" in row:
@@ -94,7 +107,10 @@ class World(Rounds):
         return row
 
     def sid(self, list_path: str, index: int) -> str:
-        return RESOURCES[list_path.rpartition("/")[2]].prefix + sha256(f"{list_path} {index}".encode()).hexdigest()[:32]
+        return (
+            UPSTREAM_RESOURCES[list_path.rpartition("/")[2]].prefix
+            + sha256(f"{list_path} {index}".encode()).hexdigest()[:32]
+        )
 
     def choose(self, what: str, choices: Any) -> Any:
         return choices[int.from_bytes(sha256(f"{self.seed} {what}".encode()).digest()[:4]) % len(choices)]

@@ -8,7 +8,7 @@ from graphql import GraphQLObjectType
 
 from gateway.graph.node import Node
 from gateway.graph.schema import make_schema
-from gateway.graph.types import RESOURCES, Participant, Receipt
+from gateway.graph.types import RESOURCES, UPSTREAM_RESOURCES, Participant, Receipt
 from gateway.source.lifetimes import Lifetimes
 from gateway.twilio import paths
 from gateway.twilio.resources import Resource
@@ -52,7 +52,8 @@ def test_every_lifetime_is_a_setting_and_every_setting_is_used() -> None:
 
 
 def test_paths_know_the_resources_that_have_names() -> None:
-    named = {resource.collection: resource.prefix for resource in EVERY if resource.name_property is not None}
+    every = {each for resource in UPSTREAM_RESOURCES.values() for each in (*resource.ancestors, resource)}
+    named = {resource.collection: resource.prefix for resource in every if resource.name_property is not None}
     assert named == paths._NAMED
 
 

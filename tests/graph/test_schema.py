@@ -15,7 +15,7 @@ from graphql import (
 
 from gateway import errors
 from gateway.errors import GatewayError
-from gateway.execution.fields import EdgeField, LookupField, PropertyField
+from gateway.execution.fields import EdgeField, EventField, LookupField, PropertyField
 from gateway.execution.price import Upstream
 from gateway.graph.schema import make_schema, print_schema
 from gateway.graph.types import RESOURCES
@@ -74,7 +74,10 @@ def test_what_costs_a_call_is_nullable() -> None:
             continue
         for field_name, field in kind.fields.items():
             definition = field.extensions["strawberry-definition"]
-            assert isinstance(definition, EdgeField | LookupField | PropertyField), f"{name}.{field_name} is neither"
+            is_stated = isinstance(definition, EdgeField | EventField | LookupField | PropertyField)
+            assert is_stated, f"{name}.{field_name} is neither"
+            if isinstance(definition, EventField):
+                assert is_nullable_type(field.type), f"{name}.{field_name} ends the subscription when it fails"
             if isinstance(definition, EdgeField) and field_name != "nodes":
                 assert is_nullable_type(field.type), f"{name}.{field_name} erases its siblings when it fails"
             if isinstance(definition, EdgeField):

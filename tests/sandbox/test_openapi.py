@@ -7,7 +7,7 @@ import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from jsonschema import Draft202012Validator, FormatChecker
 
@@ -170,6 +170,21 @@ async def test_every_webhook_configuration_is_as_described(caller: Caller, twili
     for page in await caller.pages(f"{target}?PageSize=2"):
         described.check(template, "get", 200, page)
     assert (await caller.delete(own)).status == 204
+
+
+async def test_what_leads_to_conversations_is_as_described(caller: Caller, twilio_openapi: Path) -> None:
+    described, marks = Description(twilio_openapi), caller.sandbox.landmarks
+    people = f"{caller.service}/ParticipantConversations"
+    for query in (f"Identity={quote(marks['identity'], safe='')}&PageSize=5", f"Address={quote(marks['address'])}"):
+        for page in await caller.pages(f"{people}?{query}"):
+            described.check(f"{SERVICE}/ParticipantConversations", "get", 200, page)
+    user = f"{SERVICE}/Users/{{UserSid}}/Conversations"
+    for page in await caller.pages(f"{caller.service}/Users/ada-2/Conversations?PageSize=1"):
+        described.check(user, "get", 200, page)
+    own = f"{caller.service}/Users/ada-2/Conversations/{marks['conversation_sid']}"
+    described.check(f"{user}/{{ConversationSid}}", "get", 200, await caller.read(own))
+    reply = await caller.post(own, LastReadMessageIndex="7")
+    described.check(f"{user}/{{ConversationSid}}", "post", 200, reply.json)
 
 
 def test_the_check_finds_what_is_wrong(twilio_openapi: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,100 +12,19 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
 from gateway.demo import landmark_variables
 from gateway.sandbox import Sandbox
 from gateway.source import redis_stream, worker_channel
-from gateway.source.journal import Update
-from gateway.source.lifetimes import Lifetimes
-from gateway.source.memory import MemoryCache
 from gateway.source.publication import Message, Publication
 from gateway.source.redis import RedisCache
 from gateway.source.redis_stream import RedisStream, changed_lists
-from gateway.source.worker_channel import WorkerChannel
 from gateway.twilio.client import Client
 from gateway.twilio.events import Change, Event
 
 from ..conftest import RedisServer
 from .conftest import RECEIPTS
-
-FOREVER = Lifetimes(*[3600.0] * 6)
-CONVERSATION = f"Services/IS{'1' * 32}/Conversations/CH{'2' * 32}"
-
-
-def receipt(number: int, status: str = "read", second: int = 0) -> Event:
-    path = f"{CONVERSATION}/Messages/IM{number // 4:032x}/Receipts/DY{number:032x}"
-    date = f"2026-03-24T20:37:{second:02d}Z"
-    return Event(Change.UPDATED, path, {"status": status, "date_updated": date, "error_code": None}, date)
-
-
-class Process:
-    """One process: an account, what it publishes, and the updates that its listeners were notified of."""
-
-    def __init__(self, client: Client, remote: RedisCache | None = None) -> None:
-        self.account = Account(client, cache=MemoryCache(2**24), lifetimes=FOREVER, remote=remote)
-        self.publication = Publication(self.account.updates)
-        self.updates: list[Update] = []
-        self._changed = asyncio.Event()
-        self.account.updates.add_listener(self._hear)
-
-    def _hear(self, update: Update) -> None:
-        self.updates.append(update)
-        self._changed.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait until a condition holds, which is evaluated after each update."""
-        async with asyncio.timeout(20):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def until_heard(self, count: int) -> None:
-        await self.until(lambda: len(self.updates) >= count)
-
-    def status(self, event: Event) -> Any:
-        known = self.account.updates.known(event.path)
-        return None if known is None else known["status"]
-
-
-@asynccontextmanager
-async def workers(client: Client, directory: Path, count: int = 2) -> AsyncIterator[list[Process]]:
-    async with AsyncExitStack() as stack:
-        found = []
-        for _ in range(count):
-            process = Process(client)
-            await stack.enter_async_context(connected(process, directory))
-            found.append(process)
-        yield found
-
-
-@asynccontextmanager
-async def connected(process: Process, directory: Path) -> AsyncIterator[WorkerChannel]:
-    publication = process.publication
-    async with WorkerChannel(directory, publication.receive, publication.greeting) as channel:
-        publication.add(channel)
-        yield channel
-
-
-@asynccontextmanager
-async def machines(client: Client, redis_server: RedisServer, count: int = 2) -> AsyncIterator[list[Process]]:
-    async with AsyncExitStack() as stack:
-        found = []
-        for _ in range(count):
-            remote = await stack.enter_async_context(RedisCache(redis_server.url, "tenant", timeout=10.0))
-            process = Process(client, remote)
-            stream = await stack.enter_async_context(RedisStream(redis_server.url, "tenant", process.publication))
-            process.publication.add(stream)
-            found.append(process)
-        yield found
-
-
-async def until_stream(*processes: Process, is_up: bool) -> None:
-    """Poll: Redis is another process, which sends no signal."""
-    async with asyncio.timeout(20):
-        while any(process.publication.is_stream_up is not is_up for process in processes):  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+from .processes import CONVERSATION, Process, connected, machines, receipt, until_stream, workers
 
 
 @pytest.fixture
@@ -228,7 +145,7 @@ async def test_a_machine_that_starts_later_knows_the_bounded_past(client: Client
 
 
 async def test_the_stream_keeps_no_event_for_longer_than_it_is_replayed(
-    client: Client, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+    client: Client, redis_server: RedisServer
 ) -> None:
     async with machines(client, redis_server) as (one, two):
         one.publication.apply(receipt(1))
@@ -237,7 +154,7 @@ async def test_the_stream_keeps_no_event_for_longer_than_it_is_replayed(
         assert isinstance(stream, RedisStream)
         name = "receipts-gateway:tenant:events"
         assert 0 < int(await stream._redis.ttl(name)) <= 300
-        monkeypatch.setattr(redis_stream, "_REPLAY_SECONDS", -60.0)  # Every event is older than that.
+        one.publication.history.seconds = -60.0  # Every event is older than that.
         await stream._publish([])
         assert int(await stream._redis.exists(name)) == 0
 
@@ -274,7 +191,7 @@ async def test_without_redis_a_machine_goes_on_alone_and_nothing_goes_back_on_it
 async def test_events_that_wait_for_redis_are_bounded(
     client: Client, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis_stream, "_LENGTH_MAX", 10)
+    monkeypatch.setattr(redis_stream, "_WAITING_MAX", 10)
     redis_server.stop()
     async with machines(client, redis_server, 1) as (one,):
         for number in range(25):

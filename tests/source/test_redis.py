@@ -4,6 +4,7 @@ They run against a real redis-server, which each test starts for itself.
 """
 
 import asyncio
+import hashlib
 import os
 import time
 from collections.abc import AsyncIterator
@@ -11,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from gateway.accounts.account import Account
@@ -66,6 +68,34 @@ async def test_processes_in_turn_call_once(sandbox: Sandbox, redis_server: Redis
         second = await ask(other, sandbox)
         assert (second.data, second.failures, second.calls) == (first.data, (), 0)
         assert len(sandbox.calls) == calls == len(set(sandbox.paths))
+
+
+async def test_keys_and_their_hashes_do_not_name_a_person(sandbox: Sandbox, redis_server: RedisServer) -> None:
+    query = """query($serviceSid: ID!, $conversationSid: ID!, $identity: String!, $address: String!) {
+      service(sid: $serviceSid) {
+        a: participations(by: {identity: $identity}, first: 2) { edges { cursor } }
+        b: participations(by: {address: $address}) { edges { cursor } }
+        conversation(sid: $conversationSid) { participantByIdentity(identity: $identity) { roleSid unreadMessages } }
+      }
+    }"""
+    marks, names = sandbox.landmarks, list[str]()
+    origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
+    for secret in (b"one", b"two", b"one"):
+        async with (
+            Client(origin) as client,
+            RedisCache(redis_server.url, "people", secret=secret, timeout=TIMEOUT) as remote,
+        ):
+            sandbox.reset()
+            account = Account(client, cache=MemoryCache(2**24), lifetimes=Lifetimes(messages=300), remote=remote)
+            outcome = await ask(account, sandbox, query)
+            assert not outcome.failures
+        async with Redis.from_url(redis_server.url) as server:
+            names = [name.decode() for name in await server.keys() if isinstance(name, bytes)]
+    assert sandbox.calls == []  # The second process with that secret finds all that the first has read.
+    assert len([name for name in names if "ParticipantConversations?" in name]) == 4
+    hashed = hashlib.sha256(marks["address"].encode()).hexdigest()[:16]
+    text = " ".join(names)
+    assert not any(part in text for part in (marks["address"][1:], "ops", "%2B", "Identity", "Address", hashed))
 
 
 async def test_processes_at_one_time_call_once(sandbox: Sandbox, redis_server: RedisServer) -> None:

@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from gateway.errors import BadUserInput
-from gateway.twilio.paths import checked_sid, child, is_sid, name_segment, parent_of, redacted, sids_of
+from gateway.twilio.paths import (
+    checked_sid,
+    child,
+    collection_of,
+    is_sid,
+    name_segment,
+    parent_of,
+    pseudonymized,
+    redacted,
+    sids_of,
+)
 
 IS, CH, IM = (prefix + "0123456789abcdef" * 2 for prefix in ("IS", "CH", "IM"))
 MESSAGE = f"Services/{IS}/Conversations/{CH}/Messages/{IM}"
@@ -75,6 +85,12 @@ def test_a_name_is_one_segment_and_arrives_as_it_was(name: str) -> None:
             f"Services/{IS}/Conversations/{CH}/Participants/x?PageSize=5",
             f"Services/{IS}/Conversations/{CH}/Participants/{{name}}?PageSize=5",
         ),
+        (f"Services/{IS}/Users/zo%C3%AB/Conversations/{CH}", f"Services/{IS}/Users/{{name}}/Conversations/{CH}"),
+        (f"Services/{IS}/Users/{CH}/Conversations/{CH}", f"Services/{IS}/Users/{{name}}/Conversations/{CH}"),
+        (
+            f"Services/{IS}/ParticipantConversations?Identity=zo%C3%AB&PageSize=50",
+            f"Services/{IS}/ParticipantConversations?Identity={{value}}&PageSize=50",
+        ),
         (f"Services/{IS}/Conversations/{IM}", f"Services/{IS}/Conversations/{{name}}"),
         (
             "Services?State=a&PageSize=50&PageToken=PTabc&Page=1",
@@ -84,3 +100,36 @@ def test_a_name_is_one_segment_and_arrives_as_it_was(name: str) -> None:
 )
 def test_names_and_tokens_are_redacted(target: str, as_shown: str) -> None:
     assert redacted(target) == as_shown
+
+
+@pytest.mark.parametrize(
+    ("target", "stored"),
+    [
+        (f"{MESSAGE}/Receipts?PageSize=50", f"{MESSAGE}/Receipts?PageSize=50"),
+        (f"Services/{IS}/Conversations/my%20name", f"Services/{IS}/Conversations/<my%20name>"),
+        (f"Services/{IS}/Users/zo%C3%AB/Conversations/{CH}", f"Services/{IS}/Users/<zo%C3%AB>/Conversations/{CH}"),
+        (
+            f"Services/{IS}/ParticipantConversations?Address=%2B1&PageSize=50&Page=1&PageToken=PTa",
+            f"Services/{IS}/ParticipantConversations?<Address=%2B1&PageSize=50&Page=1&PageToken=PTa>",
+        ),
+    ],
+)
+def test_what_names_somebody_has_a_pseudonym(target: str, stored: str) -> None:
+    assert pseudonymized(target, lambda name: f"<{name}>") == stored
+
+
+@pytest.mark.parametrize(
+    ("target", "collection"),
+    [
+        (f"Services/{IS}", "Services"),
+        (MESSAGE, "Messages"),
+        (f"{MESSAGE}/Receipts?PageSize=50", "Receipts"),
+        (f"Services/{IS}/ParticipantConversations?Identity=a", "ParticipantConversations"),
+        (f"Services/{IS}/Users/a/Conversations/{CH}", "UserConversations"),
+        (f"Services/{IS}/Users/a/Conversations?PageSize=50", "UserConversations"),
+        (f"Services/{IS}/Conversations/Users/Messages?PageSize=50", "Messages"),
+        (f"Services/{IS}/Conversations/{CH}/Participants/Users", "Participants"),
+    ],
+)
+def test_the_collection_of_a_target(target: str, collection: str) -> None:
+    assert collection_of(target) == collection

@@ -1,38 +1,10 @@
-"""What several tests of HTTP share: servers with short timeouts, bare sockets, and a browser."""
+"""What several tests of HTTP share: servers with short timeouts, and bare sockets."""
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
-from playwright.async_api import Browser, async_playwright
-
-from gateway.web.graphiql import BUNDLE
 from gateway.web.http_protocol import BoundedProtocol
-
-from .page import FLAGS
-
-
-@pytest.fixture
-def bundle() -> Path:
-    """The built page. It needs npm when the package is built, so it may be absent."""
-    if not (BUNDLE / "index.html").is_file():
-        pytest.skip("GraphiQL's bundle is not there: install again with Node.js 20.19 or later and the npm registry")
-    return BUNDLE
-
-
-@pytest.fixture
-async def browser(bundle: Path) -> AsyncIterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("no chromium: install Debian's package of that name to try GraphiQL in it")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        await browser.close()
 
 
 class Hasty(BoundedProtocol):

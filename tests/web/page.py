@@ -14,18 +14,8 @@ from gateway.app import create_app
 from gateway.demo import known_variables, settings_for
 from gateway.sandbox import Sandbox
 
-__all__ = ["FLAGS", "RUN", "Visit", "answering", "below", "demo", "looking"]
+__all__ = ["RUN", "Visit", "answering", "below", "demo", "looking"]
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 RUN = ".graphiql-execute-button"
 NOTE_VIOLATIONS = """
 globalThis.violations = [];

@@ -153,7 +153,7 @@ def promtool(*arguments: str, standard_input: str = "") -> str:
 def test_prometheus_accepts_the_alerts_and_the_dashboards_queries(tmp_path: Path) -> None:
     rules = tmp_path / "alerts.yml"
     rules.write_text(printed("--alerts"))
-    assert "SUCCESS: 9 rules found" in promtool("check", "rules", str(rules))
+    assert "SUCCESS: 12 rules found" in promtool("check", "rules", str(rules))
     targets = [target for panel in json.loads(printed())["panels"] for target in panel["targets"]]
     rule = "      - record: dashboard:query{}\n        expr: >-\n          {}\n"
     recorded = "".join(rule.format(number, target["expr"]) for number, target in enumerate(targets))

@@ -24,6 +24,7 @@ from gateway.demo import landmark_variables, settings_for
 from gateway.sandbox import Fault, Sandbox
 from gateway.settings import Settings, WebhookSettings
 from gateway.source.lifetimes import Lifetimes
+from gateway.twilio.events import Event
 from gateway.web.server import Server, address, listen
 from gateway.web.webhooks import RejectLimit
 
@@ -400,8 +401,21 @@ async def test_verdicts_and_delays_are_metrics(gateway: Gateway) -> None:
     async with gateway.http.get(f"{gateway.url}/metrics") as response:
         text = await response.text()
     counts = dict(re.findall(r'gateway_webhooks_total\{verdict="(\w+)"\} (\d+)', text))
-    assert counts == {"accepted": "1", "late": "1", "duplicate": "1", "unknown": "0", "forged": "1"}
+    assert counts == {"accepted": "1", "late": "1", "duplicate": "1", "unknown": "0", "failed": "0", "forged": "1"}
     assert "gateway_webhook_delay_seconds_count 2.0" in text
+
+
+async def test_an_event_that_cannot_be_applied_has_a_verdict_too(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(event: Event) -> None:
+        raise RuntimeError(event.path)
+
+    monkeypatch.setattr(gateway.app.state.webhooks, "_apply", broken)
+    with capture_logs() as log:
+        assert await gateway.deliver() == 204
+        assert await gateway.verdicts() == ["failed"]
+    assert [line["event"] for line in log if line["log_level"] == "error"] == ["webhook not applied"]
 
 
 # From a webhook to an answer

@@ -197,7 +197,8 @@ def _over_limit(report: OperationsReport, limit: int) -> list[Problem]:
             path, calls = max(cost.calls_by_field.items(), key=lambda each: each[1])
             fitting = cost.fitting(limit)
             hint = f"{fitting} would fit" if fitting is not None else "shortening a single list is not enough"
-            total = f"could take {cost.calls} upstream call{'s' * (cost.calls != 1)}, and {limit} are allowed."
+            per = " for each event" if cost.is_per_event else ""
+            total = f"could take {cost.calls} upstream call{'s' * (cost.calls != 1)}{per}, and {limit} are allowed."
             largest = f"The largest part is {path} with {calls}; {hint}."
             problems.append(Problem(operation.location, f"{operation.label} {total} {largest}"))
     return problems

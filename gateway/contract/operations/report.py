@@ -19,7 +19,8 @@ __all__ = ["as_json", "cases", "cost_lines", "findings", "summary_lines"]
 def cost_lines(source: str, operation: ClientOperation, cost: OperationCost, *, edges: bool = False) -> Iterator[str]:
     """Yield an operation's cost with the samples it assumes, and the cost of each field if `edges`."""
     trips = _count(cost.round_trips, "round trip")
-    yield f"{source} {operation.label}: at most {_count(cost.calls, 'upstream call')}, {trips}"
+    calls = _count(cost.calls, "upstream call") + (" for each event" if cost.is_per_event else "")
+    yield f"{source} {operation.label}: at most {calls}, {trips}"
     if cost.assumed:
         yield f"  with {', '.join(f'${name} = {description}' for name, description in cost.assumed.items())}"
     for each in cost.edges if edges else ():
@@ -43,6 +44,7 @@ def as_json(report: OperationsReport) -> str:
             {
                 "name": operation.name,
                 **operation.location.as_json(),
+                "per": "event" if cost.is_per_event else "operation",
                 "calls": cost.calls,
                 "roundTrips": cost.round_trips,
                 "assumed": cost.assumed,

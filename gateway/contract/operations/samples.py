@@ -13,6 +13,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     GraphQLEnumType,
+    GraphQLInputObjectType,
     GraphQLNamedType,
     GraphQLSchema,
     InlineFragmentNode,
@@ -35,6 +36,9 @@ from gateway.twilio.resources import Resource
 __all__ = ["Sample", "samples_for", "without_samples"]
 
 _SAMPLE_SID = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}0{28}[0-9a-f]{4}(?![0-9A-Za-z])")
+
+_OWNER_SIDS = re.compile(r"([a-z]+)Sids?")
+"""Arguments with sids of one kind of record, such as `conversationSids`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,12 @@ def _candidates(
     """Yield the samples for a variable; its number in the operation makes them differ from those of others."""
     if isinstance(kind, GraphQLEnumType):
         yield Sample(list(kind.values) if is_list else next(iter(kind.values)))
+    elif isinstance(kind, GraphQLInputObjectType):
+        yield Sample({next(iter(kind.fields)): f"name-{number}"})
+    elif kind is not None and kind.name == "URL":
+        for resource in RESOURCES.values():
+            address = f"https://conversations.twilio.com/v1/{_path(resource, number)}"
+            yield Sample(address, f"the address of a {resource.type_name}")
     elif argument in {"id", "ids"}:
         for resource in RESOURCES.values():
             id_ = _id(resource, number)
@@ -100,8 +110,11 @@ def _candidates(
     elif argument == "sid":
         prefix = next((each.prefix for each in RESOURCES.values() if each.type_name == returned), "IS")
         yield Sample(_sid(prefix, number))
+    elif match := _OWNER_SIDS.fullmatch(argument):
+        prefix = next((each.prefix for each in RESOURCES.values() if each.type_name == match[1].capitalize()), "IS")
+        yield Sample([_sid(prefix, number)] if is_list else _sid(prefix, number))
     elif argument == "after":
-        yield Sample(None, "null, the first page")
+        yield Sample(None, "null, from now on" if returned.endswith("Event") else "null, the first page")
     elif argument in {"first", "scan"}:
         largest = FIRST_MAX if argument == "first" else SCAN_MAX
         yield Sample(largest, str(largest))
@@ -112,10 +125,14 @@ def _candidates(
 
 
 def _id(resource: Resource, number: int) -> str:
+    return encode_id(resource, _path(resource, number))
+
+
+def _path(resource: Resource, number: int) -> str:
     path = ""
     for owner in (*resource.ancestors, resource):
         path = child(path, owner.collection, _sid(owner.prefix, number))
-    return encode_id(resource, path)
+    return path
 
 
 def _sid(prefix: str, number: int) -> str:

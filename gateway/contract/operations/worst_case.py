@@ -2,7 +2,8 @@
 
 A variable with a value or a default keeps it. Nullable variables are omitted, and so is `after`, so that the first page of a
 list is costed. Every other variable gets a sample: `first` and `scan` their maximum, sids and names of distinct records, an id
-of the type that costs most, a list of one id. Conditions of `@include` and `@skip` are evaluated both ways.
+of the type that costs most, a list of one id. Conditions of `@include` and `@skip` are evaluated both ways. The cost of a
+subscription is that of each event.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ from gateway.execution.documents import condition_variables, without_defer
 from gateway.execution.estimate import Estimate
 from gateway.execution.inputs import variable_reader
 from gateway.execution.plan import Plan
-from gateway.execution.steps import Arguments, EdgeStep, NeedsReference
+from gateway.execution.steps import Arguments, EdgeStep, EventStep, NeedsReference
 from gateway.graph.context import OperationContext
-from gateway.graph.types import RESOURCES
+from gateway.graph.types import UPSTREAM_RESOURCES
 from gateway.source.loaders import Loaders
 from gateway.source.source import Source
 from gateway.twilio.client import Client
@@ -56,7 +57,7 @@ class EdgeCost:
     """The worst-case cost of one field."""
 
     field: str
-    """Its path in the response, such as `Query.service.conversation.messages.receipts`."""
+    """Its path in the response, such as `Query.service.conversation.messages.receipts`; for an event, `Subscription.…`."""
     upstream: str
     """The first upstream path that it reads."""
     calls: int
@@ -77,6 +78,11 @@ class OperationCost:
     """Descriptions of the samples in that estimate, by variable name."""
 
     @property
+    def is_per_event(self) -> bool:
+        """Whether it is the cost of each event of a subscription."""
+        return self.estimate.plan.events is not None
+
+    @property
     def calls(self) -> int:
         """Upstream calls."""
         return self.estimate.requested
@@ -85,7 +91,9 @@ class OperationCost:
     def edges(self) -> list[EdgeCost]:
         """The cost of each field, in document order; reads that several fields share, such as participants, count for each."""
         return [
-            EdgeCost(_field_path(edge["field"]), without_samples(edge["upstream"]), edge["calls"], edge["roundTrip"])
+            EdgeCost(
+                self._field_path(edge["field"]), without_samples(edge["upstream"]), edge["calls"], edge["roundTrip"]
+            )
             for edge in self.estimate.as_json()["edges"]
         ]
 
@@ -94,14 +102,19 @@ class OperationCost:
         """Calls by field path; a read that several fields share counts once, so that the sum is `calls`."""
         calls: dict[str, int] = {}
         for each in self.estimate.priced():
-            path = _field_path(".".join(each.field))
+            path = self._field_path(".".join(each.field))
             calls[path] = calls.get(path, 0) + each.calls * each.times
         return calls
 
     def fitting(self, limit: int) -> str | None:
         """Suggest the one list to shorten for at most `limit` calls: `Query.service.conversation.messages(first: 38)`."""
         suggestion = self.estimate.refusal(limit)["suggestion"]
-        return _field_path(suggestion) if suggestion is not None else None
+        return self._field_path(suggestion) if suggestion is not None else None
+
+    def _field_path(self, path: str) -> str:
+        """Remove the `edges` and `node` of connections from a response path."""
+        root = "Subscription" if self.is_per_event else "Query"
+        return f"{root}." + re.sub(r"\.edges\.node(?=\.|$)", "", path)
 
 
 def operation_cost(
@@ -182,11 +195,13 @@ def _estimate(
     except NeedsReference as reason:
         return [GraphQLError(f"Its cost cannot be computed ({reason}).", operation)]
     limits = OperationLimits(cost_max=_UNLIMITED)
-    context = OperationContext(Loaders(Source(cast(Client, None), RESOURCES)), limits=limits)  # Nothing is read.
+    context = OperationContext(
+        Loaders(Source(cast(Client, None), UPSTREAM_RESOURCES)), limits=limits
+    )  # Nothing is read.
     return Estimate(plan, context, Arguments(values))
 
 
-def _located(step: EdgeStep, error: Exception, chosen: Mapping[str, Sample]) -> GraphQLError:
+def _located(step: EdgeStep | EventStep, error: Exception, chosen: Mapping[str, Sample]) -> GraphQLError:
     """Return an edge's error at its field, with a hint if a sample may have caused it."""
     node = step.nodes[0]
     name = min(variables_in(node.arguments or ()) & chosen.keys(), default=None)
@@ -217,8 +232,3 @@ class _Unconditional(Visitor):
     def enter_directive(self, node: DirectiveNode, *_: Any) -> VisitorAction:
         is_variable = node.name.value in {"skip", "include"} and any(variables_in([node]))
         return REMOVE if is_variable else None
-
-
-def _field_path(path: str) -> str:
-    """Remove the `edges` and `node` of connections from a response path."""
-    return "Query." + re.sub(r"\.edges\.node(?=\.|$)", "", path)

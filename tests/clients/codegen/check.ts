@@ -9,7 +9,7 @@ import { print } from "graphql";
 
 import { demo, landmark } from "../demo.ts";
 import { getFragmentData, graphql } from "../gql/index.ts";
-import type { MessageDeliveryStatus } from "../gql/graphql.ts";
+import type { MessageDeliveryStatus, PersonInput } from "../gql/graphql.ts";
 import manifest from "../gql/persisted-documents.json";
 
 const SUMMARY = graphql(`
@@ -30,6 +30,23 @@ const THREAD = graphql(`
     }
   }
 `);
+
+const PARTICIPATIONS = graphql(`
+  query CodegenParticipations($serviceSid: ID!, $by: PersonInput!) {
+    service(sid: $serviceSid) {
+      participations(by: $by) { edges { node { conversationSid conversation { messages(first: 1) { edges { node {
+        recipients(status: [READ]) { edges { node { via status participant { unreadMessages } } } }
+      } } } } } } }
+    }
+  }
+`);
+
+({ identity: "ada" }) satisfies PersonInput;
+({ address: "+15550100" }) satisfies PersonInput;
+// @ts-expect-error One of the two, not both.
+({ identity: "ada", address: "+15550100" }) satisfies PersonInput;
+// @ts-expect-error Nor none.
+({}) satisfies PersonInput;
 
 type Conversation = NonNullable<NonNullable<ResultOf<typeof THREAD>["service"]>["conversation"]>;
 // @ts-expect-error A time is text, not just anything.
@@ -62,6 +79,16 @@ test("how the first messages stand", async () => {
   });
 });
 
+test("a person by one of two", async () => {
+  const { data, errors } = await ask(PARTICIPATIONS, { serviceSid: landmark.serviceSid, by: { address: demo.address } });
+  assert.equal(errors, undefined);
+  const [{ node }] = data.service!.participations!.edges as [{ node: { conversationSid: string; conversation: any } }];
+  assert.equal(node.conversationSid, landmark.conversationSid);
+  const [message] = node.conversation.messages.edges;
+  const shown = message.node.recipients.edges.map((edge: any) => [edge.node.via, edge.node.participant.unreadMessages]);
+  assert.deepEqual(shown, [["READ_HORIZON", 179], ["READ_HORIZON", 74]]);
+});
+
 test("the manifest has every operation under its hash", () => {
   const names = Object.entries(manifest).map(([id, text]) => {
     assert.equal(id, `sha256:${createHash("sha256").update(text).digest("hex")}`);
@@ -70,7 +97,7 @@ test("the manifest has every operation under its hash", () => {
   assert.deepEqual(
     names.sort(),
     [
-      ...["ApolloDeferred", "ApolloMessage", "ApolloReceipt", "ApolloThread", "CodegenThread"],
+      ...["ApolloDeferred", "ApolloMessage", "ApolloReceipt", "ApolloThread", "CodegenParticipations", "CodegenThread"],
       ...["RequestDeferred", "RequestReceipt", "RequestThread", "idsQuery"],
     ],
   );

@@ -6,7 +6,10 @@ import { test } from "node:test";
 import { fetchQuery, getFragment, getSingularSelector, graphql, type Environment } from "relay-runtime";
 
 import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told, withoutFirstReceipts } from "../demo.ts";
-import { testLists } from "../lists.ts";
+import { testFailures, testLists } from "../lists.ts";
+import type { check_failures$data, check_failures$key } from "./__generated__/check_failures.graphql.ts";
+import type { checkFailuresQuery } from "./__generated__/checkFailuresQuery.graphql.ts";
+import failuresPageQuery, { type checkFailuresPageQuery } from "./__generated__/checkFailuresPageQuery.graphql.ts";
 import type { check_cursors$key } from "./__generated__/check_cursors.graphql.ts";
 import type { checkDeferredQuery } from "./__generated__/checkDeferredQuery.graphql.ts";
 import type { checkListQuery } from "./__generated__/checkListQuery.graphql.ts";
@@ -15,6 +18,7 @@ import type { checkReceiptQuery } from "./__generated__/checkReceiptQuery.graphq
 import type { checkThreadQuery } from "./__generated__/checkThreadQuery.graphql.ts";
 import type { checkTotalsQuery } from "./__generated__/checkTotalsQuery.graphql.ts";
 import pageQuery, { type checkThreadPageQuery } from "./__generated__/checkThreadPageQuery.graphql.ts";
+import type { checkParticipationsQuery } from "./__generated__/checkParticipationsQuery.graphql.ts";
 import type { checkServicesQuery } from "./__generated__/checkServicesQuery.graphql.ts";
 import type { check_list$data, check_list$key } from "./__generated__/check_list.graphql.ts";
 import type { check_receipts$data, check_receipts$key } from "./__generated__/check_receipts.graphql.ts";
@@ -68,6 +72,17 @@ const RECEIPTS = graphql`
   }
 `;
 
+const PARTICIPATIONS = graphql`
+  query checkParticipationsQuery($serviceSid: ID!, $by: PersonInput!, $first: Int, $after: String) {
+    service(sid: $serviceSid) {
+      participations(by: $by, first: $first, after: $after) {
+        edges { node { conversationSid } }
+        pageInfo { endCursor hasNextPage }
+      }
+    }
+  }
+`;
+
 const TOTALS = graphql`
   query checkTotalsQuery($serviceSid: ID!, $conversationSid: ID!) {
     service(sid: $serviceSid) {
@@ -93,6 +108,24 @@ const RECEIPT = graphql`
           reached: receipt(sid: $receiptSid) { participant @required(action: NONE) { channel } }
         }
       }
+    }
+  }
+`;
+
+const FAILURES = graphql`
+  query checkFailuresQuery($serviceSid: ID!, $first: Int, $scan: Int, $codes: [Int!]) {
+    service(sid: $serviceSid) { ...check_failures @arguments(first: $first, scan: $scan, codes: $codes) }
+  }
+`;
+
+const FAILURES_PAGES = graphql`
+  fragment check_failures on Service
+  @argumentDefinitions(first: { type: "Int" }, after: { type: "String" }, scan: { type: "Int" }, codes: { type: "[Int!]" })
+  @refetchable(queryName: "checkFailuresPageQuery") {
+    failures(first: $first, after: $after, scan: $scan, codes: $codes) @connection(key: "check_failures") {
+      edges { node { id } }
+      pageInfo { endCursor hasNextPage }
+      scan { messages unread }
     }
   }
 `;
@@ -224,7 +257,11 @@ test("an answer without data is thrown", async () => {
 
 testLists(() => {
   const environment = start();
-  return async (document, { serviceSid, conversationSid, after, ...rest }) => {
+  return async (document, { serviceSid, conversationSid, after, by, ...rest }) => {
+    if (by) {
+      const variables = { serviceSid: serviceSid!, by, after, ...rest };
+      return (await fetchQuery<checkParticipationsQuery>(environment, PARTICIPATIONS, variables).toPromise())!.service!.participations;
+    }
     if (document.includes("services {")) {
       const { services } = (await fetchQuery<checkServicesQuery>(environment, SERVICES, {}).toPromise())!;
       return services as { edges: { node: object }[] } | null | undefined;
@@ -241,6 +278,21 @@ testLists(() => {
     return (environment.lookup(selector).data as unknown as check_list$data).messages;
   };
 });
+
+testFailures(() => {
+  const environment = start();
+  return async (_document, { serviceSid, after, ...rest }) => {
+    const request = async () => {
+      if (after) {
+        const variables = { id: demo.service_id, after, ...rest };
+        return (await fetchQuery<checkFailuresPageQuery>(environment, failuresPageQuery, variables).toPromise())!.node;
+      }
+      return (await fetchQuery<checkFailuresQuery>(environment, FAILURES, { serviceSid: serviceSid!, ...rest }).toPromise())!.service;
+    };
+    const selector = getSingularSelector(getFragment(FAILURES_PAGES), (await request()) as check_failures$key)!;
+    return (environment.lookup(selector).data as unknown as check_failures$data).failures;
+  };
+}, false);
 
 /** A response in these pieces. */
 function inPieces(pieces: Uint8Array[], contentType: string) {

@@ -8,8 +8,8 @@ import { persistedExchange } from "@urql/exchange-persisted";
 
 import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told } from "../demo.ts";
 import { watchRequests, withoutFirstReceipts } from "../demo.ts";
-import { testLists } from "../lists.ts";
-import { graphql, readFragment, type ResultOf } from "./graphql.ts";
+import { testFailures, testLists, type Ask } from "../lists.ts";
+import { graphql, readFragment, type ResultOf, type VariablesOf } from "./graphql.ts";
 import { makeClient } from "./client.ts";
 
 const RECEIPTS = graphql(`
@@ -37,6 +37,16 @@ const THREAD = graphql(
   `,
   [RECEIPTS],
 );
+
+const PARTICIPATIONS = graphql(`
+  query UrqlParticipations($serviceSid: ID!, $by: PersonInput!) {
+    service(sid: $serviceSid) { id participations(by: $by) { edges { node { conversationSid participantSid } } } }
+  }
+`);
+
+({ identity: "ada" }) satisfies VariablesOf<typeof PARTICIPATIONS>["by"];
+// @ts-expect-error One of the two has to be given.
+({}) satisfies VariablesOf<typeof PARTICIPATIONS>["by"];
 
 const DEFERRED = graphql(`
   query UrqlDeferred($serviceSid: ID!, $conversationSid: ID!, $first: Int) {
@@ -186,11 +196,15 @@ test("persisted queries: a text once, its hash from then on", async () => {
   assert.deepEqual(requests, ["GET hash", "GET text", "GET hash"]);
 });
 
-testLists(() => {
+const startLists = (): Ask => {
   const client = start();
   return async (document, variables, again) => {
     const requestPolicy = again ? "network-only" : "cache-first";
-    const { data } = await client.query(document, variables, { requestPolicy });
-    return data.services ?? data.service?.conversation?.messages;
+    const preferGetMethod = document.includes("participations") ? false : "within-url-limit"; // A person must not stand in a URL.
+    const { data } = await client.query(document, variables, { requestPolicy, preferGetMethod });
+    const { failures, participations, conversation } = data.service ?? {};
+    return data.services ?? failures ?? participations ?? conversation?.messages;
   };
-});
+};
+testLists(startLists);
+testFailures(startLists, true);

@@ -8,9 +8,8 @@ import pytest
 from gateway.accounts.operation import Operation
 from gateway.contract.operations.check import check_operations
 from gateway.execution.executor import Executor
-from gateway.graph.schema import make_schema
 
-from ...execution.conftest import bare_context
+from ...execution.conftest import SCHEMA, bare_context
 
 NODES = "query Q { services(first: 1) { edges { node { %s } } } }"
 WITHIN = [
@@ -36,7 +35,7 @@ BEYOND = [
 def test_limits_are_those_of_the_gateway(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("q.graphql").write_text(document, encoding="utf-8")
-    outcome = asyncio.run(Executor(make_schema()).run(Operation(document, dry_run=True), bare_context()))
+    outcome = asyncio.run(Executor(SCHEMA).run(Operation(document, dry_run=True), bare_context()))
     report = check_operations(["q.graphql"], {})
     served = [f"Q: {failure.error.message}" for failure in outcome.failures]
     assert [problem.message for problem in report.problems] == served

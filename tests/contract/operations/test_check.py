@@ -333,6 +333,23 @@ def test_an_operation_that_could_take_too_much_fails() -> None:
     assert check("src", "--max-calls", "20", "--var", "first=5").exit_code == 0
 
 
+def test_a_person_is_one_of_two() -> None:
+    def problems(by: str) -> str:
+        write(
+            {
+                "src/people.graphql": f"""query People($it: String!) {{ service(sid: "IS{"0" * 32}") {{
+          participations(by: {by}) {{ edges {{ node {{ conversationSid participant {{ id }} }} }} }} }} }}"""
+            }
+        )
+        return check("src").stderr
+
+    assert problems("{identity: $it}") == problems("{address: $it}") == ""
+    assert "exactly one field" in problems("{identity: $it, address: $it}")
+    assert "phone" in problems("{phone: $it}")
+    write({"other.graphql": print_schema()})
+    assert "phone" in check("src", "--schema", "other.graphql").stderr
+
+
 def test_a_snapshot_is_written_held_to_and_written_anew() -> None:
     panel(10, "const other = gql`query Other { services { edges { cursor } } }`")
     snapshot = Path("prices.json")

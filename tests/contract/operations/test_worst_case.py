@@ -180,3 +180,38 @@ async def test_what_is_assumed_is_what_a_dry_run_tells(client: Client) -> None:
     price = priced(text)
     plan = outcome.extensions["plan"]
     assert (price.calls, price.round_trips) == (plan["requested"], plan["roundTrips"])
+
+
+SERVICE = 'service(sid: "IS%s") { %%s }' % ("0" * 32)
+FOUND = "edges { node { conversation { state } participant { unreadMessages } } }"
+
+
+@pytest.mark.parametrize(
+    ("declared", "used", "calls"),
+    [
+        ("$by: PersonInput!", f"participations(by: $by, first: 60) {{ {FOUND} }}", 2 + 60 + 60 + 60),
+        ("$who: String!", f"participations(by: {{address: $who}}) {{ {FOUND} }}", 1 + 50 + 50 + 50),
+        ("$n: Int!", 'participations(by: {identity: "a"}, first: $n) { edges { cursor } }', 20),
+    ],
+)
+def test_a_person_by_one_of_two_is_priced(declared: str, used: str, calls: int) -> None:
+    assert priced(f"query Q({declared}) {{ {SERVICE % used} }}").calls == calls
+
+
+@pytest.mark.parametrize(
+    ("used", "calls"),
+    [
+        ("recipients { edges { node { status } } }", 1 + 9 + 10),
+        ("recipients { edges { node { receipt { status } participant { channel } } } }", 1 + 9 + 10),
+        ("recipients(first: 3) { edges { node { participant { unreadMessages } } } }", 1 + 9 + 10 + 27),
+        ("participant { unreadMessages }", 1 + 10 + 9),
+    ],
+)
+def test_recipients_are_priced(used: str, calls: int) -> None:
+    assert priced("{ %s }" % THREAD % f"messages(first: 9) {{ edges {{ node {{ {used} }} }} }}").calls == calls
+
+
+def test_an_address_is_priced_by_the_record_that_takes_most() -> None:
+    receipts = "... on Message { receipts { edges { node { participant { channel } } } } }"
+    price = priced(f"query Q($url: URL!) {{ nodeByUrl(url: $url) {{ id {receipts} }} }}")
+    assert (price.calls, price.assumed) == (11, {"url": "the address of a Message"})

@@ -2,9 +2,10 @@
 
 import re
 from contextlib import suppress
+from functools import cache
 
 import pytest
-from graphql import GraphQLError, build_schema, parse, resolve_schema_coordinate, validate_schema
+from graphql import GraphQLError, GraphQLSchema, build_schema, parse, resolve_schema_coordinate, validate_schema
 from graphql.utilities import BreakingChangeType, DangerousChangeType, SafeChangeType, find_schema_changes
 from graphql.validation.validate import validate_sdl
 from hypothesis import assume, given, settings
@@ -16,8 +17,13 @@ from gateway.contract.schema.changes import find_changes
 from .conftest import BEFORE, EDITS, Edit
 
 
+@cache
+def schema_of(text: str) -> GraphQLSchema:
+    return build_schema(text)
+
+
 def changes(old: str, new: str) -> list[Change]:
-    return find_changes(build_schema(old), build_schema(new))
+    return find_changes(schema_of(old), schema_of(new))
 
 
 def lines(old: str, new: str) -> list[str]:
@@ -31,14 +37,14 @@ def name_of(edit: Edit) -> str:
 @pytest.mark.parametrize("edit", EDITS, ids=name_of)
 def test_what_an_edit_changes(edit: Edit) -> None:
     after = edit.apply(BEFORE)
-    assert validate_schema(build_schema(after)) == []
+    assert validate_schema(schema_of(after)) == []
     assert lines(BEFORE, after) == edit.there
     assert lines(after, BEFORE) == edit.back
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=name_of)
 def test_every_change_has_a_coordinate_and_a_sentence(edit: Edit) -> None:
-    old, new = build_schema(BEFORE), build_schema(edit.apply(BEFORE))
+    old, new = schema_of(BEFORE), schema_of(edit.apply(BEFORE))
     for change in [*find_changes(old, new), *find_changes(new, old)]:
         assert re.fullmatch(rf"{re.escape(change.coordinate)} .*[.”]", change.message), change.message
         if change.kind != "SCHEMA_DESCRIPTION_CHANGED":

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(300)  # npm fetches 50 MB when its cache is emp
 
 
 def test_linters_find_no_more_than_the_documentation_says(npm: Path) -> None:
-    (allowed,) = re.findall(r"`graphql-schema-linter --ignore '(.*)' schema.graphql`", section("federation", "Linters"))
+    assert "`graphql-schema-linter schema.graphql` finds nothing" in section("federation", "Linters")
     command = [
         "node",
         "node_modules/graphql-schema-linter/lib/cli.js",
@@ -26,10 +26,6 @@ def test_linters_find_no_more_than_the_documentation_says(npm: Path) -> None:
         str(ROOT / "schema.graphql"),
     ]
     done = subprocess.run(command, cwd=npm, capture_output=True, text=True, check=False)
-    found = [(each["rule"], each["message"]) for each in json.loads(done.stdout)["errors"]]
-    rule = "defined-types-are-used"
-    assert found == [(rule, "The type `ErrorCode` is defined in the schema but not used anywhere.")]
-    done = subprocess.run([*command, "--ignore", allowed], cwd=npm, capture_output=True, text=True, check=False)
     assert (done.returncode, json.loads(done.stdout)["errors"]) == (0, [])
 
 

@@ -1,0 +1,83 @@
+"""What is kept of an operation between its runs: the valid document, its plans, and the code generated from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import ArgumentNode, DocumentNode, FragmentDefinitionNode, GraphQLError, OperationDefinitionNode
+from graphql.execution.values import VariableValues
+
+from gateway.execution.expected import ExpectedReads
+from gateway.execution.failures import Failure
+from gateway.execution.generate import GeneratedPlan
+from gateway.execution.levels import Unusual
+from gateway.execution.outcome import Outcome
+from gateway.execution.plan import Plan
+
+__all__ = ["CachedPlan", "ValidOperation"]
+
+
+@dataclass(slots=True)
+class ValidOperation:
+    """An operation of a valid document, with its cached parts."""
+
+    key: tuple[str, str | None]
+    """The document's text and the requested operation name."""
+    document: DocumentNode
+    node: OperationDefinitionNode
+    fragments: dict[str, FragmentDefinitionNode]
+    conditions: dict[str, bool | None]
+    """See `condition_variables`."""
+    private: list[ArgumentNode]
+    """See `private_arguments`."""
+    characters: int
+    read_variables: Callable[[dict[str, Any]], VariableValues | list[GraphQLError]]
+    fingerprint: str
+    introspection: DocumentNode | None = None
+    """The document with its introspection fields only."""
+    undeferred: DocumentNode | None = None
+    """The document without `@defer`."""
+
+    @property
+    def name(self) -> str | None:
+        """Its name, if it has one."""
+        return self.node.name.value if self.node.name is not None else None
+
+    def outcome(self, data: dict[str, Any] | None, failures: tuple[Failure, ...] = (), **more: Any) -> Outcome:
+        """Return an outcome of it."""
+        return Outcome(data, failures, operation=self.name, document=self.fingerprint, **more)
+
+
+@dataclass(slots=True)
+class CachedPlan:
+    """A plan, its expected reads, and the code generated from it."""
+
+    plan: Plan
+    weight: int
+    expected_reads: ExpectedReads
+    runs: int = 0
+    generated: GeneratedPlan | str | None = None
+    """The code, or why there is none."""
+    of_events: dict[str, CachedPlan] = field(default_factory=dict)
+    """The plans of a subscription for one event, by the event's type."""
+
+    def of_event(self, type_name: str) -> CachedPlan:
+        """Return the plan of a subscription for events of this type."""
+        cached = self.of_events.get(type_name)
+        if cached is None:
+            plan = self.plan.of_event(type_name)
+            cached = self.of_events[type_name] = CachedPlan(plan, 0, self.expected_reads)
+        return cached
+
+    def code(self, generate_at: int) -> GeneratedPlan | str | None:
+        """Return the code of the plan, generated at that run, or why there is none; None before that run."""
+        if self.generated is None:
+            self.runs += 1
+            if self.runs >= generate_at:
+                try:
+                    self.generated = GeneratedPlan(self.plan)
+                except Unusual as reason:
+                    self.generated = str(reason)
+        return self.generated
