@@ -277,25 +277,11 @@ class Estimate:
         is_read_later = not is_read and below.needs_row_later
         if is_read or (key is not None and is_read_later):
             level = (id(step), -1) if is_read_later else (reach.deferred, reach.depth)
-            round_trip = 1 if is_prefetched and not is_deferred else available_after + 1
-            times = prod(self.lists[token][1] for token in tokens)
-            self._keys.add(key)
-            self.reads.append(
-                EstimatedRead(
-                    place,
-                    key,
-                    read.calls_max,
-                    times,
-                    round_trip,
-                    level,
-                    is_prefetched,
-                    is_deferred,
-                    may_be_skipped=read.may_be_skipped and not no_cache,
-                )
-            )
-            available_after = max(available_after, round_trip)
-        else:
-            self.skipped.setdefault(place, "nothing can match" if key is None else "only ids and sids are selected")
+            is_deferred = reach.deferred != 0 or is_read_later
+            available_after = self._add_read(read, place, reach, level, available_after, is_deferred=is_deferred)
+            for each in read.also:  # They are found to be missing once the first key is there.
+                after = (reach.deferred, -2 - reach.depth)
+                available_after = self._add_read(each, place, reach, after, available_after, is_deferred=is_deferred)
         else:
             self.skipped.setdefault(place, "nothing can match" if key is None else "only ids and sids are selected")
         if not below.has_edges:
