@@ -83,7 +83,7 @@ async def demo(command: Path, directory: Path) -> AsyncIterator[str]:
 
 async def explain_a_failure(page: Page) -> str:
     """Find a receipt that failed, as a newcomer would, and return the reason that the page shows."""
-    await page.get_by_role("tab", name="Failures").click()
+    await page.get_by_role("tab", name="Failures", exact=True).click()
     await page.locator(".graphiql-execute-button").click()
     await expect(page.get_by_test_id("status")).to_contain_text("Continue with")
     answer = page.locator(".result-window")

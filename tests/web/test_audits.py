@@ -116,7 +116,7 @@ async def test_graphiql_is_for_all_at_every_width(audits: Path, browser: Browser
         await page.emulate_media(color_scheme="light")
         await visit.open(f"{base}/graphiql")  # GraphiQL's editors have the scheme that they were opened in.
         await page.evaluate(axe)
-        await page.get_by_role("tab", name="Failures").click()
+        await page.get_by_role("tab", name="Failures", exact=True).click()
         await visit.run()
         await page.get_by_role("button", name="Receipts", exact=True).click()
         for panel in PANELS:

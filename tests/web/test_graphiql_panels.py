@@ -107,7 +107,7 @@ async def test_the_plan_is_drawn_and_told(browser: Browser, sandbox: Sandbox) ->
     async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
         page, drawing = visit.page, visit.page.get_by_test_id("plan-drawing")
         await visit.open(f"{base}/graphiql")
-        await page.get_by_role("tab", name="Failures").click()
+        await page.get_by_role("tab", name="Failures", exact=True).click()
         await visit.show("Plan")
         boxes = drawing.locator(".box")
         await expect(boxes).to_have_count(5)
