@@ -86,6 +86,7 @@ async def explain_a_failure(page: Page) -> str:
     await page.get_by_role("tab", name="Failures", exact=True).click()
     await page.locator(".graphiql-execute-button").click()
     await expect(page.get_by_test_id("status")).to_contain_text("Continue with")
+    await page.get_by_role("button", name="JSON", exact=True).click()
     answer = page.locator(".result-window")
     await expect(answer).to_contain_text(re.compile('"title".*"code"', re.DOTALL))
     text = " ".join((await answer.inner_text()).split())
