@@ -81,9 +81,10 @@ class _Received:
 
     def _resume(self) -> None:
         waiting, self._waiting = self._waiting or [], None
-        for payload in waiting:
-            self._receive(payload)
-        self._take()
+        if self.ended is None:
+            for payload in waiting:
+                self._receive(payload)
+            self._take()
 
     def _take(self) -> None:
         """Receive what the subscription has."""
