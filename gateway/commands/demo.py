@@ -106,10 +106,13 @@ async def _run(
     any_host: bool,
 ) -> None:
     """Run both until a signal. Raises `AddressUnusable`, and OSError for a ready file that cannot be written."""
+    from yarl import URL
+
     from gateway.addresses import is_loopback
     from gateway.demo import demo_app, ready_facts
     from gateway.sandbox import Sandbox
     from gateway.web.server import Server, address, listen, unusable
+    from gateway.web.webhooks import WEBHOOK_PATH
 
     with listen(host, port, "--port") as listener:
         sandbox_host = host if is_loopback(host) else "127.0.0.1"
@@ -129,7 +132,9 @@ async def _run(
                     _write_whole(ready_file, json.dumps(facts | secrets, indent=2) + "\n")
                 click.echo(_greeting(facts, requires_token=token is not None))
 
-            app = demo_app(sandbox, token=token, any_host=any_host)
+            # Webhooks over http are accepted on a loopback address alone; without them, changes come by polling.
+            webhook_url = f"{base}{WEBHOOK_PATH}" if is_loopback(URL(base).host or "") else None
+            app = demo_app(sandbox, token=token, any_host=any_host, webhook_url=webhook_url)
             await Server(app, on_ready).serve(sockets=[listener])
         finally:
             await sandbox.stop()
