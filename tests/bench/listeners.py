@@ -129,7 +129,8 @@ class Crowd:
         self.sent: dict[int, float] = {}
         """When each event was due."""
         self._left: dict[int, int] = {}
-        self._arrived = asyncio.Event()
+        self._arrived: dict[int, asyncio.Event] = {}
+        """Set once an event has arrived everywhere."""
 
     async def subscribe(self, url: str, transport: str, operations: Sequence[dict[str, Any]]) -> list[Listener]:
         """Open a subscriber for each operation, and wait until all are ready."""
@@ -160,8 +161,8 @@ class Crowd:
             return
         self.seconds.append(time.perf_counter() - due)
         self._left[number] -= 1
-        if not self._left[number]:
-            self._arrived.set()
+        if not self._left[number] and (arrived := self._arrived.pop(number, None)) is not None:
+            arrived.set()
 
     async def at_a_rate(self, url: str, numbered: Sequence[tuple[int, bytes]], hearers: int, per_second: float) -> None:
         """Send each webhook when it is due, and wait until each has arrived at so many subscribers, or does not."""
@@ -188,32 +189,30 @@ class Crowd:
 
     async def at_most(self, url: str, numbered: Iterator[tuple[int, bytes]], window: int, seconds: float) -> float:
         """Send webhooks for so long, the next as soon as one of a few has arrived everywhere; give the deliveries a second."""
-        connection, hearers, sent = await connect(url), len(self.listeners), []
         before, began = len(self.seconds), time.perf_counter()
-        while time.perf_counter() - began < seconds:
-            number, request = next(numbered)
-            self.sent[number], self._left[number] = time.perf_counter(), hearers
-            sent.append((number, request))
-            await connection.ask(request)
-            while sum(self._left[number] > 0 for number, _ in sent[-window:]) >= window:
-                await self._arrival()
-        await self._until(sent)
-        connection.close()
+
+        async def run() -> None:
+            connection = await connect(url)
+            while time.perf_counter() - began < seconds:
+                number, request = next(numbered)
+                self.sent[number], self._left[number] = time.perf_counter(), len(self.listeners)
+                await connection.ask(request)
+                await self._until([(number, request)])
+            connection.close()
+
+        await asyncio.gather(*[run() for _ in range(window)])
         return (len(self.seconds) - before) / (time.perf_counter() - began)
 
     async def _until(self, numbered: Sequence[tuple[int, bytes]]) -> None:
-        """Wait until events have arrived, or nothing arrives any more."""
-        for number, _ in numbered:
-            try:
-                while self._left[number] > 0:
-                    await self._arrival()
-            except TimeoutError:
-                return
-
-    async def _arrival(self) -> None:
-        self._arrived.clear()
-        async with asyncio.timeout(SECONDS_MAX):
-            await self._arrived.wait()
+        """Wait until events have arrived, or some do not within `SECONDS_MAX`."""
+        try:
+            async with asyncio.timeout(SECONDS_MAX):
+                for number, _ in numbered:
+                    if self._left[number] > 0:
+                        arrived = self._arrived[number] = asyncio.Event()
+                        await arrived.wait()
+        except TimeoutError:
+            return
 
     def missed_and_repeated(self, expected: Sequence[tuple[Listener, Sequence[int]]]) -> tuple[int, int]:
         """How many events did not arrive at a subscriber that should have, and how many arrived again, or by mistake."""

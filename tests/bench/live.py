@@ -165,8 +165,8 @@ def fan_out(bench: Bench) -> None:
         print_row(
             f"fan-out, deliveries/s ÷ graphql-yoga with {peer}",
             "≥ 2.0",
-            f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f}): {rate:,.0f} ÷ {peer_rate:,.0f}; by CPU time "
-            f"{peer_cpu / cpu:.2f}: {cpu * 1e6:.1f} and {peer_cpu * 1e6:.1f} µs each",
+            f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f}): {rate:,.0f} ÷ {peer_rate:,.0f}; "
+            f"by CPU time {peer_cpu / cpu:.2f}: {cpu * 1e6:.1f} and {peer_cpu * 1e6:.1f} µs each",
         )
 
 
@@ -226,8 +226,8 @@ async def _calls(bench: Bench, url: str, upstream: str) -> str:
     at = bench.at
     sids = at.sids[:20]
     query = (
-        "query($service: ID!, $conversation: ID!) { service(sid: $service) { conversation(sid: $conversation) { messages(first: 50) "
-        "{ edges { node { id sid body deliveryStatus receipts(first: 50) { edges { node { id sid status } } } } } } } } }"
+        "query($service: ID!, $conversation: ID!) { service(sid: $service) { conversation(sid: $conversation) { "
+        "messages(first: 50) { edges { node { id sid body deliveryStatus receipts(first: 50) { edges { node { id sid status } } } } } } } } }"
     )
     webhooks = []
     for sid in sids:
