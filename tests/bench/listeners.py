@@ -38,10 +38,10 @@ def operation(service: str, conversation: str | None = None, message: str = "id 
     if conversation is not None:
         variables["conversationSids"] = [conversation]
         defined, arguments = ", $conversationSids: [ID!]", ", conversationSids: $conversationSids"
-    selected = (
-        f"__typename ... on DeliveriesReady {{ cursor }} ... on ReceiptChange {{ {RECEIPT} message {{ {message} }} }}"
-    )
-    query = f"subscription($serviceSid: ID!{defined}) {{ deliveryUpdated(serviceSid: $serviceSid{arguments}) {{ {selected} }} }}"
+    change = f"... on ReceiptChange {{ {RECEIPT} message {{ {message} }} }}"
+    selected = f"__typename ... on DeliveriesReady {{ cursor }} {change}"
+    field = f"deliveryUpdated(serviceSid: $serviceSid{arguments}) {{ {selected} }}"
+    query = f"subscription($serviceSid: ID!{defined}) {{ {field} }}"
     return {"query": query, "variables": variables}
 
 
@@ -141,13 +141,13 @@ class Crowd:
                 *[
                     loop.create_connection(
                         lambda each=each: Listener(self, where.netloc, transport, each),  # type: ignore[misc]
-                        where.hostname,
-                        where.port,
+                        where.hostname or "",
+                        where.port or 80,
                     )
                     for each in operations[first : first + TOGETHER]
                 ]
             )
-            listeners = [cast(Listener, listener) for _, listener in made]
+            listeners = [listener for _, listener in made]
             async with asyncio.timeout(SECONDS_MAX):
                 await asyncio.gather(*[listener.ready for listener in listeners])
             opened += listeners
