@@ -167,7 +167,7 @@ class Crowd:
     async def at_a_rate(self, url: str, numbered: Sequence[tuple[int, bytes]], hearers: int, per_second: float) -> None:
         """Send each webhook when it is due, and wait until each has arrived at so many subscribers, or does not."""
         connections: asyncio.Queue[Connection] = asyncio.Queue()
-        for _ in range(16):
+        for _ in range(64):
             connections.put_nowait(await connect(url))
 
         async def send(request: bytes) -> None:

@@ -400,7 +400,7 @@ def main() -> None:
     arguments.add_argument(
         "--only", default="", help="the rows whose name begins so: " + ", ".join(r.__name__ for r in ROWS)
     )
-    arguments.add_argument("--seconds", type=float, default=8.0)
+    arguments.add_argument("--seconds", type=float, default=6.0)
     options = arguments.parse_args()
     print(
         f"{interpreter()}; load average {os.getloadavg()[0]:.1f}\n\n| | target | measured |\n|---|---|---|", flush=True
