@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -27,6 +28,9 @@ query Thread {
     }
   }
 }"""
+
+
+_WITHOUT_MCP = "not served: it needs an extra, pip install 'receipts-gateway[mcp]'"
 
 
 @click.command()
@@ -102,10 +106,13 @@ async def _run(
     any_host: bool,
 ) -> None:
     """Run both until a signal. Raises `AddressUnusable`, and OSError for a ready file that cannot be written."""
+    from yarl import URL
+
     from gateway.addresses import is_loopback
     from gateway.demo import demo_app, ready_facts
     from gateway.sandbox import Sandbox
     from gateway.web.server import Server, address, listen, unusable
+    from gateway.web.webhooks import WEBHOOK_PATH
 
     with listen(host, port, "--port") as listener:
         sandbox_host = host if is_loopback(host) else "127.0.0.1"
@@ -125,7 +132,9 @@ async def _run(
                     _write_whole(ready_file, json.dumps(facts | secrets, indent=2) + "\n")
                 click.echo(_greeting(facts, requires_token=token is not None))
 
-            app = demo_app(sandbox, token=token, any_host=any_host)
+            # Webhooks over http are accepted on a loopback address alone; without them, changes come by polling.
+            webhook_url = f"{base}{WEBHOOK_PATH}" if is_loopback(URL(base).host or "") else None
+            app = demo_app(sandbox, token=token, any_host=any_host, webhook_url=webhook_url)
             await Server(app, on_ready).serve(sockets=[listener])
         finally:
             await sandbox.stop()
@@ -140,6 +149,8 @@ def _greeting(facts: dict[str, str], *, requires_token: bool) -> str:
 
     authorization = ' -H "Authorization: Bearer $RECEIPTS_GATEWAY_TOKEN"' if requires_token else ""
     about_token = "   (with the token in RECEIPTS_GATEWAY_TOKEN)" if requires_token else ""
+    is_served = find_spec("mcp") is not None
+    mcp = f"{facts['mcp']}   (tools for assistants, over streamable HTTP)" if is_served else _WITHOUT_MCP
     body = json.dumps({"query": " ".join((_FIRST_QUERY % facts).split())})
     names = [setting.env for setting in SETTINGS if setting.env.startswith("GATEWAY_")]
     ignored = [name for name in names if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
@@ -158,12 +169,25 @@ GATEWAY_UPSTREAM_URL={facts["sandbox"]} receipts-gateway serve --port 0
 GraphQL    {facts["graphql"]}
 GraphiQL   {facts["graphiql"]}
 Sandbox    {facts["sandbox"]}/sandbox   (a simulated Twilio; no account is used)
+MCP        {mcp}
 
 Try it:{about_token}
 
   curl -s {facts["graphql"]} -H 'Content-Type: application/json'{authorization} -d '{body}'
 
-{hint}Ctrl-C stops both."""
+{hint}{_for_assistants(facts, requires_token) if is_served else ""}Ctrl-C stops both."""
+
+
+def _for_assistants(facts: dict[str, str], requires_token: bool) -> str:
+    """Return how to connect an assistant."""
+    headers = {"headers": {"Authorization": "Bearer ${RECEIPTS_GATEWAY_TOKEN}"}} if requires_token else {}
+    server = {"type": "http", "url": facts["mcp"], **headers}
+    return f"""\
+Or ask an assistant "Who did not get my messages, and why?", after adding this server to its configuration:
+
+  {json.dumps({"mcpServers": {"receipts": server}})}
+
+"""
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -23,6 +23,7 @@ from graphql import (
 )
 
 from gateway.accounts.operation import Operation
+from gateway.execution.error_behavior import ErrorBehavior
 from gateway.execution.executor import Executor
 from gateway.execution.outcome import Outcome
 from gateway.graph.context import OperationContext
@@ -114,6 +115,14 @@ VALUES: dict[str, list[Any]] = {
     "identity": [MARKS["identity"]] * 4 + ["nobody", ".."],
     "first": [1, 2, 3, 4, 5, 6, 3, 4, 5, 0, 60, 101, -1],
     "scan": [0, 3, 60, 200, None, 1001],
+    "last": [0, 1, 7, 120, None, 1001],
+    "sentFrom": [None, "2025-10-01T00:00:00Z"],
+    "sentTo": [None, "2025-10-20T00:00:00Z"],
+    "from": [None, "2025-10-01T00:00:00Z"],
+    "to": [None, "2025-10-20T00:00:00Z"],
+    "conversationsFrom": [None, "2025-11-01T10:00:00Z"],
+    "channels": [None, ["sms", "unknown"], []],
+    "exact": [None, True, False],
     "after": [None, None, None, "nonsense"],
     "createdFrom": [None, "2025-09-01T00:00:00Z"],
     "createdTo": [None, "2026-01-01T00:00:00Z"],
@@ -284,13 +293,14 @@ def run(
     *,
     trouble: int = 0,
     no_cache: bool = False,
+    on_error: ErrorBehavior = "PROPAGATE",
 ) -> tuple[Outcome, Upstream, OperationContext]:
     """Run an operation; `REFERENCE` has graphql-core execute it."""
     upstream = Upstream(trouble)
 
     async def once() -> tuple[Outcome, OperationContext]:
         async with context_over(upstream, no_cache=no_cache) as context:
-            operation = Operation(document, variables=variables, reference=executor is REFERENCE)
+            operation = Operation(document, variables=variables, reference=executor is REFERENCE, on_error=on_error)
             return await executor.run(operation, context), context
 
     outcome, context = asyncio.run(once())
