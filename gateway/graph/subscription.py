@@ -242,7 +242,7 @@ class Subscription:
 def receipt_change(update: Update, cursor: str) -> ReceiptChange:
     """Return the event of a receipt's update."""
     row, before = update.row, update.before
-    names = (each.name for each in msgspec.structs.fields(Receipt.resource.row))
+    names = Receipt.resource.row.__struct_fields__
     unproved = {name for name in names if name not in update.properties and readable(row, name, row) is None}
     event = _receipt_event(update.event.path, row, frozenset(unproved))
     event.cursor, event.is_new = cursor, not before.is_known

@@ -108,11 +108,14 @@ class _EventCycle:
 
     def _send(self, data: bytes) -> None:
         if not self._protocol.transport.is_closing():
-            cast(_WriteCoalescer, self._protocol.transport).write_whole(data)
+            self._protocol.transport.write(data)
 
 
 class _WriteCoalescer:
-    """A transport that sends all writes of one turn of the event loop together: a head with its body."""
+    """A transport that sends the writes of one turn of the event loop together: a head with its body, or several events."""
+
+    PARTS_MAX = 32
+    """Of one turn that are sent together; the transport says then whether the peer reads."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self.transport = transport
@@ -126,6 +129,8 @@ class _WriteCoalescer:
         if not self._parts:
             self._loop.call_soon(self._send)
         self._parts.append(data)
+        if len(self._parts) >= self.PARTS_MAX:
+            self._send()
 
     def write_whole(self, data: bytes) -> None:
         """Write a whole response, immediately if nothing waits to be written."""

@@ -7,13 +7,14 @@ more memory than everything else that an idle socket has.
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 from typing import Any, Protocol, cast, runtime_checkable
 from urllib.parse import unquote
 
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
+from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 
@@ -25,6 +26,15 @@ from gateway.web.sockets import Socket, SocketService
 from gateway.web.streams import End
 
 __all__ = ["SocketApplication", "SocketEndpoint", "SocketProtocol"]
+
+_PARTS_MAX = 64
+"""Heads and texts of messages that wait for the end of a turn of the event loop."""
+
+
+@lru_cache(maxsize=4096)
+def _head(length: int) -> bytes:
+    """Return the head of the frame of a text message with that many bytes, at least one: it is the same for all of them."""
+    return Frame(Opcode.TEXT, bytes(length)).serialize(mask=False)[:-length]
 
 
 @runtime_checkable
@@ -44,6 +54,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     socket: Socket | None = None
     """None before the handshake, and where ASGI serves it."""
     is_paused = False
+    _unsent: list[bytes] | None = None
+    """Heads and texts of the messages of this turn of the event loop; None for none."""
 
     def handle_connect(self, event: Request) -> None:
         """Answer an upgrade request."""
@@ -184,10 +196,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     # A Wire
 
     def send(self, text: bytes) -> None:  # type: ignore[override]
-        """Send a text message."""
-        if self.conn.state is State.OPEN and not self.transport.is_closing():
-            self.conn.send_text(text)
-            self._flush()
+        """Send a text message, together with the others of this turn of the event loop: a call of the system takes longest."""
+        if self.conn.state is not State.OPEN or self.transport.is_closing():
+            return
+        if self._unsent is None:
+            self._unsent = [_head(len(text)), text]
+            self.loop.call_soon(self._send_unsent)
+            return
+        self._unsent += _head(len(text)), text
+        if len(self._unsent) >= _PARTS_MAX:  # So that the transport says when the peer does not read.
+            self._send_unsent()
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame, and close the connection once the peer has answered it, or does not."""
@@ -195,6 +213,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.conn.state is not State.OPEN or self.transport.is_closing():
             self.transport.close()
             return
+        self._send_unsent()
         self.conn.send_close(code, reason)
         self._flush()
         self.close_sent = True
@@ -216,6 +235,11 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.close_timer is not None:
             self.close_timer.cancel()
             self.close_timer = None
+
+    def _send_unsent(self) -> None:
+        parts, self._unsent = self._unsent, None
+        if parts is not None and not self.transport.is_closing():
+            self.transport.write(b"".join(parts))
 
     def _flush(self) -> None:
         data = self.conn.data_to_send()

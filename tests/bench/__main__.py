@@ -18,7 +18,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -37,10 +36,20 @@ import uvloop
 
 from . import against
 from .load import ask_once, graphql_request, run_load
-from .processes import SERVE, TOKEN, UPSTREAM, WARM_UP, Processes, cpu_seconds, environment, interpreter, peak_mb
+from .processes import (
+    PEERS,
+    SERVE,
+    TOKEN,
+    UPSTREAM,
+    WARM_UP,
+    Processes,
+    cpu_seconds,
+    environment,
+    install_peers,
+    interpreter,
+    peak_mb,
+)
 from .queries import COMPARED, QUERIES, variables
-
-HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -141,7 +150,7 @@ def versions(peers: Path | None) -> str:
     found = [interpreter()]
     if peers is not None:
         node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-        wanted = json.loads((HERE / "peers/package.json").read_text())
+        wanted = json.loads((PEERS / "package.json").read_text())
         packages = {**wanted["dependencies"], **wanted["optionalDependencies"]}
         found.append(f"Node.js {node.removeprefix('v')}")
         found += [f"{name} {version}" for name, version in packages.items()]
@@ -154,20 +163,6 @@ def runs(binary: str) -> bool:
         return subprocess.run([binary, "--version"], capture_output=True, check=False).returncode == 0
     except OSError:
         return False
-
-
-def install_peers() -> Path | None:
-    """Where npm's peers are, installed by their lock; None, and why, when that cannot be."""
-    if shutil.which("npm") is None or shutil.which("node") is None:
-        print("No npm here: graphql-yoga and Apollo Server are left out.")
-        return None
-    target = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "receipts-gateway-bench"
-    shutil.copytree(HERE / "peers", target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
-    done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=target, capture_output=True, text=True)
-    if done.returncode:
-        print(f"npm could not install the peers, so they are left out: {done.stderr.strip()[-300:]}")
-        return None
-    return target
 
 
 class Bench:

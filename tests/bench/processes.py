@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 __all__ = [
     "CONNECTIONS_MAX",
+    "PEERS",
     "ROOT",
     "SERVE",
     "TOKEN",
@@ -24,11 +26,14 @@ __all__ = [
     "Processes",
     "cpu_seconds",
     "environment",
+    "install_peers",
     "interpreter",
     "peak_mb",
 ]
 
 ROOT = Path(__file__).parent.parent.parent
+PEERS = Path(__file__).parent / "peers"
+"""The servers that npm installs what they need for."""
 SERVE: tuple[str, ...] = (sys.executable, "-m", "gateway", "serve", "--port", "0")
 UPSTREAM: tuple[str, ...] = (sys.executable, "-m", "tests.bench.upstream")
 TOKEN = "a-token-for-the-benchmark"
@@ -107,6 +112,20 @@ class Processes:
             text=True,
             preexec_fn=lambda: os.sched_setaffinity(0, self._first),
         ).stdout
+
+
+def install_peers() -> Path | None:
+    """Where npm's peers are, installed by their lock; None, and why, when that cannot be."""
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        print("No npm here: its peers are left out.")
+        return None
+    target = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "receipts-gateway-bench"
+    shutil.copytree(PEERS, target, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
+    done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=target, capture_output=True, text=True)
+    if done.returncode:
+        print(f"npm could not install the peers, so they are left out: {done.stderr.strip()[-300:]}")
+        return None
+    return target
 
 
 def wait_until_open(address: str) -> None:

@@ -72,8 +72,9 @@ def request(body: bytes, signature: str) -> bytes:
     return head.encode() + body
 
 
-def signed(number: int) -> bytes:
-    parameters = event(number)
+def signed(number: int, **changes: str) -> bytes:
+    """The request of an event, with changes to its parameters."""
+    parameters = event(number) | changes
     return request(urlencode(parameters).encode(), _validator.compute_signature(URL, parameters))
 
 

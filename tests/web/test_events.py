@@ -409,6 +409,19 @@ async def test_a_reader_that_stops_is_cut_and_others_read_on(gateway_app: Any, f
     slow_writer.close()
 
 
+async def test_events_of_one_turn_come_in_order_and_wait_for_the_reader(
+    feed: Feed, url: str, http: aiohttp.ClientSession
+) -> None:
+    async with http.post(url, json=BODY, headers=SSE) as response:
+        await feed.until(1)
+        for number in range(900):
+            feed.send(tick([number, "x" * 20_000]))
+        assert len(feed.subscribers[0]._queue) > 100  # They are in its queue, and not in the transport.
+        feed.complete()
+        sent = [tick([number, "x" * 20_000]) for number in range(900)]
+        assert events(await response.read()) == [tick(0), *sent]
+
+
 async def test_the_hub_s_restart_cuts(feed: Feed, url: str, http: aiohttp.ClientSession) -> None:
     async with http.post(url, json=BODY, headers=SSE) as response:
         await feed.until(1)

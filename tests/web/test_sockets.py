@@ -517,6 +517,36 @@ async def test_a_reader_that_stops_is_closed_with_1013_and_others_read_on(
     assert gateway_app.state.streams.ended["websocket", "too_slow"] == 1
 
 
+async def test_events_of_one_turn_come_in_order_and_before_the_close(feed: Feed, url: str) -> None:
+    async with opened(url) as client:
+        await client.send(subscribe())
+        await feed.until(1)
+        for number in range(100):
+            feed.send(tick(number))
+        feed.complete()
+        for number in range(100):
+            assert await client.receive() == {"id": "1", "type": "next", "payload": tick(number)}
+        assert await client.receive() == {"id": "1", "type": "complete"}
+        await client.send(subscribe("2"))
+        await feed.until(1)
+        feed.send(tick("last"))
+        await client.send("no message")
+        assert (await client.receive())["payload"] == tick("last")
+        assert (await client.closed())[0] == 4400
+
+
+async def test_events_of_one_turn_wait_for_a_reader_that_stops(feed: Feed, url: str) -> None:
+    async with opened(url, max_queue=1) as client:
+        await client.send(subscribe())
+        await feed.until(1)
+        for _ in range(900):
+            feed.send(tick("x" * 20_000))
+        assert len(feed.subscribers[0]._queue) > 100  # They are in its queue, and not in the transport.
+        for _ in range(900):
+            await client.receive()
+        await client.nothing()
+
+
 async def test_one_subscription_is_over_for_good_and_the_socket_stays(feed: Feed, url: str) -> None:
     async with opened(url) as client:
         await client.send(subscribe("1"))
