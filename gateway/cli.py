@@ -14,7 +14,19 @@ from gateway.version import __version__
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = ("demo", "serve", "check", "query", "operations", "schema", "sandbox", "dashboard", "docs", "healthcheck")
+COMMANDS = (
+    "demo",
+    "serve",
+    "check",
+    "query",
+    "watch",
+    "operations",
+    "schema",
+    "sandbox",
+    "dashboard",
+    "docs",
+    "healthcheck",
+)
 """The commands in the order of `--help`. NAME is the function NAME of the module `gateway.commands.NAME`."""
 
 

@@ -10,7 +10,7 @@ from gateway.execution.inputs import declared_variables
 from gateway.graph.ids import encode_id
 from gateway.graph.types import Conversation, Message, Participant, Receipt, Service
 from gateway.sandbox import Sandbox
-from gateway.settings import Settings
+from gateway.settings import Settings, WebhookSettings
 from gateway.twilio.transport import Credentials
 
 __all__ = ["demo_app", "known_variables", "landmark_variables", "ready_facts", "settings_for"]
@@ -25,14 +25,21 @@ def settings_for(sandbox: Sandbox) -> Settings:
     )
 
 
-def demo_app(sandbox: Sandbox, *, token: str | None = None, any_host: bool = False) -> Starlette:
+def demo_app(
+    sandbox: Sandbox, *, token: str | None = None, any_host: bool = False, webhook_url: str | None = None
+) -> Starlette:
     """Return the gateway over a sandbox, as an ASGI application that pages under development may call.
 
     It caches nothing between requests, so that a change to the sandbox is visible at once. Requests need the `token`, if there
-    is one; `any_host` is as for `create_app`.
+    is one; `any_host` is as for `create_app`. It accepts the sandbox's webhooks if `webhook_url` is the URL that these call.
     """
     tokens = {"demo": Token(token)} if token is not None else {}
-    settings = replace(settings_for(sandbox), cache_bytes=0, cors_origins=_DEVELOPMENT_ORIGINS, tokens=tokens)
+    webhook = None
+    if webhook_url is not None:
+        webhook = WebhookSettings(url=webhook_url, auth_token=sandbox.auth_token, account_sid=sandbox.account_sid)
+    settings = replace(
+        settings_for(sandbox), cache_bytes=0, cors_origins=_DEVELOPMENT_ORIGINS, tokens=tokens, webhook=webhook
+    )
     return create_app(
         settings,
         any_host=any_host,
