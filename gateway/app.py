@@ -43,6 +43,7 @@ from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
 from gateway.web.events import SINGLE_CONNECTION
 from gateway.web.graphiql import Graphiql
+from gateway.web.graphiql.trusted import TrustedPage
 from gateway.web.graphql_over_http import prefers_html
 from gateway.web.health import live, ready
 from gateway.web.manifests import read_manifests
@@ -236,6 +237,7 @@ def create_app(
         routes.append(Route("/", _redirect_to_graphiql))
         origin_shown = settings.upstream_url if graphiql_variables else None
         user = graphiql_user or _environment_user(settings.credentials)
+        routes += TrustedPage(persisted, admission).routes
         routes += Graphiql(graphiql_variables, origin=origin_shown, user=user).routes
     middleware = [Middleware(CORSMiddleware, **_cors(origins))] if settings.cors_origins else []
     app = _Application(

@@ -64,8 +64,18 @@ def operations() -> None:
 @click.option(
     "--explain", "is_explained", is_flag=True, help="Print the code generated for each operation, or why there is none."
 )
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(["text", "mermaid"]),
+    default="text",
+    show_default=True,
+    help="Text, or one Mermaid flowchart: the calls of each round trip, and what is not called.",
+)
 @_with_worst_case
-def cost(sources: tuple[str, ...], variables: dict[str, str], tags: tuple[str, ...], is_explained: bool) -> None:
+def cost(
+    sources: tuple[str, ...], variables: dict[str, str], tags: tuple[str, ...], is_explained: bool, output: str
+) -> None:
     """Print what operations cost at most.
 
     Costs are computed from the schema: no account and no call is needed.
@@ -76,9 +86,12 @@ def cost(sources: tuple[str, ...], variables: dict[str, str], tags: tuple[str, .
     from gateway.contract import CheckError
     from gateway.contract.operations.check import check_documents
     from gateway.contract.operations.documents import ClientDocument, find_documents
+    from gateway.contract.operations.mermaid import flowchart
     from gateway.contract.operations.report import cost_lines
     from gateway.execution.generate import explain
 
+    if is_explained and output != "text":
+        fail("--explain prints code: leave out --format mermaid.")
     documents: list[ClientDocument] = []
     try:
         for source in sources:
@@ -89,7 +102,10 @@ def cost(sources: tuple[str, ...], variables: dict[str, str], tags: tuple[str, .
         report = check_documents(documents, variables)
     except CheckError as error:
         fail(str(error))
-    for operation, cost in report.costs:
+    if output == "mermaid":
+        costs = [(f"{operation.location.path} {operation.label}", cost) for operation, cost in report.costs]
+        click.echo("\n".join(flowchart(costs)))
+    for operation, cost in report.costs if output == "text" else ():
         click.echo("\n".join(cost_lines(str(operation.location.path), operation, cost, edges=True)))
         if is_explained:
             click.echo(explain(cost.estimate.plan))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from gateway.errors import CostLimitExceeded, GatewayError
+from gateway.execution.failures import Failure
 
 __all__ = ["Context", "Event", "MissingKey", "OperationLimits", "Read", "ReadBatch"]
 
@@ -27,9 +28,17 @@ class OperationLimits:
 
 
 class MissingKey(str):
-    """The key of an upstream read that must be fetched before a child can be resolved."""
+    """The key of an upstream read that must be fetched before a child can be resolved; there can be several of them."""
 
-    __slots__ = ()
+    __slots__ = ("keys",)
+    keys: tuple[str, ...]
+    """All keys, this one first."""
+
+    def __new__(cls, key: str, *others: str) -> MissingKey:
+        """Return a key, with others that must be fetched too."""
+        made = super().__new__(cls, key)
+        made.keys = (key, *others)
+        return made
 
 
 class Read(Protocol):
@@ -177,6 +186,13 @@ class Context(Protocol):
     @property
     def left_out(self) -> Collection[str]:
         """The keys that were not fetched because of `cost_limit`."""
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The errors that graphql-core's results lack: those of edges that are combined, beside their values."""
+
+    @failures.setter
+    def failures(self, failures: list[Failure]) -> None: ...
 
     @property
     def limit_error(self) -> GatewayError:

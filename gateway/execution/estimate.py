@@ -49,6 +49,8 @@ class EstimatedRead:
     """Whether it is fetched before the first level is executed."""
     is_deferred: bool = False
     """Whether it is fetched for a fragment with `@defer`, after the initial answer."""
+    may_be_skipped: bool = False
+    """Whether rows that are read before it can show that there is nothing to read."""
 
 
 @dataclass(slots=True)
@@ -66,6 +68,8 @@ class Estimate:
     """For each token the path of its list in the answer, and how many members it can have."""
     refused: list[tuple[EdgeStep | EventStep, Exception]] = field(default_factory=list)
     """Edges that read nothing because of their arguments or the caller's rights."""
+    skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
+    """Edges that read nothing because nothing has to be read, by their paths in the answer, each with the reason."""
 
     _visited: set[tuple[int, str]] = field(default_factory=set)
     _keys: set[str] = field(default_factory=set)
@@ -149,9 +153,11 @@ class Estimate:
                     "inSequence": each.calls,
                     "roundTrip": each.round_trip,
                     "isAhead": each.is_prefetched and not each.is_deferred,
+                    "mayBeSkipped": each.may_be_skipped,
                 }
                 for each in self.reads
             ],
+            "skipped": [{"field": ".".join(path), "reason": reason} for path, reason in self.skipped.items()],
         }
 
     def _refused_fields(self) -> Iterator[dict[str, str]]:
@@ -276,6 +282,8 @@ class Estimate:
             for each in read.also:  # They are found to be missing once the first key is there.
                 after = (reach.deferred, -2 - reach.depth)
                 available_after = self._add_read(each, place, reach, after, available_after, is_deferred=is_deferred)
+        else:
+            self.skipped.setdefault(place, "nothing can match" if key is None else "only ids and sids are selected")
         if not below.has_edges:
             return
         token = self._next_token
@@ -310,7 +318,17 @@ class Estimate:
         times = prod(self.lists[token][1] for token in tokens)
         self._keys.add(key)
         self.reads.append(
-            EstimatedRead(place, key, read.calls_max, times, round_trip, level, is_prefetched, is_deferred)
+            EstimatedRead(
+                place,
+                key,
+                read.calls_max,
+                times,
+                round_trip,
+                level,
+                is_prefetched,
+                is_deferred,
+                may_be_skipped=read.may_be_skipped and not self.context.no_cache,
+            )
         )
         return max(available_after, round_trip)
 

@@ -335,7 +335,8 @@ class Executor:
         if isawaitable(result):
             result = await result
         assert isinstance(result, ExecutionResult)  # graphql-core demands this executor for a schema with `@defer`.
-        return operation.outcome(result.data, tuple(failure_of(error) for error in result.errors or ()))
+        failures = (*(failure_of(error) for error in result.errors or ()), *context.failures)
+        return operation.outcome(result.data, failures)
 
     def _operation(self, text: str, name: str | None) -> ValidOperation:
         operation = self._operations.get((text, name))

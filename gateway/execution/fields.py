@@ -20,6 +20,7 @@ from strawberry.types.info import Info
 
 from gateway.errors import GatewayError
 from gateway.execution.context import Context, Event, Read, ReadBatch
+from gateway.execution.failures import failure_from
 from gateway.execution.price import Price
 from gateway.execution.selection import selects
 
@@ -191,6 +192,8 @@ class EdgeField(StrawberryField):
     """The argument that names the child, if there is one."""
     is_private: bool
     """Whether its arguments identify a person: they are not accepted in a URL, nor shown in errors."""
+    is_combined: bool
+    """Whether the child is made from several lists. Those that could not be read are its `errors`, beside its value."""
 
     @property
     def is_pure(self) -> bool:
@@ -212,7 +215,8 @@ class EdgeField(StrawberryField):
         assert info is not None
         if isinstance(reads, list):
             return _load_all(reads, info._raw_info)
-        return _load(reads, info._raw_info)
+        found = _load(reads, info._raw_info)
+        return _with_errors(found, info._raw_info) if self.is_combined else found
 
 
 def _load(read: Read | Exception | None, info: GraphQLResolveInfo[Any]) -> Any:
@@ -220,6 +224,14 @@ def _load(read: Read | Exception | None, info: GraphQLResolveInfo[Any]) -> Any:
         return read
     context: Context = info.context
     return context.load(read, _needs_row(info, read.type_name))
+
+
+async def _with_errors(found: Any, info: GraphQLResolveInfo[Any]) -> Any:
+    """Return the child of an edge that is combined, and pass its errors to the context."""
+    child = await found if isawaitable(found) else found
+    context: Context = info.context
+    context.failures += [failure_from(error, tuple(info.path.as_list()), info.field_nodes) for error in child.errors]
+    return child
 
 
 async def _load_all(reads: list[Read | Exception | None], info: GraphQLResolveInfo[Any]) -> list[Any]:
@@ -255,14 +267,15 @@ def edge(
     batch: Callable[..., ReadBatch | None] | None = None,
     named_by: NamedBy | None = None,
     is_private: bool = False,
+    is_combined: bool = False,
 ) -> Callable[[Callable[..., _Reads]], Any]:
     """Make an edge of a function from a record and the field's arguments to a `Read`, a list of them, or None.
 
     `returns` is the field's type, resolved in the function's module: records, or a scalar that is read upstream by itself.
     `price` is its cost in upstream calls. With `needs_row` the function uses the record's row, and `estimate` returns the read
     as far as the record's path shows it. With `may_be_skipped` it uses the row where there is one. `distinct` and `batch`
-    state how the records of a list are read together, `named_by` which argument names the child, and `is_private` that
-    arguments identify a person (see `EdgeField`).
+    state how the records of a list are read together, `named_by` which argument names the child, `is_private` that arguments
+    identify a person, and `is_combined` that the child is made from several lists (see `EdgeField`).
     """
 
     def decorate(function: Callable[..., _Reads]) -> EdgeField:
@@ -277,6 +290,7 @@ def edge(
         field.estimate = estimate or _unknown
         field.distinct, field.batch, field.named_by = distinct, batch, named_by
         field.is_private = is_private
+        field.is_combined = is_combined
         return field
 
     return decorate

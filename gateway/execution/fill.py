@@ -54,8 +54,8 @@ class _PendingEdge:
     weight: int
     depth: int = 0
     child: Any = _UNRESOLVED
-    missing: str = ""
-    """The key to fetch before the child can be resolved."""
+    missing: MissingKey | None = None
+    """The key to fetch before the child can be resolved, or several."""
     missing_after: int = -1
     """The number of fetches after which `missing` was found."""
 
@@ -236,6 +236,7 @@ class SelectionExecutor:
 
     def _resolve(self, edge: _PendingEdge) -> bool:
         """Resolve the child, or its error; return False when a key must be fetched first."""
+        found: Any
         try:
             found = self._context.look_up(edge.read, edge.selection.needs_row)
         except Exception as error:
@@ -245,13 +246,18 @@ class SelectionExecutor:
             edge.missing, edge.missing_after = found, self._fetches
             return False
         edge.child = found
+        step = edge.step
+        if isinstance(step, EdgeStep) and step.edge.is_combined:
+            for unread in found.errors:
+                for target, key in edge.targets:
+                    self._errors.add(target, key, unread, step.nodes)
         return True
 
     async def _fetch(self, edges: list[_PendingEdge]) -> None:
         """Fetch what the edges need, round by round, until all are resolved."""
         waiting = [edge for edge in edges if edge.missing_after == self._fetches or not self._resolve(edge)]
         while waiting:
-            missing = dict.fromkeys([edge.missing for edge in waiting])
+            missing = dict.fromkeys([key for edge in waiting if edge.missing is not None for key in edge.missing.keys])
             left_out = self._context.charge_in_order(missing)
             if left_out:
                 waiting = self._leave_out(waiting, left_out)
@@ -265,7 +271,7 @@ class SelectionExecutor:
         """Write the error of the edges that need one of these keys; return the others."""
         others = []
         for edge in waiting:
-            if edge.missing in keys:
+            if edge.missing is not None and any(key in keys for key in edge.missing.keys):
                 self._fail(edge.step, edge.targets, self._context.limit_error)
             else:
                 others.append(edge)

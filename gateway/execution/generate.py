@@ -110,6 +110,8 @@ def _edges_of(selection: Selection, through: tuple[Nested, ...] = ()) -> Iterato
         raise Unusual("defer")
     for step in selection.steps:
         if isinstance(step, EdgeStep):
+            if step.edge.is_combined:
+                raise Unusual("several lists")
             yield step, through
         elif isinstance(step, Nested):
             yield from _edges_of(step.selection, (*through, step))

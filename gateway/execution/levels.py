@@ -154,7 +154,7 @@ class ReadChildren(Children):
         child = self._context.look_up(read, self._needs_row)
         if type(child) is MissingKey:
             self._pending[index] = read
-            self.missing.append(child)
+            self.missing += child.keys
         self.found.append(child)
         return index
 
@@ -166,7 +166,7 @@ class ReadChildren(Children):
             child = self.found[index] = self._context.look_up(read, self._needs_row)
             if type(child) is MissingKey:
                 self._pending[index] = read
-                self.missing.append(child)
+                self.missing += child.keys
 
 
 class OwnChildren(ReadChildren):
@@ -392,7 +392,7 @@ async def read_records(
                         pending.append((place.number, read, selection.needs_row))
             found.append(record)
         while pending:
-            missing = dict.fromkeys([found[number] for number, _, _ in pending])
+            missing = dict.fromkeys([key for number, _, _ in pending for key in found[number].keys])
             context.charge(missing)
             await context.fetch(missing)
             for number, read, needs_row in pending:

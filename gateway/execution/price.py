@@ -43,6 +43,7 @@ class Price:
     page_size: int | None = None
     skipped: str | None = None
     calls: int = 1
+    """The most calls per parent; 0 for what another field has read."""
 
     def directive(self) -> Upstream:
         """Return the price as the directive `@upstream`."""
@@ -59,7 +60,7 @@ class Price:
             return "Costs no further upstream call."
         what = {
             Unit.OPERATION: "one upstream call",
-            Unit.PARENT: "one upstream call",
+            Unit.PARENT: "one upstream call" if self.calls == 1 else f"at most {self.calls} upstream calls",
             Unit.PAGE: f"one upstream call per {self.page_size} records",
             Unit.ITEM: "one upstream call per distinct record",
             Unit.CONVERSATION: f"one upstream call per {self.page_size} participants of a conversation, for all its records",

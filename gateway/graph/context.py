@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from asyncio import gather
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from typing import Any, cast
 from gateway.callers.budgets import Budgets
 from gateway.errors import CostLimitExceeded, Forbidden
 from gateway.execution.context import MissingKey, OperationLimits, Read, ReadBatch
+from gateway.execution.failures import Failure
 from gateway.graph.lists import OwnServices, PagedList, WholeList, WholeLists
 from gateway.graph.reads import Item, Member
 from gateway.graph.walk import Walk
@@ -51,6 +53,10 @@ class OperationContext:
     """Skips of an attempt that may be discarded."""
     walks: dict[PagedList, Walk] = field(default_factory=dict)
     """Walks over lists that wait for a page."""
+    searches: dict[Any, Any] = field(default_factory=dict)
+    """Searches through several lists, by their reads; those that are complete too, so that none is made twice."""
+    failures: list[Failure] = field(default_factory=list)
+    """Errors of edges that are combined, for graphql-core."""
     no_cache: bool = field(init=False)
     """Whether every record is read from Twilio (`Cache-Control: no-cache`, RFC 9111, 5.2.1.4)."""
 
@@ -105,7 +111,7 @@ class OperationContext:
         try:
             return authorized.resolve(self)
         except Missing as missing:
-            return MissingKey(missing.key)
+            return MissingKey(*missing.keys)
 
     def missing(self, batch: ReadBatch) -> list[str]:
         """Return the keys to fetch before a batch can be resolved; raises the error of the field."""
@@ -129,9 +135,9 @@ class OperationContext:
     async def _fetch_and_resolve(self, read: Read, missing: MissingKey) -> Any:
         found: object | None = missing
         while isinstance(found, MissingKey):
-            if self.charge_in_order([found]):
+            if self.charge_in_order(found.keys):
                 raise self.limit_error
-            await self.loaders.load(found)
+            await gather(*map(self.loaders.load, found.keys))
             found = self.look_up(read, True)
         return self._counted(read, found)
 
@@ -219,6 +225,7 @@ class OperationContext:
         """Reset the counts, before the operation is executed from the start."""
         self.records = 0
         self.left_out.clear()
+        self.failures.clear()
 
     def redacted(self, key: str) -> str:
         """Return a key without names and tokens."""

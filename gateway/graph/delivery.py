@@ -99,7 +99,10 @@ def message_delivery_status(row: Any) -> MessageDeliveryStatus:
 
 
 def summary_status(delivery: Any) -> MessageDeliveryStatus:
-    """Return a message's status, derived from its delivery summary; raises `UpstreamInvalidResponse`."""
+    """Return a message's status, derived from its delivery summary, as Twilio returns it or as a `ReceiptSummary`.
+
+    Raises `UpstreamInvalidResponse`.
+    """
     if delivery is None or delivery.total == 0:
         return MessageDeliveryStatus.UNTRACKED
     failures = (amount(delivery.failed), amount(delivery.undelivered))

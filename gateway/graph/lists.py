@@ -25,11 +25,20 @@ if TYPE_CHECKING:
     from gateway.execution.context import Read
     from gateway.graph.context import OperationContext
 
-__all__ = ["KNOWN_EMPTY", "ListRead", "OwnServices", "PagedList", "RowFilter", "WholeList", "WholeLists"]
+__all__ = [
+    "INVALID_PAGE_TOKEN",
+    "KNOWN_EMPTY",
+    "ListRead",
+    "OwnServices",
+    "PagedList",
+    "RowFilter",
+    "WholeList",
+    "WholeLists",
+]
 
 _PAGE_SIZE = re.compile(r"(?<=[?&]PageSize=)[0-9]{1,9}(?=&|$)")
 KNOWN_EMPTY = "the message's `delivery` shows that no receipt matches"
-_INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
+INVALID_PAGE_TOKEN = 21481  # https://www.twilio.com/docs/api/errors/21481
 
 
 class RowFilter(NamedTuple):
@@ -337,7 +346,7 @@ class PagedList(ListRead):
             context.walks[self] = walk
             raise
         except UpstreamRejected as error:
-            if self.after is not None and error.upstream and error.upstream.code == _INVALID_PAGE_TOKEN:
+            if self.after is not None and error.upstream and error.upstream.code == INVALID_PAGE_TOKEN:
                 raise BadUserInput("`after` is no longer valid: start again without it.") from None
             raise
 

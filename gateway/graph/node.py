@@ -38,6 +38,11 @@ _WIRE_TYPES: dict[Any, Any] = {
 }
 
 
+def resource_of(collection: str) -> Resource:
+    """Return the resource of the type that was declared with that collection; for modules that types are made from."""
+    return _RESOURCES[collection]
+
+
 def prop(
     description: str,
     *,
@@ -174,11 +179,6 @@ def entry(description: str) -> Callable[[C], C]:
         return made  # type: ignore[no-any-return]
 
     return decorate
-
-
-def resource_of(collection: str) -> Resource:
-    """Return the resource of the type that was declared for a collection."""
-    return _RESOURCES[collection]
 
 
 def embedded(description: str) -> Callable[[C], C]:

@@ -13,6 +13,7 @@ from graphql import (
     GraphQLInputObjectType,
     GraphQLNonNull,
     GraphQLString,
+    ListValueNode,
     Node,
     Visitor,
     parse,
@@ -78,6 +79,6 @@ class _Sorted(Visitor):
         parts: dict[str, Any] = {}
         for name in ("definitions", "fields", "arguments", "values"):
             children = getattr(node, name, None)
-            if children:
+            if children and not isinstance(node, ListValueNode):
                 parts[name] = tuple(sorted(children, key=lambda child: child.name.value))
         return replace(node, **parts) if parts else None

@@ -24,6 +24,7 @@ from gateway.graph.delivery import (
     without_receipts,
 )
 from gateway.graph.delivery_errors import DeliveryError
+from gateway.graph.failures import ScanProgress, failures
 from gateway.graph.limits import FIRST_DEFAULT, FIRST_MAX, SCAN_DEFAULT, SCAN_MAX
 from gateway.graph.lists import PagedList, RowFilter, WholeList, WholeLists
 from gateway.graph.node import Node, embedded, from_path, node, prop, sid_of
@@ -32,6 +33,7 @@ from gateway.graph.participations import Participation, ParticipationList, Perso
 from gateway.graph.reads import Item, Member
 from gateway.graph.recipients import Recipient, RecipientList, RecipientStatus
 from gateway.graph.scalars import DateTime, Url, in_utc, moment
+from gateway.graph.statistics import conversation_statistics, service_statistics
 from gateway.graph.unread import UnreadMessages, estimated_unread_messages, unread_messages, user_conversations
 from gateway.graph.values import (
     STATE,
@@ -177,6 +179,9 @@ class Service(Node):
             scan=SCAN_MAX if ranged else None,
         )
 
+    failures = failures
+    delivery_statistics = service_statistics
+
     @edge(
         "Conversation | None",
         "The conversation with this sid. Null when there is none.",
@@ -301,6 +306,8 @@ class Conversation(Node):
             row_filter=row_filter,
             scan=scan if row_filter is not None else None,
         )
+
+    delivery_statistics = conversation_statistics
 
     @edge(
         "Message | None",
@@ -610,6 +617,16 @@ class ReceiptConnection(Connection[Receipt]):
         "upstream call.",
         attrgetter("total_count"),
     )
+
+
+@embedded(
+    "One page of the failures of a service. It may have fewer than `first` edges, even none, while `hasNextPage` is true. It "
+    "is shown with what could be read: each list that could not be read has an error with the path of this field, and is "
+    "counted in `scan.unread`. So an empty page means that there are no failures only if `scan.unread` is 0 and `hasNextPage` "
+    "is false. Null, with an error at its path, when nothing could be read."
+)
+class FailureConnection(Connection[Receipt]):
+    scan: ScanProgress = prop("How far the search has come with this page.")
 
 
 RESOURCES: dict[str, Resource] = {

@@ -34,11 +34,11 @@ _MEMBER_PAGES_MAX = 40  # A conversation has at most 1,000 participants; 100 fil
 
 
 class Missing(Exception):
-    """A key has not been read yet: fetch it and try again."""
+    """Keys, mostly one, have not been read yet: fetch them and try again."""
 
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key
+    def __init__(self, *keys: str) -> None:
+        super().__init__(*keys)
+        self.keys = keys
 
 
 class Loaders:

@@ -49,6 +49,8 @@ class Documents:
         hashes = {_hash(text): text for text in trusted.values()}
         self._trusted = {**hashes, **{_SHA256 + digest: text for digest, text in hashes.items()}, **trusted}
         self._texts = frozenset(trusted.values())
+        self.trusted: Mapping[str, str] = dict(trusted)
+        """The trusted documents by id."""
 
     def find(self, asked: GraphQLRequest) -> tuple[str, str | None]:
         """Return the text of the requested document, and the hash to `remember` it by once it was executed, if any.

@@ -83,9 +83,10 @@ async def demo(command: Path, directory: Path) -> AsyncIterator[str]:
 
 async def explain_a_failure(page: Page) -> str:
     """Find a receipt that failed, as a newcomer would, and return the reason that the page shows."""
-    await page.get_by_role("tab", name="Failures").click()
+    await page.get_by_role("tab", name="Failures", exact=True).click()
     await page.locator(".graphiql-execute-button").click()
     await expect(page.get_by_test_id("status")).to_contain_text("Continue with")
+    await page.get_by_role("button", name="JSON", exact=True).click()
     answer = page.locator(".result-window")
     await expect(answer).to_contain_text(re.compile('"title".*"code"', re.DOTALL))
     text = " ".join((await answer.inner_text()).split())

@@ -19,10 +19,14 @@ from gateway.sandbox import Switches
 from gateway.sandbox.api import Api
 from gateway.sandbox.world import World
 
-__all__ = ["COPY_DIGITS", "SEED", "SIZE"]
+from ..failing_service import fill_service
+
+__all__ = ["COPY_DIGITS", "FAILING_SERVICE", "SEED", "SIZE"]
 
 SEED = 1
 SIZE: Literal["large"] = "large"
+FAILING_SERVICE = 3
+"""The number of the service with 1,000 messages in 40 conversations, of which 1 % have failed."""
 COPY_DIGITS = 7
 """The last digits of a service's sid, by which its copies differ."""
 
@@ -33,6 +37,7 @@ class Answers:
     def __init__(self) -> None:
         self.calls = 0
         world = World(SEED, SIZE, None)
+        fill_service(world, world.services[FAILING_SERVICE], conversations=40, messages=25, failing=10)
         self._api = Api(world)
         self._first = world.landmarks()["service_sid"].encode()
         self._made: dict[bytes, bytes] = {}

@@ -10,6 +10,8 @@ type Fact =
   | "service_sid"
   | "conversation_sid"
   | "conversation_id"
+  | "service_id"
+  | "unique_name_conversation_sid"
   | "message_sid"
   | "message_id"
   | "departed_participant_receipt_message_sid"

@@ -14,10 +14,18 @@ export interface Variables {
   order?: "ASC" | "DESC";
   only?: readonly "PARTLY_FAILED"[] | null;
   by?: { identity: string } | { address: string };
+  codes?: readonly number[];
+}
+
+interface Row {
+  readonly index?: number | null;
+  readonly id?: string;
+  readonly conversationSid?: string;
 }
 
 export interface List {
-  readonly edges: readonly { readonly node: { readonly index?: number | null; readonly conversationSid?: string } }[];
+  readonly edges: readonly { readonly node: Row }[];
+  readonly scan?: { readonly messages: number; readonly unread: number };
   readonly pageInfo?: { readonly endCursor?: string | null; readonly hasNextPage: boolean };
 }
 
@@ -44,6 +52,18 @@ const MESSAGES = inConversation(
   "messages(first: $first, after: $after, scan: $scan, order: $order, deliveryStatus: $only)",
 );
 
+export const FAILURES = `
+  query Failures($serviceSid: ID!, $first: Int, $after: String, $scan: Int, $codes: [Int!]) {
+    service(sid: $serviceSid) { __typename id
+      failures(first: $first, after: $after, scan: $scan, codes: $codes) { __typename
+        edges { __typename node { __typename id } }
+        pageInfo { __typename endCursor hasNextPage }
+        scan { __typename messages unread }
+      }
+    }
+  }`;
+
+const ids = (list: List | null | undefined) => list?.edges.map(({ node }) => node.id);
 const indexes = (list: List | null | undefined) => list?.edges.map(({ node }) => node.index);
 const from = (start: number, end: number) => INDEXES.slice(start, end);
 
@@ -138,5 +158,44 @@ export function testLists(start: () => Ask): void {
     const whole = await messages(start(), { first: 1000, scan: 1000, only: ["PARTLY_FAILED"] });
     assert.deepEqual([...seen], indexes(whole));
     assert(seen.size > 5 && seen.size < pages * 5);
+  });
+}
+
+/** `addsUp` tells whether the list of all pages has the sum of their `scan`; otherwise it has that of the last one. */
+export function testFailures(start: () => Ask, addsUp: boolean): void {
+  const { serviceSid } = landmark;
+  const variables = { serviceSid, first: 10, scan: 20, codes: [63018] };
+
+  /** Loads all pages; returns the list that has them all, how many pages brought nothing, and the most that a page could not read. */
+  async function load(ask: Ask) {
+    let list = await ask(FAILURES, variables);
+    const seen = new Set(ids(list));
+    let empty = 0;
+    let unread = list?.scan?.unread ?? 0;
+    for (let pages = 1; list?.pageInfo?.hasNextPage && pages < 100; pages++) {
+      const before = seen.size;
+      list = await ask(FAILURES, { ...variables, after: list.pageInfo.endCursor });
+      ids(list)?.forEach((id) => seen.add(id));
+      empty += Number(seen.size === before);
+      unread = Math.max(unread, list?.scan?.unread ?? 0);
+    }
+    return { seen: [...seen], list: addsUp ? await ask(FAILURES, variables) : list, empty, unread };
+  }
+
+  test("failures of a service in many pages, some of them empty", async () => {
+    const whole = await start()(FAILURES, { ...variables, first: 1000, scan: 1000 });
+    const { seen, list, empty, unread } = await load(start());
+    assert.deepEqual(seen, ids(whole));
+    assert.deepEqual(ids(list), ids(whole));
+    assert(empty > 0 && unread === 0);
+    if (addsUp) assert.equal(list?.scan?.messages, whole?.scan?.messages);
+  });
+
+  test("a list that one page of failures could not read stays counted", async () => {
+    await without(`*/Conversations/${demo.unique_name_conversation_sid}/Messages?*`, async () => {
+      const { list, unread } = await load(start());
+      assert.equal(unread, 1);
+      if (addsUp) assert.equal(list?.scan?.unread, 1);
+    });
   });
 }

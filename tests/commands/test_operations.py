@@ -1,6 +1,7 @@
 """`receipts-gateway operations`: what the command line adds to `gateway.contract.operations`."""
 
 import json
+import re
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -30,6 +31,34 @@ def test_the_generated_code_is_printed_or_why_there_is_none(tmp_path: Path) -> N
     file.write_text("query A($ids: [ID!]!) { nodes(ids: $ids) { id } }")
     result = CliRunner().invoke(main, ["operations", "cost", str(file), "--explain"])
     assert result.output.endswith("No code is generated: list of reads.\n")
+
+
+def test_costs_are_drawn_as_one_mermaid_flowchart(tmp_path: Path) -> None:
+    file = tmp_path / 'a "b".graphql'
+    file.write_text(
+        "query A($s: ID!, $c: ID!) { service(sid: $s) { conversation(sid: $c) { messages(first: 1) { edges { node {"
+        " sid receipts(status: []) { edges { cursor } } } } } } } }"
+    )
+    result = CliRunner().invoke(main, ["operations", "cost", "thread", str(file), "--format", "mermaid"])
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0] == "flowchart LR"
+    assert sum(line.startswith("  subgraph ") for line in lines) == 2
+    assert lines.count("  end") == 2
+    text = result.output
+    assert text.count('["Round trip 2"]') == 1
+    assert '["thread Thread: at most 22 calls, 11 round trips"]' in text
+    assert '["receipts<br/>10 calls<br/>fewer where summaries show none"]' in text
+    assert '["participant<br/>10 calls<br/>up to 10 one after another"]' in text
+    assert '["receipts<br/>no call: nothing can match"]:::skipped' in text
+    assert "#quot;b#quot;.graphql A: at most 1 call, 1 round trip" in text
+    names = dict(re.findall(r'(o\d+f\d+)\["(\w+)<br/>', text))
+    arrows = {(names[one], arrow, names[other]) for one, arrow, other in re.findall(r"(\w+) (-\S+>) (\w+)", text)}
+    assert ("messages", "-->", "receipts") in arrows  # It waits.
+    assert ("receipts", "-.->", "participant") in arrows  # It leaves before.
+    assert ("messages", "-.->", "receipts") in arrows  # Nothing is read.
+    result = CliRunner().invoke(main, ["operations", "cost", "thread", "--explain", "--format", "mermaid"])
+    assert (result.exit_code, result.output) == (2, "--explain prints code: leave out --format mermaid.\n")
 
 
 def test_what_is_wrong_with_a_document_is_reported(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ async def test_a_dry_run_shows_each_edge(client: Client, sandbox: Sandbox, varia
             "inSequence": 1,
             "roundTrip": 1,
             "isAhead": True,
+            "mayBeSkipped": False,
         },
         {
             "field": "service.conversation.messages",
@@ -88,6 +89,7 @@ async def test_a_dry_run_shows_each_edge(client: Client, sandbox: Sandbox, varia
             "inSequence": 1,
             "roundTrip": 1,
             "isAhead": True,
+            "mayBeSkipped": False,
         },
         {
             "field": below,
@@ -96,6 +98,7 @@ async def test_a_dry_run_shows_each_edge(client: Client, sandbox: Sandbox, varia
             "inSequence": 1,
             "roundTrip": 2,
             "isAhead": False,
+            "mayBeSkipped": True,
         },
         {
             "field": f"{below}.edges.node.participant",
@@ -104,7 +107,23 @@ async def test_a_dry_run_shows_each_edge(client: Client, sandbox: Sandbox, varia
             "inSequence": 10,
             "roundTrip": 1,
             "isAhead": True,
+            "mayBeSkipped": False,
         },
+    ]
+    assert outcome.extensions["plan"]["skipped"] == [{"field": "service", "reason": "only ids and sids are selected"}]
+
+
+async def test_a_dry_run_shows_what_needs_no_call(client: Client, variables: dict[str, Any]) -> None:
+    selected = (
+        "messages(first: 5) { edges { node { receipts(status: []) { edges { cursor } } conversation { sid } } } }"
+    )
+    outcome = await Account(client).run(Operation(query(selected), variables=variables, dry_run=True))
+    below = "service.conversation.messages.edges.node"
+    assert outcome.extensions["plan"]["skipped"] == [
+        {"field": "service", "reason": "only ids and sids are selected"},
+        {"field": "service.conversation", "reason": "only ids and sids are selected"},
+        {"field": f"{below}.receipts", "reason": "nothing can match"},
+        {"field": f"{below}.conversation", "reason": "only ids and sids are selected"},
     ]
 
 

@@ -36,6 +36,13 @@ CALLS = {
         *["Services/IS/Users/…/Conversations/CH"] * 3,
     ],
     "receipt": ["Services/IS/Conversations/CH/Messages/IM/Receipts/DY"],
+    "service-failures": [
+        "Services/IS/Conversations?StartDate=2000-01-01T00%3A00%3A00Z&PageSize=100",
+        *["Services/IS/Conversations/CH/Messages?Order=desc&PageSize=100"] * 16,
+        *[RECEIPTS] * 50,
+        *["Services/IS/Conversations/CH/Participants?PageSize=100"] * 9,
+    ],
+    "statistics": ["Services/IS/Conversations/CH/Messages?Order=desc&PageSize=100"],
     "summary": ["Services/IS/Conversations/CH/Messages?Order=desc&PageSize=50"],
     "thread": [
         "Services/IS/Conversations/CH",

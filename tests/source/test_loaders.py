@@ -27,7 +27,7 @@ async def get(loaders: Loaders, what: str, *arguments: str) -> Any:
         try:
             return getattr(loaders, what)(*arguments)
         except Missing as missing:
-            key = missing.key
+            key = missing.keys[0]
         await loaders.fetch([key])
 
 
@@ -182,7 +182,7 @@ async def walked(loaders: Loaders, target: str, most: int = 100) -> list[int]:
             for _ in loaders.pages(target, most=most):
                 yielded[-1] += 1
         except Missing as missing:
-            key = missing.key
+            key = missing.keys[0]
         else:
             return yielded
         await loaders.fetch([key])

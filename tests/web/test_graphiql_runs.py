@@ -76,7 +76,7 @@ LOW_CONTRASTS = """() => {
   const low = [];
   for (const element of document.querySelectorAll(".panel *, .status *, .logo *, .first-hint *")) {
     const text = [...element.childNodes].filter((node) => node.nodeType === 3).map((node) => node.data.trim()).join("");
-    if (!text || element.matches("title, option")) continue;
+    if (!text || element.matches("title, desc, option")) continue;
     const style = getComputedStyle(element);
     const under = behind(element);
     const colour = over(channels(element.closest("svg") ? style.fill : style.color), under);
@@ -273,7 +273,7 @@ async def test_each_tab_has_its_own_run(browser: Browser, sandbox: Sandbox) -> N
         await visit.open(f"{base}/graphiql")
         await visit.run()
         await expect(status).to_contain_text("Last run 13 calls")
-        await page.get_by_role("tab", name="Failures").click()
+        await page.get_by_role("tab", name="Failures", exact=True).click()
         await expect(status).to_contain_text("Last run none yet")
         await expect(page.get_by_test_id("calls")).to_contain_text("Run the operation")
         # Pages, which are read one after another, count among the round trips at most.

@@ -14,7 +14,7 @@ import { watchRequests, withoutFirstReceipts } from "../demo.ts";
 import { graphql } from "../gql/index.ts";
 import schema from "../gql/introspection.json";
 import { makeClient, possibleTypes, typePolicies } from "./client.ts";
-import { testLists } from "../lists.ts";
+import { testFailures, testLists, type Ask } from "../lists.ts";
 import { DEFERRED } from "./deferred.ts";
 import { persistedQueries } from "./persisted.ts";
 
@@ -196,14 +196,17 @@ test("persisted queries: a text once, its hash from then on", async () => {
   assert.deepEqual(requests, ["GET hash", "POST text", "GET hash"]);
 });
 
-testLists(() => {
+const startLists = (): Ask => {
   const client = start();
   return async (document, variables, again) => {
     const fetchPolicy = again ? "network-only" : "cache-first";
     const data = (await client.query({ query: parse(document), variables, fetchPolicy })).data as any;
-    return data.services ?? data.service?.participations ?? data.service?.conversation?.messages;
+    const { failures, participations, conversation } = data.service ?? {};
+    return data.services ?? failures ?? participations ?? conversation?.messages;
   };
-});
+};
+testLists(startLists);
+testFailures(startLists, true);
 
 test("a policy for every list, with its filters, and for every object that has no id", () => {
   const policies = typePolicies as Record<string, { fields?: Record<string, { keyArgs?: string[]; merge?: unknown }> }>;

@@ -11,6 +11,7 @@ declare module "@apollo/client" {
 interface Page {
   edges?: readonly { cursor?: string }[];
   pageInfo?: { endCursor?: string | null; hasNextPage?: boolean; startCursor?: string | null; hasPreviousPage?: boolean };
+  scan?: { messages?: number; conversations?: number; unread?: number };
 }
 
 /** The pages of a list that are known, by the cursors that they come after; null for one that could not be read. */
@@ -18,6 +19,13 @@ type Pages = Record<string, Page | null>;
 
 const following = (pages: Pages, { pageInfo }: Page) =>
   pageInfo?.hasNextPage && pageInfo.endCursor ? pages[pageInfo.endCursor] : null;
+
+/** The `scan` of several pages of failures: lists that one of them could not read stay counted. */
+const scanOf = (pages: readonly Page[]) => {
+  const sum = (name: "messages" | "conversations" | "unread") => pages.reduce((sum, { scan }) => sum + (scan?.[name] ?? 0), 0);
+  const { scan } = pages.at(-1)!;
+  return scan && { ...scan, messages: sum("messages"), conversations: sum("conversations"), unread: sum("unread") };
+};
 
 /** A list that grows page by page: one for each choice of filters and page size. */
 const list = (...filters: string[]): FieldPolicy<Pages, Page | null, Page | null> => ({
@@ -29,7 +37,7 @@ const list = (...filters: string[]): FieldPolicy<Pages, Page | null, Page | null
     for (let next: Page | null | undefined = page; next && !known.has(next); next = following(pages, next)) known.add(next);
     const edges = [...known].flatMap((each) => each.edges ?? []);
     const { startCursor, hasPreviousPage } = page.pageInfo ?? {};
-    return { ...page, edges, pageInfo: { ...[...known].at(-1)!.pageInfo, startCursor, hasPreviousPage } };
+    return { ...page, edges, scan: scanOf([...known]), pageInfo: { ...[...known].at(-1)!.pageInfo, startCursor, hasPreviousPage } };
   },
   merge(pages = {}, page, { args }): Pages {
     const after = args?.after ?? "";
@@ -46,8 +54,21 @@ export const possibleTypes = {
 };
 export const typePolicies = {
   Query: { fields: { services: list() } },
-  Service: { fields: { conversations: list("state", "createdFrom", "createdTo"), participations: list("by") } },
-  Conversation: { fields: { messages: list("order", "deliveryStatus", "scan"), participants: list() } },
+  Service: {
+    fields: {
+      conversations: list("state", "createdFrom", "createdTo"),
+      participations: list("by"),
+      failures: list("sentFrom", "sentTo", "conversationsFrom", "status", "codes", "channels", "state", "scan"),
+      deliveryStatistics: { merge: true },
+    },
+  },
+  Conversation: {
+    fields: {
+      messages: list("order", "deliveryStatus", "scan"),
+      participants: list(),
+      deliveryStatistics: { merge: true },
+    },
+  },
   Message: { fields: { receipts: list("status"), recipients: list("status"), delivery: { merge: true } } },
   Receipt: { fields: { error: { merge: true } } },
   Participant: { fields: { messagingBinding: { merge: true } } },

@@ -6,7 +6,10 @@ import { test } from "node:test";
 import { fetchQuery, getFragment, getSingularSelector, graphql, type Environment } from "relay-runtime";
 
 import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told, withoutFirstReceipts } from "../demo.ts";
-import { testLists } from "../lists.ts";
+import { testFailures, testLists } from "../lists.ts";
+import type { check_failures$data, check_failures$key } from "./__generated__/check_failures.graphql.ts";
+import type { checkFailuresQuery } from "./__generated__/checkFailuresQuery.graphql.ts";
+import failuresPageQuery, { type checkFailuresPageQuery } from "./__generated__/checkFailuresPageQuery.graphql.ts";
 import type { check_cursors$key } from "./__generated__/check_cursors.graphql.ts";
 import type { checkDeferredQuery } from "./__generated__/checkDeferredQuery.graphql.ts";
 import type { checkListQuery } from "./__generated__/checkListQuery.graphql.ts";
@@ -105,6 +108,24 @@ const RECEIPT = graphql`
           reached: receipt(sid: $receiptSid) { participant @required(action: NONE) { channel } }
         }
       }
+    }
+  }
+`;
+
+const FAILURES = graphql`
+  query checkFailuresQuery($serviceSid: ID!, $first: Int, $scan: Int, $codes: [Int!]) {
+    service(sid: $serviceSid) { ...check_failures @arguments(first: $first, scan: $scan, codes: $codes) }
+  }
+`;
+
+const FAILURES_PAGES = graphql`
+  fragment check_failures on Service
+  @argumentDefinitions(first: { type: "Int" }, after: { type: "String" }, scan: { type: "Int" }, codes: { type: "[Int!]" })
+  @refetchable(queryName: "checkFailuresPageQuery") {
+    failures(first: $first, after: $after, scan: $scan, codes: $codes) @connection(key: "check_failures") {
+      edges { node { id } }
+      pageInfo { endCursor hasNextPage }
+      scan { messages unread }
     }
   }
 `;
@@ -257,6 +278,21 @@ testLists(() => {
     return (environment.lookup(selector).data as unknown as check_list$data).messages;
   };
 });
+
+testFailures(() => {
+  const environment = start();
+  return async (_document, { serviceSid, after, ...rest }) => {
+    const request = async () => {
+      if (after) {
+        const variables = { id: demo.service_id, after, ...rest };
+        return (await fetchQuery<checkFailuresPageQuery>(environment, failuresPageQuery, variables).toPromise())!.node;
+      }
+      return (await fetchQuery<checkFailuresQuery>(environment, FAILURES, { serviceSid: serviceSid!, ...rest }).toPromise())!.service;
+    };
+    const selector = getSingularSelector(getFragment(FAILURES_PAGES), (await request()) as check_failures$key)!;
+    return (environment.lookup(selector).data as unknown as check_failures$data).failures;
+  };
+}, false);
 
 /** A response in these pieces. */
 function inPieces(pieces: Uint8Array[], contentType: string) {

@@ -8,7 +8,7 @@ import { persistedExchange } from "@urql/exchange-persisted";
 
 import { demo, departed, facts, FAILURE, FIRST_RECEIPTS, INDEXES, landmark, told } from "../demo.ts";
 import { watchRequests, withoutFirstReceipts } from "../demo.ts";
-import { testLists } from "../lists.ts";
+import { testFailures, testLists, type Ask } from "../lists.ts";
 import { graphql, readFragment, type ResultOf, type VariablesOf } from "./graphql.ts";
 import { makeClient } from "./client.ts";
 
@@ -196,12 +196,15 @@ test("persisted queries: a text once, its hash from then on", async () => {
   assert.deepEqual(requests, ["GET hash", "GET text", "GET hash"]);
 });
 
-testLists(() => {
+const startLists = (): Ask => {
   const client = start();
   return async (document, variables, again) => {
     const requestPolicy = again ? "network-only" : "cache-first";
     const preferGetMethod = document.includes("participations") ? false : "within-url-limit"; // A person must not stand in a URL.
     const { data } = await client.query(document, variables, { requestPolicy, preferGetMethod });
-    return data.services ?? data.service?.participations ?? data.service?.conversation?.messages;
+    const { failures, participations, conversation } = data.service ?? {};
+    return data.services ?? failures ?? participations ?? conversation?.messages;
   };
-});
+};
+testLists(startLists);
+testFailures(startLists, true);

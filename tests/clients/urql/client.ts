@@ -3,7 +3,10 @@ import { cacheExchange, type Resolver, type Variables } from "@urql/exchange-gra
 import schema from "../gql/introspection.json"; // By codegen.
 
 const embedded = () => null;
-const values = ["DeliverySummary", "DeliveryError", "Media", "MessagingBinding", "Participation", "Recipient"];
+const values = [
+  ...["CountRange", "DeliveryError", "DeliveryStatistics", "DeliverySummary", "Media", "MessageCount"],
+  ...["MessagingBinding", "Participation", "ReceiptCount", "Recipient", "ScanProgress"],
+];
 const events = ["DeliveriesReady", "MessageChange", "MessageRemoval", "ReceiptChange"];
 
 /** A list that grows page by page, one for each choice of arguments other than `after`; it continues behind empty pages. */
@@ -31,6 +34,8 @@ const list: Resolver = (_parent, args, cache, { parentKey, fieldName }) => {
   const known = fromStart.includes(page) ? fromStart : chain(page);
   if (known.length === 1) return page;
   const last = known[known.length - 1]!;
+  const scan = (of: string, field: string) => cache.resolve(cache.resolve(of, "scan") as string, field);
+  const sum = (field: string) => known.reduce((sum, each) => sum + Number(scan(each, field) ?? 0), 0);
   return {
     __typename: cache.resolve(page, "__typename"),
     edges: known.flatMap((each) => cache.resolve(each, "edges") ?? []),
@@ -41,6 +46,15 @@ const list: Resolver = (_parent, args, cache, { parentKey, fieldName }) => {
       endCursor: info(last, "endCursor"),
       hasNextPage: info(last, "hasNextPage"),
     },
+    ...(cache.resolve(last, "scan") != null && {
+      scan: {
+        __typename: "ScanProgress",
+        messages: sum("messages"),
+        conversations: sum("conversations"),
+        through: scan(last, "through"),
+        unread: sum("unread"), // Lists that one of the pages could not read stay counted.
+      },
+    }),
   } as never;
 };
 
@@ -55,7 +69,7 @@ export const makeClient = (url: string, token: string, more: Exchange[] = []) =>
         // Not for `receipts`: a message has 50 at most.
         resolvers: {
           Query: { services: list },
-          Service: { conversations: list, participations: list },
+          Service: { conversations: list, failures: list, participations: list },
           Conversation: { messages: list, participants: list },
           Message: { recipients: list },
         },

@@ -1,6 +1,7 @@
 // The panel "Upstream calls": the calls of the last run, and what it was refused, lacked and waited for.
 
 import { useEffect, useMemo, useState } from "react";
+import { CopyButton } from "./CopyButton";
 import { Waterfall } from "./Waterfall";
 import type { Cost } from "./answers";
 import { type Timed, asCurl, retriesIn, statusInWords, waterfallOf } from "./calls";
@@ -143,8 +144,6 @@ function Legend() {
 }
 
 function Details({ call }: { call: Timed }) {
-  const [isCopied, setCopied] = useState(false);
-  useEffect(() => setCopied(false), [call]);
   const command = asCurl(call.path, FACTS.upstream, FACTS.user);
   const { pause } = call;
   return (
@@ -161,9 +160,7 @@ function Details({ call }: { call: Timed }) {
       {command === null ? (
         <p className="hint">It needs a name or a page token, which traces leave out: there is no command to copy.</p>
       ) : (
-        <button type="button" className="graphiql-button" onClick={() => void navigator.clipboard.writeText(command).then(() => setCopied(true))}>
-          {isCopied ? "Copied" : "Copy as curl"}
-        </button>
+        <CopyButton key={command} label="Copy as curl" text={() => command} />
       )}
     </div>
   );

@@ -1,6 +1,7 @@
 // The panel "Plan": the cost of the operation in the editor, from a dry run after each change.
 
 import type { Edge, Plan, Refusal } from "./answers";
+import { PlanDrawing } from "./PlanDrawing";
 import { Figure } from "./CallsPanel";
 import { short } from "./calls";
 import { useLive } from "./live";
@@ -56,6 +57,10 @@ function Calls({ plan }: { plan: Plan }) {
       )}
       <p className="dearest" data-testid="dearest">
         Most expensive: <code>{short(dearest.field)}</code>, {many(dearest.calls, "call")} of {decimal(plan.requested)}.
+      </p>
+      <PlanDrawing plan={plan} />
+      <p className="hint">
+        A field waits for the one that a solid arrow comes from. A dotted arrow leads to what is read without waiting, or needs no call.
       </p>
       {trips.map((trip) => (
         <div key={trip} className="leg">

@@ -1,8 +1,8 @@
 // The line that leads from a row of the answer to the examples that start from it.
 
-import { pick, useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { useEffect, useState } from "react";
 import { type Continuation, type Row, continuations } from "./rows";
+import { useOpen } from "./tabs";
 
 export function RowsLine({ rows }: { rows: Row[] }) {
   const [place, setPlace] = useState(0);
@@ -33,14 +33,9 @@ export function RowsLine({ rows }: { rows: Row[] }) {
 
 /** Returns a function that opens an example in its tab, or in a new one, with a row's sids as variables. */
 function useExample(): (each: Continuation, row: Row) => void {
-  const { tabs, queryEditor, variableEditor } = useGraphiQL(pick("tabs", "queryEditor", "variableEditor"));
-  const { addTab, changeTab } = useGraphiQLActions();
+  const open = useOpen();
   return ({ name, example, required }, row) => {
-    const place = tabs.findIndex((tab) => tab.title === name);
-    if (place < 0) addTab();
-    else changeTab(place);
-    if (place < 0) queryEditor?.setValue(example.query);
     const variables = Object.fromEntries(required.map((each) => [each, row.variables[each]]));
-    variableEditor?.setValue(JSON.stringify(variables, null, 2));
+    open({ query: example.query, variables: JSON.stringify(variables, null, 2), operationName: null }, name);
   };
 }

@@ -4,16 +4,19 @@ import { pick, useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { parse as parseJson, type ParseError } from "jsonc-parser";
 import { useEffect } from "react";
 import { FirstHint } from "./FirstHint";
+import { ReceiptTable } from "./ReceiptTable";
 import { RowsLine } from "./RowsLine";
+import { ViewTabs } from "./ViewTabs";
 import { foresee } from "./ask";
 import { attemptsIn, retriesIn, waterfallOf } from "./calls";
 import { missing, sentence } from "./explain";
 import { type Outlook, type Run, openTab, showTab, update, useLive } from "./live";
 import { isFirstRun, keepHeaders, sessionHeaders } from "./memory";
 import { decimal, duration, many } from "./numbers";
-
-export const CALLS = "Upstream calls";
-export const PLAN = "Plan";
+import { CALLS, PLAN, openPanel } from "./panels";
+import { useEditorOptions, useRepairs } from "./repairs";
+import { useLinks } from "./tabs";
+import { isNarrow } from "./views";
 
 /** How long the editors must be unchanged before a dry run, and how long it waits for all editors at the start. */
 const PAUSE_MS = 300;
@@ -24,14 +27,19 @@ export function StatusLine() {
   usePlan();
   useSessionHeaders();
   useSchemaForToken();
-  useWrappedLines();
+  useEditorOptions();
+  useLinks();
+  useRepairs();
   const { run, isRunning, outlook } = useLive();
+  const { visiblePlugin: panel } = useGraphiQL(pick("visiblePlugin"));
   useEffect(() => {
-    if (run && isFirstRun()) openPanel(CALLS);
+    if (run && isFirstRun() && !panel && !isNarrow()) openPanel(CALLS);
   }, [run]);
   return (
     <>
       <FirstHint />
+      <ViewTabs />
+      <ReceiptTable />
       <div className="status" data-testid="status">
         <RowsLine rows={run?.rows ?? []} />
         <Line panel={PLAN} name="Plan" text={planned(outlook)} isWrong={isWrong(outlook)} />
@@ -56,11 +64,6 @@ function Line({ panel, name, text, isWrong }: { panel: string; name: string; tex
       <span role="status">{text}</span>
     </div>
   );
-}
-
-/** Show a panel, as its button in the side bar does, which also makes room for it. */
-function openPanel(title: string): void {
-  document.querySelector<HTMLButtonElement>(`.graphiql-sidebar [aria-label="Show ${title}"]`)?.click();
 }
 
 const isWrong = (outlook: Outlook): boolean =>
@@ -101,16 +104,6 @@ function useTabs(): void {
     if (openTab() && openTab() !== tab) stop();
     showTab(tab, all.split(" "));
   }, [tab, all, stop]);
-}
-
-/** Wrap long lines, so that nothing of an operation is outside its editor. */
-function useWrappedLines(): void {
-  const { queryEditor, variableEditor, headerEditor } = useGraphiQL(pick("queryEditor", "variableEditor", "headerEditor"));
-  useEffect(() => {
-    for (const editor of [queryEditor, variableEditor, headerEditor]) {
-      editor?.updateOptions({ fontSize: 13, lineHeight: 19, wordWrap: "on", wrappingIndent: "indent" });
-    }
-  }, [queryEditor, variableEditor, headerEditor]);
 }
 
 /** Read the schema again once there is a token, without which it was refused; and remove that error from the answer. */

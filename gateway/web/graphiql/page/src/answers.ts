@@ -35,6 +35,8 @@ export interface Edge {
   inSequence: number;
   roundTrip: number;
   isAhead: boolean;
+  /** Whether rows that are read before it can show that there is nothing to read. */
+  mayBeSkipped: boolean;
 }
 
 export interface Plan {
@@ -44,6 +46,8 @@ export interface Plan {
   /** Fields that will read nothing, because of their arguments or the caller's rights. */
   refused: { field: string; message: string; code: string }[];
   edges: Edge[];
+  /** Fields that need no call. */
+  skipped: { field: string; reason: string }[];
 }
 
 export interface Refusal {

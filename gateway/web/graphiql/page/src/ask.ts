@@ -9,7 +9,7 @@ import { rowsIn } from "./rows";
 
 type Headers = Record<string, string>;
 
-const ENDPOINT = new URL("graphql", window.location.href.replace(/[?#].*/, "")).href;
+export const ENDPOINT = new URL("graphql", window.location.href.replace(/[?#].*/, "")).href;
 
 /** GraphiQL writes a part over the fields that it shares with what is shown. In this format it shares none. */
 const PARTS = "multipart/mixed;incrementalSpec=v0.2, application/json";
@@ -28,9 +28,15 @@ async function ask(params: FetcherParams, headers: Headers, signal?: AbortSignal
   return whole(await send(params, "application/json", headers, signal));
 }
 
-/** The answer, and what it defers behind it. */
-async function* askInParts(params: FetcherParams, headers: Headers, signal: AbortSignal): AsyncGenerator<Answer> {
+/** The answer, and what it defers behind it; `onHead` has the response before its body. */
+async function* askInParts(
+  params: FetcherParams,
+  headers: Headers,
+  signal: AbortSignal,
+  onHead: (response: Response) => void,
+): AsyncGenerator<Answer> {
   const response = await send(params, PARTS, headers, signal);
+  onHead(response);
   if (response.headers.get("Content-Type")?.startsWith("multipart/mixed")) yield* partsOf<Answer>(response);
   else yield whole(response);
 }
@@ -63,7 +69,9 @@ async function run(params: FetcherParams, headers: Headers, signal: AbortSignal,
   const tab = openTab();
   const began = performance.now();
   const run: Run = {
+    query: params.query,
     operation: params.operationName ?? null,
+    response: null,
     upstream: null,
     cost: null,
     errors: [],
@@ -73,7 +81,10 @@ async function run(params: FetcherParams, headers: Headers, signal: AbortSignal,
   };
   update(tab, { isRunning: true });
   try {
-    for await (const answer of askInParts(params, { "X-Gateway-Trace": "1", ...headers }, signal)) {
+    const onHead = ({ status, statusText, headers: all }: Response): void => {
+      run.response = { status, statusText, headers: [...all] };
+    };
+    for await (const answer of askInParts(params, { "X-Gateway-Trace": "1", ...headers }, signal, onHead)) {
       for (const part of [answer, ...(answer.incremental ?? []), ...(answer.completed ?? [])]) {
         run.errors.push(...(part.errors ?? []));
         run.upstream = part.extensions?.upstream ?? run.upstream;
@@ -132,5 +143,21 @@ export async function foresee(params: FetcherParams, headers: Headers, signal: A
     return { kind: "refused", refusal };
   }
   if (failure) return { kind: "unclear", message: failure.message, code: failure.extensions?.code };
-  return { kind: "plan", plan: { requested: 0, roundTrips: 0, singlePageRoundTrips: 0, refused: [], edges: [] } };
+  return { kind: "plan", plan: { requested: 0, roundTrips: 0, singlePageRoundTrips: 0, refused: [], edges: [], skipped: [] } };
+}
+
+/** A trusted document, and the cost of each operation in it; without one if it fails before any call. */
+export interface Trusted {
+  id: string;
+  document: string;
+  operations: { name: string; calls?: number; roundTrips?: number }[];
+}
+
+/** Return the trusted documents that the caller may send; throws Error with the gateway's reason. */
+export async function trustedDocuments(headers: Headers, signal: AbortSignal): Promise<Trusted[]> {
+  const address = new URL("graphiql/documents", ENDPOINT);
+  const response = await fetch(address, { headers, credentials: "same-origin", signal });
+  const answer = (await whole(response)) as Answer & { documents?: Trusted[] };
+  if (!answer.documents) throw new Error(answer.errors?.[0]?.message ?? `The gateway replied ${response.status}.`);
+  return answer.documents;
 }

@@ -4,8 +4,20 @@ import { useSyncExternalStore } from "react";
 import type { Row } from "./rows";
 import type { Cost, Failure, Plan, Refusal, Upstream } from "./answers";
 
+/** A response without its body. */
+export interface Head {
+  status: number;
+  /** Empty over HTTP/2. */
+  statusText: string;
+  /** Those that the browser shows to the page, with names in lower case. */
+  headers: [name: string, value: string][];
+}
+
 export interface Run {
+  query: string;
   operation: string | null;
+  /** Null if there was none. */
+  response: Head | null;
   upstream: Upstream | null;
   cost: Cost | null;
   errors: Failure[];

@@ -1,8 +1,6 @@
-// The page: GraphiQL with its explorer, docs and history, the examples as tabs, and the gateway's two panels.
+// The page: GraphiQL with its docs, the examples as tabs, and the gateway's panels.
 
 import "./workers";
-import { explorerPlugin } from "@graphiql/plugin-explorer";
-import { HISTORY_PLUGIN } from "@graphiql/plugin-history";
 import { useGraphiQLActions } from "@graphiql/react";
 import { GraphiQL } from "graphiql";
 import { useEffect } from "react";
@@ -13,42 +11,29 @@ import "@graphiql/plugin-doc-explorer/style.css";
 import "@graphiql/plugin-history/style.css";
 import "@graphiql/plugin-explorer/style.css";
 import "./page.css";
-import { CallsPanel } from "./CallsPanel";
-import { PlanPanel } from "./PlanPanel";
-import { CALLS, PLAN, StatusLine } from "./StatusLine";
+import "./answer.css";
+import "./narrow.css";
+import { StatusLine } from "./StatusLine";
 import { fetcher } from "./ask";
+import type { Operation } from "./copies";
 import { FACTS } from "./facts";
 import { STORAGE, hasTabs, sessionHeaders } from "./memory";
-
-const EXPLORER = explorerPlugin({ showAttribution: false });
-const CALLS_PLUGIN = { title: CALLS, icon: CallsIcon, content: CallsPanel };
-const PLAN_PLUGIN = { title: PLAN, icon: PlanIcon, content: PlanPanel };
-const PLUGINS = [EXPLORER, HISTORY_PLUGIN, CALLS_PLUGIN, PLAN_PLUGIN];
-
-function CallsIcon() {
-  return (
-    <svg viewBox="0 0 20 20" fill="none" stroke="currentColor" strokeWidth="2" strokeLinecap="round">
-      <path d="M2 4h6M5 8h8M9 12h5M11 16h7" />
-    </svg>
-  );
-}
-
-function PlanIcon() {
-  return (
-    <svg viewBox="0 0 20 20" fill="none" stroke="currentColor" strokeWidth="1.6" strokeLinecap="round">
-      <path d="M3 15a8 8 0 1 1 14 0" />
-      <path d="M10 11l4-4" />
-      <circle cx="10" cy="11" r="1.2" fill="currentColor" />
-    </svg>
-  );
-}
+import { PANELS } from "./panels";
+import { brightenComments } from "./repairs";
+import { takeLinkedOperation } from "./tabs";
 
 const ADDRESS = new URLSearchParams(window.location.search);
 
+/** The operation that the address has: in its fragment, as in a link copied from the page, or as the endpoint redirects here. */
+function addressed(): Operation | null {
+  const query = ADDRESS.get("q");
+  const asked = query === null ? null : { query, variables: ADDRESS.get("variables") ?? "", operationName: ADDRESS.get("operationName") };
+  return takeLinkedOperation() ?? asked;
+}
+
 /** What is open at first: an operation that the address has, or the examples, the first of them shown. */
-function opening() {
-  const named = ADDRESS.get("q");
-  const tabs = named === null ? FACTS.tabs : [{ query: named, variables: ADDRESS.get("variables") ?? "" }, ...FACTS.tabs];
+function opening(named: Operation | null) {
+  const tabs = named === null ? FACTS.tabs : [{ query: named.query, variables: named.variables }, ...FACTS.tabs];
   const [first] = tabs;
   const isNew = named !== null || !hasTabs();
   return { defaultTabs: tabs.length ? tabs : undefined, ...(isNew && first ? { initialQuery: first.query, initialVariables: first.variables } : {}) };
@@ -63,14 +48,16 @@ function SelectedOperation({ name }: { name: string | null }) {
   return null;
 }
 
+void brightenComments();
+const named = addressed();
 const headers = sessionHeaders();
 
 createRoot(document.getElementById("root") as HTMLElement).render(
   <GraphiQL
-    {...opening()}
+    {...opening(named)}
     fetcher={fetcher}
     storage={STORAGE}
-    plugins={PLUGINS}
+    plugins={PANELS}
     defaultEditorToolsVisibility="variables"
     defaultHeaders={headers || undefined}
     initialHeaders={headers || undefined}
@@ -88,7 +75,7 @@ createRoot(document.getElementById("root") as HTMLElement).render(
     </GraphiQL.Logo>
     <GraphiQL.Footer>
       <StatusLine />
-      <SelectedOperation name={ADDRESS.get("operationName")} />
+      <SelectedOperation name={named?.operationName ?? null} />
     </GraphiQL.Footer>
   </GraphiQL>,
 );

@@ -1,9 +1,12 @@
 // What the page remembers: everything but request headers in the browser's storage, and those for the session only.
 
 import type { Storage } from "@graphiql/toolkit";
+import { type Collection, asJson, fromJson } from "./collections";
 
 const HEADERS = "graphiql:session-headers";
 const HAS_RUN = "graphiql:has-run";
+const COLLECTIONS = "graphiql:collections";
+const ANSWER_VIEW = "graphiql:answer-view";
 
 /** The browser's storage without headers: GraphiQL's history would keep a caller's token for ever. */
 export const STORAGE: Storage = {
@@ -24,6 +27,17 @@ export function isFirstRun(): boolean {
   localStorage.setItem(HAS_RUN, "1");
   return true;
 }
+
+/** Whether an answer with receipts is shown as a table, unless JSON was chosen last. */
+export const isTablePreferred = (): boolean => localStorage.getItem(ANSWER_VIEW) !== "json";
+
+export const preferTable = (isTable: boolean): void => localStorage.setItem(ANSWER_VIEW, isTable ? "table" : "json");
+
+/** The collections of saved operations; none if the stored text cannot be read. */
+export const savedCollections = (): Collection[] => fromJson(localStorage.getItem(COLLECTIONS) ?? "") ?? [];
+
+/** Keep the collections; throws DOMException if the storage is full. */
+export const keepCollections = (collections: Collection[]): void => localStorage.setItem(COLLECTIONS, asJson(collections));
 
 export const sessionHeaders = (): string => sessionStorage.getItem(HEADERS) ?? "";
 

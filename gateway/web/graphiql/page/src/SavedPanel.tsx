@@ -1,0 +1,166 @@
+// The panel "Saved operations": collections in the browser's storage, and the trusted documents of the gateway with their costs.
+
+import { type ChangeEvent, useEffect, useState } from "react";
+import { type Trusted, trustedDocuments } from "./ask";
+import { type Collection, type SavedOperation, Refused, asGraphql, asJson, defaultName, importFile, merged, without } from "./collections";
+import { keepCollections, savedCollections } from "./memory";
+import { many } from "./numbers";
+import { useEditors, useOpen } from "./tabs";
+
+export function SavedPanel() {
+  const { operation } = useEditors();
+  const [collections, setCollections] = useState(savedCollections);
+  const [name, setName] = useState("My operations");
+  const [said, say] = useState("");
+  const change = (all: Collection[], words: string): void => {
+    try {
+      keepCollections(all);
+      setCollections(all);
+      say(words);
+    } catch {
+      say("The browser's storage is full: nothing was saved. Export some collections, and delete them here.");
+    }
+  };
+  const save = (): void => {
+    const { query, variables, operationName } = operation();
+    if (!query.trim()) return say("There is no operation to save.");
+    const saved = { name: defaultName(query, operationName), query, variables };
+    change(merged(collections, [{ name: name.trim() || "My operations", operations: [saved] }]), `${saved.name} is saved.`);
+  };
+  const read = async (event: ChangeEvent<HTMLInputElement>): Promise<void> => {
+    const [file] = event.target.files ?? [];
+    event.target.value = "";
+    if (!file) return;
+    try {
+      const imported = importFile(file.name, await file.text());
+      change(merged(collections, imported), `${file.name} is imported.`);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      say(error.message);
+    }
+  };
+  const download = (file: string, text: () => string): void => {
+    try {
+      saveFile(file, text());
+      say(`${file} is exported.`);
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      say(error.message);
+    }
+  };
+  return (
+    <section className="panel" data-testid="saved" aria-label="Saved operations">
+      <h2>Saved operations</h2>
+      <form
+        className="buttons"
+        onSubmit={(event) => {
+          event.preventDefault();
+          save();
+        }}
+      >
+        <label>
+          Collection <input value={name} onChange={(event) => setName(event.target.value)} list="collections" maxLength={80} />
+        </label>
+        <datalist id="collections">
+          {collections.map((each) => (
+            <option key={each.name} value={each.name} />
+          ))}
+        </datalist>
+        <button type="submit" className="graphiql-button">
+          Save this operation
+        </button>
+      </form>
+      <p className="buttons">
+        <label className="graphiql-button file">
+          Import <input type="file" accept=".json,.graphql,.gql" onChange={(event) => void read(event)} />
+        </label>
+        {collections.length > 0 && (
+          <button type="button" className="graphiql-button" onClick={() => download("operations.json", () => asJson(collections))}>
+            Export all as JSON
+          </button>
+        )}
+      </p>
+      <p role="status" className="hint">
+        {said}
+      </p>
+      {collections.map((collection) => (
+        <Saved
+          key={collection.name}
+          collection={collection}
+          onDelete={(place) => change(without(collections, collection.name, place), `${collection.operations[place]?.name} is deleted.`)}
+          onExport={() => download(`${collection.name.replace(/[^\w.-]+/g, "-")}.graphql`, () => asGraphql(collection))}
+        />
+      ))}
+      {collections.length === 0 && <p className="hint">Operations that you save are kept in this browser, with their variables. Tokens are not.</p>}
+      <TrustedDocuments />
+    </section>
+  );
+}
+
+function Saved({ collection, onDelete, onExport }: { collection: Collection; onDelete(place: number): void; onExport(): void }) {
+  const open = useOpen();
+  return (
+    <>
+      <h3>{collection.name}</h3>
+      <ul className="operations">
+        {collection.operations.map((each: SavedOperation, place) => (
+          <li key={place}>
+            <button type="button" className="link" onClick={() => open({ ...each, operationName: null })}>
+              {each.name}
+            </button>
+            <button type="button" className="link quiet" aria-label={`Delete ${each.name}`} onClick={() => onDelete(place)}>
+              Delete
+            </button>
+          </li>
+        ))}
+      </ul>
+      <button type="button" className="link quiet" onClick={onExport}>
+        Export {collection.name} as GraphQL
+      </button>
+    </>
+  );
+}
+
+/** The gateway's own collection, which cannot be changed here. */
+function TrustedDocuments() {
+  const { headers } = useEditors();
+  const open = useOpen();
+  const [trusted, setTrusted] = useState<Trusted[] | string>([]);
+  useEffect(() => {
+    const asking = new AbortController();
+    trustedDocuments(headers(), asking.signal).then(setTrusted, (error: Error) => !asking.signal.aborted && setTrusted(error.message));
+    return () => asking.abort();
+    // The panel asks when it is opened.
+  }, []);
+  if (!trusted.length) return null;
+  return (
+    <>
+      <h3>Trusted documents of this gateway</h3>
+      {typeof trusted === "string" ? (
+        <p className="unclear">{trusted}</p>
+      ) : (
+        <ul className="operations">
+          {trusted.flatMap(({ id, document, operations }) =>
+            operations.map(({ name, calls, roundTrips }) => (
+              <li key={`${id} ${name}`}>
+                <button type="button" className="link" title={id} onClick={() => open({ query: document, variables: "", operationName: name || null })}>
+                  {name || id}
+                </button>
+                <span>{calls !== undefined && roundTrips !== undefined && `${many(calls, "call")}, ${many(roundTrips, "round trip")}`}</span>
+              </li>
+            )),
+          )}
+        </ul>
+      )}
+      <p className="hint">Calls and round trips at most. A variable without a value counts as the most that the schema accepts.</p>
+    </>
+  );
+}
+
+function saveFile(name: string, text: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "application/octet-stream" }));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}

@@ -1,0 +1,171 @@
+"""GraphiQL's receipts as a table, copies of an operation, the drawn plan, and saved operations, in a real browser."""
+
+import asyncio
+import json
+import os
+import shlex
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from playwright.async_api import Browser, expect
+
+from gateway.app import create_app
+from gateway.callers.callers import Token
+from gateway.demo import known_variables, settings_for
+from gateway.sandbox import Sandbox
+
+from ..conftest import EXAMPLES, serving
+from .page import demo, looking
+
+TOKEN = "ann-has-a-long-token"
+
+
+async def test_receipts_are_a_table_and_json_is_one_click_away(browser: Browser, sandbox: Sandbox) -> None:
+    async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
+        page, result = visit.page, visit.page.locator(".result-window")
+        await visit.open(f"{base}/graphiql")
+        await page.get_by_role("tab", name="Thread").click()
+        await expect(page.get_by_test_id("answer-views")).to_have_count(0)
+        await visit.run()
+        table = page.get_by_test_id("receipts")
+        await expect(table.locator("tbody tr").first).to_be_visible()
+        await expect(result).to_be_hidden()
+        chips = table.locator(".chip")
+        count = await chips.count()
+        await table.get_by_role("button", name="Status").click()
+        assert await table.locator("[aria-sort=ascending]").count() == 1
+        assert await chips.first.get_attribute("class") == "chip bad"
+        await table.get_by_role("button", name="Status").click()
+        assert await chips.last.get_attribute("class") == "chip bad"
+        await table.get_by_role("button", name="Copy as CSV").click()
+        await expect(table).to_contain_text("Copied")
+        csv = await page.evaluate("navigator.clipboard.readText()")
+        lines = csv.split("\r\n")
+        assert len(lines) == count + 2  # The names of the columns, and the end of the last line.
+        assert lines[0].startswith("messageSid,receiptSid,status")
+        await page.get_by_role("button", name="JSON").click()
+        await expect(result).to_be_visible()
+        await expect(table).to_have_count(0)
+        await page.reload()  # The choice is kept.
+        await visit.run()
+        await expect(page.get_by_role("button", name="JSON")).to_have_attribute("aria-pressed", "true")
+        await page.get_by_role("tab", name="Conversations").click()
+        await visit.run()
+        await expect(page.get_by_test_id("answer-views")).to_have_count(0)
+
+
+async def test_an_operation_is_copied_without_its_token_and_can_be_run(browser: Browser, sandbox: Sandbox) -> None:
+    app = create_app(
+        replace(settings_for(sandbox), tokens={"ann": Token(TOKEN)}),
+        graphiql_variables=known_variables(sandbox.landmarks),
+    )
+    async with serving(app) as base, looking(browser, base) as visit:
+        page, panel = visit.page, visit.page.get_by_test_id("http")
+        await visit.open(f"{base}/graphiql")
+        await page.get_by_role("button", name="Headers").click()
+        await visit.write(".graphiql-editor-tool", json.dumps({"Authorization": f"Bearer {TOKEN}"}))
+        await expect(page.get_by_test_id("status")).to_contain_text("at most")
+        await page.get_by_label("Show HTTP").click()
+        await expect(panel).to_contain_text("Run the operation")
+        await visit.run()
+        assert await visit.figure("http", "status") == "200"
+        await expect(panel.get_by_role("row", name="gateway-cost")).to_contain_text("requested=22")
+        copies = {}
+        for kind in ("curl", "command", "link"):
+            await panel.get_by_role("button", name=f"Copy as {kind}").click()
+            await expect(panel.get_by_role("status").filter(has_text=kind)).to_contain_text("Copied")
+            copies[kind] = await page.evaluate("navigator.clipboard.readText()")
+        assert TOKEN not in "".join(copies.values())
+        gateway = f"{shlex.quote(sys.executable)} -m gateway"
+        runs = [copies["curl"] + " --silent", copies["command"].replace("receipts-gateway", gateway, 1)]
+        for command in runs:
+            process = await asyncio.create_subprocess_shell(
+                command, stdout=asyncio.subprocess.PIPE, env={**os.environ, "RECEIPTS_GATEWAY_TOKEN": TOKEN}
+            )
+            output, _ = await process.communicate()
+            assert json.loads(output)["data"]["service"]["conversation"]["friendlyName"] == "Boiler inspection", command
+        tabs = page.locator(".graphiql-tab-button")
+        count = await tabs.count()
+        link = copies["link"].replace("Thread", "Followed")
+        await page.evaluate("link => { location.href = link }", link)  # While the page is open.
+        await expect(tabs.filter(has_text="Followed")).to_be_visible()
+        assert await tabs.count() == count + 1
+        await page.get_by_role("button", name="Variables").click()
+        await expect(page.locator("[aria-label=Variables]")).to_contain_text(sandbox.landmarks["conversation_sid"])
+        assert page.url == f"{base}/graphiql"
+        await page.goto("about:blank")
+        await visit.open(copies["link"].replace("Thread", "Opened"))  # From elsewhere.
+        await expect(tabs.filter(has_text="Opened")).to_be_visible()
+        await expect(page.locator(".graphiql-query-editor")).to_contain_text("Opened")
+        assert page.url == f"{base}/graphiql"
+        assert [complaint for complaint in visit.complaints if "401" not in complaint] == []
+        visit.complaints.clear()  # A browser logs each 401.
+
+
+async def test_the_plan_is_drawn_and_told(browser: Browser, sandbox: Sandbox) -> None:
+    async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
+        page, drawing = visit.page, visit.page.get_by_test_id("plan-drawing")
+        await visit.open(f"{base}/graphiql")
+        await page.get_by_role("tab", name="Failures", exact=True).click()
+        await visit.show("Plan")
+        boxes = drawing.locator(".box")
+        await expect(boxes).to_have_count(5)
+        assert {
+            await box.get_attribute("data-field"): await box.get_attribute("data-trip") for box in await boxes.all()
+        } == {
+            "service": "1",
+            "service.conversation": "1",
+            "service.conversation.messages": "1",
+            "service.conversation.messages.receipts": "2",
+            "service.conversation.messages.receipts.participant": "3",
+        }
+        assert await drawing.locator(".box.skipped").count() == 2
+        assert await drawing.locator(".arrow").count() == 4
+        picture = drawing.get_by_role("img", name="The calls of the plan by round trip")
+        await expect(picture).to_be_visible()
+        await expect(picture.locator("desc")).to_contain_text(
+            "Round trip 3: service.conversation.messages.receipts.participant"
+        )
+
+
+async def test_operations_are_saved_exported_imported_and_trusted_ones_listed(
+    browser: Browser, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    documents = {path.stem: path.read_text(encoding="utf-8") for path in EXAMPLES}
+    app = create_app(settings_for(sandbox), documents=documents, graphiql_variables=known_variables(sandbox.landmarks))
+    async with serving(app) as base, looking(browser, base) as visit:
+        page, saved = visit.page, visit.page.get_by_test_id("saved")
+        await visit.open(f"{base}/graphiql")
+        await page.get_by_label("Show Saved operations").click()
+        trusted = saved.get_by_role("listitem").filter(has_text="Thread")
+        await expect(trusted).to_contain_text("22 calls, 11 round trips")
+        await saved.get_by_label("Collection").fill("Support")
+        await saved.get_by_role("button", name="Save this operation").click()
+        await expect(saved.get_by_role("heading", name="Support")).to_be_visible()
+        exported = {}
+        for name in ("Export all as JSON", "Export Support as GraphQL"):
+            async with page.expect_download() as downloading:
+                await saved.get_by_role("button", name=name).click()
+            download = await downloading.value
+            exported[download.suggested_filename] = tmp_path / download.suggested_filename
+            await download.save_as(exported[download.suggested_filename])
+        assert list(exported) == ["operations.json", "Support.graphql"]
+        assert exported["Support.graphql"].read_text() == documents["thread"]
+        await saved.get_by_role("button", name="Delete Thread").click()
+        await expect(saved.get_by_role("heading", name="Support")).to_have_count(0)
+        broken = tmp_path / "broken.graphql"
+        broken.write_text("query {")
+        for path, words in [(broken, "not a GraphQL document"), (exported["operations.json"], "is imported")]:
+            await saved.locator("input[type=file]").set_input_files(path)
+            await expect(saved.get_by_role("status")).to_contain_text(words)
+        await page.reload()
+        await expect(saved.get_by_role("heading", name="Support")).to_be_visible()  # GraphiQL keeps the panel open.
+        tabs = page.locator(".graphiql-tab-button")
+        count = await tabs.count()
+        await saved.get_by_role("button", name="Thread", exact=True).first.click()
+        await expect(tabs).to_have_count(count + 1)
+        await expect(page.locator("[aria-label=Variables]")).to_contain_text(sandbox.landmarks["conversation_sid"])
+        await saved.get_by_role("button", name="Conversations").click()
+        await visit.run()
+        await expect(page.locator(".result-window")).to_contain_text("services")
