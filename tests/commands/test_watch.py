@@ -6,47 +6,23 @@ import asyncio
 import json
 import signal
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from click.testing import CliRunner, Result
-from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.callers.callers import Token
 from gateway.cli import main
-from gateway.demo import demo_app, settings_for
+from gateway.demo import settings_for
 from gateway.sandbox import Sandbox
-from gateway.sandbox.webhook_settings import POST_EVENTS, WebhookConfiguration
-from gateway.web.server import Server, address, listen
-from gateway.web.webhooks import WEBHOOK_PATH
 
-from ..conftest import serving
+from ..conftest import live, serving
 from .conftest import start
 
 SECRET = "a-secret-of-16-characters"
-
-
-@asynccontextmanager
-async def live(sandbox: Sandbox) -> AsyncIterator[tuple[Starlette, str]]:
-    """The demo's gateway with the sandbox's webhooks, and its address."""
-    with listen("127.0.0.1", 0, "--port") as listener:
-        url = address(listener)
-        app = demo_app(sandbox, webhook_url=f"{url}{WEBHOOK_PATH}")
-        sandbox.world.webhooks.account = WebhookConfiguration(post_url=f"{url}{WEBHOOK_PATH}", filters=POST_EVENTS)
-        ready = asyncio.Event()
-        server = Server(app, ready.set)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        await ready.wait()
-        try:
-            yield app, f"{url}/graphql"
-        finally:
-            server.should_exit = True
-            await serving
 
 
 class Watch:
@@ -80,7 +56,8 @@ async def test_changes_are_printed_and_none_is_missed_when_the_connection_ends(s
         marks["pending_receipt_message_sid"],
     )
     receipt = marks["pending_receipt_sid"]
-    async with live(sandbox) as (app, url):
+    async with live(sandbox) as (app, base):
+        url = f"{base}/graphql"
         table, lines = Watch(service, "--url", url), Watch(service, conversation, "--url", url, "--format", "ndjson")
         try:
             assert await table.said() == "Subscribed. Changes are found by webhooks. Ctrl-C ends it."
