@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -44,7 +45,8 @@ from gateway.web.endpoint import Endpoint
 from gateway.web.events import SINGLE_CONNECTION
 from gateway.web.graphiql import Graphiql
 from gateway.web.graphiql.trusted import TrustedPage
-from gateway.web.graphql_over_http import prefers_html
+from gateway.web.graphql_over_http import BODY_MAX, prefers_html
+from gateway.web.guard import Guard
 from gateway.web.health import live, ready
 from gateway.web.manifests import read_manifests
 from gateway.web.metrics import Metrics, MetricsPage
@@ -59,12 +61,14 @@ from gateway.web.webhooks import WEBHOOK_PATH, RecentPage, WebhookIntake
 
 if TYPE_CHECKING:
     from gateway.callers.jwt import JwtVerifier
+    from gateway.mcp.calls import OnCall
+    from gateway.mcp.server import ToolServer
     from gateway.source.redis import RedisCache
     from gateway.source.worker_lease import WorkerLeases
     from gateway.web.telemetry import Telemetry
     from gateway.web.worker_metrics import WorkerMetrics
 
-__all__ = ["create_app", "create_client", "load_settings", "open_account"]
+__all__ = ["create_app", "create_client", "load_settings", "open_account", "open_tools"]
 
 
 def load_settings(environ: Mapping[str, str] = os.environ) -> tuple[Settings, dict[str, str]]:
@@ -202,13 +206,16 @@ def create_app(
     )
     sockets = SocketService(account, admission, origins, persisted, streams, recorder)
 
+    tools = _tool_server(settings, account, documents, metrics.answered) if settings.mcp else None
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         try:
             has_events = webhooks is not None or polls or settings.subscriptions
-            channels = _channels(settings, publication, metrics_directory) if has_events else nullcontext()
+            channels = _channels(settings, publication, remote, metrics_directory) if has_events else nullcontext()
             polling = reconciliation if polls else nullcontext()
-            async with _open(client, remote), workers or nullcontext(), channels, polling:
+            serving_tools = tools.running() if tools is not None else nullcontext()
+            async with _open(client, remote), workers or nullcontext(), channels, polling, serving_tools:
                 app.is_open, app.loop = True, asyncio.get_running_loop()
                 try:
                     yield
@@ -233,6 +240,10 @@ def create_app(
             Route(WEBHOOK_PATH, webhooks, methods=["GET", "POST"]),
             Route("/webhooks/recent", RecentPage(deliveries, admission).answer),
         ]
+    if tools is not None:
+        from gateway.mcp.server import CALLER
+
+        routes.append(Route("/mcp", Guard(tools, admission, origins, CALLER), methods=["POST"]))
     if settings.graphiql:
         routes.append(Route("/", _redirect_to_graphiql))
         origin_shown = settings.upstream_url if graphiql_variables else None
@@ -247,8 +258,31 @@ def create_app(
     app.has_cors = bool(settings.cors_origins)
     app.router.redirect_slashes = False
     app.state.callers, app.state.documents, app.state.account = callers, persisted, account
+    app.state.tools = tools
     app.state.webhooks, app.state.reconciliation, app.state.streams = webhooks, reconciliation, streams
     return app
+
+
+@asynccontextmanager
+async def open_tools(settings: Settings, documents: Mapping[str, str]) -> AsyncIterator[ToolServer]:
+    """Open the tools for assistants, on a Twilio account of their own.
+
+    `documents` are the trusted ones; without `settings.mcp`, there are tools of these, or of the shipped ones if
+    there are none.
+    """
+    chosen = settings.mcp or frozenset({"trusted" if documents else "shipped"})
+    async with open_account(settings) as account:
+        yield _tool_server(replace(settings, mcp=chosen), account, documents)
+
+
+def _tool_server(
+    settings: Settings, account: Account, documents: Mapping[str, str], on_call: OnCall | None = None
+) -> ToolServer:
+    from gateway.mcp.calls import ToolCalls
+    from gateway.mcp.server import ToolServer  # The SDK is an extra.
+
+    calls = ToolCalls(account, settings.mcp_budget, on_call)
+    return ToolServer(calls, documents, sets=settings.mcp, body_max=BODY_MAX)
 
 
 def _account(settings: Settings, client: Client, remote: RedisCache | None) -> Account:
@@ -296,7 +330,9 @@ async def _open(client: Client, remote: RedisCache | None) -> AsyncIterator[None
 
 
 @asynccontextmanager
-async def _channels(settings: Settings, publication: Publication, directory: Path | None) -> AsyncIterator[None]:
+async def _channels(
+    settings: Settings, publication: Publication, remote: RedisCache | None, directory: Path | None
+) -> AsyncIterator[None]:
     """Open the channels to the other processes of the account: to the workers that share `directory`, and over Redis."""
     async with AsyncExitStack() as stack:
         if directory is not None:
@@ -304,11 +340,12 @@ async def _channels(settings: Settings, publication: Publication, directory: Pat
 
             workers = WorkerChannel(directory, publication.receive, publication.greeting)
             publication.add(await stack.enter_async_context(workers))
-        if settings.cache_url != "memory://":
+        if remote is not None:
             from gateway.source.redis_stream import RedisStream  # redis is an extra.
 
             stream = RedisStream(settings.cache_url, _tenant(settings), publication)
             publication.add(await stack.enter_async_context(stream))
+            remote.position = stream.position
         yield
 
 

@@ -22,6 +22,7 @@ COMMANDS = (
     "watch",
     "operations",
     "schema",
+    "mcp",
     "sandbox",
     "dashboard",
     "docs",

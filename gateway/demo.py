@@ -1,6 +1,7 @@
 """A gateway over the sandbox, and its addresses, sids and ids: for the demo, for contract tests, and for tests here."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 from starlette.applications import Starlette
 
@@ -38,7 +39,12 @@ def demo_app(
     if webhook_url is not None:
         webhook = WebhookSettings(url=webhook_url, auth_token=sandbox.auth_token, account_sid=sandbox.account_sid)
     settings = replace(
-        settings_for(sandbox), cache_bytes=0, cors_origins=_DEVELOPMENT_ORIGINS, tokens=tokens, webhook=webhook
+        settings_for(sandbox),
+        cache_bytes=0,
+        cors_origins=_DEVELOPMENT_ORIGINS,
+        tokens=tokens,
+        webhook=webhook,
+        mcp=frozenset({"shipped"} if find_spec("mcp") is not None else ()),
     )
     return create_app(
         settings,
@@ -73,6 +79,7 @@ def ready_facts(sandbox: Sandbox, base: str) -> dict[str, str]:
     return {
         "graphql": f"{base}/graphql",
         "graphiql": f"{base}/graphiql",
+        "mcp": f"{base}/mcp",
         "sandbox": sandbox.url,
         "account_sid": sandbox.account_sid,
         "auth_token": sandbox.auth_token,

@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 import uvloop
 from anyio.from_thread import start_blocking_portal
+from hypothesis import settings
 from playwright.async_api import Browser, async_playwright, expect
 from starlette.applications import Starlette
 
@@ -37,6 +38,9 @@ from gateway.web.server import serving as serving
 from gateway.web.webhooks import WEBHOOK_PATH
 
 ROOT = Path(__file__).parent.parent
+# Where a machine is busy, an example takes longer than hypothesis allows: 200 ms.
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 # With it, each process that a test starts would compile anew all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 LONGEST = [

@@ -35,7 +35,7 @@ def test_help_is_quick() -> None:
     ):
         modules = loaded(*arguments, "--help")
         assert "gateway.commands.options" in modules
-        allowed = SETTINGS_NEED if arguments in {("serve",), ("check",)} else set()
+        allowed = SETTINGS_NEED if arguments in {("serve",), ("check",), ("mcp",)} else set()
         assert not (HEAVY - allowed) & modules, arguments
     assert not {"uvicorn", "gateway.web"} & loaded("schema")
 
@@ -43,7 +43,7 @@ def test_help_is_quick() -> None:
 def test_help_lists_the_commands_and_their_settings() -> None:
     words = run("--help").stdout
     assert re.findall(r"^  (\w+)  ", words.partition("Commands:")[2], re.MULTILINE) == list(COMMANDS)
-    for command in ("serve", "check"):
+    for command in ("serve", "check", "mcp"):
         words = run(command, "--help").stdout
         assert all(setting.env in words for setting in SETTINGS)
 

@@ -23,7 +23,7 @@ FLOORS = [
     {"callers", "source"},
     {"graph", "settings"},
     {"accounts", "contract"},
-    {"web"},
+    {"mcp", "web"},
     {"app"},
     {"demo"},
     {"commands", "pytest_plugin"},

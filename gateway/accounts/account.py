@@ -149,6 +149,13 @@ class Account:
         started = self.start(operation)
         return started if isinstance(started, Outcome) else await started.wait()
 
+    def requested(self, operation: Operation) -> int:
+        """Return the upstream calls that an operation takes in the worst case; 0 for one that is not valid."""
+        options = ReadOptions(operation.caller, operation.no_cache)
+        return self._executor.requested(
+            operation, OperationContext(Loaders(self._source, options), operation.services, self._limits)
+        )
+
     def is_subscription(self, operation: Operation) -> bool:
         """Whether an operation is a subscription; False for one that is not valid, whose errors `start` returns."""
         return self._executor.is_subscription(operation.document, operation.name)

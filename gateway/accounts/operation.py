@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 import orjson
 
+from gateway.execution.error_behavior import ErrorBehavior
 from gateway.twilio.client import AttemptListener
 
 __all__ = ["Operation", "OperationKey"]
@@ -24,6 +25,7 @@ class OperationKey(NamedTuple):
     services: frozenset[str] | None
     reference: bool
     dry_run: bool
+    on_error: ErrorBehavior
     timeout: float | None
     caller: str | None
     """Only where callers have budgets."""
@@ -63,6 +65,9 @@ class Operation(msgspec.Struct, frozen=True):
     """Read nothing; `extensions.plan` holds what would be read."""
     defer: bool = False
     """Whether `Outcome.subsequent` may deliver the fragments with `@defer`."""
+    on_error: ErrorBehavior = "PROPAGATE"
+    """What an error in a field does to the rest of the answer: `NULL`, `PROPAGATE` or `HALT`
+    (https://github.com/graphql/graphql-spec/pull/1163)."""
     reference: bool = False
     """Execute with graphql-core, the reference for the engine."""
     request_id: str = ""
@@ -99,6 +104,7 @@ class Operation(msgspec.Struct, frozen=True):
             services=self.services,
             reference=self.reference,
             dry_run=self.dry_run,
+            on_error=self.on_error,
             timeout=self.timeout,
             caller=self.caller if per_caller else None,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -27,6 +28,9 @@ query Thread {
     }
   }
 }"""
+
+
+_WITHOUT_MCP = "not served: it needs an extra, pip install 'receipts-gateway[mcp]'"
 
 
 @click.command()
@@ -157,6 +161,8 @@ def _greeting(facts: dict[str, str], *, requires_token: bool, is_live: bool) -> 
 
     authorization = ' -H "Authorization: Bearer $RECEIPTS_GATEWAY_TOKEN"' if requires_token else ""
     about_token = "   (with the token in RECEIPTS_GATEWAY_TOKEN)" if requires_token else ""
+    is_served = find_spec("mcp") is not None
+    mcp = f"{facts['mcp']}   (tools for assistants, over streamable HTTP)" if is_served else _WITHOUT_MCP
     query = _FIRST_QUERY % {**facts, "order": ", order: DESC" if is_live else ""}
     body = json.dumps({"query": " ".join(query.split())})
     watch = (
@@ -184,12 +190,25 @@ GATEWAY_UPSTREAM_URL={facts["sandbox"]} receipts-gateway serve --port 0
 GraphQL    {facts["graphql"]}
 GraphiQL   {facts["graphiql"]}
 Sandbox    {facts["sandbox"]}/sandbox   (a simulated Twilio; no account is used)
+MCP        {mcp}
 
 Try it:{about_token}
 
   curl -s {facts["graphql"]} -H 'Content-Type: application/json'{authorization} -d '{body}'
 
-{watch}{hint}Ctrl-C stops both."""
+{watch}{hint}{_for_assistants(facts, requires_token) if is_served else ""}Ctrl-C stops both."""
+
+
+def _for_assistants(facts: dict[str, str], requires_token: bool) -> str:
+    """Return how to connect an assistant."""
+    headers = {"headers": {"Authorization": "Bearer ${RECEIPTS_GATEWAY_TOKEN}"}} if requires_token else {}
+    server = {"type": "http", "url": facts["mcp"], **headers}
+    return f"""\
+Or ask an assistant "Who did not get my messages, and why?", after adding this server to its configuration:
+
+  {json.dumps({"mcpServers": {"receipts": server}})}
+
+"""
 
 
 def _write_whole(path: Path, text: str) -> None:

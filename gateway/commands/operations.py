@@ -18,6 +18,7 @@ from gateway.commands.options import (
     VARIABLES,
     complete_document,
     fail,
+    is_example,
     read_document,
 )
 
@@ -95,7 +96,7 @@ def cost(
     documents: list[ClientDocument] = []
     try:
         for source in sources:
-            if (source.isidentifier() and not Path(source).exists()) or source == "-":
+            if source == "-" or is_example(source):
                 documents.append(ClientDocument(Path(source), read_document(source)))
             else:
                 documents += find_documents([source], tags)

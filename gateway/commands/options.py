@@ -28,6 +28,7 @@ __all__ = [
     "check_url",
     "complete_document",
     "fail",
+    "is_example",
     "load_or_fail",
     "port_option",
     "read_document",
@@ -160,16 +161,19 @@ def _example_names() -> list[str]:
     return sorted(file.name.removesuffix(".graphql") for file in examples if file.name.endswith(".graphql"))
 
 
+def is_example(source: str) -> bool:
+    """Return whether a document is named that is an example, and not a file."""
+    return source in _example_names() and not Path(source).exists()
+
+
 def read_document(source: str) -> str:
     """Return the text of a GraphQL document: a file, "-" for standard input, or the name of an example."""
     from importlib.resources import files
 
     if source == "-":
         return sys.stdin.read()
-    examples = files("gateway").joinpath("examples")
-    example = examples.joinpath(f"{source}.graphql")
-    if not Path(source).exists() and source.isidentifier() and example.is_file():
-        return example.read_text(encoding="utf-8")
+    if is_example(source):
+        return files("gateway").joinpath("examples", f"{source}.graphql").read_text(encoding="utf-8")
     try:
         return Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

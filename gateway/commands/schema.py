@@ -13,8 +13,13 @@ __all__ = ["schema"]
 
 
 @click.group(invoke_without_command=True)
+@click.option(
+    "--semantic-nullability",
+    is_flag=True,
+    help="Mark fields that are null only on error with @semanticNonNull, for clients that handle errors themselves.",
+)
 @click.pass_context
-def schema(context: click.Context) -> None:
+def schema(context: click.Context, semantic_nullability: bool) -> None:
     """Print the schema, or compare two.
 
     Without a command, print the schema as SDL.
@@ -22,7 +27,7 @@ def schema(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         from gateway.graph.schema import print_schema
 
-        click.echo(print_schema(), nl=False)
+        click.echo(print_schema(semantic_nullability=semantic_nullability), nl=False)
 
 
 @schema.command()

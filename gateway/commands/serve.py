@@ -202,6 +202,8 @@ def _reload(app: Starlette) -> None:
     settings, documents = loaded
     app.replace_tokens(settings.tokens)  # type: ignore[attr-defined]
     app.state.documents.trust(documents)
+    if app.state.tools is not None:
+        app.state.tools.replace(documents)
     if app.state.webhooks is not None and settings.webhook is not None:
         app.state.webhooks.replace(settings.webhook)
     structlog.get_logger("gateway").info("reloaded", callers=sorted(settings.tokens), documents=len(documents))

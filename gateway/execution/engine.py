@@ -35,10 +35,19 @@ class Run:
     """One run of a plan with the values of its variables."""
 
     def __init__(
-        self, plan: Plan, context: Context, variables: VariableValues, expected: Expected, event: object = None
+        self,
+        plan: Plan,
+        context: Context,
+        variables: VariableValues,
+        expected: Expected,
+        event: object = None,
+        *,
+        halts: bool = False,
     ) -> None:
+        """Create a run; with `halts`, no further level is executed after one with an error."""
         self._plan = plan
         self._event = event
+        self._halts = halts
         self._context = context
         self.arguments = Arguments(variables)
         """The arguments of its edges."""
@@ -62,7 +71,7 @@ class Run:
             if encoded is not None:
                 return encoded, ()
         data = self._plan.root.blank.copy()
-        executor = SelectionExecutor(self._context, self.arguments)
+        executor = SelectionExecutor(self._context, self.arguments, halts=self._halts)
         await executor.execute([Batch(self._plan.root, [self._event], [data], [1])])
         places = executor.deferred_places([(data, ())])
         if places:

@@ -39,8 +39,10 @@ from gateway.errors import (
 )
 from gateway.execution.bounds import Bounds, parse_within
 from gateway.execution.context import Context, Event
+from gateway.execution.descriptions import describe
 from gateway.execution.documents import condition_variables, only_introspection, without_defer
 from gateway.execution.engine import Run
+from gateway.execution.error_behavior import ErrorBehavior, reference_executor
 from gateway.execution.estimate import Estimate
 from gateway.execution.events import SubscriptionPlan, event_json, prepare, variables_below, write_incomplete
 from gateway.execution.expected import Expected, ExpectedReads
@@ -91,6 +93,10 @@ class ExecutionRequest(Protocol):
     def defer(self) -> bool:
         """Whether fragments with `@defer` are left to `Outcome.subsequent`; otherwise `@defer` has no effect."""
 
+    @property
+    def on_error(self) -> ErrorBehavior:
+        """What an error in a field does to the rest of the answer. `@defer` has an effect with `PROPAGATE` only."""
+
 
 class Executor:
     """Executes operations on one schema. Valid documents and their plans are cached."""
@@ -130,13 +136,13 @@ class Executor:
         try:
             operation = self._operation(text, request.name)
             values = self._coerce(operation, variables)
-            planned = self._plan(operation, values, request.defer)
+            planned = self._plan(operation, values, request.defer and request.on_error == "PROPAGATE")
         except _Invalid as invalid:
             name = operation.name if operation is not None else invalid.operation
             return Outcome(None, invalid.failures, executed=False, operation=name, document=_fingerprint(text))
         if isinstance(planned, str):
             context.runs[planned] += 1
-            return await self._reference(operation, context, variables)
+            return await self._reference(operation, context, variables, request.on_error)
         plan = planned.plan
         if plan.events is not None:
             return self._not_executed(request, operation, plan, values, context)
@@ -146,9 +152,11 @@ class Executor:
             estimate = Estimate(plan, context, Arguments(values))
             if requested > context.limits.cost_max:
                 return self._rejected(operation, estimate, context.limits.cost_max)
-            return operation.outcome(None, requested=requested, extensions={"plan": estimate.as_json()})
+            described = next(each for each in describe(operation.document) if each.name == operation.name)
+            plan_json = estimate.as_json() | {"operation": described.as_json()}
+            return operation.outcome(None, requested=requested, extensions={"plan": plan_json})
         context.reserve(requested)
-        run = Run(plan, context, values, expected)
+        run = Run(plan, context, values, expected, halts=request.on_error == "HALT")
         reason = "not asked"
         if not request.reference:
             try:
@@ -167,17 +175,32 @@ class Executor:
                     return operation.outcome(None, requested=requested, data_json=data)
                 if context.left_out:
                     failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
+                if failures and request.on_error == "HALT":
+                    return operation.outcome(None, failures[:1], requested=requested)
                 outcome = operation.outcome(data, failures, requested=requested)
                 outcome.pending = run.pending
                 if outcome.pending:
                     outcome.subsequent = Subsequent(run.subsequent())
                 return outcome
         context.runs[reason] += 1
-        outcome = await self._reference(operation, context, variables)
+        outcome = await self._reference(operation, context, variables, request.on_error)
         failures = outcome.failures
         if context.left_out:
             failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
         return replace(outcome, failures=failures, requested=requested)
+
+    def requested(self, request: ExecutionRequest, context: Context) -> int:
+        """Return the upstream calls that an operation takes in the worst case, as `run` would estimate them.
+
+        0 for an operation that is not valid, or that only graphql-core can execute: `run` has its errors.
+        """
+        try:
+            operation = self._operation(request.document, request.name)
+            values = self._coerce(operation, request.variables or {})
+            planned = self._plan(operation, values, False)
+        except _Invalid:
+            return 0
+        return 0 if isinstance(planned, str) else planned.expected_reads.of(context, values).requested
 
     def is_private(self, text: str, name: str | None) -> bool:
         """Whether a document has arguments that identify a person; false for one that cannot be executed."""
@@ -253,7 +276,7 @@ class Executor:
                 reason = "engine"
         context.runs[reason] += 1
         if reason != "engine":
-            whole = await self._reference(operation, context, subscription.variables, event)
+            whole = await self._reference(operation, context, subscription.variables, event=event)
             data, failures = (whole.data or {}).get(events.key), whole.failures
         if unread is not None:
             failures = (failure_from(unread, (events.key,), events.nodes), *failures)
@@ -319,7 +342,12 @@ class Executor:
         return operation.outcome(None, (Failure(error),), executed=False, requested=details["requested"])
 
     async def _reference(
-        self, operation: ValidOperation, context: Context, variables: dict[str, Any], event: object = None
+        self,
+        operation: ValidOperation,
+        context: Context,
+        variables: dict[str, Any],
+        on_error: ErrorBehavior = "PROPAGATE",
+        event: object = None,
     ) -> Outcome:
         if operation.undeferred is None:
             operation.undeferred = without_defer(operation.document)
@@ -330,12 +358,15 @@ class Executor:
             context_value=context,
             variable_values=variables,
             operation_name=operation.name,
+            executor_class=reference_executor(on_error),
             hide_suggestions=self._hide_suggestions,
         )
         if isawaitable(result):
             result = await result
         assert isinstance(result, ExecutionResult)  # graphql-core demands this executor for a schema with `@defer`.
         failures = (*(failure_of(error) for error in result.errors or ()), *context.failures)
+        if failures and on_error == "HALT":
+            return operation.outcome(None, failures[:1])
         return operation.outcome(result.data, failures)
 
     def _operation(self, text: str, name: str | None) -> ValidOperation:

@@ -94,6 +94,9 @@ class FieldErrors:
     def __init__(self) -> None:
         self._errors: list[tuple[Any, str | int, Exception, list[FieldNode]]] = []
 
+    def __len__(self) -> int:
+        return len(self._errors)
+
     def add(self, target: Any, key: str | int, error: Exception, nodes: list[FieldNode]) -> None:
         """Add the error of the field at `key` of an object of the answer, or at an index of a list."""
         self._errors.append((target, key, error, nodes))

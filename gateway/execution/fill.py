@@ -67,8 +67,10 @@ _Waiting = defaultdict[int, list[_PendingEdge]]
 class SelectionExecutor:
     """Executes selections into one answer, or into deferred parts of one. Collects their errors and deferred fragments."""
 
-    def __init__(self, context: Context, arguments: Arguments) -> None:
+    def __init__(self, context: Context, arguments: Arguments, *, halts: bool = False) -> None:
+        """Create an executor; with `halts`, it executes no further level after one with an error."""
         self._context = context
+        self._halts = halts
         self._arguments = arguments
         self._errors = FieldErrors()
         self._deferred: list[Batch] = []
@@ -80,7 +82,7 @@ class SelectionExecutor:
         waiting: _Waiting = defaultdict(list)
         for batch in batches:
             self._execute(batch, waiting)
-        while waiting:
+        while waiting and not (self._halts and self._errors):
             edges = waiting.pop(min(waiting))
             await self._fetch(edges)
             for batch in self._children(edges):

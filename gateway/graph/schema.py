@@ -6,6 +6,7 @@ from typing import Any
 
 import strawberry
 from graphql import (
+    ConstDirectiveNode,
     DirectiveLocation,
     GraphQLArgument,
     GraphQLBoolean,
@@ -14,7 +15,9 @@ from graphql import (
     GraphQLNonNull,
     GraphQLString,
     ListValueNode,
+    NameNode,
     Node,
+    ObjectTypeDefinitionNode,
     Visitor,
     parse,
     print_ast,
@@ -24,6 +27,7 @@ from strawberry.schema.config import StrawberryConfig
 
 from gateway.execution.executor import Executor
 from gateway.graph.error_codes import ErrorCode
+from gateway.graph.nullability import SEMANTIC_NON_NULL, null_only_on_error
 from gateway.graph.query import Query
 from gateway.graph.scalars import SCALARS
 from gateway.graph.subscription import Subscription
@@ -67,9 +71,35 @@ def shared_executor(*, introspection: bool = True) -> Executor:
     return Executor(make_schema(), introspection=introspection)
 
 
-def print_schema() -> str:
-    """Return the schema in SDL, sorted by name: the text of `schema.graphql`."""
-    return print_ast(visit(parse(make_schema().as_str(), no_location=True), _Sorted())) + "\n"
+def print_schema(*, semantic_nullability: bool = False) -> str:
+    """Return the schema in SDL, sorted by name: the text of `schema.graphql`.
+
+    With `semantic_nullability`, fields that are null only on error have the directive `@semanticNonNull`.
+    """
+    schema = make_schema()
+    document = parse(schema.as_str(), no_location=True)
+    if semantic_nullability:
+        marked = visit(document, _Marked(null_only_on_error(schema._schema)))
+        document = replace(marked, definitions=(*marked.definitions, *parse(SEMANTIC_NON_NULL).definitions))
+    return print_ast(visit(document, _Sorted())) + "\n"
+
+
+class _Marked(Visitor):
+    """Adds `@semanticNonNull` to fields, given as type and field names."""
+
+    def __init__(self, fields: set[tuple[str, str]]) -> None:
+        super().__init__()
+        self._fields = fields
+
+    def leave_object_type_definition(self, node: ObjectTypeDefinitionNode, *_: Any) -> ObjectTypeDefinitionNode:
+        mark = ConstDirectiveNode(name=NameNode(value="semanticNonNull"), arguments=())
+        fields = [
+            replace(field, directives=(*(field.directives or ()), mark))
+            if (node.name.value, field.name.value) in self._fields
+            else field
+            for field in node.fields or ()
+        ]
+        return replace(node, fields=tuple(fields))
 
 
 class _Sorted(Visitor):

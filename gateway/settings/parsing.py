@@ -31,6 +31,7 @@ __all__ = [
     "sid",
     "switch",
     "tokens",
+    "tool_documents",
     "traces_url",
     "transport",
     "webhook_keys",
@@ -132,6 +133,16 @@ def budget(text: str) -> int:
     if not text.isdecimal() or len(text) > 7 or int(text) > 1_000_000:
         raise ValueError("must be a whole number up to 1000000; 0 means no limit.")
     return int(text)
+
+
+def tool_documents(text: str) -> frozenset[str]:
+    """Parse the names of the sets of documents that assistants have tools of."""
+    names = frozenset(name.strip() for name in text.split(","))
+    if not names <= {"trusted", "shipped"}:
+        raise ValueError("must be trusted, shipped, or both, separated by a comma.")
+    if find_spec("mcp") is None:
+        raise ValueError("needs an extra: pip install 'receipts-gateway[mcp]'.")
+    return names
 
 
 def calls(text: str) -> int:

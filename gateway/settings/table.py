@@ -270,6 +270,20 @@ SETTINGS = (
         parsing.switch,
     ),
     Setting(
+        "GATEWAY_MCP",
+        "",
+        "Serve tools for assistants at /mcp (needs the extra `mcp`), one for each document: `trusted` for those of "
+        "`GATEWAY_TRUSTED_DOCUMENTS`, `shipped` for those of this package, or both.",
+        parsing.tool_documents,
+    ),
+    Setting(
+        "GATEWAY_MCP_BUDGET",
+        "600",
+        "Upstream calls a minute that the tools may cause for each caller; a call that could take more than is left is "
+        "refused. 0 means no limit.",
+        parsing.budget,
+    ),
+    Setting(
         "GATEWAY_INTROSPECTION",
         "1",
         "Allow introspection, and suggest names in error messages: 0 or 1.",

@@ -211,6 +211,10 @@ class Settings:
     """Manifests of trusted documents, and directories of them."""
     trusted_only: bool = False
     """Whether documents that are not trusted are rejected."""
+    mcp: frozenset[str] = frozenset()
+    """The documents that assistants have tools of at `/mcp`: `trusted`, `shipped`, both, or none. They need the extra `mcp`."""
+    mcp_budget: int = 600
+    """Upstream calls a minute that tools may cause for each caller; 0 means no limit."""
     introspection: bool = True
     """Whether the schema can be introspected."""
     graphiql: bool = True
@@ -255,6 +259,8 @@ class Settings:
         values = {setting.env: _value(setting, environ, problems) for setting in SETTINGS}
         if values["GATEWAY_TRUSTED_ONLY"] and not values["GATEWAY_TRUSTED_DOCUMENTS"]:
             problems.append("GATEWAY_TRUSTED_ONLY: needs GATEWAY_TRUSTED_DOCUMENTS, the documents to trust.")
+        if "trusted" in (values["GATEWAY_MCP"] or ()) and not values["GATEWAY_TRUSTED_DOCUMENTS"]:
+            problems.append("GATEWAY_MCP: `trusted` needs GATEWAY_TRUSTED_DOCUMENTS; `shipped` needs nothing.")
         return cls(
             credentials=_credentials(values, problems),
             upstream_url=values["GATEWAY_UPSTREAM_URL"],
@@ -291,6 +297,8 @@ class Settings:
             traces=values["OTEL_EXPORTER_OTLP_ENDPOINT"] is not None,
             trusted_documents=values["GATEWAY_TRUSTED_DOCUMENTS"] or (),
             trusted_only=values["GATEWAY_TRUSTED_ONLY"],
+            mcp=values["GATEWAY_MCP"] or frozenset(),
+            mcp_budget=values["GATEWAY_MCP_BUDGET"],
             introspection=values["GATEWAY_INTROSPECTION"],
             graphiql=values["GATEWAY_GRAPHIQL"],
             log_level=values["GATEWAY_LOG_LEVEL"],

@@ -101,6 +101,8 @@ class Journal:
         """By the path of the record's list, then by sid."""
         self._owners: dict[str, set[str]] = {}
         """The sids of records with a list in `_by_list`, by the path of the list that they are in."""
+        self.complete_since = 0.0
+        """Seconds since the epoch: the journal has every event that was added since."""
 
     def __len__(self) -> int:
         return len(self._records)
@@ -191,6 +193,7 @@ class Journal:
             if len(self._records) <= _RECORDS_MAX and oldest.changed_at > now - _SECONDS:
                 return
             del self._records[path]
+            self.complete_since = oldest.changed_at
             list_path, _, sid = path.rpartition("/")
             of_list = self._by_list[list_path]
             del of_list[sid]

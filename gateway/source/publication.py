@@ -120,6 +120,11 @@ class Publication:
         """Events that may be delivered in this turn of the event loop."""
 
     @property
+    def complete_since(self) -> float:
+        """Seconds since the epoch: a value that was read since is merged with every event that has been applied."""
+        return self._updates.complete_since
+
+    @property
     def is_observed(self) -> bool:
         """Whether there are subscribers."""
         return self._is_observed

@@ -33,7 +33,7 @@ from redis.exceptions import (
 )
 
 from gateway.log import network_cause
-from gateway.source.redis_stream import CHANGED
+from gateway.source.redis_stream import CHANGED, Position
 from gateway.source.remote import Found
 from gateway.twilio.paths import list_of, pseudonymized
 
@@ -58,12 +58,20 @@ _CAUSES: dict[type[Exception], str] = {
 _LEASE_SECONDS = 3.0  # After which the read of a process that has not released its lease is started by another.
 
 # For each key its body; without one, "+" if this process has the lease now, "-" if another one has. The second half of KEYS
-# has, for each key, the time at which an event changed its list: a body that was read before counts as absent.
+# has, for each key, when an event changed its list, and the event's id. A body that was read before counts as absent, unless
+# this process has applied the event and merges the body with it: ARGV ends with its `Position`.
 _GET_OR_LEASE = """
+local last, number, since = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local function is_outdated(value, changed)
+  local read_at, at, id, place = struct.unpack('>d', value), string.match(changed, '^(%S+) ?(%d*)%-?(%d*)$')
+  if read_at > tonumber(at) then return false end
+  id, place = tonumber(id), tonumber(place)
+  return not id or read_at < since or id > last or (id == last and place > number)
+end
 local values, found, count = redis.call('MGET', unpack(KEYS)), {}, #KEYS / 2
 for place = 1, count do
   local key, value, changed = KEYS[place], values[place], values[count + place]
-  if value and changed and struct.unpack('>d', value) <= tonumber(changed) then value = false end
+  if value and changed and is_outdated(value, changed) then value = false end
   if not value then
     local ours = redis.call('SET', key .. '?lease', ARGV[1], 'NX', 'PX', ARGV[2])
     value = (ours or redis.call('GET', key .. '?lease') == ARGV[1]) and '+' or '-'
@@ -116,6 +124,8 @@ class RedisCache:
         """
         self.counts: Counter[str] = Counter()
         """Questions by result: `answer`, `no answer`, and `not asked` while the server is down, or after closing."""
+        self.position: Callable[[], Position] = _no_position
+        """Returns which events this process has applied."""
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=8,
@@ -159,7 +169,7 @@ class RedisCache:
         """Return the bodies that are cached and the leases of the other keys; when the server is down, all are leased."""
         names = [self._named(key) for key in keys]
         names += [self._named(list_of(key)) + CHANGED for key in keys]
-        values = await self._ask(lambda: self._get_or_lease(keys=names, args=[self._name, int(_LEASE_SECONDS * 1000)]))
+        values = await self._ask(lambda: self._get_or_lease(keys=names, args=self._arguments()))
         found = Found({}, set(), set())
         for key, value in zip(keys, values or [b"+"] * len(keys), strict=True):
             if value == b"+":
@@ -200,7 +210,7 @@ class RedisCache:
         """Send the server what a read sends; return why that fails, in a few words, or None if it succeeds."""
         key = [f"{self._prefix}probe", f"{self._prefix}probe{CHANGED}"]
         try:
-            await self._in_time(lambda: self._get_or_lease(keys=key, args=[self._name, int(_LEASE_SECONDS * 1000)]))
+            await self._in_time(lambda: self._get_or_lease(keys=key, args=self._arguments()))
             await self._in_time(lambda: self._release(keys=key, args=[self._name]))
         except (RedisError, OSError, TimeoutError) as error:
             return _cause(error)
@@ -212,6 +222,9 @@ class RedisCache:
 
     def _pseudonym(self, text: str) -> str:
         return hmac.digest(self._secret, text.encode(), "sha256").hex()[:32]
+
+    def _arguments(self) -> list[str | int | float]:
+        return [self._name, int(_LEASE_SECONDS * 1000), *self.position()]
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T | None:
         loop = asyncio.get_running_loop()
@@ -276,6 +289,11 @@ class RedisCache:
             await self._ask(pipeline.execute)
         if released:
             await self._ask(lambda: self._release(keys=released, args=[self._name]))
+
+
+def _no_position() -> Position:
+    """Return the position of a process that applies no events."""
+    return Position(0, 0, 0.0)
 
 
 def _cause(error: Exception) -> str:

@@ -1,7 +1,8 @@
 """The channel between machines: a stream of events in Redis or Valkey, bounded in length.
 
 https://redis.io/docs/latest/develop/data-types/streams/. Together with an event, one transaction marks the lists that it
-concerns as changed: no process uses a body from the cache that was read before (see `redis.py`).
+concerns as changed by it. A process that has not received the event uses no body from the cache that was read before (see
+`redis.py`); one that has merges the body with the event.
 
 While the server is down, events wait to be published, up to a bound. When it is back, those of other processes are read, from
 the last one on that was received. All are merged forward, so that an event which a later one has overtaken has no effect.
@@ -19,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from math import ceil
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import structlog
@@ -31,7 +32,7 @@ from gateway.source.publication import Message, Publication
 from gateway.twilio.events import Change, Event
 from gateway.twilio.paths import list_of, parent_of
 
-__all__ = ["RedisStream", "changed_lists"]
+__all__ = ["CHANGED", "Position", "RedisStream", "changed_lists"]
 
 _logger = structlog.get_logger("gateway")
 
@@ -57,11 +58,27 @@ _UNOBSERVED_SECONDS = 1.0
 _ASK_SECONDS = (0.001, 0.032)
 """The first and the longest pause between two questions how far the readers are."""
 
+_ADD = """
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], '*', 'message', ARGV[1])
+for place = 2, #KEYS do redis.call('SET', KEYS[place], ARGV[2] .. ' ' .. id, 'EX', ARGV[4]) end
+"""
+"""Adds an event to the stream, and marks lists as changed: with the time when it was received, and its id."""
+
 _EntryId = tuple[int, int]
 """Milliseconds since the epoch, and a number among the entries of that millisecond."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)
+
+
+class Position(NamedTuple):
+    """Which events a process has applied."""
+
+    milliseconds: int
+    number: int
+    """Together the id of the last one in the stream."""
+    complete_since: float
+    """Seconds since the epoch: a value that was read since is merged with all of them."""
 
 
 class RedisStream:
@@ -82,6 +99,8 @@ class RedisStream:
         self._waiting: deque[tuple[Message, Update | None]] = deque()
         self._is_waiting = asyncio.Event()
         self._last_id = _stream_id(time.time() - publication.history.seconds)
+        self._complete_since = time.time()
+        """Seconds since the epoch: no event that was added since has been lost."""
         self._has_replayed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
@@ -127,6 +146,10 @@ class RedisStream:
         self._waiting.append((message, update))
         self._is_waiting.set()
 
+    def position(self) -> Position:
+        """Return which events this process has applied."""
+        return Position(*_entry_id(self._last_id), max(self._complete_since, self._publication.complete_since))
+
     async def _repeat(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Repeat some work; after an error, try again after a pause."""
         while not self._is_closed:
@@ -145,6 +168,8 @@ class RedisStream:
         elif self._failing and not failing:
             _logger.warning("event stream back")
         self._failing = failing
+        if not failing and self._publication.is_stream_up is False:
+            self._complete_since = time.time()
         if self._publication.is_stream_up is not (not failing):
             self._publication.set_stream_up(not failing)
 
@@ -247,12 +272,11 @@ class RedisStream:
         pipeline, stream = self._redis.pipeline(transaction=True), self._prefix + STREAM
         history = self._publication.history
         for message, update in batch:
-            if update is not None:
-                for list_path in changed_lists(update.event):
-                    key = f"{self._prefix}{list_path}{CHANGED}"
-                    pipeline.set(key, repr(update.received_at), ex=_CHANGED_SECONDS)
-            fields: dict[Any, Any] = {"message": _encoder.encode(message)}
-            pipeline.xadd(stream, fields, maxlen=history.most, approximate=True)
+            changed = changed_lists(update.event) if update is not None else []
+            lists = [f"{self._prefix}{list_path}{CHANGED}" for list_path in changed]
+            received_at = repr(update.received_at) if update is not None else ""
+            arguments: list[bytes | str | int] = [_encoder.encode(message), received_at, history.most, _CHANGED_SECONDS]
+            pipeline.eval(_ADD, 1 + len(lists), stream, *lists, *arguments)
         # Events hold personal data: they are kept no longer than they are replayed.
         pipeline.xtrim(stream, minid=_stream_id(time.time() - history.seconds), approximate=False)
         pipeline.expire(stream, ceil(history.seconds))

@@ -71,6 +71,11 @@ class Updates:
             return None
         return self._row_of(known)
 
+    @property
+    def complete_since(self) -> float:
+        """Seconds since the epoch: a value that was read since is merged with every event that has been applied."""
+        return self._journal.complete_since
+
     def events(self) -> list[Event]:
         """Return the recent events, merged: a process that starts later applies them to catch up."""
         return self._journal.events()

@@ -58,9 +58,9 @@ def check_get(headers: Mapping[str, str], origins: Container[str]) -> None:
 
 
 def check_origin(headers: Mapping[str, str], origins: Container[str]) -> None:
-    """Raise `Forbidden` for a WebSocket that a page of another site opens, unless it is one of `origins`.
+    """Raise `Forbidden` for a request that a page of another site sends, unless it is one of `origins`.
 
-    CORS does not apply to WebSockets: the server has to check `Origin` (RFC 6455, 10.2). Other clients than browsers send none.
+    For what CORS does not protect, and for protocols that demand it. Other clients than browsers send no `Origin`.
     """
     origin = headers.get("origin")
     if origin is None or origin in origins:
@@ -70,7 +70,7 @@ def check_origin(headers: Mapping[str, str], origins: Container[str]) -> None:
     except ValueError:
         site = urlsplit("")
     if not site.netloc or site.netloc.lower() != headers.get("host", "").lower():
-        raise Forbidden("Pages of this origin may not open sockets: add it to GATEWAY_CORS_ORIGINS.")
+        raise Forbidden("Pages of this origin may not connect here: add it to GATEWAY_CORS_ORIGINS.")
 
 
 @lru_cache(maxsize=64)  # Of accepted hosts alone: an exception is not cached.

@@ -184,6 +184,7 @@ def _operation(
         trace=headers.get("x-gateway-trace") == "1",
         dry_run=headers.get("x-gateway-dry-run") == "1",
         defer=may_defer,
+        on_error=graphql_request.error_behavior,
         request_id=request.id,
         in_url=request.method != "POST",
         on_attempt=request.span.call if request.span is not None else None,

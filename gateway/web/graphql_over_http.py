@@ -12,13 +12,14 @@ from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec.structs import replace
 
 from gateway.errors import BadRequest
+from gateway.execution.error_behavior import ERROR_BEHAVIORS, ErrorBehavior
 from gateway.twilio.partial_rows import replace_lone_surrogates
 from gateway.web.json_text import check_json
 from gateway.web.request_headers import list_elements, split_parameters
@@ -46,7 +47,7 @@ MULTIPART = "multipart/mixed"
 EVENTS = "text/event-stream"
 BODY_MAX = 256 * 2**10
 
-_PARAMETERS = {"query", "documentId", "variables", "operationName", "extensions"}
+_PARAMETERS = {"query", "documentId", "variables", "operationName", "extensions", "onError"}
 _WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?")
 
 
@@ -61,6 +62,17 @@ class GraphQLRequest(msgspec.Struct, frozen=True):
     operation_name: str | None = msgspec.field(name="operationName", default=None)
     extensions: dict[str, Any] | None = None
     document_id: str | None = msgspec.field(name="documentId", default=None)
+    on_error: Any = msgspec.field(name="onError", default=None)
+    """Its value as sent: see `error_behavior`."""
+
+    @property
+    def error_behavior(self) -> ErrorBehavior:
+        """The value of `onError`; null means the default. Raises `BadRequest` for any other value."""
+        if self.on_error is None:
+            return "PROPAGATE"
+        if self.on_error not in ERROR_BEHAVIORS:
+            raise BadRequest("`onError` must be NULL, PROPAGATE or HALT.")
+        return cast(ErrorBehavior, self.on_error)
 
 
 _request_decoder = msgspec.json.Decoder(GraphQLRequest)
@@ -119,6 +131,7 @@ def read_get(query_string: bytes) -> GraphQLRequest:
         values.get("operationName") or None,
         _object(values, "extensions"),
         values.get("documentId"),
+        values.get("onError"),
     )
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.graph.schema import print_schema
+
 from ..conftest import npm_ci
 from ..docs.blocks import all_blocks, read, rows
 
@@ -120,6 +122,15 @@ def test_client_works(built: Path, ready_file: Path, client: str) -> None:
     run("node", "--enable-source-maps", "--test", f"build/{client}/check.cjs", cwd=built, READY_FILE=str(ready_file))
 
 
+def test_clients_that_handle_errors_themselves(project: Path, ready_file: Path) -> None:
+    """Relay's compiler and codegen read `@semanticNonNull`: what they generate is typed, bundled and run."""
+    variant = project.parents[1] / "semantic.graphql"
+    variant.write_text(print_schema(semantic_nullability=True), encoding="utf-8")
+    run("npm", "run", "nullable", cwd=project)
+    check = "build/nullable/check.cjs"
+    run("node", "--enable-source-maps", "--test", check, cwd=project, READY_FILE=str(ready_file))
+
+
 def test_trusted_documents_are_asked_for_by_their_ids(trusting: Path, project: Path) -> None:
     run("node", "--enable-source-maps", "--test", "build/trusted/check.cjs", cwd=project, READY_FILE=str(trusting))
 
@@ -197,6 +208,7 @@ def test_the_documentation_shows_the_very_files() -> None:
         "urql/graphql.ts",
         "urql/tsconfig.json",
         "mocks/schema.ts",
+        "nullable/codegen.ts",
         "relay.config.json",
         "relay/environment.ts",
         "relay/parts.ts",

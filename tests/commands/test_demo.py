@@ -30,12 +30,13 @@ def test_the_demo_runs_answers_and_stops(tmp_path: Path, number: signal.Signals)
     demo = start("demo", "--port", "0", "--ready-file", str(ready))
     try:
         assert demo.stdout is not None
-        lines = [demo.stdout.readline() for _ in range(8)]
+        lines = [demo.stdout.readline() for _ in range(12)]
         facts = json.loads(ready.read_text())
         assert ready.stat().st_mode & 0o777 == 0o600
         assert facts["graphql"] in lines[0]
         assert facts["graphiql"] in lines[1]
         assert facts["sandbox"] in lines[2]
+        assert facts["mcp"] in lines[3]
         for name in ("failed", "pending", "unknown_status", "departed_participant"):
             assert {f"{name}_receipt_sid", f"{name}_receipt_message_sid"} <= set(facts)
         for kind in ("service", "conversation", "message", "receipt", "participant"):
@@ -51,6 +52,7 @@ def test_the_demo_runs_answers_and_stops(tmp_path: Path, number: signal.Signals)
         _, errors = demo.communicate(timeout=10)
     finally:
         demo.kill()
+    assert json.loads(lines[-1]) == {"mcpServers": {"receipts": {"type": "http", "url": facts["mcp"]}}}
     assert (demo.returncode, errors) == (0, "")
     assert list(tmp_path.iterdir()) == []
 

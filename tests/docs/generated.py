@@ -31,6 +31,7 @@ _READING_ORDER = (
     "costs",
     "http",
     "webhooks",
+    "assistants",
     "federation",
     "configuration",
     "deploy",

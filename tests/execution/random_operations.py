@@ -23,6 +23,7 @@ from graphql import (
 )
 
 from gateway.accounts.operation import Operation
+from gateway.execution.error_behavior import ErrorBehavior
 from gateway.execution.executor import Executor
 from gateway.execution.outcome import Outcome
 from gateway.graph.context import OperationContext
@@ -292,13 +293,14 @@ def run(
     *,
     trouble: int = 0,
     no_cache: bool = False,
+    on_error: ErrorBehavior = "PROPAGATE",
 ) -> tuple[Outcome, Upstream, OperationContext]:
     """Run an operation; `REFERENCE` has graphql-core execute it."""
     upstream = Upstream(trouble)
 
     async def once() -> tuple[Outcome, OperationContext]:
         async with context_over(upstream, no_cache=no_cache) as context:
-            operation = Operation(document, variables=variables, reference=executor is REFERENCE)
+            operation = Operation(document, variables=variables, reference=executor is REFERENCE, on_error=on_error)
             return await executor.run(operation, context), context
 
     outcome, context = asyncio.run(once())

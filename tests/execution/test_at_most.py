@@ -152,7 +152,7 @@ async def counted(
     st.booleans(),
     st.sampled_from([INTERPRETER, GENERATOR]),
 )
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, suppress_health_check=list(HealthCheck))
 def test_no_run_takes_more_than_was_said(
     operation: tuple[str, dict[str, Any]], seed: int, limit: int, defer: bool, executor: Executor
 ) -> None:

@@ -242,7 +242,7 @@ def read(listing: PagedList, pages: Pages) -> Slice:
 
 
 @given(first=st.integers(0, 60), served=st.integers(1, 30), skip=st.integers(0, 25))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_first_over_any_page_size_gives_exactly_that(first: int, served: int, skip: int) -> None:
     """Whatever page size Twilio serves instead of the one asked for, the slice is the same."""
     rows = [Row(f"IM{number:032x}", number) for number in range(40)]

@@ -87,6 +87,7 @@ async def machines(client: Client, redis_server: RedisServer, count: int = 2) ->
             process = Process(client, remote)
             stream = await stack.enter_async_context(RedisStream(redis_server.url, "tenant", process.publication))
             process.publication.add(stream)
+            remote.position = stream.position
             found.append(process)
         yield found
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import BadUserInput
@@ -117,7 +117,6 @@ def test_the_history_is_bounded_in_number_time_and_origins() -> None:
     assert history.add(A, 2, None)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.sampled_from([A, B, C]), max_size=30),
     st.randoms(use_true_random=False),

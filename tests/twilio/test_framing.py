@@ -164,7 +164,7 @@ def responses(draw: st.DrawFn) -> bytes:
     return head + body + after
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.data(), responses())
 def test_the_parser_and_the_head_alone_agree(pool: HttptoolsTransport, data: st.DataObject, reply: bytes) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(1, max(1, len(reply) - 1)), max_size=3, unique=True)))
@@ -174,7 +174,7 @@ def test_the_parser_and_the_head_alone_agree(pool: HttptoolsTransport, data: st.
     assert result_of(_Connection, pool, [reply]) == result_of(ParserOnly, pool, [reply])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.integers(0, len(PLAIN) - 1), st.binary(min_size=1, max_size=3), st.booleans())
 @example(16, b"\t", True)
 @example(7, b"0", False)

@@ -206,7 +206,7 @@ def test_any_property_but_those_that_identify_a_row_can_be_unreadable(resource: 
     assert read_item(resource, f"{path}{resource.collection}/{sid}", answer(body)).sid == sid
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=60) | st.text(alphabet='{}[]",:\\udD83eE+-.0159 \n\ufeff', max_size=60).map(str.encode))
 def test_no_bytes_in_a_body_are_more_than_unreadable(noise: bytes) -> None:
     whole = page().body

@@ -71,6 +71,11 @@ class ClientOperation:
         return node
 
     @property
+    def description(self) -> str | None:
+        """The operation's own description."""
+        return self.node.description.value if self.node.description is not None else None
+
+    @property
     def label(self) -> str:
         """The name to show to people."""
         return self.name or "(no name)"

@@ -43,6 +43,7 @@ def as_json(report: OperationsReport) -> str:
         "operations": [
             {
                 "name": operation.name,
+                **({"description": operation.description} if operation.description is not None else {}),
                 **operation.location.as_json(),
                 "per": "event" if cost.is_per_event else "operation",
                 "calls": cost.calls,

@@ -138,7 +138,7 @@ def is_sdl(text: str) -> bool:
     return False
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.sets(st.integers(0, len(EDITS) - 1), min_size=1, max_size=12), st.booleans())
 def test_what_graphql_core_sees_is_seen(numbers: set[int], is_back: bool) -> None:
     after = BEFORE

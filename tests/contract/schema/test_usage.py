@@ -108,7 +108,7 @@ def test_what_affects_an_operation(operation: str, old: str, new: str, coordinat
     assert all(change.criticality is not Criticality.SAFE for change in changes)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.sampled_from(EDITS), st.booleans(), st.sampled_from([row[0] for row in AFFECTED]))
 def test_what_breaks_an_operation_affects_it(edit: Edit, is_back: bool, operation: str) -> None:
     old, new = SCHEMA, build_schema(edit.apply(BEFORE))
