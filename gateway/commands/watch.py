@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import random
 import sys
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -102,12 +99,14 @@ def _complete_sid(context: click.Context, parameter: click.Parameter, incomplete
     help="Output for people, or each event as a line of JSON.",
 )
 def watch(service: str, conversations: tuple[str, ...], url: str, token: str | None, output: str) -> None:
-    """Print the receipts of a running gateway as they change, until Ctrl-C.
+    """Print receipts of a gateway as they change.
 
-    SERVICE and CONVERSATION are sids, IS... and CH..., of 100 conversations at most; without any, those of all conversations
+    It runs until Ctrl-C. SERVICE and CONVERSATION are sids, IS... and CH..., of 100 conversations at most; without any, those of all conversations
     are printed that webhooks report. When the connection ends, the command subscribes again after the last event. Standard
     error says whether changes may have been missed.
     """
+    import asyncio
+
     check_url("--url", url)
     show = _show_json if output == "ndjson" else _Table(has_conversations=len(conversations) != 1).show
     variables = {"serviceSid": service, "conversationSids": list(conversations) or None, "after": None}
@@ -121,6 +120,9 @@ async def _follow(
     url: str, token: str | None, variables: dict[str, Any], show: Callable[[dict[str, Any]], None]
 ) -> None:
     """Show events until the subscription is over, and subscribe again whenever the connection ends before."""
+    import asyncio
+    import random
+
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_SILENT_SECONDS)
@@ -248,6 +250,8 @@ class _Table:
 
     def show(self, event: dict[str, Any]) -> None:
         """Print a change."""
+        from datetime import datetime
+
         if event["__typename"] != "ReceiptChange":
             return
         if not self._has_head:

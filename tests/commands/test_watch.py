@@ -85,6 +85,7 @@ async def test_changes_are_printed_and_none_is_missed_when_the_connection_ends(s
         finally:
             for each in (table, lines):
                 each.process.kill()
+                each.process.communicate()
 
 
 async def line_of(watch: Watch) -> Any:
