@@ -12,6 +12,7 @@ from gateway.graph.ids import encode_id
 from gateway.graph.types import Conversation, Message, Participant, Receipt, Service
 from gateway.sandbox import Sandbox
 from gateway.settings import Settings, WebhookSettings
+from gateway.stream_faults import StreamFaults
 from gateway.twilio.transport import Credentials
 
 __all__ = ["demo_app", "known_variables", "landmark_variables", "ready_facts", "settings_for"]
@@ -27,31 +28,40 @@ def settings_for(sandbox: Sandbox) -> Settings:
 
 
 def demo_app(
-    sandbox: Sandbox, *, token: str | None = None, any_host: bool = False, webhook_url: str | None = None
+    sandbox: Sandbox,
+    *,
+    token: str | None = None,
+    any_host: bool = False,
+    webhook_url: str | None = None,
+    has_mcp: bool = find_spec("mcp") is not None,
 ) -> Starlette:
     """Return the gateway over a sandbox, as an ASGI application that pages under development may call.
 
     It caches nothing between requests, so that a change to the sandbox is visible at once. Requests need the `token`, if there
-    is one; `any_host` is as for `create_app`. It accepts the sandbox's webhooks if `webhook_url` is the URL that these call.
+    is one; `any_host` is as for `create_app`. The sandbox sends its webhooks to `webhook_url`, at which the gateway is to be
+    served; then nothing is polled, so that only operations make calls. The sandbox's faults of events are applied. With
+    `has_mcp`, tools are served.
     """
     tokens = {"demo": Token(token)} if token is not None else {}
-    webhook = None
-    if webhook_url is not None:
-        webhook = WebhookSettings(url=webhook_url, auth_token=sandbox.auth_token, account_sid=sandbox.account_sid)
     settings = replace(
         settings_for(sandbox),
         cache_bytes=0,
         cors_origins=_DEVELOPMENT_ORIGINS,
         tokens=tokens,
-        webhook=webhook,
-        mcp=frozenset({"shipped"} if find_spec("mcp") is not None else ()),
+        mcp=frozenset({"shipped"} if has_mcp else ()),
     )
-    return create_app(
+    if webhook_url is not None:
+        webhook = WebhookSettings(url=webhook_url, auth_token=sandbox.auth_token, account_sid=sandbox.account_sid)
+        settings = replace(settings, webhook=webhook, reconcile_seconds=0)
+        sandbox.configure_webhooks(webhook_url)
+    app = create_app(
         settings,
         any_host=any_host,
         graphiql_variables=known_variables(sandbox.landmarks),
         graphiql_user=f"{sandbox.account_sid}:{sandbox.auth_token}",  # The sandbox shows both to anyone.
     )
+    app.state.streams.on_payload = StreamFaults(sandbox.faults).apply
+    return app
 
 
 def known_variables(landmarks: dict[str, str]) -> dict[str, str]:
@@ -78,6 +88,7 @@ def ready_facts(sandbox: Sandbox, base: str) -> dict[str, str]:
     message = f"{conversation}/Messages/{marks['message_sid']}"
     return {
         "graphql": f"{base}/graphql",
+        "graphql_ws": f"{base}/graphql".replace("http", "ws", 1),
         "graphiql": f"{base}/graphiql",
         "mcp": f"{base}/mcp",
         "sandbox": sandbox.url,

@@ -202,7 +202,11 @@ class Overloaded(GatewayError):
     code = "OVERLOADED"
     retryable = True
     http_status = 503
-    retry_after = 1
+
+    def __init__(self, message: str, *, retry_after: int | None = 1) -> None:
+        """Create an error with a message; `retry_after` is None where waiting does not help."""
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class InternalError(GatewayError):

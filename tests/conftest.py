@@ -27,7 +27,6 @@ from gateway.accounts.operation import Operation
 from gateway.app import create_app
 from gateway.demo import demo_app, landmark_variables, settings_for
 from gateway.sandbox import Sandbox
-from gateway.sandbox.webhook_settings import POST_EVENTS, WebhookConfiguration
 from gateway.twilio.client import Client
 from gateway.twilio.responses import Response
 from gateway.twilio.retry import RetryPolicy
@@ -136,7 +135,6 @@ async def live(sandbox: Sandbox, *, token: str | None = None) -> AsyncIterator[t
     with listen("127.0.0.1", 0, "--port") as listener:
         url = address(listener)
         app = demo_app(sandbox, token=token, webhook_url=f"{url}{WEBHOOK_PATH}")
-        sandbox.world.webhooks.account = WebhookConfiguration(post_url=f"{url}{WEBHOOK_PATH}", filters=POST_EVENTS)
         ready = asyncio.Event()
         server = Server(app, ready.set)
         serve = asyncio.create_task(server.serve(sockets=[listener]))

@@ -24,7 +24,7 @@ FLOORS = [
     {"graph", "settings"},
     {"accounts", "contract"},
     {"mcp", "web"},
-    {"app"},
+    {"app", "stream_faults"},
     {"demo"},
     {"commands", "pytest_plugin"},
     {"cli"},

@@ -158,7 +158,8 @@ class Subscriptions:
             raise Overloaded(f"The gateway has {limits.most} subscriptions, the most that it accepts. Try again later.")
         if limits.per_caller and self._callers[caller] >= limits.per_caller:
             raise Overloaded(
-                f"This caller has {limits.per_caller} subscriptions, the most that it may have: end one first."
+                f"This caller has {limits.per_caller} subscriptions, the most that it may have: end one first.",
+                retry_after=None,
             )
 
     def subscribe(self, operation: Operation, plan: SubscriptionPlan, *, per_caller: bool) -> Subscription:

@@ -52,7 +52,7 @@ _WITHOUT_MCP = "not served: it needs an extra, pip install 'receipts-gateway[mcp
 @click.option(
     "--live",
     is_flag=True,
-    help="Let messages be sent and their receipts change, one each second, and report them by webhooks.",
+    help="Let messages be sent and their receipts change, one each second.",
 )
 def demo(
     host: str,
@@ -113,6 +113,8 @@ async def _run(
     is_live: bool,
 ) -> None:
     """Run both until a signal. Raises `AddressUnusable`, and OSError for a ready file that cannot be written."""
+    from yarl import URL
+
     from gateway.addresses import is_loopback
     from gateway.demo import demo_app, ready_facts
     from gateway.sandbox import Sandbox
@@ -132,22 +134,22 @@ async def _run(
             base = address(listener).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
             facts = ready_facts(sandbox, base)
             secrets = {"token": token} if token is not None else {}
-            webhook_url = f"{base}{WEBHOOK_PATH}" if is_live else None
-            activity = Activity(sandbox, webhook_url) if webhook_url is not None else None
+            activity = Activity(sandbox)
 
             def on_ready() -> None:
                 if ready_file is not None:
                     _write_whole(ready_file, json.dumps(facts | secrets, indent=2) + "\n")
                 click.echo(_greeting(facts, requires_token=token is not None, is_live=is_live))
-                if activity is not None:
+                if is_live:
                     activity.start()
 
+            # Webhooks over http are accepted on a loopback address alone; without them, changes come by polling.
+            webhook_url = f"{base}{WEBHOOK_PATH}" if is_loopback(URL(base).host or "") else None
             app = demo_app(sandbox, token=token, any_host=any_host, webhook_url=webhook_url)
             try:
                 await Server(app, on_ready).serve(sockets=[listener])
             finally:
-                if activity is not None:
-                    await activity.stop()
+                await activity.stop()
         finally:
             await sandbox.stop()
 

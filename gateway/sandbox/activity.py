@@ -8,7 +8,6 @@ from .conversation import ERROR_CODES, MessageRecord, ReceiptRecord
 from .occurrences import Occurrence
 from .sample_text import BODIES
 from .state import SandboxState
-from .webhook_settings import POST_EVENTS, WebhookConfiguration
 
 __all__ = ["Activity"]
 
@@ -23,10 +22,9 @@ class Activity:
     Each change fires webhooks. The same seed gives the same changes in the same order.
     """
 
-    def __init__(self, state: SandboxState, webhook_url: str) -> None:
-        """Configure the account's webhooks to be sent to a URL, all events by POST."""
+    def __init__(self, state: SandboxState) -> None:
+        """Initialize without a change."""
         self._world = state.world
-        self._world.webhooks.account = WebhookConfiguration(post_url=webhook_url, filters=POST_EVENTS)
         self._conversation = self._world.find_conversation(state.landmarks["conversation_sid"])
         self._bodies = cycle(BODIES)
         self._task: asyncio.Task[None] | None = None

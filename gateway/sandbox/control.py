@@ -108,7 +108,7 @@ class Control:
         for name, kind in (("receipt_sid", str), ("to", str), ("error_code", int)):
             if name in options and type(options[name]) is not kind:
                 raise ValueError(f"{name} must be of type {kind.__name__}")
-        return SandboxResponse.json(200, {"moved": self._state.world.progress(message_sid, **options)})
+        return SandboxResponse.json(200, {"moved": self._state.progress(message_sid, **options)})
 
     def _webhooks(self, _: Any) -> SandboxResponse:
         return SandboxResponse.json(200, [webhook.as_json() for webhook in self._state.webhooks])

@@ -1,4 +1,7 @@
-"""Faults, and which calls they hit. The modules `corruption` and `transport` apply them to responses and connections."""
+"""Faults, and what they hit. The modules `corruption` and `transport` apply them to responses and connections.
+
+Faults of webhooks are applied in `webhooks`, and those of events by the gateway over the sandbox.
+"""
 
 import random
 import re
@@ -32,7 +35,11 @@ FaultKind = Literal[
     "lose_webhook",
     "forge_webhook",
     "slow_webhook",
+    "disconnect",
+    "stall",
+    "expire_token",
 ]
+Subject = Literal["call", "webhook", "event"]
 Shape = Literal["array", "text", "number", "null", "rows", "values"]
 
 KINDS: Mapping[FaultKind, str] = {
@@ -62,10 +69,20 @@ KINDS: Mapping[FaultKind, str] = {
     "lose_webhook": "no webhook",
     "forge_webhook": "the webhook, signed with another secret",
     "slow_webhook": "the head of the webhook's request, and its body after `latency`",
+    "disconnect": "no event: the subscriber's connection is cut",
+    "stall": "nothing more on the subscriber's connection, which stays open; after `latency`, if it is given, all that waited",
+    "expire_token": "no event: the subscription ends as if its token had expired",
 }
 WEBHOOK_KINDS = frozenset(kind for kind in KINDS if kind.endswith("_webhook"))
 """The faults of webhooks. Their patterns match the event with its parameters: `onDeliveryUpdated?…&ConversationSid=CH…`."""
+EVENT_KINDS = frozenset[FaultKind]({"disconnect", "stall", "expire_token"})
+"""The faults of events for a subscriber of the gateway. Their patterns match the field and its JSON: `deliveryUpdated?{…}`."""
 Seconds = float | tuple[float, float]
+
+
+def subject_of(kind: FaultKind) -> Subject:
+    """Return what a kind of fault hits."""
+    return "webhook" if kind in WEBHOOK_KINDS else "event" if kind in EVENT_KINDS else "call"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +171,7 @@ class Fault:
 
 @dataclass(slots=True)
 class FaultRule:
-    """A fault and the pattern of its targets. `seen` counts the calls that matched, `hits` those that it was applied to."""
+    """A fault and the pattern of its targets. `seen` counts those that matched, `hits` those that it was applied to."""
 
     pattern: str
     fault: Fault
@@ -176,7 +193,7 @@ class FaultRule:
 
 
 class Faults:
-    """The rules in the order in which they were added. At most one rule hits a call: the first that can."""
+    """The rules in the order in which they were added. At most one rule hits a target: the first that can."""
 
     def __init__(self, seed: int) -> None:
         self._rules: list[FaultRule] = []
@@ -211,11 +228,11 @@ class Faults:
         """Remove all rules."""
         self._rules.clear()
 
-    def pick(self, target: str, *, is_webhook: bool = False) -> Fault | None:
-        """Return the fault to apply to a call or a webhook, if any, and count it."""
+    def pick(self, target: str, subject: Subject = "call") -> Fault | None:
+        """Return the fault to apply to a call, a webhook or an event, if any, and count it."""
         for rule in self._rules:
             fault = rule.fault
-            if (fault.kind in WEBHOOK_KINDS) is not is_webhook or not rule.matches(target):
+            if subject_of(fault.kind) != subject or not rule.matches(target):
                 continue
             rule.seen += 1
             is_due = rule.seen > fault.after and (fault.times is None or rule.hits < fault.times)

@@ -11,6 +11,7 @@ from .occurrences import Occurrence
 from .resources import Renderer
 from .switches import Switches
 from .webhook_events import WebhookEvent, webhook_event
+from .webhook_settings import POST_EVENTS, WebhookConfiguration
 from .webhooks import Webhook, Webhooks
 from .world import Size, World
 
@@ -88,6 +89,30 @@ class SandboxState:
         call.open = False
         self.in_flight -= 1
         self._notify()
+
+    def configure_webhooks(self, url: str) -> None:
+        """Send every event to a URL, as the account's `Configuration/Webhooks` has it. A service's own silences it."""
+        self.world.webhooks.account = WebhookConfiguration(post_url=url, filters=POST_EVENTS)
+
+    def progress(
+        self, message_sid: str, *, receipt_sid: str | None = None, to: str | None = None, error_code: int = 30008
+    ) -> list[str]:
+        """Advance the receipts of a message, in any thread, and fire `onDeliveryUpdated` for each that changes.
+
+        Args:
+            message_sid: The message.
+            receipt_sid: The only receipt to advance; None for all.
+            to: The new status; by default the next one: null → sent → delivered, and → read on WhatsApp alone.
+            error_code: The code of receipts that become failed or undelivered.
+
+        Returns:
+            The sids of the receipts that changed.
+
+        Raises:
+            LookupError: The message or the receipt does not exist.
+            ValueError: `to` is not a status.
+        """
+        return self.world.progress(message_sid, receipt_sid=receipt_sid, to=to, error_code=error_code)
 
     def trigger(self, event: str, parameters: Mapping[str, str], url: str | None = None) -> list[Webhook]:
         """Fire one event by hand, even if no data has changed.

@@ -122,7 +122,7 @@ class Webhooks:
         self._sent += 1
         token = str(UUID(bytes=self._seed.draw("idempotency token", self._sent)[:16], version=4))
         webhook = Webhook(event.type, method, url, event.parameters, token)
-        fault = self._faults.pick(f"{event.type}?{urlencode(event.parameters)}", is_webhook=True)
+        fault = self._faults.pick(f"{event.type}?{urlencode(event.parameters)}", "webhook")
         webhook.fault = fault.kind if fault is not None else None
         self.log.append(webhook)
         if len(self.log) > LOG_LENGTH:

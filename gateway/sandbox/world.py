@@ -169,21 +169,7 @@ class World:
     def progress(
         self, message_sid: str, *, receipt_sid: str | None = None, to: str | None = None, error_code: int = 30008
     ) -> list[str]:
-        """Advance the receipts of a message, and fire `onDeliveryUpdated` for each that changes.
-
-        Args:
-            message_sid: The message.
-            receipt_sid: The only receipt to advance; None for all.
-            to: The new status; by default the next one: null → sent → delivered, and → read on WhatsApp alone.
-            error_code: The code of receipts that become failed or undelivered.
-
-        Returns:
-            The sids of the receipts that changed.
-
-        Raises:
-            LookupError: The message or the receipt does not exist.
-            ValueError: `to` is not a status.
-        """
+        """Advance the receipts of a message, and fire `onDeliveryUpdated` for each that changes; see `Sandbox.progress`."""
         if to is not None and to not in STATUSES:
             raise ValueError(f"to must be one of {', '.join(STATUSES)}")
         conversation, message = self.find_message(message_sid)

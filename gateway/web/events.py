@@ -25,6 +25,7 @@ from gateway.web.incremental import COMPLETE_EVENT, delivery_for, event
 from gateway.web.recorder import Recorder
 from gateway.web.request import Headers, HttpRequest
 from gateway.web.responses import FIXED_HEADERS, Reply
+from gateway.web.stalls import StalledBody
 from gateway.web.streams import ENDINGS, REASONS, End, Last, Streams, error_of
 
 __all__ = [
@@ -204,9 +205,9 @@ class SubscriptionReply(Reply):
 
     def resume(self) -> None:
         """Send what waits, as long as the peer reads."""
-        body, subscription = self._body, self._subscription
-        while body is not None:
-            if body.is_paused and subscription.ended in {None, EndReason.COMPLETE}:
+        subscription, on_payload = self._subscription, self._streams.on_payload
+        while self._body is not None:
+            if self._body.is_paused and subscription.ended in {None, EndReason.COMPLETE}:
                 return
             item = subscription.take()
             if item is None:
@@ -215,7 +216,10 @@ class SubscriptionReply(Reply):
                 self.end(REASONS[item])
                 return
             self._events += 1
-            body.write(self._format.next(item))
+            if on_payload is not None:
+                on_payload(self, item)
+            if self._body is not None:
+                self._body.write(self._format.next(item))
 
     def end(self, reason: End) -> None:
         """End the response as `ENDINGS` says; a second call has no effect."""
@@ -237,6 +241,20 @@ class SubscriptionReply(Reply):
             data = frame + data
         body.write(data)
         body.finish()
+
+    def stall(self, seconds: float | None) -> None:
+        """Send nothing for some seconds, or as long as the client stays."""
+        if self._body is None or isinstance(self._body, StalledBody):
+            return
+        stalled = self._body = StalledBody(self._body)
+
+        def resume() -> None:
+            if self._body is stalled:
+                self._body = stalled.flush()
+                self.resume()
+
+        if seconds is not None:
+            asyncio.get_running_loop().call_later(seconds, resume)
 
     def disconnected(self) -> None:
         """Stop: the client has closed the connection."""

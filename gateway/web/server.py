@@ -320,10 +320,12 @@ class _BlockServer(Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtocol) -> AsyncIterator[str]:
-    """Serve an application on a free loopback port; the value is its base URL."""
+async def serving(
+    app: ASGIApp, protocol: type[BoundedProtocol] = BoundedProtocol, listener: socket.socket | None = None
+) -> AsyncIterator[str]:
+    """Serve an application, on a free loopback port unless it is given a socket that listens; the value is its base URL."""
     ready = asyncio.Event()
-    with listen("127.0.0.1", 0, "--port") as listener:
+    with listener or listen("127.0.0.1", 0, "--port") as listener:
         server = _BlockServer(app, ready.set, protocol)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         await ready.wait()

@@ -51,17 +51,23 @@ class SocketSubscription:
     def send(self) -> None:
         """Send what waits, as long as the peer reads."""
         socket, subscription = self._socket, self._subscription
-        wire = socket.wire
-        while not wire.is_paused or subscription.ended is EndReason.TOO_SLOW or subscription.ended is EndReason.RESTART:
+        on_payload = socket.service.streams.on_payload
+        while (
+            not socket.wire.is_paused
+            or subscription.ended is EndReason.TOO_SLOW
+            or subscription.ended is EndReason.RESTART
+        ):
             item = subscription.take()
             if item is None:
                 return
             if isinstance(item, bytes):
                 self._events += 1
-                wire.send(b"%b%b}" % (self._prefix, item))
+                if on_payload is not None:
+                    on_payload(socket, item)
+                socket.wire.send(b"%b%b}" % (self._prefix, item))
             elif item is EndReason.COMPLETE:
                 del socket.operations[self._id]
-                wire.send(complete(self._id))
+                socket.wire.send(complete(self._id))
                 self.stop(End.COMPLETE)
                 return
             else:

@@ -53,6 +53,7 @@ from gateway.web.socket_messages import (
     read,
 )
 from gateway.web.socket_operations import SocketQuery, SocketSubscription
+from gateway.web.stalls import StalledWire
 from gateway.web.streams import ENDINGS, End, Streams, error_of
 
 __all__ = ["LEGACY", "SUBPROTOCOL", "Socket", "SocketService", "Wire"]
@@ -229,6 +230,19 @@ class Socket:
             self.wire.cut()
         else:
             self.close(code, error_of(reason).message, reason)
+
+    def stall(self, seconds: float | None) -> None:
+        """Send nothing for some seconds, or as long as the socket is open."""
+        if isinstance(self.wire, StalledWire):
+            return
+        stalled = self.wire = StalledWire(self.wire)
+
+        def resume() -> None:
+            self.wire = stalled.flush()
+            self.resumed()
+
+        if seconds is not None:
+            asyncio.get_running_loop().call_later(seconds, resume)
 
     def close(self, code: int, text: str, reason: End = End.REFUSED) -> None:
         """Close the socket with a code and a reason in words."""

@@ -24,6 +24,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -128,6 +129,9 @@ class Stream(Protocol):
     def end(self, reason: End) -> None:
         """End it as `ENDINGS` says; a second call has no effect."""
 
+    def stall(self, seconds: float | None) -> None:
+        """Send nothing for some seconds, or as long as it is open: clients are tested with this."""
+
 
 class Streams:
     """The open streams of this process."""
@@ -141,6 +145,8 @@ class Streams:
         """Open streams by transport."""
         self.ended: Counter[tuple[str, str]] = Counter()
         """Streams that have ended, by transport and reason."""
+        self.on_payload: Callable[[Stream, bytes], object] | None = None
+        """Called before a payload is sent; it may end the stream, or stall it."""
         self._callers = callers
         self._open: dict[Stream, asyncio.TimerHandle | None] = {}
         """The open streams, each with the timer of its token's end."""

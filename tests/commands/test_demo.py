@@ -34,6 +34,7 @@ def test_the_demo_runs_answers_and_stops(tmp_path: Path, number: signal.Signals)
         facts = json.loads(ready.read_text())
         assert ready.stat().st_mode & 0o777 == 0o600
         assert facts["graphql"] in lines[0]
+        assert facts["graphql_ws"] == facts["graphql"].replace("http://", "ws://")
         assert facts["graphiql"] in lines[1]
         assert facts["sandbox"] in lines[2]
         assert facts["mcp"] in lines[3]

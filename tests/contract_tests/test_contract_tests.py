@@ -18,7 +18,7 @@ from ..docs.blocks import all_blocks, blocks, read
 pytest_plugins = ["pytester"]
 
 HERE = Path(__file__).parent
-(PYTHON,) = blocks("contract-tests", "python")
+PYTHON, LIVE = blocks("contract-tests", "python")
 FILES = {
     name.removeprefix("// "): text
     for name, _, text in (each.partition("\n") for each in blocks("contract-tests", "js"))
@@ -31,15 +31,16 @@ def test_every_block_is_run() -> None:
         "gateway.setup.js",
         "vitest.config.js",
         "tests/receipts.test.js",
+        "tests/live.test.js",
         "playwright.config.js",
         "e2e/receipts.spec.js",
     }
-    assert len(all_blocks("contract-tests")) == 1 + len(FILES)
+    assert len(all_blocks("contract-tests")) == 2 + len(FILES)
 
 
 def test_versions_are_those_that_are_tested() -> None:
     lock = (HERE / "package-lock.json").read_text(encoding="utf-8")
-    for name, shown in (("vitest", "Vitest"), ("@playwright/test", "Playwright")):
+    for name, shown in (("vitest", "Vitest"), ("graphql-ws", "graphql-ws"), ("@playwright/test", "Playwright")):
         version = re.search(r'"node_modules/%s": \{\s+"version": "(\d+\.\d+)\.' % name, lock)
         assert version is not None
         assert f"{shown} {version[1]}" in read("contract-tests")
@@ -53,6 +54,12 @@ def test_the_python_test_passes(pytester: pytest.Pytester, mode: str | None) -> 
     pytester.makepyfile(PYTHON)
     others = [] if mode is not None else ["-p", "no:asyncio"]
     pytester.runpytest_subprocess("-W", "error", "--strict-markers", *others).assert_outcomes(passed=1)
+
+
+def test_the_python_tests_of_subscriptions_pass(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(LIVE)
+    pytester.runpytest_subprocess("-W", "error", "--strict-markers").assert_outcomes(passed=2)
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +93,9 @@ def run(project: Path, temporary: Path, *command: str, **environ: str) -> str:
 
 
 @pytest.mark.timeout(180)  # Packages are installed, and a process of each kind is started.
-def test_the_vitest_test_passes(project: Path, temporary: Path) -> None:
+def test_the_vitest_tests_pass(project: Path, temporary: Path) -> None:
     output = run(project, temporary, "vitest", "run")
-    assert re.search(r"Tests +1 passed \(1\)", output)
+    assert re.search(r"Tests +2 passed \(2\)", output)
 
 
 @pytest.mark.timeout(180)  # The same, and a browser.
@@ -100,4 +107,4 @@ def test_the_playwright_tests_pass(project: Path, temporary: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     command = ("playwright", "test", "--config", "playwright.here.config.js")
-    assert "2 passed" in run(project, temporary, *command, PORT=port, CHROMIUM=chromium)
+    assert "3 passed" in run(project, temporary, *command, PORT=port, CHROMIUM=chromium)

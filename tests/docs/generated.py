@@ -30,6 +30,7 @@ _READING_ORDER = (
     "errors",
     "costs",
     "http",
+    "live",
     "webhooks",
     "assistants",
     "federation",

@@ -6,7 +6,8 @@ from gateway.sandbox.activity import Activity
 
 def test_a_message_is_sent_and_its_receipts_advance_until_they_are_final() -> None:
     sandbox = Sandbox()
-    activity = Activity(sandbox, "http://127.0.0.1:1/webhooks/twilio")
+    sandbox.configure_webhooks("http://127.0.0.1:1/webhooks/twilio")
+    activity = Activity(sandbox)
     conversation = sandbox.world.find_conversation(sandbox.landmarks["conversation_sid"])
     for index in (180, 181):
         logged = len(sandbox.webhooks)

@@ -201,6 +201,33 @@ async def test_a_dry_run_of_a_subscription_is_answered_as_json(sandbox: Sandbox,
     assert sandbox.paths == []
 
 
+async def test_a_caller_s_own_limit_does_not_pass_by_waiting(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    """That of the process does."""
+    body = {
+        "query": "subscription ($sid: ID!) { deliveryUpdated(serviceSid: $sid) { __typename } }",
+        "variables": {"sid": sandbox.landmarks["service_sid"]},
+    }
+    limits = replace(settings_for(sandbox), caller_subscriptions=1)
+    async with (
+        serving(create_app(limits)) as url,
+        http.post(f"{url}/graphql", json=body, headers=SSE) as first,
+        http.post(f"{url}/graphql", json=body, headers=SSE) as second,
+    ):
+        assert (first.status, second.status) == (200, 200)
+        text = await second.read()
+        assert text.endswith(COMPLETE)
+        (error,) = events(text)[0]["errors"]
+        assert error["extensions"]["code"] == "OVERLOADED"
+        assert "end one first" in error["message"]
+    limits = replace(settings_for(sandbox), subscriptions_max=1)
+    async with (
+        serving(create_app(limits)) as url,
+        http.post(f"{url}/graphql", json=body, headers=SSE),
+        http.post(f"{url}/graphql", json=body, headers=SSE) as second,
+    ):
+        assert (second.status, second.headers["Retry-After"]) == (503, "1")
+
+
 async def test_next_and_complete_of_a_query(url: str, http: aiohttp.ClientSession) -> None:
     async with http.post(url, json={"query": "{ __typename }"}, headers=SSE) as response:
         body = await response.read()
