@@ -211,7 +211,10 @@ class Context(Protocol):
         """Discard the counts of the attempt, before the interpreter executes the operation from the start."""
 
     def reset_counts(self) -> None:
-        """Reset the counts, before graphql-core executes the operation from the start."""
+        """Reset the counts, before the operation is executed from the start."""
+
+    def amend(self) -> bool:
+        """Merge what events have proved since into the records that were read; return whether that changes any."""
 
     def redacted(self, key: str) -> str:
         """Return a key without names and tokens, to be shown."""

@@ -30,6 +30,9 @@ from gateway.execution.steps import Arguments, NeedsReference
 
 __all__ = ["Run"]
 
+_ATTEMPTS = 3
+"""How often an operation is executed at most, because events have changed what it had read."""
+
 
 class Run:
     """One run of a plan with the values of its variables."""
@@ -62,7 +65,18 @@ class Run:
         """Return the data, perhaps as JSON, and the failures; raises `NeedsReference` when a non-null field is null.
 
         The code `generated` from the plan executes it if that is possible; instead of code it can be the reason for none.
+        What events have changed meanwhile is part of the data, unless fields are deferred.
         """
+        for _ in range(_ATTEMPTS - 1):
+            data, failures = await self._answer(generated)
+            if self.pending or not self._context.amend():
+                return data, failures
+            self._context.reset_counts()
+        return await self._answer(generated)
+
+    async def _answer(
+        self, generated: GeneratedPlan | str | None
+    ) -> tuple[dict[str, Any] | bytes, tuple[Failure, ...]]:
         keys = self._expected.prefetch
         if len(keys) > 1 and self._context.try_charge(keys):  # A single key is fetched by the first level.
             await self._context.fetch(keys)

@@ -227,6 +227,13 @@ class OperationContext:
         self.left_out.clear()
         self.failures.clear()
 
+    def amend(self) -> bool:
+        """Merge what events have proved since into the records that were read; return whether that changes any."""
+        is_changed = self.loaders.amend()
+        if is_changed:
+            self.walks.clear()
+        return is_changed
+
     def redacted(self, key: str) -> str:
         """Return a key without names and tokens."""
         return redacted(key)

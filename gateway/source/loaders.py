@@ -53,6 +53,8 @@ class Loaders:
         """Keys whose values are served stale during an outage, in the order in which they were read."""
         self._source = source
         self._began = time.time()
+        self._events = 0
+        """The events that are merged into what has been read."""
         self._rows: dict[str, Row | GatewayError] = {}
         self._pages: dict[str, Page | GatewayError] = {}
         self._pages_of: dict[str, list[Page]] = {}
@@ -91,7 +93,8 @@ class Loaders:
         return deadline is not None and asyncio.get_running_loop().time() >= deadline
 
     def open(self) -> None:
-        """Start the timer of the deadline."""
+        """Begin to read: start the timer of the deadline."""
+        self._events = self._source.events
         if self.options.deadline is not None:
             self._deadline_timer = asyncio.get_running_loop().call_at(self.options.deadline, self._expire)
 
@@ -211,6 +214,37 @@ class Loaders:
                 self._revalidate(cached)
                 raise Missing(cached[0])
         return row
+
+    def amend(self) -> bool:
+        """Merge what events have proved since into the values that were read; return whether that changes any.
+
+        A value that is out of date, while they do not prove what takes its place, is read again when it is needed.
+        """
+        source = self._source
+        if self._events == source.events or source.amend is None:
+            return False
+        self._events = source.events
+        is_changed = False
+        values: list[dict[str, Any]] = [self._rows, self._pages]
+        for held in values:
+            for key, value in list(held.items()):
+                if isinstance(value, GatewayError):
+                    continue
+                merged, is_current = source.amend(key, value, self._began)
+                if is_current and merged is value:
+                    continue
+                is_changed = True
+                self._cached.discard(key)
+                if is_current:
+                    held[key] = merged
+                else:
+                    del held[key]
+                    self._loads.pop(key, None)
+        if is_changed:
+            self._lists.clear()
+            self._pages_of.clear()
+            self._unsorted = [page for page in self._pages.values() if isinstance(page, Page)]
+        return is_changed
 
     def is_free(self, key: str) -> bool:
         """Whether reading the key takes no upstream call, or took none."""

@@ -65,6 +65,8 @@ class Source:
         """What the URLs of all records begin with, up to their paths; None until one has been looked at."""
         self.amend: Amend | None = None
         """Merges what events prove into a value that was read."""
+        self.events = 0
+        """Events that have changed what is known."""
 
     @property
     def cached_bytes(self) -> int:

@@ -119,6 +119,7 @@ class Updates:
         update = self._journal.add(event, before if before is not None else self.before(event.path))
         if update is None:
             return None
+        self._source.events += 1
         if update.known.receipt is not None:
             self._apply_receipt(update.known)
         else:

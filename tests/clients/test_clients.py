@@ -19,25 +19,12 @@ import pytest
 
 from gateway.graph.schema import print_schema
 
-from ..conftest import npm_ci
 from ..docs.blocks import all_blocks, read, rows
+from .project import HERE, ROOT, install, run
+from .world import served
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 CLIENTS = ("apollo", "urql", "relay", "request", "codegen", "mocks", "graphql17/mocks")
-WRITTEN = ("node_modules", "gql", "build", "__generated__", "graphql-env.d.ts", "apollo.json", "relay.json")
-"""What the project's own steps write."""
-
 pytestmark = pytest.mark.timeout(300)  # npm fetches 300 MB when its cache is empty.
-
-
-def run(*command: str, cwd: Path, **environ: str) -> None:
-    """Run a step, and fail with what it printed."""
-    done = subprocess.run(
-        command, cwd=cwd, env=os.environ | environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    if done.returncode:
-        pytest.fail(f"{' '.join(command)}\n{done.stdout}", pytrace=False)
 
 
 @contextmanager
@@ -69,12 +56,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
     if tuple(int(part) for part in version.lstrip("v").split(".")[:2]) < (20, 19):
         pytest.skip(f"Node.js {version.strip()} is too old to try the clients: install 20.19 or later")
-    top = tmp_path_factory.mktemp("clients")
-    target = top / "tests" / "clients"
-    npm_ci(HERE, target, *WRITTEN)
-    shutil.copy(ROOT / "schema.graphql", top)
-    run(npm, "run", "generate", cwd=target)
-    return target
+    return install(tmp_path_factory.mktemp("clients"))
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +115,12 @@ def test_clients_that_handle_errors_themselves(project: Path, ready_file: Path) 
 
 def test_trusted_documents_are_asked_for_by_their_ids(trusting: Path, project: Path) -> None:
     run("node", "--enable-source-maps", "--test", "build/trusted/check.cjs", cwd=project, READY_FILE=str(trusting))
+
+
+def test_subscriptions_keep_caches_right(built: Path) -> None:
+    """The recipes of the documentation in each client, over each transport, and a few random histories."""
+    with served() as world:
+        run("node", "--enable-source-maps", "--test", "build/caches/check.cjs", cwd=built, WORLD=world)
 
 
 class Lines:
@@ -216,7 +204,15 @@ def test_the_documentation_shows_the_very_files() -> None:
     }
     live = [block for block in all_blocks("live") if block.language == "ts"]
     assert {block.name for block in live} == {"live/client.ts", "live/again.ts"}
-    for block in every + live:
+    caches = all_blocks("live-clients")
+    assert {block.name for block in caches} == {
+        "live/lists.ts",
+        "live/order.ts",
+        "apollo/live.ts",
+        "urql/live.ts",
+        "relay/live.ts",
+    }
+    for block in every + live + caches:
         assert block.name is not None
         assert (HERE / block.name).read_text(encoding="utf-8") == block.text, block.name
 
@@ -238,7 +234,7 @@ def test_the_documentation_has_the_ids_that_clients_send() -> None:
 def test_the_documentation_names_the_versions_tested() -> None:
     packages = json.loads((HERE / "package.json").read_text(encoding="utf-8"))["dependencies"]
     versions = "".join(cells for _, cells in rows(read("clients"), "client"))
-    build = {"@babel/core", "@types/node", "esbuild", "graphql17"}
+    build = {"@babel/core", "@types/node", "@types/ws", "esbuild", "graphql17"}
     assert dict(re.findall(r"`(\S+)` (\d[\d.]*\d)", versions)) == {
         name: version for name, version in packages.items() if name not in build
     }

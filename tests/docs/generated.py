@@ -31,6 +31,7 @@ _READING_ORDER = (
     "costs",
     "http",
     "live",
+    "live-clients",
     "webhooks",
     "assistants",
     "federation",

@@ -8,17 +8,25 @@ declare module "@apollo/client" {
   }
 }
 
-interface Page {
-  edges?: readonly { cursor?: string }[];
+export interface Page {
+  edges?: readonly { cursor?: string; node?: unknown }[];
+  totalCount?: number | null;
   pageInfo?: { endCursor?: string | null; hasNextPage?: boolean; startCursor?: string | null; hasPreviousPage?: boolean };
   scan?: { messages?: number; conversations?: number; unread?: number };
 }
 
 /** The pages of a list that are known, by the cursors that they come after; null for one that could not be read. */
-type Pages = Record<string, Page | null>;
+export type Pages = Record<string, Page | null>;
 
 const following = (pages: Pages, { pageInfo }: Page) =>
   pageInfo?.hasNextPage && pageInfo.endCursor ? pages[pageInfo.endCursor] : null;
+
+/** The pages from one on that are known. */
+export function pagesFrom(pages: Pages, page: Page | null | undefined) {
+  const known = new Set<Page>();
+  for (let next = page; next && !known.has(next); next = following(pages, next)) known.add(next);
+  return [...known];
+}
 
 /** The `scan` of several pages of failures: lists that one of them could not read stay counted. */
 const scanOf = (pages: readonly Page[]) => {
@@ -33,11 +41,10 @@ const list = (...filters: string[]): FieldPolicy<Pages, Page | null, Page | null
   read(pages, { args }) {
     const page = pages?.[args?.after ?? ""];
     if (!pages || !page) return page;
-    const known = new Set<Page>();
-    for (let next: Page | null | undefined = page; next && !known.has(next); next = following(pages, next)) known.add(next);
-    const edges = [...known].flatMap((each) => each.edges ?? []);
+    const known = pagesFrom(pages, page);
     const { startCursor, hasPreviousPage } = page.pageInfo ?? {};
-    return { ...page, edges, scan: scanOf([...known]), pageInfo: { ...[...known].at(-1)!.pageInfo, startCursor, hasPreviousPage } };
+    const edges = known.flatMap((each) => each.edges ?? []);
+    return { ...page, edges, scan: scanOf(known), pageInfo: { ...known.at(-1)!.pageInfo, startCursor, hasPreviousPage } };
   },
   merge(pages = {}, page, { args }): Pages {
     const after = args?.after ?? "";

@@ -1,13 +1,20 @@
-/** Subscribe, and again 2 to 4 seconds after each end, until the returned function is called. */
-export function keepSubscribed(subscribe: (ended: () => void) => () => void) {
+interface Failure {
+  readonly extensions?: { readonly code?: unknown; readonly retryable?: unknown };
+}
+
+/** Whether what ended a subscription passes: a cut, a restart, a token that has expired. */
+const passes = ({ extensions }: Failure) => extensions?.retryable === true || extensions?.code === "UNAUTHENTICATED";
+
+/** Subscribes, and again 2 to 4 seconds after each end that passes, until the returned function is called. */
+export function keepSubscribed(subscribe: (ended: (failures?: readonly Failure[]) => void) => () => void, wait = 2000) {
   let leave = () => {};
   let timer: ReturnType<typeof setTimeout> | undefined;
   const start = () => {
     let isOver = false;
-    leave = subscribe(() => {
+    leave = subscribe((failures = []) => {
       if (isOver) return;
       isOver = true;
-      timer = setTimeout(start, 2000 + 2000 * Math.random());
+      if (failures.every(passes)) timer = setTimeout(start, wait + wait * Math.random());
     });
   };
   start();

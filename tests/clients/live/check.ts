@@ -46,7 +46,11 @@ keepSubscribed((ended) => {
   return () => subscription.unsubscribe();
 });
 
-const apollo = new ApolloClient({ cache: new InMemoryCache(), link: new HttpLink({ uri: url, fetch: authorized }) });
+const apollo = new ApolloClient({
+  cache: new InMemoryCache(),
+  link: new HttpLink({ uri: url, fetch: authorized }),
+  defaultOptions: { query: { errorPolicy: "all" }, watchQuery: { errorPolicy: "all" } },
+});
 keepSubscribed((ended) => {
   const subscription = apollo
     .subscribe<NonNullable<Result["data"]>>({ query: parse(query), variables })

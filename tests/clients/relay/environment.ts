@@ -12,7 +12,7 @@ const resultsOf = ({ incremental, hasNext = false, ...first }: Frame) =>
     extensions: { ...extensions, is_final: !hasNext },
   }));
 
-const ask = (url: string, token: string): FetchFunction => ({ name, id, text }, variables) =>
+export const ask = (url: string, token: string): FetchFunction => ({ name, id, text }, variables) =>
   Observable.create((sink) => {
     const leaving = new AbortController();
     const run = async () => {

@@ -1,5 +1,5 @@
 import { Client, fetchExchange, stringifyVariables, type Exchange } from "@urql/core";
-import { cacheExchange, type Resolver, type Variables } from "@urql/exchange-graphcache";
+import { cacheExchange, type Cache, type CacheExchangeOpts, type Resolver, type Variables } from "@urql/exchange-graphcache";
 import schema from "../gql/introspection.json"; // By codegen.
 
 const embedded = () => null;
@@ -9,8 +9,8 @@ const values = [
 ];
 const events = ["DeliveriesReady", "MessageChange", "MessageRemoval", "ReceiptChange"];
 
-/** A list that grows page by page, one for each choice of arguments other than `after`; it continues behind empty pages. */
-const list: Resolver = (_parent, args, cache, { parentKey, fieldName }) => {
+/** The pages of a list that are known: those that follow one, and what `pageInfo` says. */
+export function pagesOf(cache: Cache, parentKey: string, fieldName: string, args: Variables) {
   const identity = ({ after: _, ...others }: Variables) => stringifyVariables(others);
   const pages = new Map<unknown, unknown>(); // By the cursors that they come after.
   for (const field of cache.inspectFields(parentKey)) {
@@ -18,9 +18,6 @@ const list: Resolver = (_parent, args, cache, { parentKey, fieldName }) => {
     if (field.fieldName === fieldName && identity(given) === identity(args))
       pages.set(given.after ?? null, cache.resolve(parentKey, field.fieldKey));
   }
-  const page = pages.get(args.after ?? null);
-  if (typeof page !== "string") return page as null | undefined; // Not read yet, or not readable.
-
   const info = (of: string, field: string) => cache.resolve(cache.resolve(of, "pageInfo") as string, field);
   const chain = (first: unknown) => {
     const known: string[] = [];
@@ -30,6 +27,14 @@ const list: Resolver = (_parent, args, cache, { parentKey, fieldName }) => {
     }
     return known;
   };
+  return { pages, info, chain };
+}
+
+/** A list that grows page by page, one for each choice of arguments other than `after`; it continues behind empty pages. */
+const list: Resolver = (_parent, args, cache, { parentKey, fieldName }) => {
+  const { pages, info, chain } = pagesOf(cache, parentKey, fieldName, args);
+  const page = pages.get(args.after ?? null);
+  if (typeof page !== "string") return page as null | undefined; // Not read yet, or not readable.
   const fromStart = chain(pages.get(null));
   const known = fromStart.includes(page) ? fromStart : chain(page);
   if (known.length === 1) return page;
@@ -58,23 +63,21 @@ const list: Resolver = (_parent, args, cache, { parentKey, fieldName }) => {
   } as never;
 };
 
+export const cache: CacheExchangeOpts = {
+  schema,
+  keys: Object.fromEntries([...values, ...events].map((name) => [name, embedded])),
+  // Not for `receipts`: a message has 50 at most.
+  resolvers: {
+    Query: { services: list },
+    Service: { conversations: list, failures: list, participations: list },
+    Conversation: { messages: list, participants: list },
+    Message: { recipients: list },
+  },
+};
+
 export const makeClient = (url: string, token: string, more: Exchange[] = []) =>
   new Client({
     url,
     fetchOptions: { headers: { authorization: `Bearer ${token}` } },
-    exchanges: [
-      cacheExchange({
-        schema,
-        keys: Object.fromEntries([...values, ...events].map((name) => [name, embedded])),
-        // Not for `receipts`: a message has 50 at most.
-        resolvers: {
-          Query: { services: list },
-          Service: { conversations: list, failures: list, participations: list },
-          Conversation: { messages: list, participants: list },
-          Message: { recipients: list },
-        },
-      }),
-      ...more,
-      fetchExchange,
-    ],
+    exchanges: [cacheExchange(cache), ...more, fetchExchange],
   });

@@ -1,0 +1,244 @@
+// Caches that subscriptions keep right: Apollo over WebSocket and multipart, graphcache over WebSocket and SSE, Relay over both.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import WebSocket from "ws";
+
+import { open as apollo } from "../apollo/screen.ts";
+import { stepFor } from "../live/lists.ts";
+import { watchReceipts } from "../relay/receipts.ts";
+import { open as relay } from "../relay/screen.ts";
+import { open as urql } from "../urql/screen.ts";
+import { histories } from "./histories.ts";
+import type { Open, Screen } from "./screen.ts";
+import { Conversation, current, fail, isQuiet, requests, settled, steer, streams, until } from "./world.ts";
+
+Object.assign(globalThis, { WebSocket }); // Browsers have it, and Node.js 22.
+
+export const clients: Record<string, Open> = {
+  "Apollo over WebSocket": apollo("websocket"),
+  "Apollo over multipart": apollo("multipart"),
+  "graphcache over WebSocket": urql("websocket"),
+  "graphcache over SSE": urql("sse"),
+  "Relay over WebSocket": relay("websocket"),
+  "Relay over SSE": relay("sse"),
+};
+
+const indexes = (list: { edges: readonly { node: { index: number } }[] } | null | undefined) =>
+  list?.edges.map(({ node }) => node.index);
+
+/** Opens a screen on a conversation of this many messages; waits until it shows them, and nothing is missed from then on. */
+async function opened(open: Open, messages: number): Promise<[Conversation, Screen, string[]]> {
+  const conversation = await Conversation.open(2, messages);
+  const truth = await conversation.truth();
+  const sids = truth.oldest!.edges.map(({ node }) => node.id);
+  const screen = open(conversation);
+  await until(() => screen.begun >= 1, "the subscriptions begin");
+  await settled(screen.show, conversation, 5);
+  return [conversation, screen, sids];
+}
+
+for (const [name, open] of Object.entries(clients)) {
+  test(`${name}: lists are right after each change, without a request`, async () => {
+    const conversation = await Conversation.open(2, 0);
+    const sids = [await conversation.send("first"), await conversation.send("second")];
+    const screen = open(conversation);
+    try {
+      await until(() => screen.begun >= 1, "the subscriptions begin");
+      await settled(screen.show, conversation, 5);
+      const made = requests.length;
+      assert(made > 0);
+      const shown = async (what: string, events: number) => {
+        await until(() => screen.events.length >= events, what);
+        await settled(screen.show, conversation);
+      };
+
+      await conversation.progress(sids[0]!, 0, "delivered");
+      await shown("a receipt that changed", 1);
+      assert.deepEqual(indexes(screen.show()!.unsuccessful), []);
+      await conversation.progress(sids[1]!, 0, "failed");
+      await shown("a message that enters a list", 2);
+      assert.deepEqual(indexes(screen.show()!.unsuccessful), [1]);
+      await conversation.progress(sids[0]!, 1, "undelivered");
+      await shown("a message that enters a list before another one", 3);
+      assert.deepEqual(indexes(screen.show()!.unsuccessful), [0, 1]);
+      await conversation.progress(sids[0]!, 1, "delivered");
+      await shown("a message and a receipt that leave a list", 4);
+      assert.deepEqual(indexes(screen.show()!.unsuccessful), [1]);
+      sids.push(await conversation.send("third"));
+      await shown("a message that was added", 5);
+      assert.deepEqual([indexes(screen.show()!.oldest), indexes(screen.show()!.newest)], [[0, 1, 2], [2, 1, 0]]);
+      await conversation.edit(sids[2]!, "The third.");
+      await shown("a message that was changed", 6);
+      await conversation.remove(sids[1]!);
+      await shown("a message that was removed", 7);
+      assert.deepEqual([indexes(screen.show()!.newest), indexes(screen.show()!.unsuccessful)], [[2, 0], []]);
+      assert.deepEqual(requests.slice(made), []);
+    } finally {
+      screen.close();
+    }
+  });
+
+  test(`${name}: nothing is appended to messages that are not fully loaded`, async () => {
+    const [conversation, screen] = await opened(open, 5);
+    try {
+      await conversation.send("sixth");
+      await until(() => screen.events.length >= 1, "a message that was added");
+      await settled(screen.show, conversation);
+      assert.deepEqual([indexes(screen.show()!.oldest), indexes(screen.show()!.newest)], [[0, 1, 2], [5, 4, 3, 2]]);
+      await screen.more();
+      await settled(screen.show, conversation);
+      assert.deepEqual(indexes(screen.show()!.oldest), [0, 1, 2, 3, 4, 5]);
+    } finally {
+      screen.close();
+    }
+  });
+
+  test(`${name}: a subscription that is cut begins again, and what was missed is read`, async () => {
+    const [conversation, screen] = await opened(open, 2);
+    try {
+      const begun = screen.begun;
+      assert((await steer("end", { reason: "DEAD" })) >= 1);
+      const sid = await conversation.send("missed");
+      await until(() => screen.begun > begun, "the subscriptions begin again");
+      await settled(screen.show, conversation);
+      await conversation.remove(sid);
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+}
+
+/** What the application is told of an end; none where the client subscribes again by itself. */
+const TOLD: Record<string, Record<string, string | RegExp>> = {
+  "Apollo over multipart": { restart: /OVERLOADED|fetch failed/, cut: /terminated|multipart/, token: "UNAUTHENTICATED" },
+  "graphcache over SSE": { restart: /terminated|Network/, cut: /terminated|Network/, token: "UNAUTHENTICATED" },
+  "Relay over SSE": { token: "UNAUTHENTICATED" },
+};
+
+for (const [name, open] of Object.entries(clients)) {
+  test(`${name}: comes back after each end that passes, with the token of that moment, and not after one for good`, async () => {
+    const callers = async () => new Set((await streams()).map(({ caller }) => caller));
+    const [conversation, screen] = await opened(open, 1);
+    const first = current.token;
+    try {
+      const ends: Record<string, () => Promise<unknown>> = {
+        cut: () => steer("end", { reason: "TOO_SLOW" }),
+        restart: () => steer("restart"),
+        token: () => {
+          current.token = "a token for the second hour";
+          return steer("tokens", { second: [current.token, null] });
+        },
+      };
+      for (const [what, end] of Object.entries(ends)) {
+        const { begun } = screen;
+        const told = screen.ends.length;
+        await end();
+        await until(() => screen.begun > begun, `begins again after ${what}`);
+        await conversation.send(what);
+        await settled(screen.show, conversation);
+        const expected = TOLD[name]?.[what];
+        for (const each of screen.ends.slice(told)) assert.match(each, new RegExp(expected ?? "^$"), what);
+        assert.equal(screen.ends.length > told, expected !== undefined, what);
+      }
+      assert.deepEqual([...(await callers())], ["second"]);
+
+      const { begun } = screen;
+      await steer("tokens", { second: [current.token, [`IS${"0".repeat(32)}`]] });
+      await until(async () => screen.ends.filter((each) => each === "FORBIDDEN").length === 2, "both end for good");
+      await new Promise((done) => setTimeout(done, 100)); // Longer than any client waits here.
+      assert.equal(screen.begun, begun);
+    } finally {
+      screen.close();
+      current.token = first;
+      await steer("tokens", { frontend: [first, null] });
+    }
+  });
+}
+
+for (const name of ["Apollo over WebSocket", "graphcache over WebSocket", "Relay over WebSocket"]) {
+  test(`${name}: a new receipt is added once, and counted`, async () => {
+    const conversation = await Conversation.open(1, 1);
+    const screen = clients[name]!(conversation);
+    try {
+      await until(() => screen.begun >= 1, "the subscriptions begin");
+      await settled(screen.show, conversation, 5);
+      await new Promise((done) => setTimeout(done, 50)); // Queries that run again have been sent.
+      await until(isQuiet, "their answers");
+      const [message] = await conversation.messages();
+      for (const [events, status] of ["sent", "failed"].entries()) {
+        await conversation.receive(message!, `DY${"5".repeat(32)}`, status, events);
+        const shown = () => {
+          const { receipts, failed } = screen.show()?.oldest?.edges[0]?.node ?? {};
+          const statuses = receipts?.edges.map(({ node }) => node.status).join();
+          return [statuses, receipts?.totalCount, failed?.totalCount, failed?.edges.length].join(" ");
+        };
+        await until(() => shown() === `PENDING,${status.toUpperCase()} 2 ${events} ${events}`, status);
+      }
+    } finally {
+      screen.close();
+    }
+  });
+
+  test(`${name}: a list that could not be read stays null`, async () => {
+    const conversation = await Conversation.open(1, 1);
+    const [message] = await conversation.messages();
+    const [receipt] = await conversation.receipts(message!);
+    const mend = await fail(`*/Messages/${message}/Receipts*`);
+    const screen = clients[name]!(conversation);
+    try {
+      await until(() => screen.begun >= 1 && screen.show()?.oldest?.edges[0]?.node.receipts === null, "a list of null", 20);
+      await conversation.receive(message!, receipt!.sid, "failed", 1);
+      await until(() => screen.events.some((event: any) => event.receipt?.status === "FAILED"), "a receipt that changed");
+      assert.equal(screen.show()!.oldest!.edges[0]!.node.receipts, null);
+    } finally {
+      await mend();
+      screen.close();
+    }
+  });
+}
+
+test("Relay: @appendEdge adds a new receipt to the list of one message, once", async () => {
+  const conversation = await Conversation.open(0, 1);
+  const [message] = await conversation.messages();
+  const shown = await watchReceipts(conversation, message!);
+  try {
+    for (const [second, status] of ["sent", "delivered"].entries()) {
+      await conversation.receive(message!, `DY${"6".repeat(32)}`, status, second);
+      await until(() => shown.statuses().join() === status.toUpperCase(), status);
+    }
+  } finally {
+    shown.close();
+  }
+});
+
+test("what makes a list right again", () => {
+  const rows = [1, 3].map((index) => ({ id: `M${index}`, index }));
+  const list = { rows, hasNextPage: false, isCounted: false };
+  const change = { id: "M2", index: 2, status: "FAILED", previous: "SENT" };
+  const filter = ["FAILED"];
+  const more = { hasNextPage: true };
+  const counted = { rows: [{ id: "R1" }], isCounted: true };
+  for (const [of, to, step] of [
+    [{}, {}, 1],
+    [{ order: "DESC", rows: [...rows].reverse() }, {}, 1],
+    [{}, { index: 4 }, 2],
+    [more, { index: 4 }, "keep"],
+    [{ ...more, filter }, { index: 4 }, "refetch"],
+    [{ ...more, filter }, { index: 4, previous: "FAILED" }, "keep"],
+    [{ ...more, filter }, { index: 4, status: "SENT", previous: null }, "keep"],
+    [{ filter }, { id: "M3", index: 3, status: "SENT", previous: "FAILED" }, "remove"],
+    [{ filter }, { id: "M3", index: 3 }, "keep"],
+    [{ filter }, { status: undefined }, "refetch"],
+    [{}, { status: undefined }, "keep"],
+    [counted, { id: "R2", index: undefined }, 1],
+    [{ ...counted, ...more }, { id: "R2", index: undefined, previous: null }, "refetch"],
+    [{ ...counted, ...more, filter }, { id: "R2", status: "SENT", previous: null }, "refetch"],
+    [{ ...counted, ...more, filter }, { id: "R2", status: "READ", previous: "SENT" }, "keep"],
+  ] as const)
+    assert.equal(stepFor({ ...list, ...of }, { ...change, ...to }), step, JSON.stringify([of, to]));
+});
+
+histories(clients);

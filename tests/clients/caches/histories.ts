@@ -1,0 +1,97 @@
+// Random histories: events, queries, drops and page loads, after which each cache has to be what the sandbox has.
+
+import { test } from "node:test";
+
+import type { Open } from "./screen.ts";
+import { Conversation, settled, steer, until } from "./world.ts";
+
+const COUNT = Number(process.env.HISTORIES ?? 2);
+const SEED = Number(process.env.SEED ?? 1);
+const TOGETHER = Number(process.env.TOGETHER ?? 2);
+
+/** Numbers from 0 to 1 that a seed decides (mulberry32). */
+function random(seed: number) {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** The statuses that follow each: a receipt goes only forward. */
+const FOLLOWING: Record<string, readonly string[]> = {
+  pending: ["sent", "failed", "undelivered", "delivered", "read"],
+  sent: ["failed", "undelivered", "delivered", "read"],
+  failed: ["undelivered", "delivered", "read"],
+  undelivered: ["failed", "delivered", "read"],
+  delivered: ["read"],
+  read: [],
+};
+
+async function run(open: Open, seed: number, steps: string[]) {
+  const next = random(seed);
+  const choose = <T>(of: readonly T[]) => of[Math.floor(next() * of.length)]!;
+  const conversation = await Conversation.open(2);
+  const sids: string[] = [];
+  for (let message = Math.floor(next() * 6); message > 0; message--) sids.push(await conversation.send(`before ${message}`));
+  const screen = open(conversation);
+  const work: Promise<unknown>[] = []; // Queries go on beside what follows.
+  const progress = async () => {
+    if (!sids.length) return;
+    const sid = choose(sids);
+    const place = Math.floor(next() * 2);
+    const { status } = (await conversation.receipts(sid))[place]!;
+    const to = choose(FOLLOWING[status ?? "pending"]!);
+    if (to) await conversation.progress(sid, place, to);
+  };
+  const actions: [number, string, () => Promise<unknown> | unknown][] = [
+    [8, "progress", progress],
+    [3, "send", async () => sids.push(await conversation.send(`message ${sids.length}`))],
+    [2, "edit", () => sids.length && conversation.edit(choose(sids), `edited ${steps.length}`)],
+    [2, "remove", () => sids.length && conversation.remove(sids.splice(Math.floor(next() * sids.length), 1)[0]!)],
+    [2, "more", () => void work.push(screen.more().catch(() => {}))],
+    [2, "reload", () => void work.push(screen.reload().catch(() => {}))],
+    [1, "drop", () => steer("end", { reason: "DEAD" })],
+    [2, "wait", () => new Promise((done) => setTimeout(done, next() * 20))],
+  ];
+  const bag = actions.flatMap((action) => Array.from({ length: action[0] }, () => action));
+  try {
+    if (next() < 0.7) await until(() => screen.begun >= 1, "the subscriptions begin");
+    for (let length = 5 + Math.floor(next() * 15); length > 0; length--) {
+      const [, name, act] = choose(bag);
+      steps.push(name);
+      await act();
+    }
+    await Promise.all(work);
+    await until(() => screen.begun >= 1, "the subscriptions begin");
+    await settled(screen.show, conversation);
+  } finally {
+    screen.close();
+  }
+}
+
+export function histories(clients: Record<string, Open>) {
+  const names = ["Apollo over", "graphcache over", "Relay over"];
+  for (const name of names) {
+    const of = Object.keys(clients).filter((each) => each.startsWith(name));
+    test(`${name.split(" ")[0]}: ${COUNT} random histories`, async () => {
+      const failures: string[] = [];
+      let started = 0;
+      const worker = async () => {
+        while (started < COUNT) {
+          const seed = SEED + started++;
+          const steps: string[] = [];
+          const client = of[seed % of.length]!;
+          await run(clients[client]!, seed, steps).catch((error) => {
+            failures.push(`SEED=${seed}, ${client}: ${steps.join(" ")}\n${error.message}`);
+            if (failures.length > 5) started = COUNT;
+          });
+        }
+      };
+      await Promise.all(Array.from({ length: TOGETHER }, worker));
+      if (failures.length) throw new Error(failures.join("\n\n"));
+    });
+  }
+}
