@@ -101,9 +101,9 @@ def _complete_sid(context: click.Context, parameter: click.Parameter, incomplete
 def watch(service: str, conversations: tuple[str, ...], url: str, token: str | None, output: str) -> None:
     """Print receipts of a gateway as they change.
 
-    It runs until Ctrl-C. SERVICE and CONVERSATION are sids, IS... and CH..., of 100 conversations at most. Without any, it prints
-    all that webhooks report of the service. When the connection ends, it subscribes again after the last event; standard error
-    says whether changes may have been missed.
+    It runs until Ctrl-C. SERVICE and CONVERSATION are sids, IS... and CH..., of 100 conversations at most. Without any, it
+    prints all that webhooks report of the service. When the connection ends, it subscribes again after the last event;
+    standard error says whether changes may have been missed.
     """
     import asyncio
 
