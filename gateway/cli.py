@@ -19,6 +19,7 @@ COMMANDS = (
     "serve",
     "check",
     "query",
+    "watch",
     "operations",
     "schema",
     "mcp",

@@ -20,18 +20,21 @@ import uvloop
 from anyio.from_thread import start_blocking_portal
 from hypothesis import settings
 from playwright.async_api import Browser, async_playwright, expect
+from starlette.applications import Starlette
 
 from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
 from gateway.app import create_app
-from gateway.demo import landmark_variables, settings_for
+from gateway.demo import demo_app, landmark_variables, settings_for
 from gateway.sandbox import Sandbox
 from gateway.twilio.client import Client
 from gateway.twilio.responses import Response
 from gateway.twilio.retry import RetryPolicy
 from gateway.twilio.transport import Credentials, OnDone, Origin, TaskExchange
 from gateway.web.graphiql import BUNDLE
+from gateway.web.server import Server, address, listen
 from gateway.web.server import serving as serving
+from gateway.web.webhooks import WEBHOOK_PATH
 
 ROOT = Path(__file__).parent.parent
 # Where a machine is busy, an example takes longer than hypothesis allows: 200 ms.
@@ -124,6 +127,23 @@ async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
     origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token))
     async with Client(origin, retries=RetryPolicy(first_delay=0.0)) as client:
         yield client
+
+
+@asynccontextmanager
+async def live(sandbox: Sandbox, *, token: str | None = None) -> AsyncIterator[tuple[Starlette, str]]:
+    """The demo's gateway with the sandbox's webhooks, and its address."""
+    with listen("127.0.0.1", 0, "--port") as listener:
+        url = address(listener)
+        app = demo_app(sandbox, token=token, webhook_url=f"{url}{WEBHOOK_PATH}")
+        ready = asyncio.Event()
+        server = Server(app, ready.set)
+        serve = asyncio.create_task(server.serve(sockets=[listener]))
+        await ready.wait()
+        try:
+            yield app, url
+        finally:
+            server.should_exit = True
+            await serve
 
 
 class RedisServer:

@@ -118,6 +118,7 @@ def test_twilio_and_execution_know_nothing_of_each_others_trade() -> None:
             "gateway.twilio.aiohttp_transport",
             "gateway.callers.jwt",
             "gateway.commands.query",
+            "gateway.commands.watch",
             "gateway.sandbox.sender",
         }
 

@@ -18,7 +18,7 @@ query Thread {
   service(sid: "%(service_sid)s") {
     conversation(sid: "%(conversation_sid)s") {
       friendlyName
-      messages(first: 5) {
+      messages(first: 5%(order)s) {
         edges { node {
           index
           deliveryStatus
@@ -49,6 +49,11 @@ _WITHOUT_MCP = "not served: it needs an extra, pip install 'receipts-gateway[mcp
 )
 @click.option("--insecure-no-auth", is_flag=True, help="Serve other machines without a token.")
 @SEED
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Let messages be sent and their receipts change, one each second.",
+)
 def demo(
     host: str,
     port: int,
@@ -57,6 +62,7 @@ def demo(
     token: str | None,
     insecure_no_auth: bool,
     seed: int,
+    live: bool,
 ) -> None:
     """Run the sandbox and a gateway over it.
 
@@ -83,7 +89,7 @@ def demo(
             _write_whole(ready_file, "")
             ready_file.unlink()
         try:
-            run(_run(host, port, sandbox_port, seed, ready_file, token, any_host=insecure_no_auth))
+            run(_run(host, port, sandbox_port, seed, ready_file, token, any_host=insecure_no_auth, is_live=live))
         finally:
             if ready_file is not None:
                 ready_file.unlink(missing_ok=True)
@@ -104,6 +110,7 @@ async def _run(
     token: str | None,
     *,
     any_host: bool,
+    is_live: bool,
 ) -> None:
     """Run both until a signal. Raises `AddressUnusable`, and OSError for a ready file that cannot be written."""
     from yarl import URL
@@ -111,6 +118,7 @@ async def _run(
     from gateway.addresses import is_loopback
     from gateway.demo import demo_app, ready_facts
     from gateway.sandbox import Sandbox
+    from gateway.sandbox.activity import Activity
     from gateway.web.server import Server, address, listen, unusable
     from gateway.web.webhooks import WEBHOOK_PATH
 
@@ -126,21 +134,27 @@ async def _run(
             base = address(listener).replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
             facts = ready_facts(sandbox, base)
             secrets = {"token": token} if token is not None else {}
+            activity = Activity(sandbox)
 
             def on_ready() -> None:
                 if ready_file is not None:
                     _write_whole(ready_file, json.dumps(facts | secrets, indent=2) + "\n")
-                click.echo(_greeting(facts, requires_token=token is not None))
+                click.echo(_greeting(facts, requires_token=token is not None, is_live=is_live))
+                if is_live:
+                    activity.start()
 
             # Webhooks over http are accepted on a loopback address alone; without them, changes come by polling.
             webhook_url = f"{base}{WEBHOOK_PATH}" if is_loopback(URL(base).host or "") else None
             app = demo_app(sandbox, token=token, any_host=any_host, webhook_url=webhook_url)
-            await Server(app, on_ready).serve(sockets=[listener])
+            try:
+                await Server(app, on_ready).serve(sockets=[listener])
+            finally:
+                await activity.stop()
         finally:
             await sandbox.stop()
 
 
-def _greeting(facts: dict[str, str], *, requires_token: bool) -> str:
+def _greeting(facts: dict[str, str], *, requires_token: bool, is_live: bool) -> str:
     """Return the addresses, a query to paste, and a hint for settings that are set and have no effect.
 
     The token is not printed: a container's output is often kept.
@@ -151,7 +165,16 @@ def _greeting(facts: dict[str, str], *, requires_token: bool) -> str:
     about_token = "   (with the token in RECEIPTS_GATEWAY_TOKEN)" if requires_token else ""
     is_served = find_spec("mcp") is not None
     mcp = f"{facts['mcp']}   (tools for assistants, over streamable HTTP)" if is_served else _WITHOUT_MCP
-    body = json.dumps({"query": " ".join((_FIRST_QUERY % facts).split())})
+    query = _FIRST_QUERY % {**facts, "order": ", order: DESC" if is_live else ""}
+    body = json.dumps({"query": " ".join(query.split())})
+    watch = (
+        f"""\
+  receipts-gateway watch {facts["service_sid"]} --url {facts["graphql"]}
+
+"""
+        if is_live
+        else ""
+    )
     names = [setting.env for setting in SETTINGS if setting.env.startswith("GATEWAY_")]
     ignored = [name for name in names if os.environ.get(name) or os.environ.get(f"{name}_FILE")]
     hint = (
@@ -175,7 +198,7 @@ Try it:{about_token}
 
   curl -s {facts["graphql"]} -H 'Content-Type: application/json'{authorization} -d '{body}'
 
-{hint}{_for_assistants(facts, requires_token) if is_served else ""}Ctrl-C stops both."""
+{watch}{hint}{_for_assistants(facts, requires_token) if is_served else ""}Ctrl-C stops both."""
 
 
 def _for_assistants(facts: dict[str, str], requires_token: bool) -> str:

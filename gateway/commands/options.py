@@ -25,6 +25,7 @@ __all__ = [
     "TOKEN",
     "VARIABLES",
     "CommandWithSettings",
+    "check_url",
     "complete_document",
     "fail",
     "is_example",
@@ -95,6 +96,12 @@ FORMAT: _Option = click.option(
     show_default=True,
     help="Output for people, for programs, as annotations of lines on GitHub, as tests, or for code scanning.",
 )
+
+
+def check_url(option: str, url: str) -> None:
+    """Fail if the value of an option is not an address of HTTP."""
+    if not url.lower().startswith(("http://", "https://")):
+        fail(f"{option}: {url} is not an address: it must start with http:// or https://.")
 
 
 def port_option(name: str, default: int, help: str) -> _Option:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway.commands.options import TOKEN, VARIABLES, complete_document, fail, read_document
+from gateway.commands.options import TOKEN, VARIABLES, check_url, complete_document, fail, read_document
 
 if TYPE_CHECKING:
     from graphql import OperationDefinitionNode
@@ -35,8 +35,8 @@ def query(source: str, variables: dict[str, str], name: str | None, url: str | N
     from gateway.accounts.operation import Operation
     from gateway.execution.inputs import undeclared
 
-    if url is not None and not url.lower().startswith(("http://", "https://")):
-        fail(f"--url: {url} is not an address: it must start with http:// or https://.")
+    if url is not None:
+        check_url("--url", url)
     document = read_document(source)
     if unknown := undeclared(document, variables):
         fail(f"--var: the document declares no variable {', '.join(f'${each}' for each in unknown)}.")

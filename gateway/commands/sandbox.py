@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gateway.commands.options import HOST, SEED, fail, port_option
+from gateway.commands.options import HOST, SEED, check_url, fail, port_option
 
 __all__ = ["sandbox"]
 
@@ -67,8 +67,7 @@ def trigger(event: str, parameters: tuple[str, ...], url: str, to: str | None) -
     pairs = [pair.partition("=") for pair in parameters]
     if not all(name and equals for name, equals, _ in pairs):
         fail("A parameter is NAME=VALUE, such as Status=failed.")
-    if not url.startswith(("http://", "https://")):
-        fail(f"--sandbox: {url} is not an address: it must start with http:// or https://.")
+    check_url("--sandbox", url)
     value = {"event": event, "parameters": {name: text for name, _, text in pairs}, **({"url": to} if to else {})}
     request = Request(f"{url.rstrip('/')}/sandbox/trigger", json.dumps(value).encode())
     try:

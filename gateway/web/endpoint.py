@@ -111,7 +111,9 @@ class Endpoint:
             document, digest = self._documents.find(graphql_request)
             may_defer = delivery is not None and "defer" in document
             operation = _operation(request, graphql_request, document, caller, may_defer)
-            is_subscription = "subscription" in document and self._account.is_subscription(operation)
+            is_subscription = (
+                "subscription" in document and not operation.dry_run and self._account.is_subscription(operation)
+            )
             request.is_certainly_whole = (
                 not may_defer and not is_subscription and (delivery is None or not delivery.is_for_all)
             )

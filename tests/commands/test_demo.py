@@ -138,3 +138,27 @@ def test_settings_that_have_no_effect_are_reported() -> None:
         demo.kill()
     assert any("GATEWAY_TRUSTED_ONLY has no effect here" in line for line in lines)
     assert any(re.search(r"TWILIO_ACCOUNT_SID=AC\w+ .* receipts-gateway serve", line) for line in lines)
+
+
+def test_receipts_move_by_themselves_in_a_live_demo(tmp_path: Path) -> None:
+    ready = tmp_path / "ready.json"
+    demo = start("demo", "--port", "0", "--live", "--ready-file", str(ready))
+    watch = None
+    try:
+        assert demo.stdout is not None
+        greeting = [demo.stdout.readline() for _ in range(10)]
+        (line,) = (line for line in greeting if "receipts-gateway watch" in line)
+        watch = start(*line.split()[1:], "--format", "ndjson")
+        assert watch.stdout is not None
+        changes = [json.loads(watch.stdout.readline()) for _ in range(3)]
+        assert [change["__typename"] for change in changes] == ["DeliveriesReady", "ReceiptChange", "ReceiptChange"]
+        facts = json.loads(ready.read_text())
+        assert {change["receipt"]["conversationSid"] for change in changes[1:]} == {facts["conversation_sid"]}
+        demo.send_signal(signal.SIGINT)
+        _, errors = demo.communicate(timeout=10)
+    finally:
+        demo.kill()
+        if watch is not None:
+            watch.kill()
+            watch.communicate()
+    assert (demo.returncode, errors) == (0, "")

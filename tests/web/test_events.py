@@ -187,6 +187,20 @@ async def test_what_passes_is_answered_503(
         assert (response.status, response.headers["Retry-After"]) == (503, "1")
 
 
+async def test_a_dry_run_of_a_subscription_is_answered_as_json(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    document = """subscription D($sid: ID!) { deliveryUpdated(serviceSid: $sid) {
+      ... on ReceiptChange { receipt { status } message { body } } } }"""
+    body = {"query": document, "variables": {"sid": sandbox.landmarks["service_sid"]}}
+    headers = {"Accept": "multipart/mixed;incrementalSpec=v0.2, application/json", "X-Gateway-Dry-Run": "1"}
+    async with (
+        serving(create_app(settings_for(sandbox))) as base,
+        http.post(f"{base}/graphql", json=body, headers=headers) as response,
+    ):
+        answer = await response.json()
+    assert (response.status, answer["extensions"]["plan"]["requested"]) == (200, 1)
+    assert sandbox.paths == []
+
+
 async def test_a_caller_s_own_limit_does_not_pass_by_waiting(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
     """That of the process does."""
     body = {

@@ -7,7 +7,7 @@ import { asCsv } from "./csv";
 import { useLive } from "./live";
 import { isTablePreferred, preferTable } from "./memory";
 import { decimal, many } from "./numbers";
-import { type Column, type ReceiptRow, columnsOf, countsOf, receiptsIn, recipientOf, sorted, toneOf } from "./receipts";
+import { type Column, type ReceiptRow, columnsOf, countsOf, latest, receiptsIn, recipientOf, sorted, toneOf } from "./receipts";
 
 const ROWS_MAX = 500;
 
@@ -46,13 +46,15 @@ export function ReceiptTable() {
   );
 }
 
-/** The receipts in the answer that is shown, once it is complete. */
+/** The receipts in the answer that is shown, once it is complete, or in the last events of a subscription. */
 function useRows(): ReceiptRow[] {
   const { tabs, activeTabIndex, schema } = useGraphiQL(pick("tabs", "activeTabIndex", "schema"));
   const { run, isRunning } = useLive();
   const response = tabs[activeTabIndex]?.response;
   return useMemo(() => {
-    if (!run || isRunning || !schema || !response) return [];
+    if (!run || !schema) return [];
+    if (run.events) return latest(run.events.last.flatMap((data) => receiptsIn(data, run.query, run.operation, schema)));
+    if (isRunning || !response) return [];
     try {
       const { data } = JSON.parse(response) as { data?: unknown };
       return receiptsIn(data, run.query, run.operation, schema);

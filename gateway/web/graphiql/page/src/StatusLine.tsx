@@ -33,7 +33,7 @@ export function StatusLine() {
   const { run, isRunning, outlook } = useLive();
   const { visiblePlugin: panel } = useGraphiQL(pick("visiblePlugin"));
   useEffect(() => {
-    if (run && isFirstRun() && !panel && !isNarrow()) openPanel(CALLS);
+    if (run && !run.events && isFirstRun() && !panel && !isNarrow()) openPanel(CALLS);
   }, [run]);
   return (
     <>
@@ -46,7 +46,7 @@ export function StatusLine() {
         <Line
           panel={CALLS}
           name="Last run"
-          text={isRunning ? "running…" : run ? result(run) : "none yet"}
+          text={isRunning ? running(run) : run ? result(run) : "none yet"}
           isWrong={!isRunning && run !== null && run.errors.length > 0}
         />
       </div>
@@ -84,10 +84,13 @@ function planned(outlook: Outlook): string {
   return outlook.code === "UNAUTHENTICATED" ? "needs a caller’s token in Headers, below the query" : `none yet: ${outlook.message}`;
 }
 
+const running = (run: Run | null): string => (run?.events ? `subscribed, ${many(run.events.count, "event")} so far` : "running…");
+
 /** The first error and how many others there are, or else what was called; and what Twilio does not have. */
-function result({ errors, upstream, milliseconds }: Run): string {
+function result({ errors, upstream, events, milliseconds }: Run): string {
   const [first] = errors;
   if (first) return `${sentence(first)}${errors.length > 1 ? ` And ${decimal(errors.length - 1)} more.` : ""}`;
+  if (events) return many(events.count, "event");
   if (!upstream) return duration(milliseconds);
   const retries = retriesIn(upstream);
   const facts = [many(upstream.count - retries, "call"), many(upstream.roundTrips, "round trip"), duration(milliseconds)];

@@ -1,9 +1,10 @@
 // How the page asks the endpoint beside it: runs, which are traced, and dry runs.
 
 import type { Fetcher, FetcherParams } from "@graphiql/toolkit";
-import { Kind, parse } from "graphql";
+import { Kind, OperationTypeNode, getOperationAST, parse } from "graphql";
 import type { Answer, Part, Refusal } from "./answers";
-import { type Outlook, type Run, openTab, update } from "./live";
+import { eventsOf } from "./events";
+import { EVENTS_MAX, type Outlook, type Run, openTab, update } from "./live";
 import { partsOf } from "./parts";
 import { rowsIn } from "./rows";
 
@@ -13,6 +14,8 @@ export const ENDPOINT = new URL("graphql", window.location.href.replace(/[?#].*/
 
 /** GraphiQL writes a part over the fields that it shares with what is shown. In this format it shares none. */
 const PARTS = "multipart/mixed;incrementalSpec=v0.2, application/json";
+
+const EVENTS = "text/event-stream";
 
 function send(params: FetcherParams, accept: string, headers: Headers, signal?: AbortSignal): Promise<Response> {
   return fetch(ENDPOINT, {
@@ -28,16 +31,18 @@ async function ask(params: FetcherParams, headers: Headers, signal?: AbortSignal
   return whole(await send(params, "application/json", headers, signal));
 }
 
-/** The answer, and what it defers behind it; `onHead` has the response before its body. */
+/** The answer, and what it defers behind it, or the events of a subscription; `onHead` has the response before its body. */
 async function* askInParts(
   params: FetcherParams,
   headers: Headers,
   signal: AbortSignal,
   onHead: (response: Response) => void,
 ): AsyncGenerator<Answer> {
-  const response = await send(params, PARTS, headers, signal);
+  const response = await send(params, isSubscription(params) ? EVENTS : PARTS, headers, signal);
   onHead(response);
-  if (response.headers.get("Content-Type")?.startsWith("multipart/mixed")) yield* partsOf<Answer>(response);
+  const type = response.headers.get("Content-Type") ?? "";
+  if (type.startsWith("multipart/mixed")) yield* partsOf<Answer>(response);
+  else if (type.startsWith(EVENTS)) yield* eventsOf<Answer>(response);
   else yield whole(response);
 }
 
@@ -63,6 +68,14 @@ function nameIn({ query, operationName }: FetcherParams): string | null {
   }
 }
 
+function isSubscription(params: FetcherParams): boolean {
+  try {
+    return getOperationAST(parse(params.query, { noLocation: true }), nameIn(params))?.operation === OperationTypeNode.SUBSCRIPTION;
+  } catch {
+    return false;
+  }
+}
+
 const asks = (headers: Headers, name: string): boolean => Object.keys(headers).some((key) => key.toLowerCase() === name);
 
 async function run(params: FetcherParams, headers: Headers, signal: AbortSignal, show: (answer: Answer) => void) {
@@ -77,9 +90,10 @@ async function run(params: FetcherParams, headers: Headers, signal: AbortSignal,
     errors: [],
     emptyVariables: emptyIn(params.variables),
     rows: [],
+    events: isSubscription(params) ? { count: 0, last: [] } : null,
     milliseconds: 0,
   };
-  update(tab, { isRunning: true });
+  update(tab, run.events ? { isRunning: true, run } : { isRunning: true });
   try {
     const onHead = ({ status, statusText, headers: all }: Response): void => {
       run.response = { status, statusText, headers: [...all] };
@@ -91,6 +105,10 @@ async function run(params: FetcherParams, headers: Headers, signal: AbortSignal,
         run.cost = part.extensions?.cost ?? run.cost;
       }
       run.rows.push(...rowsIn(answer.data, params.variables));
+      if (run.events && answer.data) {
+        run.events = { count: run.events.count + 1, last: [answer.data, ...run.events.last].slice(0, EVENTS_MAX) };
+        update(tab, { run: { ...run, milliseconds: performance.now() - began } });
+      }
       // The panel shows the trace; the answer shows it only to those who set the header themselves.
       show(asks(headers, "x-gateway-trace") ? answer : withoutTrace(answer));
     }
@@ -144,6 +162,25 @@ export async function foresee(params: FetcherParams, headers: Headers, signal: A
   }
   if (failure) return { kind: "unclear", message: failure.message, code: failure.extensions?.code };
   return { kind: "plan", plan: { requested: 0, roundTrips: 0, singlePageRoundTrips: 0, refused: [], edges: [], skipped: [] } };
+}
+
+/** A webhook that the gateway received. */
+export interface Webhook {
+  receivedAt: string;
+  verdict: string;
+  event: string | null;
+  sids: Record<string, string>;
+  status: string | null;
+  errorCode: number | null;
+  reason: string | null;
+}
+
+/** Return the last webhooks that the caller may see, the newest first; throws Error with the gateway's reason. */
+export async function recentWebhooks(headers: Headers, signal: AbortSignal): Promise<Webhook[]> {
+  const response = await fetch(new URL("webhooks/recent", ENDPOINT), { headers, credentials: "same-origin", signal });
+  const answer = (await whole(response)) as Answer & { deliveries?: Webhook[] };
+  if (!answer.deliveries) throw new Error(answer.errors?.[0]?.message ?? `The gateway replied ${response.status}.`);
+  return answer.deliveries;
 }
 
 /** A trusted document, and the cost of each operation in it; without one if it fails before any call. */

@@ -13,6 +13,9 @@ export interface Head {
   headers: [name: string, value: string][];
 }
 
+/** So many events of a subscription are kept. */
+export const EVENTS_MAX = 100;
+
 export interface Run {
   query: string;
   operation: string | null;
@@ -25,6 +28,8 @@ export interface Run {
   emptyVariables: string[];
   /** The records in its answer that other examples can start from. */
   rows: Row[];
+  /** Of a subscription: how many events have come, and the data of the last ones, the newest first. */
+  events: { count: number; last: unknown[] } | null;
   /** As the browser saw it. */
   milliseconds: number;
 }

@@ -5,6 +5,7 @@ import { explorerPlugin } from "@graphiql/plugin-explorer";
 import { HISTORY_PLUGIN } from "@graphiql/plugin-history";
 import type { ReactNode } from "react";
 import { CallsPanel } from "./CallsPanel";
+import { DeliveriesPanel } from "./DeliveriesPanel";
 import { HttpPanel } from "./HttpPanel";
 import { PlanPanel } from "./PlanPanel";
 import { SavedPanel } from "./SavedPanel";
@@ -36,6 +37,11 @@ export const PANELS: GraphiQLPlugin[] = [
     title: "Saved operations",
     icon: icon(<path d="M5 3h10v14l-5-3.5L5 17z" strokeLinejoin="round" />),
     content: SavedPanel,
+  },
+  {
+    title: "Deliveries",
+    icon: icon(<path d="M10 3v7M7 7l3 3 3-3M3 11v5h14v-5h-4l-1 2H8l-1-2z" strokeLinejoin="round" />),
+    content: DeliveriesPanel,
   },
   {
     title: "HTTP",

@@ -78,6 +78,12 @@ export function receiptsIn(data: unknown, query: string, operationName: string |
   return found.map(rowOf);
 }
 
+/** Return the first row of each receipt; those that have no sid are all kept. */
+export function latest(rows: ReceiptRow[]): ReceiptRow[] {
+  const seen = new Set<string>();
+  return rows.filter(({ receiptSid }) => receiptSid === undefined || (!seen.has(receiptSid) && seen.add(receiptSid)));
+}
+
 interface Place {
   field: FieldNode;
   parent: GraphQLCompositeType;
