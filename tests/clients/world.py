@@ -142,7 +142,7 @@ def served() -> Iterator[str]:
         assert facts, "the gateway did not start"
         yield facts
     finally:
-        process.terminate()
+        process.kill()  # Its clients may still be connected: it would wait for them.
         process.communicate()
 
 

@@ -92,13 +92,13 @@ test("a person by one of two", async () => {
 test("the manifest has every operation under its hash", () => {
   const names = Object.entries(manifest).map(([id, text]) => {
     assert.equal(id, `sha256:${createHash("sha256").update(text).digest("hex")}`);
-    return /query (\w+)/.exec(text)?.[1];
+    return /(?:query|subscription) (\w+)/.exec(text)?.[1];
   });
   assert.deepEqual(
     names.sort(),
     [
-      ...["ApolloDeferred", "ApolloMessage", "ApolloReceipt", "ApolloThread", "CodegenParticipations", "CodegenThread"],
-      ...["RequestDeferred", "RequestReceipt", "RequestThread", "idsQuery"],
+      ...["ApolloDeferred", "ApolloDeliveries", "ApolloMessage", "ApolloMessages", "ApolloReceipt", "ApolloScreen", "ApolloThread"],
+      ...["CodegenParticipations", "CodegenThread", "RequestDeferred", "RequestReceipt", "RequestThread", "idsQuery"],
     ],
   );
 });

@@ -117,6 +117,6 @@ testLists(() => {
   return async (document, variables) => {
     const queryFn = () => ask<any, object>(parse(document), variables);
     const { data } = await queries.fetchQuery({ queryKey: [document, variables], queryFn });
-    return data.services ?? data.service?.conversation?.messages;
+    return data.services ?? data.service?.participations ?? data.service?.conversation?.messages;
   };
 });
