@@ -96,7 +96,7 @@ def completion(**environ: str) -> str:
         ("receipts-gateway de", ["plain,demo"]),
         ("receipts-gateway demo --sandbox", ["plain,--sandbox-port"]),
         ("receipts-gateway query th", ["plain,thread", "file,th"]),
-        ("receipts-gateway operations cost summary re", ["plain,receipt", "file,re"]),
+        ("receipts-gateway operations cost summary re", ["plain,receipt", "plain,recipients", "file,re"]),
     ],
 )
 def test_the_shell_completes_commands_options_and_examples(line: str, completed: list[str]) -> None:

@@ -20,7 +20,7 @@ from .conftest import run
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("no-such",), "Examples: conversations, failures"),
+        (("no-such",), "Examples: address, conversations, failures"),
         (("thread", "--var", "first"), "NAME=VALUE"),
         (("thread", "--var", "frist=3"), "no variable $frist"),
         (("thread", "--url", "http://127.0.0.1:1/graphql"), "cannot be reached"),
