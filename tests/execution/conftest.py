@@ -15,6 +15,7 @@ from gateway.sandbox.world import World
 from gateway.source.loaders import Loaders
 from gateway.source.options import ReadOptions
 from gateway.source.source import Source
+from gateway.twilio.client import Client
 from gateway.twilio.responses import Response
 
 from ..conftest import Answers, client_over
@@ -77,7 +78,7 @@ async def context_over(
 
 def bare_context() -> OperationContext:
     """The context of an operation that reads nothing."""
-    return OperationContext(Loaders(cast(Source, None)))
+    return OperationContext(Loaders(Source(cast(Client, None), UPSTREAM_RESOURCES)))
 
 
 def thread(selection: str, sid: str = MARKS["conversation_sid"]) -> str:

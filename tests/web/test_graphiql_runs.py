@@ -168,7 +168,7 @@ async def test_without_known_sids_the_first_tab_can_be_run_and_leads_on(browser:
         page, status = visit.page, visit.page.get_by_test_id("status")
         await visit.open(f"{base}/graphiql")
         tabs = page.locator(".graphiql-tab-button")
-        assert await tabs.all_inner_texts() == ["Conversations", "Legend", "Thread", "Failures", "Receipt", "Summary"]
+        assert (await tabs.all_inner_texts())[:3] == ["Conversations", "Legend", "Thread"]
         await page.get_by_role("tab", name="Thread").click()
         await expect(status).to_contain_text("Plan an error at service: Expected a sid of the form IS")
         await page.locator(RUN).click()
@@ -190,6 +190,8 @@ async def test_without_known_sids_the_first_tab_can_be_run_and_leads_on(browser:
         await page.locator(RUN).click()
         await expect(page.locator(".result-window")).to_contain_text("Boiler inspection")
         await expect(problems).to_have_count(0)
+        receipt = await rows.locator("option", has_text="DY").first.get_attribute("value")
+        await rows.get_by_role("combobox").select_option(receipt)
         await rows.get_by_role("button", name="Receipt").click()
         await page.locator(RUN).click()
         await expect(page.locator(".result-window")).to_contain_text("rawStatus")
@@ -373,8 +375,9 @@ async def test_no_line_of_an_example_is_cut_or_wrapped_at_first(browser: Browser
     async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
         await visit.open(f"{base}/graphiql")
         editor = visit.page.locator(".graphiql-query-editor")
-        for name in ("Thread", "Conversations", "Failures", "Receipt", "Summary"):
-            await visit.page.get_by_role("tab", name=name).click()
+        tabs = visit.page.locator(".graphiql-tab-button")
+        for name in await tabs.all_inner_texts():
+            await tabs.get_by_text(name, exact=True).click()
             await expect(editor.locator(".view-lines")).to_contain_text(name)
             room = await editor.locator(".monaco-scrollable-element").first.bounding_box()
             assert room is not None

@@ -37,7 +37,7 @@ __all__ = ["Sample", "samples_for", "without_samples"]
 
 _SAMPLE_SID = re.compile(r"(?<![0-9A-Za-z])[A-Z]{2}0{28}[0-9a-f]{4}(?![0-9A-Za-z])")
 
-_OWNER_SIDS = re.compile(r"([a-z]+)Sids?")
+_OWNER_SIDS = re.compile(r"(?<![a-z])([a-z]+)Sids?")
 """Arguments with sids of one kind of record, such as `conversationSids`."""
 
 

@@ -446,7 +446,8 @@ def test_programs_are_told_the_same() -> None:
     keys = [key.strip("`") for key, _ in rows(section("checks", "operations check"), "key")]
     assert keys == list(content)
     assert content["operations"][0] == {
-        "name": "ReceiptsPanel", "file": "src/Panel.tsx", "line": 2, "column": 3, "calls": 51, "roundTrips": 2, "assumed": {},
+        "name": "ReceiptsPanel", "file": "src/Panel.tsx", "line": 2, "column": 3, "per": "operation",
+        "calls": 51, "roundTrips": 2, "assumed": {},
         "edges": [
             {"field": "Query.service.conversation.messages", "calls": 1, "roundTrip": 1,
              "upstream": "Services/{sid}/Conversations/{sid}/Messages?PageSize=50"},

@@ -347,10 +347,11 @@ def changed() -> None:
     head, _, receipt = schema.partition("type Receipt implements Node {")
     for old, new in (
         ("first: Int = 50", "first: Int = 20"),
-        ("pageSize: 100, per: PAGE", "pageSize: 50, per: PAGE"),
         ('"""The name of the conversation, for display."""', '"""What people call it."""'),
     ):
         head = head.replace(old, new, 1)
+    head, mark, messages = head.partition("  messages(\n")
+    head += mark + messages.replace("pageSize: 100, per: PAGE", "pageSize: 50, per: PAGE", 1)
     receipt = receipt.replace(
         '"""The sid of the message: `IM…`."""\n  messageSid: ID!', '"""When."""\n  sentAt: DateTime', 1
     )
