@@ -127,11 +127,7 @@ class Account:
         `shared_with`. An outcome must not be modified, since it may be shared and cached. With `operation.defer`, iterate
         over `outcome.subsequent` or close it.
         """
-        if operation.in_url and self._executor.is_private(operation.document, operation.name):
-            raise BadRequest(
-                "Send this operation by POST: it searches for a person, whose identity or address must not stand in a URL.",
-                status=405,
-            )
+        self._check_url(operation)
         key = operation.key(per_caller=self._budgets is not None)
         cached = self._answers.get(key) if key is not None else None
         if cached is None:
@@ -163,9 +159,11 @@ class Account:
     def subscribe(self, operation: Operation) -> Subscription | Outcome:
         """Return a subscription, whose first payload is `DeliveriesReady`, or an outcome with errors if it is refused.
 
-        Raises `Overloaded` when there are too many, and while the gateway is about to stop. Equal subscriptions are executed
-        once for each event. An event never has errors; the upstream calls for it are charged to its caller's budget.
+        Raises `BadRequest` as `start` does, and `Overloaded` when there are too many, and while the gateway is about to stop.
+        Equal subscriptions are executed once for each event. An event never has errors; the upstream calls for it are charged
+        to its caller's budget.
         """
+        self._check_url(operation)
         if not self.subscriptions.are_served:
             error = Forbidden("This gateway serves no subscriptions: GATEWAY_SUBSCRIPTIONS is 0.")
             return Outcome(None, (Failure(error),), executed=False)
@@ -187,6 +185,14 @@ class Account:
     def close_subscriptions(self, seconds: float) -> None:
         """End all subscriptions with `EndReason.RESTART`, spread over some seconds; no further one is accepted."""
         self.subscriptions.drain(seconds)
+
+    def _check_url(self, operation: Operation) -> None:
+        """Raise `BadRequest` for an operation that searches for a person and came in a URL."""
+        if operation.in_url and self._executor.is_private(operation.document, operation.name):
+            raise BadRequest(
+                "Send this operation by POST: it searches for a person, whose identity or address must not stand in a URL.",
+                status=405,
+            )
 
     def _event_context(self, operation: Operation) -> OperationContext:
         """Return a context for one event of a subscription, with fresh loaders."""

@@ -45,6 +45,38 @@ async def test_a_get_is_refused_and_a_post_is_not(base_url: str, http: aiohttp.C
                 assert "errors" not in await reply.json()
 
 
+SUBSCRIPTION = """subscription Follow($serviceSid: ID!, $by: PersonInput!) { deliveryUpdated(serviceSid: $serviceSid) {
+  __typename
+  ... on ReceiptChange { receipt { service { participations(by: $by) { edges { cursor } } } } } } }"""
+
+
+@pytest.mark.parametrize(
+    ("by", "accept"),
+    [
+        ({"identity": SECRET}, "text/event-stream"),
+        ({"identity": SECRET}, "multipart/mixed;subscriptionSpec=1.0"),
+        ({"identity": [SECRET]}, "text/event-stream"),  # Not valid: its error does not repeat it.
+    ],
+)
+async def test_a_subscription_is_refused_by_get_too(
+    base_url: str, http: aiohttp.ClientSession, sandbox: Sandbox, by: dict[str, Any], accept: str
+) -> None:
+    variables = {"serviceSid": sandbox.landmarks["service_sid"], "by": by}
+    headers = {"Accept": accept, "Apollo-Require-Preflight": "1"}
+    parameters = {"query": SUBSCRIPTION, "variables": json.dumps(variables)}
+    async with http.get(f"{base_url}/graphql", params=parameters, headers=headers) as reply:
+        refusal = (await reply.content.readany()).decode()
+    assert "by POST" in refusal
+    assert SECRET not in refusal
+    body = json.dumps({"query": SUBSCRIPTION, "variables": variables})
+    headers |= {"Content-Type": "application/json"}
+    async with http.post(f"{base_url}/graphql", data=body, headers=headers) as reply:
+        first = (await reply.content.readuntil(b"}\n\n" if "event-stream" in accept else b"--graphql")).decode()
+    assert SECRET not in first
+    if isinstance(by["identity"], str) and "event-stream" in accept:
+        assert "DeliveriesReady" in first
+
+
 async def test_a_get_of_anything_else_is_answered(base_url: str, http: aiohttp.ClientSession) -> None:
     document = '{ __type(name: "PersonInput") { isOneOf inputFields { name } } } # participations'
     async with http.get(f"{base_url}/graphql", params={"query": document}) as reply:
