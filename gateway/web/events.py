@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import ClassVar, Protocol
 
 import orjson
@@ -68,62 +69,61 @@ class Body(Protocol):
 class EventFormat:
     """A format of a response that is sent in events. Equal payloads of many subscribers are framed once."""
 
-    def __init__(self, name: str, content_type: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        content_type: str,
+        *,
+        frame: Callable[[bytes], bytes],
+        transport_error: Callable[[bytes], bytes],
+        heartbeat: bytes,
+        complete: bytes,
+        prologue: bytes = b"",
+    ) -> None:
         """Create the format; `name` is its label in metrics and in the log."""
         self.name = name
         self.content_type = content_type
+        self.frame = frame
+        """Returns the event of a payload, the JSON of an execution result."""
+        self.transport_error = transport_error
+        """Returns the event that tells of an error of the connection, from the JSON of the errors."""
+        self.heartbeat = heartbeat
+        self.complete = complete
+        """The end of the body."""
+        self.prologue = prologue
+        """The beginning of the body."""
         self._payload = self._frame = b""
 
-    prologue = heartbeat = complete = b""
-
     def next(self, payload: bytes) -> bytes:
-        """Return the event of a payload, the JSON of an execution result."""
+        """Return what `frame` does, which is kept for the next subscriber."""
         if payload is not self._payload:
             self._payload, self._frame = payload, self.frame(payload)
         return self._frame
 
-    def frame(self, payload: bytes) -> bytes:
-        """Return the event of a payload."""
-        raise NotImplementedError
 
-    def transport_error(self, errors: bytes) -> bytes:
-        """Return the event that tells of an error of the connection; `errors` is their JSON."""
-        raise NotImplementedError
-
-
-class _ServerSentEvents(EventFormat):
-    heartbeat = b":\n\n"  # Any event of another name is fatal to graphql-sse.
-    complete = COMPLETE_EVENT
-
-    def frame(self, payload: bytes) -> bytes:
-        return event(payload)
-
-    def transport_error(self, errors: bytes) -> bytes:
-        return event(b'{"errors":%b}' % errors)
-
-
-class _MultipartEvents(EventFormat):
-    """Each part is sent with the delimiter behind it: a reader waits for that."""
-
-    prologue = b"\r\n--graphql"
-    complete = b"--\r\n"
-
-    def frame(self, payload: bytes) -> bytes:
-        return _part(b'{"payload":%b}' % payload)
-
-    def transport_error(self, errors: bytes) -> bytes:
-        return _part(b'{"payload":null,"errors":%b}' % errors)
-
-    heartbeat = b"\r\nContent-Type: application/json\r\n\r\n{}\r\n--graphql"
+SERVER_SENT_EVENTS = EventFormat(
+    "sse",
+    f"{EVENTS}; charset=utf-8",
+    frame=event,
+    transport_error=lambda errors: event(b'{"errors":%b}' % errors),
+    heartbeat=b":\n\n",  # Any event of another name is fatal to graphql-sse.
+    complete=COMPLETE_EVENT,
+)
 
 
 def _part(body: bytes) -> bytes:
+    """Return a part with the delimiter behind it: a reader waits for that."""
     return b"\r\nContent-Type: %b\r\n\r\n%b\r\n--graphql" % (JSON.encode(), body)
 
 
-SERVER_SENT_EVENTS: EventFormat = _ServerSentEvents("sse", f"{EVENTS}; charset=utf-8")
-MULTIPART_EVENTS: EventFormat = _MultipartEvents(
-    "multipart", f'{MULTIPART}; boundary="graphql"; subscriptionSpec="1.0"'
+MULTIPART_EVENTS = EventFormat(
+    "multipart",
+    f'{MULTIPART}; boundary="graphql"; subscriptionSpec="1.0"',
+    frame=lambda payload: _part(b'{"payload":%b}' % payload),
+    transport_error=lambda errors: _part(b'{"payload":null,"errors":%b}' % errors),
+    heartbeat=_part(b"{}"),
+    complete=b"--\r\n",
+    prologue=b"\r\n--graphql",
 )
 _HEADERS = [
     # Proxies neither keep, nor change, nor buffer it: compression would hold events back.
