@@ -278,7 +278,7 @@ class Server(_DrainingServer):
 class _BlockServer(Server):
     """The server of a block of code. It stops as soon as the block ends: where uvicorn waits 0.1 s, it waits for the event.
 
-    One such server is started for nearly every test, so that uvicorn's waits would be most of the tests' time.
+    A test often needs a server of its own: uvicorn's waits would take longer than most tests.
     """
 
     _POLL_SECONDS = 0.002

@@ -20,6 +20,7 @@ from typing import Any
 import aiohttp
 
 from gateway.sandbox import Fault, Sandbox
+from gateway.twilio.limiter import Breaker
 
 from .processes import peak_mb
 
@@ -131,7 +132,7 @@ async def one_by_one(gateway: Gateway, foreign: str) -> None:
             sandbox.faults.add(pattern, replace(fault, probability=share))
             found = [entry for told in await asyncio.gather(*(gateway.trouble() for _ in range(3))) for entry in told]
             sandbox.faults.clear()
-            await asyncio.sleep(0.12)  # It may take a moment to hear that Twilio is back.
+            await asyncio.sleep(Breaker.PROBE_INTERVAL_SECONDS)  # From then on, the breaker lets a read through.
             found += [f"afterwards {entry}" for entry in await gateway.trouble()]
             asked, wrong = asked + 4, wrong + bool(found)
             if found:

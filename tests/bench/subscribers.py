@@ -105,10 +105,8 @@ async def together(number: int, subscribe: Subscribe, url: str) -> list[asyncio.
 async def growth(pid: int, url: str, number: int, subscribe: Subscribe) -> float:
     """KiB of resident memory for each of `number` connections."""
     kept = await together(FIRST, subscribe, url)
-    await asyncio.sleep(1)  # For timers of the start.
     before = resident(pid)
     kept += await together(number, subscribe, url)
-    await asyncio.sleep(1)
     found = (resident(pid) - before) / number / 1024
     for writer in kept:
         writer.transport.abort()
@@ -123,8 +121,9 @@ async def visits(pid: int, url: str, number: int, subscribe: Subscribe) -> None:
     for _ in range(number // TOGETHER):
         for writer in await together(TOGETHER, subscribe, url):
             writer.transport.abort()
-    await asyncio.sleep(1)
-    seconds = perf_counter() - began - 1
+    (last,) = await together(1, subscribe, url)  # The server answers it after it has noticed that the others have left.
+    last.transport.abort()
+    seconds = perf_counter() - began
     print(
         f"{subscribe.__name__}: {number / seconds:.0f} a second, resident memory {(resident(pid) - before) / 2**20:+.1f} MiB"
     )
