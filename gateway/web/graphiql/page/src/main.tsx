@@ -48,7 +48,7 @@ function SelectedOperation({ name }: { name: string | null }) {
   return null;
 }
 
-void brightenComments();
+brightenComments();
 const named = addressed();
 const headers = sessionHeaders();
 
