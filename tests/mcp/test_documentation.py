@@ -37,7 +37,9 @@ async def test_the_configurations(sandbox: Sandbox) -> None:
     assert over_http["headers"]["Authorization"].startswith("Bearer ")
     environ = environ_for(sandbox)
     assert set(on_this_machine["env"]) == set(environ) - {"GATEWAY_UPSTREAM_URL"}
-    environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # The command is installed there.
+    environ["PATH"] = (
+        f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # The command is installed there.
+    )
     parameters = StdioServerParameters(**{**on_this_machine, "env": ENVIRON | environ})
     async with Client(parameters) as client:
         assert len((await client.list_tools()).tools) == 5
