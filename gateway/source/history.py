@@ -153,7 +153,7 @@ def decode_position(text: str, subject: str) -> Position:
         )
         if version != _VERSION or type(digest) is not bytes or not is_valid or len(position) != len(origins):
             raise ValueError("not a cursor of this gateway")
-    except (ValueError, TypeError, msgspec.DecodeError):
+    except (ValueError, TypeError, RecursionError, msgspec.DecodeError):
         raise BadUserInput(
             "`after` is not a cursor. Pass the value of a `cursor` field of this subscription."
         ) from None

@@ -171,6 +171,7 @@ def test_a_cursor_is_the_position_that_it_was_made_of() -> None:
         "x",
         "é",
         "A" * 5000,
+        urlsafe_b64encode(b"\x91" * 3000).decode(),
         encode_position({A: 1}, SUBJECT)[:-2],
         encoded([1, b"123456", b"short", 1]),
         encoded([1, b"123456", A]),
