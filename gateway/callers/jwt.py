@@ -148,9 +148,10 @@ class JwtVerifier:
                 leeway=_LEEWAY,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-        except (jwt.PyJWTError, ValueError, TypeError):
+            expires_at = float(claims["exp"]) + _LEEWAY
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
             return None
-        return Caller(str(claims["sub"])[:100], self._services(claims), expires_at=float(claims["exp"]) + _LEEWAY)
+        return Caller(str(claims["sub"])[:100], self._services(claims), expires_at=expires_at)
 
     def _services(self, claims: Mapping[str, Any]) -> frozenset[str] | None:
         if self._services_claim is None:
