@@ -140,6 +140,7 @@ class Reconciliation:
                 del self._watched[path]
                 self._new.discard(path)
                 self._seen.pop(path, None)
+                self._failing.discard(path)
                 if self._leases is not None:
                     self._leases.release(_lease_of(path))
 
@@ -166,7 +167,7 @@ class Reconciliation:
             else:
                 self._seen.pop(path, None)
         except GatewayError as error:
-            if path not in self._failing:
+            if path in self._watched and path not in self._failing:  # Else those who watched it know that it is gone.
                 self._failing.add(path)
                 _logger.warning("not reconciled", path=path, code=error.code)
         except Exception:

@@ -15,6 +15,7 @@ from gateway.accounts.limits import Limits
 from gateway.accounts.operation import Operation
 from gateway.accounts.reconciliation import Reconciliation
 from gateway.demo import landmark_variables
+from gateway.errors import GatewayError
 from gateway.sandbox import Fault, Sandbox
 from gateway.source.journal import Update
 from gateway.source.memory import MemoryCache
@@ -160,6 +161,29 @@ async def test_a_failed_read_is_logged_once_and_repeated(polled: Polled) -> None
     assert [(line["event"], line["code"]) for line in log] == [("not reconciled", "UPSTREAM_REJECTED")]
     polled.sandbox.faults.remove(rule)
     assert len(await polled.round()) == len(polled.newest.recipients)
+
+
+async def test_a_conversation_that_its_watchers_leave_is_forgotten(polled: Polled) -> None:
+    """Whether they leave after a failure, or because of it: clients can name any."""
+
+    class Listener:
+        def on_first_poll(self, path: str) -> None: ...
+        def on_restart(self, path: str) -> None: ...
+        def on_gone(self, path: str, error: GatewayError) -> None:
+            stops.pop()()
+
+    stops = [polled.reconciliation.watch(f"{polled.path[:-32]}{1:032x}", Listener())]
+    polled.sandbox.faults.add("*/Messages?*", Fault("status", status=500))
+    with capture_logs():
+        await polled.round()
+    polled.stop()
+    assert len(polled.reconciliation._failing) == 1
+    polled.sandbox.faults.clear()
+    with capture_logs() as log:
+        await polled.round()
+    assert (stops, log) == ([], [])
+    for each in ("_watched", "_new", "_seen", "_failing"):
+        assert not getattr(polled.reconciliation, each)
 
 
 async def test_calls_are_charged_to_a_caller_of_its_own(sandbox: Sandbox, client: Client) -> None:
