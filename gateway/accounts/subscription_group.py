@@ -171,7 +171,8 @@ class Group:
         member.is_open, member.since, member.after = True, hub.sequence, None
         hub.counts["refetch" if found is None else "replayed"] += 1
         member.push("", self._ready_payload(position, refetch=found is None))
-        member.replay(past)
+        if member in self.members:  # Its subscriber may leave when it takes that.
+            member.replay(past)
 
     def leave(self, subscription: Subscription, ended: EndReason | None) -> None:
         """Remove a member that ends, or that its subscriber leaves; no effect on one that has ended."""
@@ -181,7 +182,11 @@ class Group:
                 subscription.end(ended)
 
     def complete(self, member: Subscription, error: GatewayError) -> None:
-        """End the subscription of a member for good, with an error."""
+        """End the subscription of a member for good, with an error; no effect on one that has ended."""
+        if (
+            member not in self.members
+        ):  # It has left since the caller looked, together with another one of its connection.
+            return
         body = orjson.dumps({"data": None, "errors": [Failure(error).as_json()]})
         self._hub.leave(self, member, EndReason.COMPLETE)
         member.end(EndReason.COMPLETE, Payload(None, body))
@@ -321,7 +326,8 @@ class Group:
             self.unpolled -= {path}
             if not self.unpolled:
                 for member in [member for member in self.members if not member.is_open]:
-                    self.start(member)
+                    if member in self.members:  # Else it has left together with an earlier one.
+                        self.start(member)
 
     def on_restart(self, path: str) -> None:
         """Tell the members that changes may have been missed, unless webhooks report them."""

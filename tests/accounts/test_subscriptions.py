@@ -545,6 +545,36 @@ async def test_without_webhooks_it_begins_when_its_conversations_have_been_polle
     assert [(each["source"], each["receipt"]["status"]) for each in found] == [("POLL", "READ")]  # SENT is merged.
 
 
+async def test_one_that_leaves_at_its_first_event_takes_another_along(sandbox: Sandbox, client: Client) -> None:
+    """As a connection does that is cut: both were its."""
+    polls = Polls(sandbox, client)
+    first, second, other = polls.subscribe(), polls.subscribe(), polls.subscribe()
+
+    def leave() -> None:
+        first.close()
+        second.close()
+
+    first.on_ready = leave
+    with capture_logs() as log:
+        await polls.reconciliation.poll()
+    assert log == []
+    assert [len(taken(each)) for each in (first, second, other)] == [0, 0, 1]
+
+
+async def test_one_that_leaves_at_its_end_takes_another_along(live: Live) -> None:
+    first, second, other = [await live.open() for _ in range(3)]
+
+    def leave() -> None:
+        first.close()
+        second.close()
+
+    first.on_ready = leave
+    live.hub.check_rights(lambda _: frozenset())
+    assert other.take() is not None
+    assert other.take() is EndReason.COMPLETE
+    assert len(live.hub) == 0
+
+
 async def test_what_a_poll_found_says_what_was_before(sandbox: Sandbox, client: Client) -> None:
     polls = Polls(sandbox, client)
     polls.progress("sent")
