@@ -15,7 +15,19 @@ from gateway.twilio.partial_rows import replace_lone_surrogates
 from gateway.web.graphql_over_http import GraphQLRequest
 from gateway.web.json_text import check_json
 
-__all__ = ["Complete", "ConnectionInit", "Message", "Ping", "Pong", "Subscribe", "complete", "error", "prefix", "read"]
+__all__ = [
+    "Complete",
+    "ConnectionInit",
+    "Message",
+    "Ping",
+    "Pong",
+    "Subscribe",
+    "complete",
+    "error",
+    "pong",
+    "prefix",
+    "read",
+]
 
 
 class ConnectionInit(msgspec.Struct, frozen=True, tag_field="type", tag="connection_init"):
@@ -27,7 +39,8 @@ class ConnectionInit(msgspec.Struct, frozen=True, tag_field="type", tag="connect
 class Ping(msgspec.Struct, frozen=True, tag_field="type", tag="ping"):
     """The peer is to answer with `Pong`."""
 
-    payload: dict[str, Any] | None = None
+    payload: msgspec.Raw = msgspec.Raw()
+    """An object or null, as it was sent; empty without one."""
 
 
 class Pong(msgspec.Struct, frozen=True, tag_field="type", tag="pong"):
@@ -52,6 +65,7 @@ class Complete(msgspec.Struct, frozen=True, tag_field="type", tag="complete"):
 Message = ConnectionInit | Ping | Pong | Subscribe | Complete
 ID_MAX = 128
 """Characters of an operation's id. Clients number them, or take UUIDs."""
+_UNKNOWN = "Not a message of graphql-transport-ws."
 _decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(Message)
 
 
@@ -64,7 +78,7 @@ def read(text: bytes) -> Message:
     try:
         message = _decoder.decode(text)
     except msgspec.ValidationError:
-        raise BadRequest("Not a message of graphql-transport-ws.") from None
+        raise BadRequest(_UNKNOWN) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         whole = replace_lone_surrogates(text)
         if whole != text:
@@ -72,7 +86,15 @@ def read(text: bytes) -> Message:
         raise BadRequest("A message is not JSON.") from None
     if isinstance(message, Subscribe | Complete) and not 1 <= len(message.id) <= ID_MAX:
         raise BadRequest(f"The id of an operation has 1 to {ID_MAX} characters.")
+    if isinstance(message, Ping) and bytes(message.payload)[:1] not in b"{n":
+        raise BadRequest(_UNKNOWN)
     return message
+
+
+def pong(payload: msgspec.Raw) -> bytes:
+    """Return a `pong` message with the payload of a `Ping`, unless that is null."""
+    given = bytes(payload)
+    return b'{"type":"pong","payload":%b}' % given if given.startswith(b"{") else b'{"type":"pong"}'
 
 
 def prefix(operation_id: str) -> bytes:

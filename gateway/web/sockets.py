@@ -49,6 +49,7 @@ from gateway.web.socket_messages import (
     Subscribe,
     complete,
     error,
+    pong,
     prefix,
     read,
 )
@@ -304,8 +305,7 @@ class Socket:
         self.close(4429, "Too many initialisation requests")
 
     def _pong(self, message: Ping) -> None:
-        payload = {} if message.payload is None else {"payload": message.payload}
-        self.wire.send(orjson.dumps({"type": "pong", **payload}))
+        self.wire.send(pong(message.payload))
 
     def _refuse_operation(self, _: Message) -> None:
         self.close(4401, "Unauthorized")

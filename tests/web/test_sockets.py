@@ -135,6 +135,34 @@ async def test_ping_and_pong(url: str) -> None:
         assert [await client.receive(), await client.receive()] == [ACK, {"type": "pong", "payload": {"a": "é"}}]
 
 
+@pytest.mark.parametrize("payload", ['{"n":18446744073709551616}', '{"n":1e999}', '{"a":[{"b":"\\u0000"}]}'])
+async def test_a_pong_has_the_payload_of_its_ping_whatever_that_is(url: str, payload: str) -> None:
+    async with opened(url, init=None) as client:
+        await client.send('{"type":"ping","payload":%s}' % payload)
+        assert await client.socket.recv() == '{"type":"pong","payload":%s}' % payload
+
+
+async def test_messages_that_follow_each_other_without_an_answer_between(url: str) -> None:
+    async with opened(url, init=None) as client:
+        await client.send(INIT, subscribe(query="{ __typename }"), subscribe("2", query="{ __typename }"))
+        found = [await client.receive() for _ in range(5)]
+        assert [(each.get("id"), each["type"]) for each in found] == [
+            (None, "connection_ack"),
+            ("1", "next"),
+            ("1", "complete"),
+            ("2", "next"),
+            ("2", "complete"),
+        ]
+
+
+async def test_a_message_may_come_in_fragments(url: str) -> None:
+    async with opened(url, init=None) as client:
+        await client.socket.send(['{"type":"ping","pay', 'load":{"a":"', "\u20ac", "", '"}}'])
+        assert await client.receive() == {"type": "pong", "payload": {"a": "\u20ac"}}
+        await client.socket.send([b'{"type":', b'"ping"}'])
+        assert (await client.closed())[0] == 4400
+
+
 async def test_subscribe_next_and_complete(feed: Feed, url: str) -> None:
     feed.first = [tick(0)]
     async with opened(url) as client:
@@ -201,6 +229,9 @@ async def test_complete_from_the_client(feed: Feed, url: str) -> None:
         {"type": "connection_ack"},
         {"type": "connection_init", "payload": "token"},
         {"type": "ping", "payload": 1},
+        {"type": "ping", "payload": [1]},
+        {"type": "ping", "payload": "null"},
+        '{"type": "ping", "payload": {"a": NaN}}',
         {"type": "subscribe", "payload": {"query": QUERY}},
         {"type": "subscribe", "id": 1, "payload": {"query": QUERY}},
         {"type": "subscribe", "id": "", "payload": {"query": QUERY}},
