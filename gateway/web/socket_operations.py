@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -93,13 +94,22 @@ class SocketSubscription:
 class SocketQuery:
     """An operation on a socket that is no subscription: it has one result, or several with `@defer`."""
 
-    __slots__ = ("_caller", "_id", "_request", "_socket", "_task", "_waiter")
+    __slots__ = ("_caller", "_id", "_remember", "_request", "_socket", "_task", "_waiter")
 
-    def __init__(self, socket: Socket, operation_id: str, request: HttpRequest, caller: Caller) -> None:
+    def __init__(
+        self,
+        socket: Socket,
+        operation_id: str,
+        request: HttpRequest,
+        caller: Caller,
+        remember: Callable[[], object] | None = None,
+    ) -> None:
+        """Create the operation; `remember` persists its document, and is called if it was executed."""
         self._socket = socket
         self._id = operation_id
         self._request = request
         self._caller = caller
+        self._remember = remember
         self._waiter: OperationWaiter | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -111,6 +121,8 @@ class SocketQuery:
     def answer(self, outcome: Outcome) -> None:
         """Send the outcome, or its payloads as they come."""
         self._waiter = None
+        if self._remember is not None and outcome.executed:
+            self._remember()
         if outcome.subsequent is not None:
             self._task = asyncio.create_task(self._send_payloads(outcome))
             return

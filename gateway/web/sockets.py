@@ -24,8 +24,6 @@ from enum import Enum, auto
 from functools import partial
 from typing import Any, Protocol
 
-import orjson
-
 from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
 from gateway.callers.callers import Caller
@@ -365,7 +363,8 @@ class Socket:
             subscribed.send()
             return
         outcome = service.account.start(operation)
-        query = SocketQuery(self, operation_id, request, caller)
+        remember = partial(service.documents.remember, digest, document) if digest is not None else None
+        query = SocketQuery(self, operation_id, request, caller, remember)
         self.operations[operation_id] = query
         if isinstance(outcome, Outcome):
             query.answer(outcome)

@@ -6,8 +6,9 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import aiohttp
@@ -279,6 +280,22 @@ async def test_single_result_operation(url: str, sandbox: Sandbox) -> None:
         assert ("1", "complete") in found
         assert ("2", "error") in found
     assert len(sandbox.paths) == 1
+
+
+async def test_a_persisted_query(url: str) -> None:
+    """As over HTTP: once a document was executed, its hash is enough."""
+    query = "{ __typename }"
+    digest = sha256(query.encode()).hexdigest()
+    extensions = {"persistedQuery": {"version": 1, "sha256Hash": digest}}
+    by_hash = {"type": "subscribe", "payload": {"extensions": extensions}}
+    async with opened(url) as client:
+        await client.send({"id": "1", **by_hash})
+        refused = await client.receive()
+        assert refused["payload"][0]["extensions"]["code"] == "PERSISTED_QUERY_NOT_FOUND"
+        for message in (subscribe("2", query, extensions=extensions), {"id": "3", **by_hash}):
+            await client.send(message)
+            assert (await client.receive())["payload"] == {"data": {"__typename": "Query"}}
+            assert (await client.receive())["type"] == "complete"
 
 
 async def test_a_query_with_deferred_fragments_has_several_results(url: str) -> None:
