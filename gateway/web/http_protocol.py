@@ -376,8 +376,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection to the WebSocket protocol: of an idle one, whose upgrade request has no body."""
         names = {name for name, _ in self.headers}
-        if not self._is_idle or self.scope["method"] != "GET" or names & {b"content-length", b"transfer-encoding"}:
-            self._refuse("A WebSocket is opened by a GET without a body, on an idle connection.", 400)
+        is_plain = self.scope["method"] == "GET" and self.parser.get_http_version() == "1.1"
+        if not self._is_idle or not is_plain or names & {b"content-length", b"transfer-encoding"}:
+            self._refuse("A WebSocket is opened by a GET of HTTP/1.1 without a body, on an idle connection.", 400)
             return
         self._await(None)
         if self.timeout_keep_alive_task is not None:

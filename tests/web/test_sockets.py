@@ -328,7 +328,12 @@ async def test_a_query_that_the_client_completes_is_cancelled(url: str, sandbox:
 
 @pytest.mark.parametrize(
     ("subprotocol", "words"),
-    [(None, "No known subprotocol"), ("graphql-ws", "legacy subprotocol graphql-ws"), ("mqtt", "No known subprotocol")],
+    [
+        (None, "No known subprotocol"),
+        ("graphql-ws", "legacy subprotocol graphql-ws"),
+        ("mqtt", "No known subprotocol"),
+        ("GRAPHQL-TRANSPORT-WS", "No known subprotocol"),
+    ],
 )
 async def test_another_subprotocol_is_refused_by_name(url: str, subprotocol: str | None, words: str) -> None:
     async with opened(url, init=None, subprotocol=subprotocol) as client:
@@ -336,6 +341,12 @@ async def test_another_subprotocol_is_refused_by_name(url: str, subprotocol: str
         assert code == 4406
         assert words in reason
         assert "graphql-transport-ws" in reason
+
+
+async def test_one_of_several_subprotocols_is_selected(url: str) -> None:
+    offered = [websockets.Subprotocol(name) for name in ("graphql-ws", "mqtt", "graphql-transport-ws")]
+    async with connect(url.replace("http", "ws") + "/graphql", subprotocols=offered, close_timeout=0.2) as socket:
+        assert socket.subprotocol == "graphql-transport-ws"
 
 
 async def refused(url: str, path: str = "/graphql", **headers: str) -> tuple[int, str]:
@@ -384,6 +395,7 @@ async def test_there_are_sockets_at_one_path_only(url: str) -> None:
         b"POST /graphql HTTP/1.1\r\nContent-Length: 2\r\n",
         b"GET /graphql HTTP/1.1\r\nContent-Length: 2\r\n",
         b"GET /graphql HTTP/1.1\r\nTransfer-Encoding: chunked\r\n",
+        b"GET /graphql HTTP/1.0\r\n",
         b"GET /graphql HTTP/1.1\r\nX-Long: " + b"x" * 10_000 + b"\r\n",
         b"GET /graphql HTTP/1.1\r\n" + 200 * b"X-Many: x\r\n",
         b"GET /graphql HTTP/1.1\r\nHost: localhost\r\n",
