@@ -180,6 +180,7 @@ class SubscriptionReply(Reply):
         self._recorder = recorder
         self._started_at = request.started_at
         self._connection = request.connection
+        self._is_head = request.method == "HEAD"
         self._body: Body | None = None
         """None before the head is sent, and after the end."""
         self._heartbeat: asyncio.TimerHandle | None = None
@@ -270,6 +271,10 @@ class SubscriptionReply(Reply):
             self.dropped()
             raise ReplyAborted
         await send({"type": "http.response.start", "status": self.status, "headers": self.all_headers()})
+        if self._is_head:  # There is no body to wait for.
+            self.dropped()
+            await send({"type": "http.response.body"})
+            return
         body = _AsgiBody(self)
         self._connection.watch(body.on_disconnect)
         try:

@@ -106,6 +106,18 @@ async def test_by_get(feed: Feed, url: str, http: aiohttp.ClientSession) -> None
     await feed.until(0)
 
 
+async def test_head_has_no_body_to_wait_for(feed: Feed, url: str) -> None:
+    reader, writer = await connect(url)
+    target = f"/graphql?query={quote(SUBSCRIPTION)}".encode()
+    for method in (b"HEAD", b"GET"):
+        writer.write(method + b" " + target + b" HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        assert head.startswith(b"HTTP/1.1 200 ")
+        assert b"content-type: text/event-stream" in head
+    await feed.until(1)  # That of the GET.
+    writer.close()
+
+
 async def test_a_get_that_another_site_may_have_sent_is_refused(
     feed: Feed, url: str, http: aiohttp.ClientSession
 ) -> None:
