@@ -101,7 +101,7 @@ class _EventCycle:
 
     def cut(self, *, at_once: bool) -> None:
         self.response_complete = True
-        if at_once:
+        if at_once or self.is_paused:  # A peer that does not read would keep the connection open.
             self._protocol.transport.abort()
         else:
             self._protocol.transport.close()
@@ -204,6 +204,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_stopping = True
         if isinstance(self.cycle, _EventCycle):
             self.cycle.reply.end(End.RESTART)
+            if self.flow.write_paused:  # The peer does not read: do not wait for it.
+                self.transport.abort()
         if self.LINGER_SECONDS and self._is_idle and not self.transport.is_closing():
             self.loop.call_later(self.LINGER_SECONDS, super().shutdown)
         else:

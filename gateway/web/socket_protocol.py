@@ -134,9 +134,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self._end()
         elif not self.transport.is_closing():
             self.socket.lost(End.LEFT)
-            self.close_sent = True
-            self._flush()
-            self.transport.close()
+            self._answer_close()
 
     def handle_parser_exception(self) -> None:
         """Close the socket: these are no frames of the protocol."""
@@ -144,9 +142,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             super().handle_parser_exception()
             return
         self.socket.lost(End.REFUSED)
-        self.close_sent = True
-        self._flush()
-        self.transport.close()
+        self._answer_close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is closed."""
@@ -226,9 +222,20 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._stop_timers()
         self.transport.abort()
 
+    def _answer_close(self) -> None:
+        """Send the close frame that `conn` has prepared, and close the connection."""
+        self.close_sent = True
+        self._flush()
+        self._end()
+
     def _end(self) -> None:
+        """Close the connection once everything has been sent, unless the peer does not read."""
         self._stop_timers()
-        self.transport.close()
+        if self.is_paused:
+            self.transport.abort()
+        else:
+            self.transport.close()
+            self.close_timer = self.loop.call_later(self.CLOSE_SECONDS, self.transport.abort)
 
     def _stop_timers(self) -> None:
         self.stop_keepalive()

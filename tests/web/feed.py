@@ -96,6 +96,13 @@ class Feed:
         for subscribed in list(self.subscribers):
             subscribed.put(text)
 
+    async def fill(self) -> None:
+        """Send to the one subscriber, whose peer does not read, until there is no room for more on the way to it."""
+        (subscribed,) = self.subscribers
+        while len(subscribed._queue) < QUEUE_MAX // 10:
+            self.send(tick("x" * 20_000))
+            await asyncio.sleep(0)
+
     def complete(self, *errors: dict[str, Any]) -> None:
         """End every subscription for good."""
         if errors:

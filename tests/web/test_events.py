@@ -27,7 +27,7 @@ from gateway.demo import settings_for
 from gateway.errors import BadUserInput, CostLimitExceeded, Overloaded, ValidationFailed
 from gateway.sandbox import Sandbox
 from gateway.settings import JwtSettings
-from gateway.web.server import listen
+from gateway.web.server import _GRACE_SECONDS, listen
 
 from ..conftest import serving
 from .conftest import connect
@@ -332,12 +332,12 @@ def _user_timeout(transport: Any) -> int:
     return timeout
 
 
-async def _subscribe(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _subscribe(url: str, headers: dict[str, str] = SSE) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await connect(url)
     body = json.dumps(BODY).encode()
     writer.write(
-        b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: text/event-stream\r\n"
-        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: %b\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (headers["Accept"].encode(), len(body), body)
     )
     await reader.readuntil(b"\r\n\r\n")
     return reader, writer
@@ -365,6 +365,20 @@ async def test_a_server_that_stops_cuts_the_streams_that_are_left(gateway_app: A
         Feed(gateway_app)
         reader, writer = await _subscribe(url)
     assert not (await reader.read()).endswith(b"0\r\n\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize("headers", [SSE, APOLLO], ids=["sse", "multipart"])
+async def test_a_server_that_stops_does_not_wait_for_a_peer_that_does_not_read(
+    gateway_app: Any, headers: dict[str, str]
+) -> None:
+    async with serving(gateway_app) as url:
+        feed = Feed(gateway_app)
+        _, writer = await _subscribe(url, headers)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await feed.fill()
+        began = time.monotonic()
+    assert time.monotonic() - began < _GRACE_SECONDS / 2
     writer.close()
 
 

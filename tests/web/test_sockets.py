@@ -526,6 +526,18 @@ async def test_a_restart_closes_every_socket_with_1012(gateway_app: Any, feed: F
         assert (await late.closed())[0] == 1012
 
 
+async def test_a_server_that_stops_does_not_wait_for_a_peer_that_does_not_read(gateway_app: Any) -> None:
+    async with AsyncExitStack() as clients:
+        async with serving(gateway_app) as url:
+            feed = Feed(gateway_app)
+            client = await clients.enter_async_context(opened(url, max_queue=1))
+            await client.send(subscribe())
+            await feed.until(1)
+            await feed.fill()
+            began = time.monotonic()
+        assert time.monotonic() - began < server._GRACE_SECONDS / 2
+
+
 async def test_sockets_are_closed_spread_over_the_drain(gateway_app: Any, url: str) -> None:
     began = time.monotonic()
 
