@@ -7,11 +7,25 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutine
-from typing import TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from starlette.types import Receive
 
-__all__ = ["AsgiConnection", "ClientConnection", "ClientDisconnected", "ReplyAborted", "acknowledge_within"]
+if TYPE_CHECKING:
+    from gateway.web.streams import Stream
+
+__all__ = [
+    "STREAM_HOST",
+    "AsgiConnection",
+    "ClientConnection",
+    "ClientDisconnected",
+    "ReplyAborted",
+    "StreamHost",
+    "acknowledge_within",
+]
+
+STREAM_HOST = "gateway.stream_host"
+"""The key of the `StreamHost` in an ASGI scope; other servers have none."""
 
 _ACKNOWLEDGE_SECONDS = 15
 
@@ -26,6 +40,16 @@ class ClientDisconnected(ReplyAborted):
     """The client closed its connection before it had the reply."""
 
 
+class StreamHost(Protocol):
+    """What the server's protocol does for a response that is sent in events, beyond what ASGI offers."""
+
+    def begin_stream(self, stream: Stream) -> None:
+        """Find out when the peer is dead, and end the stream then, and before the server stops."""
+
+    def cut_stream(self, *, at_once: bool) -> None:
+        """Close the connection within the response. With `at_once`, what waits to be sent is dropped."""
+
+
 class ClientConnection:
     """A connection as its requests see it. They are answered one after another, so that at most one is waiting."""
 
@@ -33,6 +57,8 @@ class ClientConnection:
         self.closed = False
         self.peer = ""
         """The address of the peer, which may be a proxy; empty if it is unknown."""
+        self.host: StreamHost | None = None
+        """None where another server has the connection, and for replies that need none."""
         self.on_close: Callable[[], object] | None = None
         """Called once, when the client disconnects."""
 
@@ -72,9 +98,10 @@ class ClientConnection:
 class AsgiConnection(ClientConnection):
     """The connection of a request that came through ASGI, whose server says when the client has disconnected."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, host: StreamHost | None = None) -> None:
         """Create the connection with ASGI's `receive` (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
         super().__init__()
+        self.host = host
         self._receive = receive
         self._watching: asyncio.Task[None] | None = None
 
@@ -101,6 +128,6 @@ def acknowledge_within(transport: asyncio.Transport) -> None:
 
     A peer that lost its network or its power sends no FIN: without this, Linux sends again for a quarter of an hour.
     """
-    connection = transport.get_extra_info("socket")
+    connection = transport.get_extra_info("socket") if not transport.is_closing() else None
     if connection is not None and sys.platform == "linux" and connection.family in {socket.AF_INET, socket.AF_INET6}:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _ACKNOWLEDGE_SECONDS * 1000)

@@ -20,7 +20,7 @@ from gateway.accounts.subscriptions import EndReason, Subscription
 from gateway.callers.callers import Caller
 from gateway.errors import GatewayError
 from gateway.execution.failures import Failure
-from gateway.web.connection import ReplyAborted
+from gateway.web.connection import ReplyAborted, StreamHost
 from gateway.web.graphql_over_http import EVENTS, JSON, MULTIPART, accepted
 from gateway.web.incremental import COMPLETE_EVENT, delivery_for, event
 from gateway.web.recorder import Recorder
@@ -270,19 +270,24 @@ class SubscriptionReply(Reply):
         if self._connection.closed:
             self.dropped()
             raise ReplyAborted
-        await send({"type": "http.response.start", "status": self.status, "headers": self.all_headers()})
-        if self._is_head:  # There is no body to wait for.
-            self.dropped()
-            await send({"type": "http.response.body"})
-            return
-        body = _AsgiBody(self)
-        self._connection.watch(body.on_disconnect)
+        host = self._connection.host
+        body = _AsgiBody(self, host)
         try:
+            await send({"type": "http.response.start", "status": self.status, "headers": self.all_headers()})
+            if self._is_head:  # There is no body to wait for.
+                await send({"type": "http.response.body"})
+                return
+            if self._connection.closed:
+                raise ReplyAborted
+            if host is not None:
+                host.begin_stream(self)
+            self._connection.watch(body.on_disconnect)
             self.start(body)
             await body.send(send)
         finally:
             self._connection.unwatch()
             self._stop(End.LEFT)
+            self.dropped()
 
     def _stop(self, reason: End) -> Body | None:
         """Leave the subscription and record the end; return the body, or None if it had ended before."""
@@ -320,11 +325,14 @@ class SubscriptionReply(Reply):
 class _AsgiBody:
     """The body of a response that is sent through ASGI."""
 
-    def __init__(self, reply: SubscriptionReply) -> None:
+    def __init__(self, reply: SubscriptionReply, host: StreamHost | None) -> None:
         self._reply = reply
+        self._host = host
         self._parts: list[bytes] = []
         self._changed = asyncio.Event()
-        self._is_finished = self._is_cut = False
+        self._gone = asyncio.Event()
+        """Set when the connection is closed."""
+        self._is_sending = self._is_finished = self._is_cut = False
 
     @property
     def is_paused(self) -> bool:
@@ -343,9 +351,12 @@ class _AsgiBody:
             self._parts.clear()
         self._is_cut = True
         self._changed.set()
+        if self._host is not None and not self._gone.is_set() and (at_once or self._is_sending):
+            self._host.cut_stream(at_once=True)  # Otherwise it would wait for the peer to read.
 
     def on_disconnect(self) -> None:
         """Stop sending: the client has closed the connection."""
+        self._gone.set()
         self._reply.disconnected()
         self.cut(at_once=True)
 
@@ -356,9 +367,14 @@ class _AsgiBody:
             self._changed.clear()
             parts, self._parts = self._parts, []
             if parts or self._is_finished:
-                await send({"type": "http.response.body", "body": b"".join(parts), "more_body": not self._is_finished})
-            if self._is_finished:
-                return
+                is_last, self._is_sending = self._is_finished, True
+                await send({"type": "http.response.body", "body": b"".join(parts), "more_body": not is_last})
+                self._is_sending = False
+                if is_last:
+                    return
             if self._is_cut:
+                if self._host is not None and not self._gone.is_set():
+                    self._host.cut_stream(at_once=False)
+                    await self._gone.wait()  # Before that, the server would report an incomplete response as a fault.
                 raise ReplyAborted
             self._reply.resume()

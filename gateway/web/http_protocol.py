@@ -17,12 +17,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.errors import BadRequest
 from gateway.execution.failures import Failure
-from gateway.web.connection import ClientConnection, ReplyAborted, acknowledge_within
+from gateway.web.connection import STREAM_HOST, ClientConnection, ReplyAborted, acknowledge_within
 from gateway.web.events import SubscriptionReply
 from gateway.web.pending import PendingReply
 from gateway.web.request import HttpRequest, decode_headers
 from gateway.web.responses import Reply, respond
-from gateway.web.streams import End
+from gateway.web.streams import End, Stream
 
 __all__ = ["BoundedProtocol", "DirectApplication", "LingeringProtocol"]
 
@@ -101,10 +101,7 @@ class _EventCycle:
 
     def cut(self, *, at_once: bool) -> None:
         self.response_complete = True
-        if at_once or self.is_paused:  # A peer that does not read would keep the connection open.
-            self._protocol.transport.abort()
-        else:
-            self._protocol.transport.close()
+        self._protocol.cut_stream(at_once=at_once)
 
     def _send(self, data: bytes) -> None:
         if not self._protocol.transport.is_closing():
@@ -198,12 +195,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._started: Reply | PendingReply | None = None
         """The reply that has been started to the request in the bytes just received."""
         self._idle_since = 0.0
+        self._stream: Stream | None = None
+        """The response that is being sent in events."""
 
     def shutdown(self) -> None:
         """Close the connection after its request in progress, or after a last one for which it lingers."""
         self._is_stopping = True
-        if isinstance(self.cycle, _EventCycle):
-            self.cycle.reply.end(End.RESTART)
+        if self._stream is not None:
+            self._stream.end(End.RESTART)
             if self.flow.write_paused:  # The peer does not read: do not wait for it.
                 self.transport.abort()
         if self.LINGER_SECONDS and self._is_idle and not self.transport.is_closing():
@@ -220,17 +219,21 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel the work for the peer."""
-        if isinstance(self.cycle, _EventCycle) and isinstance(exc, TimeoutError):
-            self.cycle.reply.end(End.DEAD)
+        if self._stream is not None and isinstance(exc, TimeoutError):
+            self._stream.end(End.DEAD)
         self._await(None)
         self.resume_writing()
         if self.timeout_keep_alive_task is not None:
             self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
         self._connection.close()
-        if isinstance(self.cycle, _EventCycle):  # They refer to each other, and would stay until the next collection.
+        # They refer to each other, and would stay until the next collection.
+        if isinstance(self.cycle, _EventCycle):
             self._connection.unwatch()
             self.cycle = None  # type: ignore[assignment]
+        self._stream = self._connection.host = None
+        if self.scope is not None:
+            cast("dict[str, Any]", self.scope).pop(STREAM_HOST, None)
 
     def data_received(self, data: bytes) -> None:
         """Answer a request with the same head as the last one, or parse bytes: part of a head, of a body, or of a request."""
@@ -316,6 +319,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The response is complete: start the next of the requests that arrived meanwhile."""
         self.server_state.total_requests += 1
+        self._stream = None
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
@@ -356,8 +360,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._write_timer = self.loop.call_later(self.WRITE_SECONDS, self._abort)
 
     def _abort(self) -> None:
-        if isinstance(self.cycle, _EventCycle):
-            self.cycle.reply.end(End.DEAD)
+        if self._stream is not None:
+            self._stream.end(End.DEAD)
         self.transport.abort()
 
     def resume_writing(self) -> None:
@@ -471,11 +475,23 @@ class BoundedProtocol(HttpToolsProtocol):
         """Write the head of a response, and let it write its events. Until it ends, later requests wait."""
         cycle = _EventCycle(self, reply)
         self.cycle = cycle  # type: ignore[assignment]
-        acknowledge_within(self.transport)
+        self.begin_stream(reply)
         headers = [*self.server_state.default_headers, *reply.all_headers(), (b"transfer-encoding", b"chunked")]
         self.transport.write(b"".join([STATUS_LINE[200], *(b"%b: %b\r\n" % header for header in headers), b"\r\n"]))
         self._connection.watch(reply.disconnected)
         reply.start(cycle)
+
+    def begin_stream(self, stream: Stream) -> None:
+        """See `StreamHost`."""
+        self._stream = stream
+        acknowledge_within(self.transport)
+
+    def cut_stream(self, *, at_once: bool) -> None:
+        """See `StreamHost`."""
+        if at_once or self.flow.write_paused:  # A peer that does not read would keep the connection open.
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     def on_event_cycle_complete(self, cycle: _EventCycle) -> None:
         """The response that is sent in events has ended."""
@@ -498,12 +514,14 @@ class BoundedProtocol(HttpToolsProtocol):
             for chunk in chunks:
                 self.on_body(chunk)
         else:
+            self._connection.host = self
             app, self.app = self.app, _responder(started)
             self._start_cycle()
             self.app = app
 
     def _start_cycle(self) -> None:
         """Run the application through ASGI, after the requests that are being answered."""
+        cast("dict[str, Any]", self.scope)[STREAM_HOST] = self
         super().on_headers_complete()
         if self._is_stopping:
             self.cycle.keep_alive = False

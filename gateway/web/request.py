@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from starlette.types import Receive, Scope
 
-from gateway.web.connection import AsgiConnection, ClientConnection, ClientDisconnected
+from gateway.web.connection import STREAM_HOST, AsgiConnection, ClientConnection, ClientDisconnected
 from gateway.web.graphql_over_http import BODY_MAX, too_large
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class HttpRequest(msgspec.Struct):
     @classmethod
     def from_asgi(cls, scope: Scope, receive: Receive) -> HttpRequest:
         """Create a request from an ASGI scope (https://asgi.readthedocs.io/en/latest/specs/www.html)."""
-        connection = AsgiConnection(receive)
+        connection = AsgiConnection(receive, scope.get(STREAM_HOST))
         connection.peer = (scope.get("client") or ("",))[0]
         return cls(
             scope["method"],

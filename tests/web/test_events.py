@@ -40,6 +40,8 @@ APOLLO = {
 APOLLO_IOS = {
     "Accept": "multipart/mixed;deferSpec=20220824,multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json"
 }
+THROUGH_ASGI = {**SSE, "Connection": "close"}
+"""A request that the protocol does not answer directly, as those of pages of other origins are not."""
 BODY = {"query": SUBSCRIPTION}
 COMPLETE = b"event: complete\ndata:\n\n"
 
@@ -310,7 +312,10 @@ async def test_heartbeats(sandbox: Sandbox, http: aiohttp.ClientSession, headers
             await response.content.readuntil(beat)
 
 
-async def test_a_dead_peer_is_found_within_thirty_seconds(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("headers", [SSE, THROUGH_ASGI], ids=["direct", "asgi"])
+async def test_a_dead_peer_is_found_within_thirty_seconds(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
     """The system closes a connection whose peer acknowledges no heartbeat."""
     settings = settings_for(sandbox)
     assert settings.heartbeat_seconds + gateway.web.connection._ACKNOWLEDGE_SECONDS <= 30
@@ -321,7 +326,7 @@ async def test_a_dead_peer_is_found_within_thirty_seconds(sandbox: Sandbox, monk
     app = create_app(settings)
     async with serving(app) as url:
         Feed(app)
-        _, writer = await _subscribe(url)
+        _, writer = await _subscribe(url, headers)
         writer.close()
     assert limits == [15_000]
 
@@ -335,9 +340,10 @@ def _user_timeout(transport: Any) -> int:
 async def _subscribe(url: str, headers: dict[str, str] = SSE) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await connect(url)
     body = json.dumps(BODY).encode()
+    given = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     writer.write(
-        b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nAccept: %b\r\n"
-        b"Content-Length: %d\r\n\r\n%b" % (headers["Accept"].encode(), len(body), body)
+        b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%b"
+        b"Content-Length: %d\r\n\r\n%b" % (given.encode(), len(body), body)
     )
     await reader.readuntil(b"\r\n\r\n")
     return reader, writer
@@ -368,9 +374,9 @@ async def test_a_server_that_stops_cuts_the_streams_that_are_left(gateway_app: A
     writer.close()
 
 
-@pytest.mark.parametrize("headers", [SSE, APOLLO], ids=["sse", "multipart"])
+@pytest.mark.parametrize("headers", [SSE, APOLLO, THROUGH_ASGI], ids=["sse", "multipart", "asgi"])
 async def test_a_server_that_stops_does_not_wait_for_a_peer_that_does_not_read(
-    gateway_app: Any, headers: dict[str, str]
+    gateway_app: Any, caplog: pytest.LogCaptureFixture, headers: dict[str, str]
 ) -> None:
     async with serving(gateway_app) as url:
         feed = Feed(gateway_app)
@@ -379,6 +385,29 @@ async def test_a_server_that_stops_does_not_wait_for_a_peer_that_does_not_read(
         await feed.fill()
         began = time.monotonic()
     assert time.monotonic() - began < _GRACE_SECONDS / 2
+    assert caplog.messages == []
+    writer.close()
+
+
+@pytest.mark.parametrize("reason", [EndReason.RESTART, EndReason.TOO_SLOW])
+@pytest.mark.parametrize("headers", [SSE, THROUGH_ASGI], ids=["direct", "asgi"])
+@pytest.mark.parametrize("reads", [True, False])
+async def test_a_cut_is_no_fault_and_does_not_wait_for_the_peer(
+    feed: Feed, url: str, caplog: pytest.LogCaptureFixture, headers: dict[str, str], reason: EndReason, reads: bool
+) -> None:
+    reader, writer = await _subscribe(url, headers)
+    if reads:
+        await reader.readuntil(b"\n\n\r\n")
+    else:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await feed.fill()
+    feed.end(reason)
+    if not reads:
+        await asyncio.sleep(0)  # The end is sent.
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+    with suppress(ConnectionResetError):
+        assert not (await asyncio.wait_for(reader.read(), 10)).endswith(b"0\r\n\r\n")
+    assert caplog.messages == []
     writer.close()
 
 
@@ -507,6 +536,28 @@ async def test_any_asgi_server_serves_them(gateway_app: Any, http: aiohttp.Clien
         await feed.until(0)
         server.should_exit = True
         await running
+
+
+async def test_a_server_that_cannot_send_the_head_leaves_no_subscriber(gateway_app: Any, feed: Feed, url: str) -> None:
+    """ASGI servers raise OSError when the client has left."""
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/graphql",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"accept", b"text/event-stream")],
+    }
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": json.dumps(BODY).encode()}
+
+    async def send(message: Any) -> None:
+        assert len(feed.subscribers) == 1
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await gateway_app(scope, receive, send)
+    assert feed.subscribers == []
 
 
 async def test_pages_of_named_origins_may_subscribe(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
