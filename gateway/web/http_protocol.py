@@ -196,7 +196,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """The reply that has been started to the request in the bytes just received."""
         self._idle_since = 0.0
         self._stream: Stream | None = None
-        """The response that is being sent in events."""
+        """The last response, if it is sent in events: it may have ended, while the peer has not read it."""
 
     def shutdown(self) -> None:
         """Close the connection after its request in progress, or after a last one for which it lingers."""
@@ -319,7 +319,6 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The response is complete: start the next of the requests that arrived meanwhile."""
         self.server_state.total_requests += 1
-        self._stream = None
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
@@ -434,6 +433,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _reply(self, started: Reply | PendingReply) -> bool:
         """Write the reply, or arrange for it to be written once there is one; False if ASGI has to send it."""
+        self._stream = None
         if isinstance(started, SubscriptionReply):
             self._send_events(started)
             return True
@@ -521,6 +521,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_cycle(self) -> None:
         """Run the application through ASGI, after the requests that are being answered."""
+        if self._is_idle:
+            self._stream = None
         cast("dict[str, Any]", self.scope)[STREAM_HOST] = self
         super().on_headers_complete()
         if self._is_stopping:
