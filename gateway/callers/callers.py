@@ -103,8 +103,8 @@ class Callers:
     def identify(self, authorization: str | None) -> Caller | Awaitable[Caller]:
         """Return the caller that an `Authorization` header identifies, or an awaitable where a verifier must fetch a key.
 
-        Raises `Unauthenticated`, here or when awaited. The token is compared with every configured one, each in constant
-        time, so that the time taken reveals nothing.
+        Raises `Unauthenticated`, here or when awaited, and `Overloaded` when no key could be fetched yet. The token is compared
+        with every configured one, each in constant time, so that the time taken reveals nothing.
         """
         if not self.require_token:
             return ANONYMOUS

@@ -15,6 +15,7 @@ import jwt
 import structlog
 
 from gateway.callers.callers import Caller
+from gateway.errors import Overloaded
 from gateway.log import network_cause
 from gateway.twilio.paths import is_sid
 
@@ -24,6 +25,7 @@ _LEEWAY = 10
 _TOKEN_LENGTH_MAX = 8192
 _KEYS_MAX = 2**18
 _KEYS_AGE_MAX = 3600
+_RETRY_SECONDS = 5
 _logger = structlog.get_logger("gateway")
 
 
@@ -74,13 +76,18 @@ class KeySet:
         return self._keys.get(key_id) if age < _KEYS_AGE_MAX else None
 
     async def find(self, key_id: str | None) -> Any:
-        """Return the key with that id; None when there is none, or when the set cannot be fetched."""
+        """Return the key with that id; None when there is none.
+
+        Raises `KeySetUnavailable` as long as the set could not be fetched once.
+        """
         if self.cached(key_id) is None:
             async with self._fetching:
                 age = asyncio.get_running_loop().time() - self._fetched_at
                 if age >= (self._pause if key_id not in self._keys else _KEYS_AGE_MAX):
                     self._fetched_at = asyncio.get_running_loop().time()
                     await self._fetch()
+        if not self._keys:
+            raise KeySetUnavailable("it has not been fetched")
         return self._keys.get(key_id)
 
     async def _fetch(self) -> None:
@@ -134,7 +141,10 @@ class JwtVerifier:
         )
 
     async def _fetch_and_decode(self, token: str, key_id: str | None, keys: KeySet) -> Caller | None:
-        key = await keys.find(key_id)
+        try:
+            key = await keys.find(key_id)
+        except KeySetUnavailable:  # The token may be valid: a client that is told otherwise would not come back.
+            raise Overloaded("Tokens cannot be verified now. Try again.", retry_after=_RETRY_SECONDS) from None
         return self._decode(token, key) if key is not None else None
 
     def _decode(self, token: str, key: Any) -> Caller | None:

@@ -12,7 +12,8 @@ Follows https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md. `_RULES
 | anything else | close 4400 | close 4400 | close 4400 |
 
 Without `connection_init` in time the socket is closed with 4408, with another subprotocol with 4406, and with 1013 before the
-`connection_ack` when the gateway is full. What ends a socket later is in `gateway.web.streams`.
+`connection_ack` when the gateway is full, or has fetched no key yet to verify the token with. What ends a socket later is in
+`gateway.web.streams`.
 """
 
 from __future__ import annotations
@@ -286,6 +287,8 @@ class Socket:
             self._acknowledge(finding.result())
         except Unauthenticated as refusal:
             self.close(4401, refusal.message)
+        except GatewayError as refusal:  # It passes, and clients come back.
+            self.close(1013, refusal.message)
         except Exception as fault:
             mask(fault)
             self.end(End.FAILED)

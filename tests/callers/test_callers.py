@@ -4,7 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from gateway.accounts.account import Account
 from gateway.accounts.operation import Operation
 from gateway.callers.callers import ANONYMOUS, Caller, Callers, Token
-from gateway.callers.jwt import JwtVerifier, KeySet
-from gateway.errors import Unauthenticated
+from gateway.callers.jwt import JwtVerifier, KeySet, KeySetUnavailable
+from gateway.errors import Overloaded, Unauthenticated
 from gateway.sandbox import Sandbox
 from gateway.twilio.client import Client
 
@@ -253,12 +253,27 @@ async def test_a_token_is_verified_without_waiting_once_its_key_is_cached() -> N
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"keys": 5}', b'{"keys": []}', b"\xff", b" " * 300_000])
-async def test_without_keys_every_token_is_invalid(body: bytes) -> None:
+async def test_without_keys_no_token_is_verified_and_none_is_called_invalid(body: bytes) -> None:
+    """The next one may be: a client that is told that its token is invalid asks its user for another."""
     async with key_server(answering(lambda: body)) as (url, _):
         verifier = JwtVerifier(KeySet(url), issuer="issuer", audience="audience", algorithms=["RS256"])
-        assert await verified(verifier, token()) is None
+        for _ in range(2):
+            with pytest.raises(Overloaded, match="cannot be verified now"):
+                await verified(verifier, token())
     verifier = JwtVerifier(KeySet(url), issuer="issuer", audience="audience", algorithms=["RS256"])
-    assert await verified(verifier, token()) is None
+    with pytest.raises(Overloaded):
+        await verified(verifier, token())
+
+
+async def test_keys_that_were_fetched_are_used_when_they_cannot_be_fetched_again() -> None:
+    bodies = iter([{"keys": [public_key()]}])
+    async with key_server(answering(lambda: next(bodies, b""))) as (url, got):
+        keys = KeySet(url, seconds_between_fetches=0)
+        verifier = JwtVerifier(keys, issuer="issuer", audience="audience", algorithms=["RS256"])
+        assert await verified(verifier, token()) == Caller("ann")
+        assert await verified(verifier, token(kid="unknown")) is None
+        assert await verified(verifier, token()) == Caller("ann")
+        assert len(got) == 2
 
 
 @pytest.mark.parametrize(("status", "is_found"), [(200, True), (500, False)])
@@ -274,7 +289,8 @@ async def test_a_key_set_may_come_in_pieces_and_must_come_with_200(status: int, 
         return response
 
     async with key_server(handle) as (url, _):
-        assert (await KeySet(url).find("one") is not None) is is_found
+        with nullcontext() if is_found else pytest.raises(KeySetUnavailable):
+            assert await KeySet(url).find("one") is not None
 
 
 async def test_callers_ask_the_verifier_about_unknown_tokens() -> None:

@@ -6,83 +6,30 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import aiohttp
-import jwt
 import pytest
 import websockets
 from structlog.testing import capture_logs
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 import gateway.web.sockets
 from gateway.accounts.subscriptions import EndReason
 from gateway.app import create_app
-from gateway.callers.callers import Token
 from gateway.demo import settings_for
 from gateway.errors import CostLimitExceeded, Overloaded, ValidationFailed
 from gateway.sandbox import Fault, Sandbox
-from gateway.settings import JwtSettings
 from gateway.web import server
 from gateway.web.streams import ENDINGS, End
 
 from ..conftest import serving
-from .feed import SUBSCRIPTION, Feed, tick
-
-INIT = {"type": "connection_init"}
-ACK = {"type": "connection_ack"}
-SECRET = "a secret of 16 characters"
-QUERY = "{ services(first: 1) { edges { node { sid } } } }"
-
-
-def subscribe(id_: str = "1", query: str = SUBSCRIPTION, **payload: Any) -> dict[str, Any]:
-    return {"id": id_, "type": "subscribe", "payload": {"query": query, **payload}}
-
-
-class Client:
-    """A socket whose messages are JSON."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self.socket = socket
-
-    async def send(self, *messages: Any) -> None:
-        for message in messages:
-            await self.socket.send(message if isinstance(message, str | bytes) else json.dumps(message))
-
-    async def receive(self) -> Any:
-        text = await asyncio.wait_for(self.socket.recv(), 10)
-        assert isinstance(text, str)  # Clients reject binary messages.
-        return json.loads(text)
-
-    async def nothing(self) -> None:
-        """Assert that nothing has been sent: a pong comes first."""
-        await self.send({"type": "ping", "payload": {"of": "nothing"}})
-        assert await self.receive() == {"type": "pong", "payload": {"of": "nothing"}}
-
-    async def closed(self) -> tuple[int, str]:
-        """Return the code and the reason of the close frame, before which nothing comes."""
-        with pytest.raises(ConnectionClosed) as caught:
-            await self.receive()
-        assert caught.value.rcvd is not None
-        return caught.value.rcvd.code, caught.value.rcvd.reason
-
-
-@asynccontextmanager
-async def opened(
-    url: str, *, init: Any = INIT, subprotocol: str | None = "graphql-transport-ws", **options: Any
-) -> AsyncIterator[Client]:
-    target = url.replace("http", "ws") + "/graphql"
-    offered = [websockets.Subprotocol(subprotocol)] if subprotocol is not None else None
-    async with connect(target, subprotocols=offered, close_timeout=0.2, **options) as socket:
-        client = Client(socket)
-        if init is not None:
-            await client.send(init)
-            assert await client.receive() == ACK
-        yield client
+from .feed import Feed, tick
+from .socket_client import ACK, INIT, QUERY, opened, subscribe
 
 
 @pytest.fixture
@@ -431,85 +378,6 @@ async def test_frames_that_are_none_close_the_socket_and_nothing_else(feed: Feed
             assert (await client.closed())[0] == 1009
         feed.send(tick(1))
         assert (await healthy.receive())["payload"] == tick(1)
-
-
-# Tokens
-
-
-@pytest.fixture
-async def locked(sandbox: Sandbox) -> AsyncIterator[tuple[str, Any]]:
-    app = create_app(replace(settings_for(sandbox), tokens={"web": Token(SECRET)}))
-    async with serving(app) as url:
-        yield url, app
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        {"Authorization": f"Bearer {SECRET}"},
-        {"authorization": f"bearer {SECRET}"},
-        {"headers": {"Authorization": f"Bearer {SECRET}"}},
-        {"headers": {"AUTHORIZATION": f"Bearer {SECRET}", "x": 1}},
-    ],
-)
-async def test_a_token_comes_in_connection_init(locked: tuple[str, Any], payload: dict[str, Any]) -> None:
-    async with opened(locked[0], init={**INIT, "payload": payload}):
-        pass
-
-
-async def test_a_token_comes_in_a_header_and_that_of_connection_init_counts(locked: tuple[str, Any]) -> None:
-    headers = {"Authorization": f"Bearer {SECRET}"}
-    async with opened(locked[0], additional_headers=headers):
-        pass
-    async with opened(locked[0], init=None, additional_headers=headers) as client:
-        await client.send({**INIT, "payload": {"Authorization": "Bearer wrong"}})
-        assert (await client.closed())[0] == 4401
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [None, {}, {"Authorization": SECRET}, {"Authorization": "Bearer wrong"}, {"Authorization": 1}, {"headers": []}],
-)
-async def test_a_bad_token_is_told_before_the_ack(locked: tuple[str, Any], payload: Any) -> None:
-    async with opened(locked[0], init=None) as client:
-        await client.send({**INIT, "payload": payload})
-        code, reason = await client.closed()
-        assert code == 4401
-        assert SECRET not in reason
-
-
-async def test_a_withdrawn_token_closes_its_sockets_and_no_other(locked: tuple[str, Any]) -> None:
-    url, app = locked
-    other = "another secret, of 16 or more"
-    tokens = {"web": Token(SECRET), "ci": Token(other.replace(" ", "_"))}
-    app.replace_tokens(tokens)
-    feed = Feed(app)
-    async with (
-        opened(url, init={**INIT, "payload": {"Authorization": f"Bearer {SECRET}"}}) as client,
-        opened(url, init={**INIT, "payload": {"Authorization": f"Bearer {tokens['ci'].secret}"}}) as survivor,
-    ):
-        await client.send(subscribe())
-        await survivor.send(subscribe())
-        await feed.until(2)
-        await asyncio.to_thread(app.replace_tokens, {"ci": Token(tokens["ci"].secret, frozenset({"IS" + 32 * "0"}))})
-        assert (await client.closed())[0] == 4403
-        await survivor.nothing()
-        await survivor.send(subscribe("2"))
-        await feed.until(2)
-        assert feed.operations[-1].services == frozenset({"IS" + 32 * "0"})
-
-
-async def test_a_token_that_expires_closes_its_socket(sandbox: Sandbox) -> None:
-    key = "a shared secret of 32 characters or more"
-    settings = JwtSettings(key=key, issuer="i", audience="a", algorithms=("HS256",))
-    async with serving(create_app(replace(settings_for(sandbox), jwt=settings))) as url:
-        # Ten seconds of leeway, of which a tenth of one is left.
-        token = jwt.encode({"iss": "i", "aud": "a", "sub": "ada", "exp": time.time() - 9.0}, key, "HS256")
-        async with opened(url, init={**INIT, "payload": {"Authorization": f"Bearer {token}"}}) as client:
-            assert (await client.closed())[0] == 4403
-        async with opened(url, init=None) as client:  # The same one again is bad.
-            await client.send({**INIT, "payload": {"Authorization": f"Bearer {token}"}})
-            assert (await client.closed())[0] == 4401
 
 
 # Ends
