@@ -30,6 +30,9 @@ __all__ = ["SocketApplication", "SocketEndpoint", "SocketProtocol"]
 _PARTS_MAX = 64
 """Heads and texts of messages that wait for the end of a turn of the event loop."""
 
+_FRAGMENTS_MAX = 1024
+"""Of one message."""
+
 
 @lru_cache(maxsize=4096)
 def _head(length: int) -> bytes:
@@ -106,6 +109,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         acknowledge_within(self.transport)
         self.start_keepalive()
         socket.opened(self)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Receive a fragment of a message. Its size is bounded by the protocol, but fragments may be empty."""
+        if self.socket is not None and len(self.frames) >= _FRAGMENTS_MAX:
+            self.socket.close(1009, f"A message has more than {_FRAGMENTS_MAX} fragments.")
+            self.frames.clear()
+        super().handle_cont(event)
 
     def send_receive_event_to_app(self) -> None:
         """Hand a message to the socket."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -109,6 +109,12 @@ async def test_a_message_may_come_in_fragments(url: str) -> None:
         assert await client.receive() == {"type": "pong", "payload": {"a": "\u20ac"}}
         await client.socket.send([b'{"type":', b'"ping"}'])
         assert (await client.closed())[0] == 4400
+    async with opened(url, init=None) as client:
+        await client.socket.send(['{"type":"ping"}', *1022 * [""]])
+        assert await client.receive() == {"type": "pong"}
+        with suppress(ConnectionClosed):
+            await client.socket.send(['{"type":', *2000 * [""], '"ping"}'])
+        assert await client.closed() == (1009, "A message has more than 1024 fragments.")
 
 
 async def test_subscribe_next_and_complete(feed: Feed, url: str) -> None:
