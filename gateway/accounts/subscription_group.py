@@ -183,9 +183,7 @@ class Group:
 
     def complete(self, member: Subscription, error: GatewayError) -> None:
         """End the subscription of a member for good, with an error; no effect on one that has ended."""
-        if (
-            member not in self.members
-        ):  # It has left since the caller looked, together with another one of its connection.
+        if member not in self.members:  # Such as one that has left together with another one of its connection.
             return
         body = orjson.dumps({"data": None, "errors": [Failure(error).as_json()]})
         self._hub.leave(self, member, EndReason.COMPLETE)
