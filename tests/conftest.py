@@ -36,6 +36,9 @@ from gateway.web.server import Server, address, listen
 from gateway.web.server import serving as serving
 from gateway.web.webhooks import WEBHOOK_PATH
 
+from .timeouts import pytest_runtest_teardown as pytest_runtest_teardown
+from .timeouts import pytest_timeout_set_timer as pytest_timeout_set_timer
+
 ROOT = Path(__file__).parent.parent
 # Where a machine is busy, an example takes longer than hypothesis allows: 200 ms.
 settings.register_profile("suite", deadline=None)
