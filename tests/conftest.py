@@ -36,6 +36,10 @@ from gateway.web.server import Server, address, listen
 from gateway.web.server import serving as serving
 from gateway.web.webhooks import WEBHOOK_PATH
 
+from .scheduling import pytest_cmdline_main as pytest_cmdline_main
+from .scheduling import pytest_collection_finish as pytest_collection_finish
+from .scheduling import pytest_collection_modifyitems as pytest_collection_modifyitems
+from .scheduling import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from .timeouts import pytest_runtest_teardown as pytest_runtest_teardown
 from .timeouts import pytest_timeout_set_timer as pytest_timeout_set_timer
 
@@ -45,19 +49,6 @@ settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 # With it, each process that a test starts would compile anew all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-LONGEST = [
-    "test_clients.py",
-    "test_differential.py",
-    "test_graphiql.py",
-    "test_graphiql_runs.py",
-    "test_pytest_plugin.py",
-    "test_serve.py",
-    "test_demo.py",
-    "test_door.py",
-    "test_contract_tests.py",
-    "test_pages.py",
-]
-"""The files that take longest, which are run first: one that began last would be waited for by all other processes."""
 EXAMPLES = sorted((ROOT / "gateway" / "examples").glob("*.graphql"))
 
 
@@ -67,25 +58,6 @@ def pytest_asyncio_loop_factories(
     """Tests run on the event loop with which the gateway is served; what meets transports itself, on asyncio's own too."""
     every = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return every if {"twilio", "test_http_protocol.py"} & set(item.path.parts) else {"uvloop": every["uvloop"]}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """A run of all tests uses all cores, with pytest-xdist; the tests of a file share a process, and what they install.
-
-    The processes that pytest-xdist starts call this too, and start none.
-    """
-    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    may_start = config.pluginmanager.has_plugin("xdist") and "PYTEST_XDIST_WORKER" not in os.environ
-    if is_whole and may_start and config.option.numprocesses is None:
-        config.option.numprocesses, config.option.dist = "auto", "loadfile"
-        config.option.loadscopereorder = (
-            False  # Else the files with the fewest tests are last, however long these take.
-        )
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -53,7 +53,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
         return (yield)
     left, _ = signal.getitimer(signal.ITIMER_REAL)
     if not left:
-        item.ihook.pytest_timeout_set_timer(item=item, settings=settings)
+        item.ihook.pytest_timeout_set_timer(item=item, settings=settings._replace(timeout=TEARDOWN_SECONDS))
     signal.setitimer(signal.ITIMER_REAL, left or TEARDOWN_SECONDS, TEARDOWN_SECONDS)
     try:
         return (yield)
