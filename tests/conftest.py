@@ -32,7 +32,7 @@ from gateway.twilio.responses import Response
 from gateway.twilio.retry import RetryPolicy
 from gateway.twilio.transport import Credentials, OnDone, Origin, TaskExchange
 from gateway.web.graphiql import BUNDLE
-from gateway.web.server import Server, address, listen
+from gateway.web.server import address, listen
 from gateway.web.server import serving as serving
 from gateway.web.webhooks import WEBHOOK_PATH
 
@@ -107,18 +107,10 @@ async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
 @asynccontextmanager
 async def live(sandbox: Sandbox, *, token: str | None = None) -> AsyncIterator[tuple[Starlette, str]]:
     """The demo's gateway with the sandbox's webhooks, and its address."""
-    with listen("127.0.0.1", 0, "--port") as listener:
-        url = address(listener)
-        app = demo_app(sandbox, token=token, webhook_url=f"{url}{WEBHOOK_PATH}")
-        ready = asyncio.Event()
-        server = Server(app, ready.set)
-        serve = asyncio.create_task(server.serve(sockets=[listener]))
-        await ready.wait()
-        try:
-            yield app, url
-        finally:
-            server.should_exit = True
-            await serve
+    listener = listen("127.0.0.1", 0, "--port")
+    app = demo_app(sandbox, token=token, webhook_url=f"{address(listener)}{WEBHOOK_PATH}")
+    async with serving(app, listener=listener) as url:
+        yield app, url
 
 
 class RedisServer:
