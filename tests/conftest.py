@@ -289,14 +289,17 @@ async def launched(executable: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[str]:
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of one Chromium for all tests, which each have a context of their own in it: storage, cache and pages."""
     executable = shutil.which("chromium") or shutil.which("chromium-browser")
     if executable is None:
         pytest.skip("no chromium: install Debian's package of that name to try GraphiQL in it")
-    # In an event loop of its own: each test has another.
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(launched(executable)) as address:
-        yield address
+    with pytest.MonkeyPatch.context() as patch:
+        # Each test starts Playwright's driver, since each has an event loop of its own: compiled, in two thirds of the time.
+        patch.setenv("NODE_COMPILE_CACHE", str(tmp_path_factory.getbasetemp().parent / "node"))
+        # In an event loop of its own: each test has another.
+        with start_blocking_portal() as portal, portal.wrap_async_context_manager(launched(executable)) as address:
+            yield address
 
 
 @pytest.fixture
