@@ -13,7 +13,7 @@ import uvloop
 from tests import timeouts
 from tests.timeouts import pytest_runtest_teardown, pytest_timeout_set_timer
 
-timeouts.TEARDOWN_SECONDS = 0.5
+timeouts.TEARDOWN_SECONDS = 1.0
 
 def pytest_asyncio_loop_factories(config, item):
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -71,13 +71,17 @@ async def test_last(stream):
 '''
 
 
+@pytest.mark.timeout(180)
 def test_what_never_ends_is_interrupted(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Takes some seconds: the limits are what is tested."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    pytester.makeini("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\ntimeout = 1\n")
+    pytester.makeini(
+        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
+        "timeout = 1\ntimeout_func_only = true\n"
+    )
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(ENDLESS)
-    result = pytester.runpytest_subprocess("-v", "-p", "no:cacheprovider", timeout=50)
+    result = pytester.runpytest_subprocess("-v", "-p", "no:cacheprovider", timeout=150)
     for loop in ("asyncio", "uvloop"):
         lines = [
             f"*::test_first[[]{loop}] PASSED*",
