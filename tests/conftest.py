@@ -37,7 +37,7 @@ from gateway.web.server import serving as serving
 from gateway.web.webhooks import WEBHOOK_PATH
 
 from .scheduling import pytest_cmdline_main as pytest_cmdline_main
-from .scheduling import pytest_collection_finish as pytest_collection_finish
+from .scheduling import pytest_collection as pytest_collection
 from .scheduling import pytest_collection_modifyitems as pytest_collection_modifyitems
 from .scheduling import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from .timeouts import pytest_runtest_teardown as pytest_runtest_teardown
