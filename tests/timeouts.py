@@ -31,8 +31,7 @@ class TimedOut(pytest.fail.Exception, SystemExit):  # type: ignore[misc,name-def
 def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> Generator[None, object, object]:
     """Let the timer of pytest-timeout interrupt whatever runs."""
     result = yield
-    handler = signal.getsignal(signal.SIGALRM)
-    if settings.method == "signal" and callable(handler):
+    if settings.method == "signal" and callable(handler := signal.getsignal(signal.SIGALRM)):
         item.stash[_SETTINGS] = settings
 
         def interrupt(number: int, frame: FrameType | None) -> None:
