@@ -35,7 +35,7 @@ async def test_the_inspector_lists_and_calls_tools(sandbox: Sandbox, inspector: 
 
         async def ask(method: str, *arguments: str, code: int = 0) -> Any:
             server = ["--server-url", f"{url}/mcp", "--transport", "http", "--protocol-era", era]
-            program = ["npx", "--no-install", "mcp-inspector", "--cli", *server, "--method", method, *arguments]
+            program = ["node", "node_modules/.bin/mcp-inspector", "--cli", *server, "--method", method, *arguments]
             environ = os.environ | {"HOME": str(inspector)}  # It reads nothing that the user has stored.
             done = await asyncio.to_thread(
                 subprocess.run, program, cwd=inspector, env=environ, capture_output=True, text=True, check=False
