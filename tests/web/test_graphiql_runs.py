@@ -308,6 +308,37 @@ async def test_each_tab_has_its_own_run(browser: Browser, sandbox: Sandbox) -> N
         visit.complaints.clear()  # A browser logs each failed request.
 
 
+async def test_a_reload_keeps_the_tabs_and_what_is_in_them(browser: Browser, sandbox: Sandbox) -> None:
+    stored = "text => (localStorage.getItem('graphiql:tabState') ?? '').includes(text)"
+    async with serving(demo_app(sandbox)) as base, looking(browser, base) as visit:
+        page, variables = visit.page, visit.page.locator("[aria-label='Variables']")
+        query, tabs = page.locator(".graphiql-query-editor"), page.locator(".graphiql-tab-button")
+        await visit.open(f"{base}/graphiql")
+        names = await tabs.all_inner_texts()
+        await visit.run()
+        await page.wait_for_function(stored, arg="conversationSid")
+        await page.reload()  # Nothing was written into the first tab.
+        await expect(query).to_contain_text("query Thread")
+        await expect(variables).to_contain_text(sandbox.landmarks["conversation_sid"])
+        await visit.run()
+        await expect(page.locator(".result-window")).to_contain_text("Boiler inspection")
+        sid = "$serviceSid"
+        await visit.write(
+            ".graphiql-query-editor", f"query Thread({sid}: ID!) {{ service(sid: {sid}) {{ sid }} }} # Mine"
+        )
+        await page.wait_for_function(stored, arg="Mine")
+        await page.reload()  # Its query was written, and its variables were not.
+        await expect(query).to_contain_text("Mine")
+        await expect(variables).to_contain_text(sandbox.landmarks["service_sid"])
+        await expect(tabs).to_have_text(names)
+        await page.get_by_role("tab", name="Receipt", exact=True).click()
+        await page.wait_for_function("() => JSON.parse(localStorage['graphiql:tabState']).activeTabIndex > 0")
+        await page.reload()  # Another tab was open.
+        await expect(query).to_contain_text("query Receipt")
+        await expect(variables).to_contain_text(sandbox.landmarks["message_sid"])
+        await expect(tabs).to_have_text(names)
+
+
 async def test_with_a_token_the_schema_is_read_again(browser: Browser, sandbox: Sandbox) -> None:
     app = create_app(replace(settings_for(sandbox), tokens={"ann": Token("ann-has-a-long-token")}))
     async with serving(app) as base, looking(browser, base) as visit:
