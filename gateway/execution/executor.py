@@ -306,6 +306,8 @@ class Executor:
         if not request.dry_run:
             return operation.outcome(None, (Failure(BadRequest(_SUBSCRIPTION, status=406)),), executed=False)
         estimate = Estimate(plan, context, Arguments(values))
+        if estimate.requested > context.limits.cost_max:
+            return self._rejected(operation, estimate, context.limits.cost_max)
         return operation.outcome(None, requested=estimate.requested, extensions={"plan": estimate.as_json()})
 
     def check(self, text: str) -> tuple[Failure, ...]:
