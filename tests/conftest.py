@@ -130,11 +130,13 @@ async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def live(sandbox: Sandbox, *, token: str | None = None) -> AsyncIterator[tuple[Starlette, str]]:
+async def live(
+    sandbox: Sandbox, *, token: str | None = None, is_live: bool = False
+) -> AsyncIterator[tuple[Starlette, str]]:
     """The demo's gateway with the sandbox's webhooks, and its address."""
     with listen("127.0.0.1", 0, "--port") as listener:
         url = address(listener)
-        app = demo_app(sandbox, token=token, webhook_url=f"{url}{WEBHOOK_PATH}")
+        app = demo_app(sandbox, token=token, webhook_url=f"{url}{WEBHOOK_PATH}", is_live=is_live)
         ready = asyncio.Event()
         server = Server(app, ready.set)
         serve = asyncio.create_task(server.serve(sockets=[listener]))
