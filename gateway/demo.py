@@ -29,7 +29,7 @@ _NOTES = {
     (False, True): _ELSEWHERE,
     (False, False): _ELSEWHERE,
 }
-"""What GraphiQL says of webhooks, by whether they are sent, and whether the sandbox changes by itself."""
+"""GraphiQL's sentence about webhooks: by whether the gateway receives them, and whether the demo is live."""
 _DEVELOPMENT_ORIGINS = frozenset({"http://localhost:*", "http://127.0.0.1:*"})
 
 
@@ -54,7 +54,7 @@ def demo_app(
     It caches nothing between requests, so that a change to the sandbox is visible at once. Requests need the `token`, if there
     is one; `any_host` is as for `create_app`. The sandbox sends its webhooks to `webhook_url`, at which the gateway is to be
     served; then nothing is polled, so that only operations make calls. The sandbox's faults of events are applied. With
-    `has_mcp`, tools are served. `is_live` says that the sandbox changes by itself, for GraphiQL to say so.
+    `has_mcp`, tools are served. `is_live` tells GraphiQL whether the sandbox has an `Activity`.
     """
     tokens = {"demo": Token(token)} if token is not None else {}
     settings = replace(

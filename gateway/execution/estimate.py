@@ -28,7 +28,7 @@ __all__ = ["FOR_EACH", "Estimate", "EstimatedRead", "Per"]
 Per = Literal["event", "operation"]
 """What a cost is of: each event of a subscription, or one operation."""
 FOR_EACH: dict[Per, str] = {"event": " for each event", "operation": ""}
-"""What is said after a number of calls."""
+"""The words after a number of calls."""
 
 _TOKEN = re.compile(r"\*\d+")
 
