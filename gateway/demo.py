@@ -17,19 +17,11 @@ from gateway.twilio.transport import Credentials
 
 __all__ = ["demo_app", "known_variables", "landmark_variables", "ready_facts", "settings_for"]
 
+_LIVE = "The sandbox makes a change each second, and sends a webhook for it."
+_STILL = "The sandbox sends one for each change, and makes none by itself; with `demo --live` it does, each second."
 _ELSEWHERE = (
     "The sandbox sends webhooks to an address of this machine only: with `--host 127.0.0.1`, the demo receives them."
 )
-_NOTES = {
-    (True, True): "The sandbox makes a change each second, and sends a webhook for it.",
-    (
-        True,
-        False,
-    ): "The sandbox sends one for each change, and makes none by itself; with `demo --live` it does, each second.",
-    (False, True): _ELSEWHERE,
-    (False, False): _ELSEWHERE,
-}
-"""GraphiQL's sentence about webhooks: by whether the gateway receives them, and whether the demo is live."""
 _DEVELOPMENT_ORIGINS = frozenset({"http://localhost:*", "http://127.0.0.1:*"})
 
 
@@ -73,7 +65,7 @@ def demo_app(
         any_host=any_host,
         graphiql_variables=known_variables(sandbox.landmarks),
         graphiql_user=f"{sandbox.account_sid}:{sandbox.auth_token}",  # The sandbox shows both to anyone.
-        graphiql_note=_NOTES[webhook_url is not None, is_live],
+        graphiql_note=_ELSEWHERE if webhook_url is None else _LIVE if is_live else _STILL,
     )
     app.state.streams.on_payload = StreamFaults(sandbox.faults).apply
     return app
