@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -34,8 +33,6 @@ Q1 = """query Q1 {
   }
 }
 """
-PICTURE = os.environ.get("RECEIPTS_GATEWAY_PICTURE")
-"""Where to write README's picture of the page, when it is to be made anew."""
 
 
 @pytest.mark.parametrize("prefix", ["", "/tools/twilio"])
@@ -79,8 +76,6 @@ async def test_the_panels_have_the_figures_of_the_reference_query(browser: Brows
             "Most expensive: service.conversation.messages.receipts, 50 calls of 63."
         )
         assert sandbox.paths == []
-        if PICTURE:
-            sandbox.faults.add("*", Fault(latency=(0.05, 0.14)))
         await visit.show("Last run")
         await visit.run()
         figures = {
@@ -92,8 +87,6 @@ async def test_the_panels_have_the_figures_of_the_reference_query(browser: Brows
         assert await bars.count() == 54
         assert await visit.page.locator(".trip").count() == 2
         await expect(visit.page.locator(".result-window")).not_to_contain_text("extensions")
-        if PICTURE:
-            await visit.page.screenshot(path=PICTURE)
         await bars.last.locator(".bar").click()
         details = visit.page.get_by_test_id("details")
         await expect(details).to_contain_text("Round trip 2")

@@ -15,10 +15,12 @@ from gateway.callers.callers import Token
 from gateway.demo import known_variables, settings_for
 from gateway.sandbox import Sandbox
 
-from ..conftest import EXAMPLES, serving
+from ..conftest import EXAMPLES, ROOT, serving
 from .page import demo, looking
+from .picture import PICTURE, take_picture
 
 TOKEN = "ann-has-a-long-token"
+PICTURE_BYTES = 300_000
 
 
 async def test_receipts_are_a_table_and_json_is_one_click_away(browser: Browser, sandbox: Sandbox) -> None:
@@ -169,3 +171,12 @@ async def test_operations_are_saved_exported_imported_and_trusted_ones_listed(
         await saved.get_by_role("button", name="Conversations").click()
         await visit.run()
         await expect(page.locator(".result-window")).to_contain_text("services")
+
+
+async def test_the_picture_of_the_readme_can_be_taken_again(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "graphiql.png"
+    await take_picture(browser, path)
+    assert path.stat().st_size < PICTURE_BYTES
+    assert PICTURE.stat().st_size < PICTURE_BYTES
+    assert path.read_bytes()[16:24] == PICTURE.read_bytes()[16:24]  # Width and height.
+    assert f"]({PICTURE.relative_to(ROOT).as_posix()})" in (ROOT / "README.md").read_text(encoding="utf-8")
