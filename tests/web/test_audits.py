@@ -122,6 +122,7 @@ async def test_graphiql_is_for_all_at_every_width(audits: Path, browser: Browser
         for panel in PANELS:
             if panel != "HTTP":
                 await page.get_by_label(f"Show {panel}").click()
+            await expect(page.get_by_label(f"Hide {panel}")).to_be_visible()
             await audit(f"wide, {panel}")
         # Delete closes a tab, whose cross is for the pointer only.
         tabs = page.locator(".graphiql-tab-button")
