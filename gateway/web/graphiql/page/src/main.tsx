@@ -50,7 +50,7 @@ function SelectedOperation({ name }: { name: string | null }) {
   return null;
 }
 
-void brightenComments();
+brightenComments();
 const named = addressed();
 const headers = sessionHeaders();
 
