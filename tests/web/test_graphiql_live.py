@@ -89,6 +89,20 @@ async def test_the_price_of_a_subscription_is_that_of_each_event(browser: Browse
         await expect(plan).to_contain_text("Refused before its first event: 11 for each event are more than 10.")
 
 
+GAP = 8
+"""Pixels between the texts of two columns."""
+LEAST_GAP = """(table) => {
+  const gaps = [];
+  for (const row of table.rows) {
+    const boxes = [...row.cells].map((cell) => {
+      const text = document.createRange();
+      text.selectNodeContents(cell);
+      return text.getBoundingClientRect();
+    }).filter(({width}) => width > 0);
+    boxes.slice(1).forEach((box, place) => gaps.push(box.left - boxes[place].right));
+  }
+  return Math.min(...gaps);
+}"""
 HOW_TO = "How to configure webhooks at Twilio"
 WEBHOOK = WebhookSettings(url="https://example.com/webhooks/twilio", auth_token="a-secret", account_sid="AC" + "0" * 32)
 
@@ -173,6 +187,7 @@ async def test_the_demo_says_what_its_sandbox_sends(browser: Browser, sandbox: S
         activity.start()
         await expect(panel.locator("tbody tr").first).to_contain_text("accepted")
         await activity.stop()
+        assert await panel.locator("table").evaluate(LEAST_GAP) >= GAP
         await expect(panel).not_to_contain_text("None has arrived.")
 
 
