@@ -105,10 +105,12 @@ async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def live(sandbox: Sandbox, *, token: str | None = None) -> AsyncIterator[tuple[Starlette, str]]:
+async def live(
+    sandbox: Sandbox, *, token: str | None = None, is_live: bool = False
+) -> AsyncIterator[tuple[Starlette, str]]:
     """The demo's gateway with the sandbox's webhooks, and its address."""
     listener = listen("127.0.0.1", 0, "--port")
-    app = demo_app(sandbox, token=token, webhook_url=f"{address(listener)}{WEBHOOK_PATH}")
+    app = demo_app(sandbox, token=token, webhook_url=f"{address(listener)}{WEBHOOK_PATH}", is_live=is_live)
     async with serving(app, listener=listener) as url:
         yield app, url
 

@@ -155,7 +155,7 @@ async def _run(
 
             # Webhooks over http are accepted on a loopback address alone; without them, changes come by polling.
             webhook_url = f"{base}{WEBHOOK_PATH}" if is_loopback(URL(base).host or "") else None
-            app = demo_app(sandbox, token=token, any_host=any_host, webhook_url=webhook_url)
+            app = demo_app(sandbox, token=token, any_host=any_host, webhook_url=webhook_url, is_live=is_live)
             try:
                 await Server(app, on_ready).serve(sockets=[listener])
             finally:

@@ -92,20 +92,21 @@ class ToolCalls:
 
     def _result(self, tool: Tool, operation: Operation, outcome: Outcome) -> ToolResult:
         errors = [self._error(tool, operation, failure) for failure in outcome.failures]
-        structured: dict[str, Any] = {"data": None}
-        if outcome.executed:
+        data = outcome.data_json if outcome.data_json is not None else orjson.dumps(outcome.data)
+        if not outcome.executed:
+            data = b"null"
+        elif tool.mark is not None and data != b"null":
             # Decoded anew: an outcome is shared with others, and one object can be at several of its places.
-            encoded = outcome.data_json if outcome.data_json is not None else orjson.dumps(outcome.data)
-            structured["data"] = data = orjson.loads(encoded)
-            if tool.mark is not None:
-                tool.mark(data)
+            marked = orjson.loads(data)
+            tool.mark([marked])
+            data = orjson.dumps(marked)
+        structured: dict[str, Any] = {"data": orjson.Fragment(data)}
         if errors:
             structured["errors"] = errors
         structured["cost"] = {"requested": outcome.requested, "actual": outcome.calls}
         encoded = orjson.dumps(structured)
-        data = structured["data"]
-        is_error = bool(errors) and not any(value is not None for value in (data or {}).values())
-        notice = f"{NOTICE}\n" if data is not None and tool.mark is not None else ""
+        is_error = bool(errors) and not any(value is not None for value in (outcome.data or {}).values())
+        notice = f"{NOTICE}\n" if data != b"null" and tool.mark is not None else ""
         return ToolResult(encoded, notice + encoded.decode(), is_error)
 
     def _error(self, tool: Tool, operation: Operation, failure: Failure) -> dict[str, Any]:

@@ -42,8 +42,8 @@ OUTSIDE_TEXT = frozenset(
 )
 """The fields of the schema whose values people or their applications write. All other texts are Twilio's or the gateway's."""
 
-Marker = Callable[[Any], None]
-"""Marks the texts in one value of an answer, in place: an object, or a list of them."""
+Marker = Callable[[list[dict[str, Any]]], None]
+"""Marks the texts in objects of one selection, in place."""
 
 
 def marker_of(plan: Plan) -> Marker | None:
@@ -52,7 +52,7 @@ def marker_of(plan: Plan) -> Marker | None:
 
 
 def _marker_of(selections: list[Selection]) -> Marker | None:
-    """Return the marker of objects with one of these selections, one for each type."""
+    """Return the marker of objects with one of these selections, one for each type. It goes through them level by level."""
     keys: set[str] = set()
     below: dict[str, Marker] = {}
     for selection in selections:
@@ -68,17 +68,17 @@ def _marker_of(selections: list[Selection]) -> Marker | None:
     if not keys and not below:
         return None
 
-    def mark(value: Any) -> None:
-        if isinstance(value, list):
-            for each in value:
-                mark(each)
-        elif value is not None:
-            for key in keys:
-                text = value.get(key)
+    def mark(objects: list[dict[str, Any]]) -> None:
+        for key in keys:
+            for each in objects:
+                text = each.get(key)
                 if text is not None:
-                    value[key] = {FROM_OUTSIDE: text}
-            for key, marker in below.items():
-                if key in value:
-                    marker(value[key])
+                    each[key] = {FROM_OUTSIDE: text}
+        for key, marker in below.items():
+            inner = [value for each in objects if (value := each.get(key)) is not None]
+            if inner and isinstance(inner[0], list):
+                inner = [value for values in inner for value in values if value is not None]
+            if inner:
+                marker(inner)
 
     return mark

@@ -172,3 +172,24 @@ def test_receipts_move_by_themselves_in_a_live_demo(tmp_path: Path) -> None:
             watch.kill()
             watch.communicate()
     assert (demo.returncode, errors) == (0, "")
+
+
+@pytest.mark.usefixtures("bundle")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "and makes none by itself; with `demo --live` it does, each second."),
+        (["--live"], "The sandbox makes a change each second, and sends a webhook for it."),
+    ],
+)
+def test_graphiql_says_whether_receipts_move_by_themselves(options: list[str], said: str) -> None:
+    demo = start("demo", "--port", "0", *options)
+    try:
+        assert demo.stdout is not None
+        _, line = demo.stdout.readline(), demo.stdout.readline()
+        with urllib.request.urlopen(line.split()[1], timeout=10) as response:
+            assert said in response.read().decode()
+        demo.send_signal(signal.SIGINT)
+        demo.communicate(timeout=10)
+    finally:
+        demo.kill()

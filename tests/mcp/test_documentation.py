@@ -1,8 +1,11 @@
 """The documentation's blocks: configurations of assistants, a document, a marked text and a refusal."""
 
 import json
+import os
 import re
+import sys
 import tomllib
+from pathlib import Path
 from typing import Any
 
 from mcp import Client
@@ -34,6 +37,9 @@ async def test_the_configurations(sandbox: Sandbox) -> None:
     assert over_http["headers"]["Authorization"].startswith("Bearer ")
     environ = environ_for(sandbox)
     assert set(on_this_machine["env"]) == set(environ) - {"GATEWAY_UPSTREAM_URL"}
+    environ["PATH"] = (
+        f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # The command is installed there.
+    )
     parameters = StdioServerParameters(**{**on_this_machine, "env": ENVIRON | environ})
     async with Client(parameters) as client:
         assert len((await client.list_tools()).tools) == 5

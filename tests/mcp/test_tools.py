@@ -121,11 +121,11 @@ def test_texts_are_marked_wherever_they_are() -> None:
     assert tool.mark is not None
     media = [{"filename": "a.png", "contentType": None, "size": 3}]
     data = {"node": {"its": "Boiler", "messages": {"edges": [{"node": {"text": "Hi", "media": media, "sid": "IM"}}]}}}
-    tool.mark(data)
+    tool.mark([data])
     marked = [{"filename": {FROM_OUTSIDE: "a.png"}, "contentType": None, "size": 3}]
     message = {"text": {FROM_OUTSIDE: "Hi"}, "media": marked, "sid": "IM"}
     assert data == {"node": {"its": {FROM_OUTSIDE: "Boiler"}, "messages": {"edges": [{"node": message}]}}}
-    tool.mark({"node": None})
+    tool.mark([{"node": None}])
 
 
 def test_a_name_is_given_once() -> None:

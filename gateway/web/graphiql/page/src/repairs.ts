@@ -2,6 +2,7 @@
 
 import { pick, useGraphiQL } from "@graphiql/react";
 import { TabFocus } from "monaco-editor/esm/vs/editor/browser/config/tabFocus.js";
+import { editor } from "monaco-graphql/esm/monaco-editor.js";
 import { useEffect } from "react";
 
 /** The parts of the page that are repaired. The editors, whose markup changes with every key, are not among them. */
@@ -28,11 +29,11 @@ export function useEditorOptions(): void {
   const { queryEditor, variableEditor, headerEditor } = useGraphiQL(pick("queryEditor", "variableEditor", "headerEditor"));
   useEffect(() => {
     const watches = [[queryEditor, "Operation"] as const, [variableEditor, "Variables"] as const, [headerEditor, "Headers"] as const].flatMap(
-      ([editor, name]) => {
+      ([each, name]) => {
         const ariaLabel = `${name}: Escape, then Tab leaves the editor`;
-        editor?.updateOptions({ ariaLabel, fontSize: 13, lineHeight: 19, wordWrap: "on", wrappingIndent: "indent" });
-        const onEscape = editor?.onKeyDown(({ browserEvent }) => browserEvent.key === "Escape" && TabFocus.setTabFocusMode(true));
-        const onLeave = editor?.onDidBlurEditorText(() => TabFocus.setTabFocusMode(false));
+        each?.updateOptions({ ariaLabel, fontSize: 13, lineHeight: 19, wordWrap: "on", wrappingIndent: "indent" });
+        const onEscape = each?.onKeyDown(({ browserEvent }) => browserEvent.key === "Escape" && TabFocus.setTabFocusMode(true));
+        const onLeave = each?.onDidBlurEditorText(() => TabFocus.setTabFocusMode(false));
         return [onEscape, onLeave];
       },
     );
@@ -42,9 +43,8 @@ export function useEditorOptions(): void {
   }, [queryEditor, variableEditor, headerEditor]);
 }
 
-/** Make comments legible in GraphiQL's dark theme, which it defines when it has loaded the editor. */
-export async function brightenComments(): Promise<void> {
-  const { editor } = await import("monaco-graphql/esm/monaco-editor.js");
+/** Make comments legible in GraphiQL's dark theme, which it defines after it has been rendered. */
+export function brightenComments(): void {
   const { defineTheme } = editor;
   const COMMENT = { token: "comment", foreground: "#8fb87e" };
   Object.assign(editor, {
