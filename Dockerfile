@@ -4,7 +4,7 @@ COPY .ci/constraints.txt pyproject.toml README.md ./
 COPY gateway ./gateway
 # Bytecode is not compared with its source's time, which copying may change.
 RUN python -m venv /opt/gateway \
-    && /opt/gateway/bin/pip install --no-cache-dir --no-compile -c constraints.txt '.[jwt,redis]' \
+    && /opt/gateway/bin/pip install --no-cache-dir --no-compile -c constraints.txt '.[jwt,mcp,redis]' \
     && /opt/gateway/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/gateway/lib
 
 FROM python:3.13-slim

@@ -43,7 +43,7 @@ from gateway.web.deliveries import Deliveries
 from gateway.web.documents import Documents
 from gateway.web.endpoint import Endpoint
 from gateway.web.events import SINGLE_CONNECTION
-from gateway.web.graphiql import Graphiql
+from gateway.web.graphiql import Graphiql, SourcesOfChanges
 from gateway.web.graphiql.trusted import TrustedPage
 from gateway.web.graphql_over_http import BODY_MAX, prefers_html
 from gateway.web.guard import Guard
@@ -131,6 +131,7 @@ def create_app(
     any_host: bool = False,
     graphiql_variables: Mapping[str, str] | None = None,
     graphiql_user: str | None = None,
+    graphiql_note: str | None = None,
     metrics_directory: Path | None = None,
     watch: Collection[str] = (),
 ) -> Starlette:
@@ -147,6 +148,8 @@ def create_app(
         graphiql_variables: Values of variables in GraphiQL's opening tabs, as those of the demo's sandbox.
         graphiql_user: curl's user, `name:secret`, in calls copied from GraphiQL. The page shows it to anyone, so only a
             sandbox's is suitable. By default, the names of the environment variables that hold the credentials.
+        graphiql_note: Where webhooks come from, in a sentence that GraphiQL shows as long as there are none. By default,
+            how to configure them at Twilio.
         metrics_directory: An empty directory that several processes with the same settings share, on Unix: `/metrics` of
             each then returns the sum over all. Only this user should be able to open it.
         watch: Conversations to poll for changes that no webhook reports, as `IS…/CH…`, every `settings.reconcile_seconds`.
@@ -249,7 +252,13 @@ def create_app(
         origin_shown = settings.upstream_url if graphiql_variables else None
         user = graphiql_user or _environment_user(settings.credentials)
         routes += TrustedPage(persisted, admission).routes
-        routes += Graphiql(graphiql_variables, origin=origin_shown, user=user).routes
+        changes = SourcesOfChanges(
+            webhooks=webhooks is not None,
+            subscriptions=settings.subscriptions,
+            poll_seconds=max(1, round(settings.reconcile_seconds)) if settings.reconcile_seconds else None,
+            note=graphiql_note,
+        )
+        routes += Graphiql(graphiql_variables, origin=origin_shown, user=user, changes=changes).routes
     middleware = [Middleware(CORSMiddleware, **_cors(origins))] if settings.cors_origins else []
     app = _Application(
         routes=routes, middleware=middleware, lifespan=lifespan, exception_handlers={HTTPException: _refuse}

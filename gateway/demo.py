@@ -17,6 +17,11 @@ from gateway.twilio.transport import Credentials
 
 __all__ = ["demo_app", "known_variables", "landmark_variables", "ready_facts", "settings_for"]
 
+_LIVE = "The sandbox makes a change each second, and sends a webhook for it."
+_STILL = "The sandbox sends one for each change, and makes none by itself; with `demo --live` it does, each second."
+_ELSEWHERE = (
+    "The sandbox sends webhooks to an address of this machine only: with `--host 127.0.0.1`, the demo receives them."
+)
 _DEVELOPMENT_ORIGINS = frozenset({"http://localhost:*", "http://127.0.0.1:*"})
 
 
@@ -33,6 +38,7 @@ def demo_app(
     token: str | None = None,
     any_host: bool = False,
     webhook_url: str | None = None,
+    is_live: bool = False,
     has_mcp: bool = find_spec("mcp") is not None,
 ) -> Starlette:
     """Return the gateway over a sandbox, as an ASGI application that pages under development may call.
@@ -40,7 +46,7 @@ def demo_app(
     It caches nothing between requests, so that a change to the sandbox is visible at once. Requests need the `token`, if there
     is one; `any_host` is as for `create_app`. The sandbox sends its webhooks to `webhook_url`, at which the gateway is to be
     served; then nothing is polled, so that only operations make calls. The sandbox's faults of events are applied. With
-    `has_mcp`, tools are served.
+    `has_mcp`, tools are served. `is_live` tells GraphiQL whether the sandbox has an `Activity`.
     """
     tokens = {"demo": Token(token)} if token is not None else {}
     settings = replace(
@@ -59,6 +65,7 @@ def demo_app(
         any_host=any_host,
         graphiql_variables=known_variables(sandbox.landmarks),
         graphiql_user=f"{sandbox.account_sid}:{sandbox.auth_token}",  # The sandbox shows both to anyone.
+        graphiql_note=_ELSEWHERE if webhook_url is None else _LIVE if is_live else _STILL,
     )
     app.state.streams.on_payload = StreamFaults(sandbox.faults).apply
     return app

@@ -32,9 +32,16 @@ from gateway.twilio.responses import Response
 from gateway.twilio.retry import RetryPolicy
 from gateway.twilio.transport import Credentials, OnDone, Origin, TaskExchange
 from gateway.web.graphiql import BUNDLE
-from gateway.web.server import Server, address, listen
+from gateway.web.server import address, listen
 from gateway.web.server import serving as serving
 from gateway.web.webhooks import WEBHOOK_PATH
+
+from .scheduling import pytest_cmdline_main as pytest_cmdline_main
+from .scheduling import pytest_collection as pytest_collection
+from .scheduling import pytest_collection_modifyitems as pytest_collection_modifyitems
+from .scheduling import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
+from .timeouts import pytest_runtest_teardown as pytest_runtest_teardown
+from .timeouts import pytest_timeout_set_timer as pytest_timeout_set_timer
 
 ROOT = Path(__file__).parent.parent
 # Where a machine is busy, an example takes longer than hypothesis allows: 200 ms.
@@ -42,19 +49,6 @@ settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 # With it, each process that a test starts would compile anew all that it imports.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-LONGEST = [
-    "test_clients.py",
-    "test_differential.py",
-    "test_graphiql.py",
-    "test_graphiql_runs.py",
-    "test_pytest_plugin.py",
-    "test_serve.py",
-    "test_demo.py",
-    "test_door.py",
-    "test_contract_tests.py",
-    "test_pages.py",
-]
-"""The files that take longest, which are run first: one that began last would be waited for by all other processes."""
 EXAMPLES = sorted((ROOT / "gateway" / "examples").glob("*.graphql"))
 
 
@@ -64,25 +58,6 @@ def pytest_asyncio_loop_factories(
     """Tests run on the event loop with which the gateway is served; what meets transports itself, on asyncio's own too."""
     every = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return every if {"twilio", "test_http_protocol.py"} & set(item.path.parts) else {"uvloop": every["uvloop"]}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_cmdline_main(config: pytest.Config) -> None:
-    """A run of all tests uses all cores, with pytest-xdist; the tests of a file share a process, and what they install.
-
-    The processes that pytest-xdist starts call this too, and start none.
-    """
-    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
-    may_start = config.pluginmanager.has_plugin("xdist") and "PYTEST_XDIST_WORKER" not in os.environ
-    if is_whole and may_start and config.option.numprocesses is None:
-        config.option.numprocesses, config.option.dist = "auto", "loadfile"
-        config.option.loadscopereorder = (
-            False  # Else the files with the fewest tests are last, however long these take.
-        )
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -130,20 +105,14 @@ async def client(sandbox: Sandbox) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
-async def live(sandbox: Sandbox, *, token: str | None = None) -> AsyncIterator[tuple[Starlette, str]]:
+async def live(
+    sandbox: Sandbox, *, token: str | None = None, is_live: bool = False
+) -> AsyncIterator[tuple[Starlette, str]]:
     """The demo's gateway with the sandbox's webhooks, and its address."""
-    with listen("127.0.0.1", 0, "--port") as listener:
-        url = address(listener)
-        app = demo_app(sandbox, token=token, webhook_url=f"{url}{WEBHOOK_PATH}")
-        ready = asyncio.Event()
-        server = Server(app, ready.set)
-        serve = asyncio.create_task(server.serve(sockets=[listener]))
-        await ready.wait()
-        try:
-            yield app, url
-        finally:
-            server.should_exit = True
-            await serve
+    listener = listen("127.0.0.1", 0, "--port")
+    app = demo_app(sandbox, token=token, webhook_url=f"{address(listener)}{WEBHOOK_PATH}", is_live=is_live)
+    async with serving(app, listener=listener) as url:
+        yield app, url
 
 
 class RedisServer:
@@ -322,14 +291,17 @@ async def launched(executable: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[str]:
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of one Chromium for all tests, which each have a context of their own in it: storage, cache and pages."""
     executable = shutil.which("chromium") or shutil.which("chromium-browser")
     if executable is None:
         pytest.skip("no chromium: install Debian's package of that name to try GraphiQL in it")
-    # In an event loop of its own: each test has another.
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(launched(executable)) as address:
-        yield address
+    with pytest.MonkeyPatch.context() as patch:
+        # Each test starts Playwright's driver, since each has an event loop of its own: compiled, in two thirds of the time.
+        patch.setenv("NODE_COMPILE_CACHE", str(tmp_path_factory.getbasetemp().parent / "node"))
+        # In an event loop of its own: each test has another.
+        with start_blocking_portal() as portal, portal.wrap_async_context_manager(launched(executable)) as address:
+            yield address
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import os
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -69,9 +70,7 @@ def demo(
     With --host 0.0.0.0, other machines can reach the gateway; the sandbox stays on this machine.
     """
     from gateway.addresses import is_loopback
-    from gateway.log import configure_log
     from gateway.settings.parsing import tokens
-    from gateway.web.server import AddressUnusable, run
 
     if token is not None:
         try:
@@ -83,22 +82,33 @@ def demo(
             f"Other machines can reach {host}: set --token, or serve on 127.0.0.1. "
             "To let anyone use the demo, use --insecure-no-auth."
         )
-    configure_log("warning")
-    try:
-        if ready_file is not None:  # Checked before anything starts.
+    if ready_file is not None:
+        try:
             _write_whole(ready_file, "")
             ready_file.unlink()
-        try:
-            run(_run(host, port, sandbox_port, seed, ready_file, token, any_host=insecure_no_auth, is_live=live))
-        finally:
-            if ready_file is not None:
-                ready_file.unlink(missing_ok=True)
+        except OSError as error:
+            _fail_to_write(ready_file, error)
+
+    # Importing the server takes half a second: what is wrong with the options is reported before.
+    from gateway.log import configure_log
+    from gateway.web.server import AddressUnusable, run
+
+    configure_log("warning")
+    try:
+        run(_run(host, port, sandbox_port, seed, ready_file, token, any_host=insecure_no_auth, is_live=live))
     except AddressUnusable as error:
         fail(str(error))
     except OSError as error:
         if ready_file is None:
             raise
-        fail(f"--ready-file: {ready_file} cannot be written ({error.strerror}).")
+        _fail_to_write(ready_file, error)
+    finally:
+        if ready_file is not None:
+            ready_file.unlink(missing_ok=True)
+
+
+def _fail_to_write(ready_file: Path, error: OSError) -> NoReturn:
+    fail(f"--ready-file: {ready_file} cannot be written ({error.strerror}).")
 
 
 async def _run(
@@ -145,7 +155,7 @@ async def _run(
 
             # Webhooks over http are accepted on a loopback address alone; without them, changes come by polling.
             webhook_url = f"{base}{WEBHOOK_PATH}" if is_loopback(URL(base).host or "") else None
-            app = demo_app(sandbox, token=token, any_host=any_host, webhook_url=webhook_url)
+            app = demo_app(sandbox, token=token, any_host=any_host, webhook_url=webhook_url, is_live=is_live)
             try:
                 await Server(app, on_ready).serve(sockets=[listener])
             finally:

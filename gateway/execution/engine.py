@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from graphql import GraphQLError
 from graphql.execution.values import VariableValues
@@ -28,10 +29,22 @@ from gateway.execution.levels import Unusual
 from gateway.execution.plan import Plan
 from gateway.execution.steps import Arguments, NeedsReference
 
-__all__ = ["Run"]
+__all__ = ["Run", "up_to_date"]
 
 _ATTEMPTS = 3
 """How often an operation is executed at most, because events have changed what it had read."""
+
+_Answer = TypeVar("_Answer")
+
+
+async def up_to_date(context: Context, execute: Callable[[], Awaitable[_Answer]]) -> _Answer:
+    """Execute an operation from the start, and again over what events have changed meanwhile; return the last answer."""
+    for _ in range(_ATTEMPTS - 1):
+        answer = await execute()
+        if not context.amend():
+            return answer
+        context.reset_counts()
+    return await execute()
 
 
 class Run:
@@ -56,6 +69,8 @@ class Run:
         """The arguments of its edges."""
         self._expected = expected
         self._graph: IncrementalGraph | None = None
+        self._amendments = 0
+        """How often events have changed what the operation had read, since the initial answer."""
         self.pending: list[Pending] = []
         """After `answer`: the deferred fragments whose results `subsequent` delivers."""
 
@@ -65,14 +80,8 @@ class Run:
         """Return the data, perhaps as JSON, and the failures; raises `NeedsReference` when a non-null field is null.
 
         The code `generated` from the plan executes it if that is possible; instead of code it can be the reason for none.
-        What events have changed meanwhile is part of the data, unless fields are deferred.
         """
-        for _ in range(_ATTEMPTS - 1):
-            data, failures = await self._answer(generated)
-            if self.pending or not self._context.amend():
-                return data, failures
-            self._context.reset_counts()
-        return await self._answer(generated)
+        return await up_to_date(self._context, partial(self._answer, generated))
 
     async def _answer(
         self, generated: GeneratedPlan | str | None
@@ -85,6 +94,7 @@ class Run:
             if encoded is not None:
                 return encoded, ()
         data = self._plan.root.blank.copy()
+        self.pending, self._graph = [], None
         executor = SelectionExecutor(self._context, self.arguments, halts=self._halts)
         await executor.execute([Batch(self._plan.root, [self._event], [data], [1])])
         places = executor.deferred_places([(data, ())])
@@ -163,10 +173,26 @@ class Run:
         return executed
 
     async def _execute(self, group: DeferredGroup) -> _Executed:
-        executor = SelectionExecutor(self._context, self.arguments)
+        """Execute a deferred group, and again over what events have changed meanwhile."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            self._amend()
+            amendments = self._amendments
+            executor = SelectionExecutor(self._context, self.arguments)
+            executed = await self._execute_once(group, executor)
+            self._amend()
+            if self._amendments == amendments or attempt == _ATTEMPTS:
+                break
+            self._context.count(-executor.counted)
+        return executed
+
+    def _amend(self) -> None:
+        self._amendments += self._context.amend()
+
+    async def _execute_once(self, group: DeferredGroup, executor: SelectionExecutor) -> _Executed:
         answers: list[Any] = [None] * len(group.sources)
         selection = group.deferred.selection
-        if group.reads and selection.needs_row:  # The initial answer may have needed a reference only.
+        # The initial answer may have needed references only, or have been given before an event.
+        if group.reads and (selection.needs_row or self._amendments):
             batches = await executor.look_up(group, answers)
         else:
             answers = [selection.blank.copy() for _ in group.sources]

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 from graphql import GraphQLError
 
@@ -23,7 +23,12 @@ from gateway.execution.plan import Plan
 from gateway.execution.properties import selected_properties
 from gateway.execution.steps import Arguments, EdgeStep, EventStep, Leaf, Nested, Selection
 
-__all__ = ["Estimate", "EstimatedRead"]
+__all__ = ["FOR_EACH", "Estimate", "EstimatedRead", "Per"]
+
+Per = Literal["event", "operation"]
+"""What a cost is of: each event of a subscription, or one operation."""
+FOR_EACH: dict[Per, str] = {"event": " for each event", "operation": ""}
+"""The words after a number of calls."""
 
 _TOKEN = re.compile(r"\*\d+")
 
@@ -103,6 +108,11 @@ class Estimate:
         return dict.fromkeys(each.key for each in self.reads if each.is_prefetched and each.is_deferred)
 
     @property
+    def per(self) -> Per:
+        """What it is the cost of."""
+        return "event" if self.plan.events is not None else "operation"
+
+    @property
     def requested(self) -> int:
         """Upstream calls in the worst case, without retries; a key that several edges need counts once."""
         return sum(each.calls * each.times for each in self.priced())
@@ -141,6 +151,7 @@ class Estimate:
     def as_json(self) -> dict[str, Any]:
         """Return the estimate as a dry run shows it, edge by edge in the order of the query."""
         return {
+            "per": self.per,
             "requested": self.requested,
             "roundTrips": self.round_trips,
             "singlePageRoundTrips": self.single_page_round_trips,
@@ -175,6 +186,7 @@ class Estimate:
         contributors = [{"field": ".".join(each.field), "calls": each.calls * each.times} for each in priced[:3]]
         requested = sum(each.calls * each.times for each in priced)
         return {
+            "per": self.per,
             "requested": requested,
             "limit": limit,
             "contributors": contributors,

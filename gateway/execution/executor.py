@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from inspect import isawaitable
 from operator import attrgetter
@@ -41,7 +42,7 @@ from gateway.execution.bounds import Bounds, parse_within
 from gateway.execution.context import Context, Event
 from gateway.execution.descriptions import describe
 from gateway.execution.documents import condition_variables, only_introspection, without_defer
-from gateway.execution.engine import Run
+from gateway.execution.engine import Run, up_to_date
 from gateway.execution.error_behavior import ErrorBehavior, reference_executor
 from gateway.execution.estimate import Estimate
 from gateway.execution.events import SubscriptionPlan, event_json, prepare, variables_below, write_incomplete
@@ -142,7 +143,7 @@ class Executor:
             return Outcome(None, invalid.failures, executed=False, operation=name, document=_fingerprint(text))
         if isinstance(planned, str):
             context.runs[planned] += 1
-            return await self._reference(operation, context, variables, request.on_error)
+            return await up_to_date(context, partial(self._reference, operation, context, variables, request.on_error))
         plan = planned.plan
         if plan.events is not None:
             return self._not_executed(request, operation, plan, values, context)
@@ -183,7 +184,7 @@ class Executor:
                     outcome.subsequent = Subsequent(run.subsequent())
                 return outcome
         context.runs[reason] += 1
-        outcome = await self._reference(operation, context, variables, request.on_error)
+        outcome = await up_to_date(context, partial(self._reference, operation, context, variables, request.on_error))
         failures = outcome.failures
         if context.left_out:
             failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
@@ -306,6 +307,8 @@ class Executor:
         if not request.dry_run:
             return operation.outcome(None, (Failure(BadRequest(_SUBSCRIPTION, status=406)),), executed=False)
         estimate = Estimate(plan, context, Arguments(values))
+        if estimate.requested > context.limits.cost_max:
+            return self._rejected(operation, estimate, context.limits.cost_max)
         return operation.outcome(None, requested=estimate.requested, extensions={"plan": estimate.as_json()})
 
     def check(self, text: str) -> tuple[Failure, ...]:

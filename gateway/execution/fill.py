@@ -76,6 +76,8 @@ class SelectionExecutor:
         self._deferred: list[Batch] = []
         """Batches with deferred fields, those above before those below."""
         self._fetches = 0
+        self.counted = 0
+        """The records of the answer that were counted for it."""
 
     async def execute(self, batches: list[Batch]) -> None:
         """Execute batches and everything below them, one level after another."""
@@ -287,7 +289,9 @@ class SelectionExecutor:
             if child is None or child is _UNRESOLVED:
                 continue
             try:
-                self._context.count(read.size_of(child) * edge.weight)
+                records = read.size_of(child) * edge.weight
+                self._context.count(records)
+                self.counted += records
             except GatewayError as error:
                 self._fail(edge.step, edge.targets, error)
                 continue

@@ -55,6 +55,8 @@ _LAG_SECONDS = 0.25
 """For which an event waits for a reader that has not read it."""
 _UNOBSERVED_SECONDS = 1.0
 """For which events can still be confirmed, when the first subscriber comes."""
+_CANCEL_SECONDS = 0.05
+"""After which a task that still runs is cancelled again."""
 _ASK_SECONDS = (0.001, 0.032)
 """The first and the longest pause between two questions how far the readers are."""
 
@@ -125,9 +127,7 @@ class RedisStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_closed = True  # redis-py may turn a cancellation into an error.
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _cancel(self._tasks)
         if self._publication.is_stream_up:
             with suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(_TIMEOUT_SECONDS):
@@ -281,6 +281,21 @@ class RedisStream:
         pipeline.xtrim(stream, minid=_stream_id(time.time() - history.seconds), approximate=False)
         pipeline.expire(stream, ceil(history.seconds))
         await pipeline.execute()
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and wait until they have ended.
+
+    redis-py sends within `asyncio.wait_for`, which loses a cancellation before Python 3.12 if the bytes have just been sent:
+    https://github.com/python/cpython/issues/86296. A read that lost it would go on until the next event, so each is cancelled
+    until it ends.
+    """
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=_CANCEL_SECONDS)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _stream_id(seconds: float) -> bytes:

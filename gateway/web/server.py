@@ -11,6 +11,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from math import ceil
+from multiprocessing import parent_process
 from types import FrameType
 from typing import Any, Protocol, runtime_checkable
 
@@ -336,6 +337,16 @@ async def serving(
             await running
 
 
+class _WorkerServer(_DrainingServer):
+    """The server of a worker. When its supervisor is gone, it stops as after SIGTERM: nobody else would stop it."""
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return whether to stop."""
+        supervisor = parent_process()
+        self._is_terminated |= supervisor is not None and not supervisor.is_alive()
+        return await super().on_tick(counter)
+
+
 class _Worker(Process):
     """One of several processes at one address."""
 
@@ -347,7 +358,7 @@ class _Worker(Process):
     def server(self) -> uvicorn.Server:
         """The server in the process itself."""
         if self._server is None:
-            self._server = _DrainingServer(self.config, self._drain)
+            self._server = _WorkerServer(self.config, self._drain)
         return self._server
 
     @property

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
+from typing import Any
 
 import pytest
 
@@ -24,12 +26,12 @@ def live(sandbox: Sandbox, client: Client) -> Live:
     return Live(sandbox, client)
 
 
-async def _outcome(live: Live, event: Event) -> Outcome:
-    """Return the outcome of an operation to whose second page the event comes before the answer."""
+async def _outcome(live: Live, event: Event, document: str = TWO_PAGES, **options: Any) -> Outcome:
+    """Return the outcome of an operation; the event comes while its second page is read."""
     sandbox, marks = live.sandbox, live.marks
     sandbox.faults.add("*PageToken=*", Fault("latency", latency=0.5, times=1))
     variables = {"serviceSid": marks["service_sid"], "conversationSid": marks["conversation_sid"]}
-    answering = asyncio.create_task(live.account.run(Operation(TWO_PAGES, variables=variables)))
+    answering = asyncio.create_task(live.account.run(Operation(document, variables=variables, **options)))
     await sandbox.until(lambda: any("PageToken=" in path for path in sandbox.paths))
     live.apply(event)
     outcome = await answering
@@ -42,9 +44,10 @@ def _sids(outcome: Outcome) -> list[str]:
     return [edge["node"]["sid"] for edge in outcome.data["service"]["conversation"]["messages"]["edges"]]
 
 
-async def test_a_message_that_is_removed_after_it_was_read_is_not_shown(live: Live) -> None:
+@pytest.mark.parametrize("reference", [False, True], ids=["engine", "graphql-core"])
+async def test_a_message_that_is_removed_after_it_was_read_is_not_shown(live: Live, reference: bool) -> None:
     message = live.marks["message_sid"]
-    outcome = await _outcome(live, Event(Change.REMOVED, live.message, {}, "2026-11-29T20:37:00Z"))
+    outcome = await _outcome(live, Event(Change.REMOVED, live.message, {}, "2026-11-29T20:37:00Z"), reference=reference)
     assert message not in _sids(outcome)[:99]
 
 
@@ -52,3 +55,59 @@ async def test_an_operation_that_no_event_is_about_is_executed_once(live: Live) 
     other = f"{live.service}/Conversations/CH{'0' * 32}/Messages/IM{'0' * 32}"
     outcome = await _outcome(live, live.event("sent", receipt=1, message=other))
     assert (len(_sids(outcome)), len(live.sandbox.paths)) == (120, 2)
+
+
+async def _parts(outcome: Outcome) -> list[Any]:
+    """Return the data of the deferred fragments."""
+    assert outcome.subsequent is not None
+    async with aclosing(outcome.subsequent):
+        return [
+            part.data async for payload in outcome.subsequent for each in payload.incremental for _, part in each.parts
+        ]
+
+
+async def test_a_message_that_is_removed_has_no_deferred_part(live: Live) -> None:
+    document = TWO_PAGES.replace("body", "... @defer { body }")
+    removed = Event(Change.REMOVED, live.message, {}, "2026-11-29T20:37:00Z")
+    outcome = await _outcome(live, removed, document, defer=True)
+    assert live.marks["message_sid"] not in _sids(outcome)[:99]
+    assert len(await _parts(outcome)) == len(_sids(outcome))
+
+
+RECEIPT = """query ($serviceSid: ID!, $conversationSid: ID!, $messageSid: ID!, $receiptSid: ID!) {
+  service(sid: $serviceSid) { conversation(sid: $conversationSid) { message(sid: $messageSid) {
+    receipt(sid: $receiptSid) { dateCreated ... @defer { status %s } }
+  } } }
+}"""
+
+
+async def _receipt(live: Live, also: str = "") -> Outcome:
+    """Return the outcome of an operation that defers the status of the landmarks' receipt, and something else of it."""
+    marks = live.marks
+    variables = {
+        "serviceSid": marks["service_sid"],
+        "conversationSid": marks["conversation_sid"],
+        "messageSid": marks["message_sid"],
+        "receiptSid": marks["receipt_sid"],
+    }
+    outcome = await live.account.run(Operation(RECEIPT % also, variables=variables, defer=True))
+    assert not outcome.failures
+    return outcome
+
+
+async def test_what_is_deferred_is_as_new_as_the_last_event(live: Live) -> None:
+    outcome = await _receipt(live)
+    live.apply(live.event("read"))
+    assert await _parts(outcome) == [{"status": "READ"}]
+
+
+async def test_an_event_while_a_deferred_field_is_read_is_in_its_part(live: Live) -> None:
+    sandbox = live.sandbox
+    outcome = await _receipt(live, "participant { identity }")
+    sandbox.faults.add("*/Participants*", Fault("latency", latency=0.5))
+    parts = asyncio.create_task(_parts(outcome))
+    await sandbox.until(lambda: any("/Participants" in path for path in sandbox.paths))
+    live.apply(live.event("read"))
+    (part,) = await parts
+    assert part["status"] == "READ"
+    assert sum("/Participants" in path for path in sandbox.paths) == 1

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ask, run, start
+from .conftest import ENVIRON, ask, run, start
 
 
 @pytest.fixture
@@ -85,6 +86,15 @@ def test_wrong_use_is_reported_in_words(arguments: tuple[str, ...], words: str) 
     assert result.returncode == 2
     assert words in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_wrong_options_are_reported_before_the_server_is_imported() -> None:
+    """The last of the checks; the import takes half a second."""
+    code = "import sys, gateway.cli as c; print(c.main(sys.argv[1:], standalone_mode=False), *sys.modules)"
+    command = [sys.executable, "-c", code, "demo", "--ready-file", "/no/such/dir/x"]
+    status, *modules = subprocess.run(command, capture_output=True, text=True, env=ENVIRON, check=True).stdout.split()
+    assert status == "2"
+    assert not {"graphql", "starlette", "uvicorn"} & set(modules)
 
 
 def post(url: str, **headers: str) -> int:
@@ -162,3 +172,24 @@ def test_receipts_move_by_themselves_in_a_live_demo(tmp_path: Path) -> None:
             watch.kill()
             watch.communicate()
     assert (demo.returncode, errors) == (0, "")
+
+
+@pytest.mark.usefixtures("bundle")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "and makes none by itself; with `demo --live` it does, each second."),
+        (["--live"], "The sandbox makes a change each second, and sends a webhook for it."),
+    ],
+)
+def test_graphiql_says_whether_receipts_move_by_themselves(options: list[str], said: str) -> None:
+    demo = start("demo", "--port", "0", *options)
+    try:
+        assert demo.stdout is not None
+        _, line = demo.stdout.readline(), demo.stdout.readline()
+        with urllib.request.urlopen(line.split()[1], timeout=10) as response:
+            assert said in response.read().decode()
+        demo.send_signal(signal.SIGINT)
+        demo.communicate(timeout=10)
+    finally:
+        demo.kill()

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -37,6 +37,13 @@ async def workers(count: int, **environ: str) -> AsyncIterator[tuple[str, subpro
 def worker_pids(server: subprocess.Popen[str]) -> set[int]:
     children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
     return {int(pid) for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()}
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""  # Of a process that nobody waits for, it is empty.
+    except OSError:
+        return False
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -146,6 +153,24 @@ async def test_an_unusable_token_file_changes_nothing(tmp_path: Path) -> None:
         file.write_text("bob:bob-has-a-long-token\n")
         server.send_signal(signal.SIGHUP)
         await until_replaced(server, worker_pids(server), 2)
+
+
+async def test_workers_stop_when_their_supervisor_is_killed() -> None:
+    server = start("serve", "--port", "0", "--workers", "2", GATEWAY_LOG_LEVEL="warning", **ACCOUNT)
+    pids = set[int]()
+    try:
+        assert server.stdout is not None
+        line = await asyncio.to_thread(server.stdout.readline)
+        pids = worker_pids(server)
+        assert len(pids) == 2, line
+        server.kill()
+        await asyncio.to_thread(server.communicate, timeout=30)  # The workers hold its output open.
+        await until(lambda: not any(map(is_running, pids)))
+    finally:
+        server.kill()
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 async def test_connections_spread_evenly_and_metrics_stay_when_a_worker_dies() -> None:

@@ -146,7 +146,7 @@ def test_the_contributors_commands() -> None:
     text = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     assert text.count("```") == 2
-    install, check, write, generate = block.splitlines()
+    install, check, write, generate, take = block.splitlines()
     assert install.startswith("python3 -m venv .venv && .venv/bin/pip install -c .ci/constraints.txt -e ")
     assert os.access(ROOT / check.split()[0], os.X_OK)
     command = shutil.which(write.split()[0].replace(".venv/bin/", ""), path=str(Path(sys.executable).parent))
@@ -154,5 +154,6 @@ def test_the_contributors_commands() -> None:
     printed = subprocess.run([command, "schema"], capture_output=True, text=True, check=True).stdout
     assert write.split()[1:4] == ["schema", ">", "schema.graphql"]
     assert printed == (ROOT / "schema.graphql").read_text(encoding="utf-8")
-    module = generate.split()[2].replace(".", "/")
-    assert (ROOT / module / "__main__.py").is_file()
+    module = ROOT / generate.split()[2].replace(".", "/")
+    assert (module / "__main__.py").is_file()
+    assert (ROOT / take.split()[2].replace(".", "/")).with_suffix(".py").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,9 @@ def test_the_container() -> None:
     assert build.split()[3] == run.split()[-1]
     assert f"EXPOSE {run.partition('-p ')[2].partition(':')[0]}\n" in IMAGE
     assert section("deploy", "Container").count(f"user {user()}") == 1
+    (installed,) = re.findall(r"'\.\[(.+)\]'", IMAGE)
+    (extras,) = re.findall(r"the extras (.+?):", section("deploy", "Container"))
+    assert re.findall(r"`(\w+)`", extras) == installed.split(",")
 
 
 def user() -> int:

@@ -153,6 +153,7 @@ async def test_what_could_take_too_much_is_refused_before_the_first_call(
     assert failure.as_json()["extensions"] == {
         "code": "COST_LIMIT_EXCEEDED",
         "retryable": False,
+        "per": "operation",
         "requested": 62,
         "limit": 40,
         "contributors": [

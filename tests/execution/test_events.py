@@ -296,6 +296,7 @@ def test_limits_and_rights_are_checked_before_the_first_event() -> None:
     assert error["message"].startswith(
         "An event of the subscription could take 2 upstream calls or more; 1 are allowed."
     )
+    assert error["extensions"]["per"] == "event"
     sids = [f"CH{number:032x}" for number in range(101)]
     document = changed("isNew", ", $sids: [ID!]").replace("$service)", "$service, conversationSids: $sids)")
     assert refused(document, {"sids": sids})["extensions"]["code"] == "BAD_USER_INPUT"
@@ -317,6 +318,12 @@ async def test_a_dry_run_tells_the_price_of_an_event() -> None:
         ("deliveryUpdated.message", 1),
     ]
     assert outcome.requested == plan["requested"] == 11
+    assert plan["per"] == "event"
+    context = bare_context()
+    context.limits = OperationLimits(cost_max=10)
+    outcome = await GENERATOR.run(Operation(DOCUMENT, variables=SERVICE, dry_run=True), context)
+    [failure] = outcome.failures
+    assert (failure.error.code, outcome.executed, outcome.extensions) == ("COST_LIMIT_EXCEEDED", False, {})
 
 
 def test_a_subscription_can_be_a_trusted_document() -> None:

@@ -30,6 +30,16 @@ IMAGE = "receipts-gateway"
 RELEASES = {"3.13": "trixie"}
 """Debian's releases by their version of Python."""
 TOKEN = "a-token-of-some-length"
+TOOLS = 5
+INITIALIZE = json.dumps(
+    {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}},
+    }
+)
+LIST_TOOLS = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}).encode()
 
 
 class NotPossible(Exception):
@@ -150,10 +160,12 @@ class Container:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return int(children[0])
 
-    def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the container."""
+    def execute(self, *command: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command in the container, with that standard input."""
         enter = ["nsenter", "--mount", "--pid", "--target", str(self.pid)]
-        return subprocess.run([*enter, *self._chroot(*command)], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [*enter, *self._chroot(*command)], input=given, capture_output=True, text=True, check=False
+        )
 
 
 @contextmanager
@@ -168,7 +180,7 @@ def mounted(storage: Storage) -> Iterator[Path]:
 
 
 def try_image(root: Path, config: dict[str, Any], sandbox: Sandbox) -> None:
-    """Serve the sandbox from the image: query, health check, a read-only root, and a drain on SIGTERM."""
+    """Serve the sandbox from the image: query, tools, health check, a read-only root, and a drain on SIGTERM."""
     assert list(root.glob("opt/gateway/lib/*/site-packages/gateway/__pycache__/app.*.pyc")), "bytecode is not compiled"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -183,6 +195,7 @@ def try_image(root: Path, config: dict[str, Any], sandbox: Sandbox) -> None:
         TWILIO_AUTH_TOKEN=sandbox.auth_token,
         GATEWAY_UPSTREAM_URL=sandbox.url,
         GATEWAY_TOKENS=f"frontend:{TOKEN}",
+        GATEWAY_MCP="shipped",
         GATEWAY_DRAIN_SECONDS="3",
     )
     try:
@@ -193,6 +206,11 @@ def try_image(root: Path, config: dict[str, Any], sandbox: Sandbox) -> None:
         url = f"http://127.0.0.1:{port}"
         with urllib.request.urlopen(urllib.request.Request(f"{url}/graphql", query, headers), timeout=10) as response:
             assert json.load(response)["data"]["service"]["friendlyName"]
+        headers["Accept"] = "application/json, text/event-stream"
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/mcp", LIST_TOOLS, headers), timeout=10) as response:
+            assert len(json.load(response)["result"]["tools"]) == TOOLS
+        assistant = container.execute(*config["Entrypoint"], "mcp", given=f"{INITIALIZE}\n")
+        assert json.loads(assistant.stdout)["result"]["serverInfo"]["name"] == IMAGE, assistant
         with urllib.request.urlopen(f"{url}/graphiql", timeout=10) as response:
             assert b"GraphiQL is not here" not in response.read()
         check = config["Healthcheck"]["Test"][1:]

@@ -144,6 +144,16 @@ async def test_a_machine_that_starts_later_knows_the_bounded_past(client: Client
             assert late.status(receipt(0)) == late.status(receipt(699)) == "read"  # When it is open, it has caught up.
 
 
+async def test_a_machine_stops_without_waiting_for_another_event(
+    client: Client, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_stream, "_BLOCK_SECONDS", 40.0)
+    async with asyncio.timeout(20):
+        for _ in range(5):  # The cancellation comes just when the read has been sent.
+            async with machines(client, redis_server, 1):
+                pass
+
+
 async def test_the_stream_keeps_no_event_for_longer_than_it_is_replayed(
     client: Client, redis_server: RedisServer
 ) -> None:

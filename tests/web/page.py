@@ -1,5 +1,6 @@
 """What the tests of GraphiQL share: a page in a real browser, and applications to look at in it."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from gateway.sandbox import Sandbox
 __all__ = ["RUN", "Visit", "answering", "below", "demo", "looking"]
 
 RUN = ".graphiql-execute-button"
+WORKERS_SECONDS = 20
 NOTE_VIOLATIONS = """
 globalThis.violations = [];
 addEventListener("securitypolicyviolation", (event) => violations.push(`${event.violatedDirective} ${event.blockedURI}`));
@@ -37,7 +39,9 @@ class Visit:
         await expect(self.page.locator(".graphiql-query-editor .view-line").first).to_be_visible()
 
     async def run(self) -> None:
-        await self.page.locator(RUN).click()
+        # Until the request is sent, the status is that of an earlier run.
+        async with self.page.expect_request(lambda request: "x-gateway-trace" in request.headers):
+            await self.page.locator(RUN).click()
         await expect(self.page.get_by_test_id("status")).to_contain_text(re.compile(r"Last run (?!none|running)"))
 
     async def figure(self, panel: str, name: str) -> str:
@@ -45,6 +49,12 @@ class Visit:
 
     async def show(self, panel: str) -> None:
         await self.page.get_by_test_id("status").get_by_role("button", name=re.compile(panel)).click()
+
+    async def has_workers(self, *names: str) -> None:
+        """Wait until the page has these workers, each of which starts when it is needed, and no others."""
+        async with asyncio.timeout(WORKERS_SECONDS):
+            while {worker.url.rpartition("/")[2].partition("-")[0] for worker in self.page.workers} != {*names}:
+                await self.page.wait_for_event("worker")
 
     async def write(self, editor: str, text: str) -> None:
         await self.page.locator(f"{editor} .monaco-editor >> visible=true").first.click()

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -34,8 +33,6 @@ Q1 = """query Q1 {
   }
 }
 """
-PICTURE = os.environ.get("RECEIPTS_GATEWAY_PICTURE")
-"""Where to write README's picture of the page, when it is to be made anew."""
 
 
 @pytest.mark.parametrize("prefix", ["", "/tools/twilio"])
@@ -47,7 +44,7 @@ async def test_the_page_works_alone_and_below_any_prefix(browser: Browser, sandb
             await visit.open(f"{base}/graphiql")
             tabs = page.locator(".graphiql-tab button[role=tab], .graphiql-tab-button")
             names = sorted(path.stem.title().replace("-", "") for path in EXAMPLES if path.stem != "thread")
-            assert await tabs.all_inner_texts() == ["Thread", *names]
+            await expect(tabs).to_have_text(["Thread", *names])
             await expect(page.locator("[aria-label='Variables']")).to_contain_text(sandbox.landmarks["service_sid"])
             await visit.run()
             await expect(page.locator(".result-window")).to_contain_text("Boiler inspection")
@@ -63,8 +60,7 @@ async def test_the_page_works_alone_and_below_any_prefix(browser: Browser, sandb
             await page.locator(".graphiql-query-editor .monaco-editor").click()
             await page.keyboard.press("Control+Enter")
             await expect(page.locator(".result-window")).to_contain_text(sandbox.landmarks["other_service_sid"][:10])
-            workers = {worker.url.rpartition("/")[2].partition("-")[0] for worker in page.workers}
-            assert workers == {"editor.worker", "graphql.worker", "json.worker"}
+            await visit.has_workers("editor.worker", "graphql.worker", "json.worker")
 
 
 async def test_the_panels_have_the_figures_of_the_reference_query(browser: Browser, sandbox: Sandbox) -> None:
@@ -79,8 +75,6 @@ async def test_the_panels_have_the_figures_of_the_reference_query(browser: Brows
             "Most expensive: service.conversation.messages.receipts, 50 calls of 63."
         )
         assert sandbox.paths == []
-        if PICTURE:
-            sandbox.faults.add("*", Fault(latency=(0.05, 0.14)))
         await visit.show("Last run")
         await visit.run()
         figures = {
@@ -89,11 +83,9 @@ async def test_the_panels_have_the_figures_of_the_reference_query(browser: Brows
         assert figures == {"calls": "54", "trips": "2", "requested": "63", "planned": "54", "actual": "54"}
         assert len(sandbox.paths) == 54
         bars = visit.page.get_by_test_id("calls").locator(".call")
-        assert await bars.count() == 54
-        assert await visit.page.locator(".trip").count() == 2
+        await expect(bars).to_have_count(54)
+        await expect(visit.page.locator(".trip")).to_have_count(2)
         await expect(visit.page.locator(".result-window")).not_to_contain_text("extensions")
-        if PICTURE:
-            await visit.page.screenshot(path=PICTURE)
         await bars.last.locator(".bar").click()
         details = visit.page.get_by_test_id("details")
         await expect(details).to_contain_text("Round trip 2")
@@ -161,8 +153,8 @@ async def test_retries_and_waiting_are_drawn(browser: Browser, sandbox: Sandbox)
         calls = visit.page.get_by_test_id("calls")
         await expect(calls).to_contain_text("1 call failed (503), 1 call had to be made again.")
         await expect(calls).to_contain_text(re.compile(r"calls waited for a slot, up to \d+"))
-        assert await calls.locator(".bar.bad").count() == 2  # One in the legend.
-        assert await calls.locator(".call .wait").count() > 0
+        await expect(calls.locator(".bar.bad")).to_have_count(2)  # One in the legend.
+        await expect(calls.locator(".call .wait").first).to_be_attached()
 
 
 async def test_an_operation_that_is_too_dear_is_told_how_it_would_fit(browser: Browser, sandbox: Sandbox) -> None:
@@ -232,7 +224,8 @@ async def test_a_callers_token_is_kept_for_the_session_only(browser: Browser, sa
         await visit.write(".graphiql-query-editor", "{ services { edges { node { sid } } } }")
         await page.locator(RUN).click()
         await expect(page.locator(".result-window")).to_contain_text(sandbox.landmarks["service_sid"][:10])
-        await page.wait_for_timeout(700)  # The page stores its tabs half a second after a change.
+        # The page stores its tabs half a second after a change.
+        await page.wait_for_function("() => (localStorage.getItem('graphiql:tabState') ?? '').includes('{ services {')")
         stored = json.loads(await page.evaluate("JSON.stringify(localStorage)"))
         assert "queries" in "".join(stored)
         assert "ann-has-a-long-token" not in json.dumps(stored)

@@ -15,10 +15,12 @@ from gateway.callers.callers import Token
 from gateway.demo import known_variables, settings_for
 from gateway.sandbox import Sandbox
 
-from ..conftest import EXAMPLES, serving
+from ..conftest import EXAMPLES, ROOT, serving
 from .page import demo, looking
+from .picture import PICTURE, take_picture
 
 TOKEN = "ann-has-a-long-token"
+PICTURE_BYTES = 300_000
 
 
 async def test_receipts_are_a_table_and_json_is_one_click_away(browser: Browser, sandbox: Sandbox) -> None:
@@ -34,10 +36,10 @@ async def test_receipts_are_a_table_and_json_is_one_click_away(browser: Browser,
         chips = table.locator(".chip")
         count = await chips.count()
         await table.get_by_role("button", name="Status").click()
-        assert await table.locator("[aria-sort=ascending]").count() == 1
-        assert await chips.first.get_attribute("class") == "chip bad"
+        await expect(table.locator("[aria-sort=ascending]")).to_have_count(1)
+        await expect(chips.first).to_have_class("chip bad")
         await table.get_by_role("button", name="Status").click()
-        assert await chips.last.get_attribute("class") == "chip bad"
+        await expect(chips.last).to_have_class("chip bad")
         await table.get_by_role("button", name="Copy as CSV").click()
         await expect(table).to_contain_text("Copied")
         csv = await page.evaluate("navigator.clipboard.readText()")
@@ -90,7 +92,7 @@ async def test_an_operation_is_copied_without_its_token_and_can_be_run(browser: 
         link = copies["link"].replace("Thread", "Followed")
         await page.evaluate("link => { location.href = link }", link)  # While the page is open.
         await expect(tabs.filter(has_text="Followed")).to_be_visible()
-        assert await tabs.count() == count + 1
+        await expect(tabs).to_have_count(count + 1)
         await page.get_by_role("button", name="Variables").click()
         await expect(page.locator("[aria-label=Variables]")).to_contain_text(sandbox.landmarks["conversation_sid"])
         assert page.url == f"{base}/graphiql"
@@ -120,8 +122,8 @@ async def test_the_plan_is_drawn_and_told(browser: Browser, sandbox: Sandbox) ->
             "service.conversation.messages.receipts": "2",
             "service.conversation.messages.receipts.participant": "3",
         }
-        assert await drawing.locator(".box.skipped").count() == 2
-        assert await drawing.locator(".arrow").count() == 4
+        await expect(drawing.locator(".box.skipped")).to_have_count(2)
+        await expect(drawing.locator(".arrow")).to_have_count(4)
         picture = drawing.get_by_role("img", name="The calls of the plan by round trip")
         await expect(picture).to_be_visible()
         await expect(picture.locator("desc")).to_contain_text(
@@ -169,3 +171,12 @@ async def test_operations_are_saved_exported_imported_and_trusted_ones_listed(
         await saved.get_by_role("button", name="Conversations").click()
         await visit.run()
         await expect(page.locator(".result-window")).to_contain_text("services")
+
+
+async def test_the_picture_of_the_readme_can_be_taken_again(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "graphiql.png"
+    await take_picture(browser, path)
+    assert path.stat().st_size < PICTURE_BYTES
+    assert PICTURE.stat().st_size < PICTURE_BYTES
+    assert path.read_bytes()[16:24] == PICTURE.read_bytes()[16:24]  # Width and height.
+    assert f"]({PICTURE.relative_to(ROOT).as_posix()})" in (ROOT / "README.md").read_text(encoding="utf-8")

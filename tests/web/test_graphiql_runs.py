@@ -144,7 +144,7 @@ async def test_waiting_retrying_and_answering_look_different(browser: Browser, s
         await expect(calls).to_contain_text(re.compile(r"passed: Retry-After was 1\u00a0s\."))
         await expect(calls.locator(".call .pause")).to_have_count(1)
         await expect(calls.locator(".pause-name")).to_have_text(re.compile(r"Retry-After 1\u00a0s"))
-        assert await calls.locator(".call .wait").count() > 5
+        await expect(calls.locator(".call .wait").nth(5)).to_be_attached()
         looks = {
             kind: await calls.locator(f".call .{kind}").first.evaluate(
                 "(each) => { const {fill, stroke, strokeDasharray} = getComputedStyle(each);"
@@ -168,7 +168,8 @@ async def test_without_known_sids_the_first_tab_can_be_run_and_leads_on(browser:
         page, status = visit.page, visit.page.get_by_test_id("status")
         await visit.open(f"{base}/graphiql")
         tabs = page.locator(".graphiql-tab-button")
-        assert (await tabs.all_inner_texts())[:3] == ["Conversations", "Legend", "Thread"]
+        for place, name in enumerate(["Conversations", "Legend", "Thread"]):
+            await expect(tabs.nth(place)).to_have_text(name)
         await page.get_by_role("tab", name="Thread").click()
         await expect(status).to_contain_text("Plan an error at service: Expected a sid of the form IS")
         await page.locator(RUN).click()
@@ -296,7 +297,7 @@ async def test_each_tab_has_its_own_run(browser: Browser, sandbox: Sandbox) -> N
         await expect(status).to_contain_text("Last run none yet")
         await expect(page.get_by_role("button", name="Execute query")).to_be_visible()
         result = page.locator(".result-window")
-        assert await result.locator(".view-line").all_inner_texts() in ([], [""])
+        await expect(result.locator(".view-lines")).to_have_text("")
         # An error of the page itself is shown without its stack trace.
         await page.get_by_role("tab", name="Thread").click()
         await page.route("**/graphql", lambda route: route.abort())
@@ -306,6 +307,37 @@ async def test_each_tab_has_its_own_run(browser: Browser, sandbox: Sandbox) -> N
         await expect(page.get_by_test_id("problems")).to_have_text("The gateway cannot be reached.")
         await expect(page.get_by_test_id("calls")).to_contain_text("The gateway did not reply")
         visit.complaints.clear()  # A browser logs each failed request.
+
+
+async def test_a_reload_keeps_the_tabs_and_what_is_in_them(browser: Browser, sandbox: Sandbox) -> None:
+    stored = "text => (localStorage.getItem('graphiql:tabState') ?? '').includes(text)"
+    async with serving(demo_app(sandbox)) as base, looking(browser, base) as visit:
+        page, variables = visit.page, visit.page.locator("[aria-label='Variables']")
+        query, tabs = page.locator(".graphiql-query-editor"), page.locator(".graphiql-tab-button")
+        await visit.open(f"{base}/graphiql")
+        names = await tabs.all_inner_texts()
+        await visit.run()
+        await page.wait_for_function(stored, arg="conversationSid")
+        await page.reload()  # Nothing was written into the first tab.
+        await expect(query).to_contain_text("query Thread")
+        await expect(variables).to_contain_text(sandbox.landmarks["conversation_sid"])
+        await visit.run()
+        await expect(page.locator(".result-window")).to_contain_text("Boiler inspection")
+        sid = "$serviceSid"
+        await visit.write(
+            ".graphiql-query-editor", f"query Thread({sid}: ID!) {{ service(sid: {sid}) {{ sid }} }} # Mine"
+        )
+        await page.wait_for_function(stored, arg="Mine")
+        await page.reload()  # Its query was written, and its variables were not.
+        await expect(query).to_contain_text("Mine")
+        await expect(variables).to_contain_text(sandbox.landmarks["service_sid"])
+        await expect(tabs).to_have_text(names)
+        await page.get_by_role("tab", name="Receipt", exact=True).click()
+        await page.wait_for_function("() => JSON.parse(localStorage['graphiql:tabState']).activeTabIndex > 0")
+        await page.reload()  # Another tab was open.
+        await expect(query).to_contain_text("query Receipt")
+        await expect(variables).to_contain_text(sandbox.landmarks["message_sid"])
+        await expect(tabs).to_have_text(names)
 
 
 async def test_with_a_token_the_schema_is_read_again(browser: Browser, sandbox: Sandbox) -> None:
@@ -345,14 +377,14 @@ async def test_the_page_can_be_read_by_all(browser: Browser, sandbox: Sandbox) -
         page, status = visit.page, visit.page.get_by_test_id("status")
         await visit.open(f"{base}/graphiql")
         await expect(page.locator("main h1")).to_have_text("receipts-gateway")
-        assert await page.locator(".panel").count() == 0  # There is nothing to show before the first run.
+        await expect(page.locator(".panel")).to_have_count(0)  # There is nothing to show before the first run.
         await expect(page.get_by_test_id("first-hint")).to_contain_text("Run the operation")
         assert await low_contrasts(page) == []
         await visit.run()
         await expect(page.get_by_test_id("calls")).to_contain_text("13")
-        lines = await status.get_by_role("status").all_inner_texts()
-        assert lines[0] == "22 calls and 11 round trips at most"
-        assert lines[1].startswith("13 calls, 2 round trips")
+        lines = status.get_by_role("status")
+        await expect(lines.nth(0)).to_have_text("22 calls and 11 round trips at most")
+        await expect(lines.nth(1)).to_have_text(re.compile("^13 calls, 2 round trips"))
         await page.locator(".waterfall .call .bar").first.click()
         await page.get_by_test_id("spared").locator("summary").first.click()
         assert await low_contrasts(page) == []

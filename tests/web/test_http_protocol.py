@@ -70,7 +70,10 @@ async def test_sending_byte_by_byte_does_not_extend_the_timeout(hasty: str) -> N
             await asyncio.sleep(0.02)  # A drip has a pace; the server ends it.
 
     dripping = asyncio.create_task(drip())
-    assert answers(await asyncio.wait_for(reader.read(), 5))[0][0] == 408
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    assert head.startswith(b"HTTP/1.1 408 ")
+    with suppress(ConnectionResetError):  # A byte may have been sent after the server closed.
+        await asyncio.wait_for(reader.read(), 5)
     dripping.cancel()
     await asyncio.gather(dripping, return_exceptions=True)
     writer.close()

@@ -48,7 +48,7 @@ async def test_each_caller_sees_the_documents_that_it_may_send(sandbox: Sandbox,
         assert list(found["bob"]) == ["thread", "two", "own", "refused"]
         assert found["ann"]["thread"] == {
             "document": THREAD,
-            "operations": [{"name": "Q", "calls": 3, "roundTrips": 2, "assumed": {}}],
+            "operations": [{"name": "Q", "per": "operation", "calls": 3, "roundTrips": 2, "assumed": {}}],
         }
         assert [(each["name"], each["calls"]) for each in found["ann"]["two"]["operations"]] == [("A", 1), ("B", 0)]
         assert found["ann"]["refused"]["operations"] == [{"name": ""}]

@@ -25,7 +25,7 @@ from gateway.sandbox import Fault, Sandbox
 from gateway.settings import Settings, WebhookSettings
 from gateway.source.lifetimes import Lifetimes
 from gateway.twilio.events import Event
-from gateway.web.server import Server, address, listen
+from gateway.web.server import address, listen
 from gateway.web.webhooks import RejectLimit
 
 from ..conftest import serving
@@ -96,21 +96,13 @@ async def gateway_for(
     sandbox: Sandbox, http: aiohttp.ClientSession, webhook: WebhookSettings | None = None, **settings: Any
 ) -> AsyncIterator[Gateway]:
     """Serve a gateway; without `webhook`, its own address is the one that Twilio calls."""
-    ready = asyncio.Event()
-    with listen("127.0.0.1", 0, "--port") as listener:
-        url = address(listener)
-        webhook = webhook or WebhookSettings(
-            url=f"{url}/webhooks/twilio", auth_token=sandbox.auth_token, account_sid=sandbox.account_sid
-        )
-        app = create_app(replace(settings_for(sandbox), webhook=webhook, **settings))
-        server = Server(app, ready.set)
-        running = asyncio.create_task(server.serve(sockets=[listener]))
-        await ready.wait()
-        try:
-            yield Gateway(url, app, sandbox, http)
-        finally:
-            server.should_exit = True
-            await running
+    listener = listen("127.0.0.1", 0, "--port")
+    webhook = webhook or WebhookSettings(
+        url=f"{address(listener)}/webhooks/twilio", auth_token=sandbox.auth_token, account_sid=sandbox.account_sid
+    )
+    app = create_app(replace(settings_for(sandbox), webhook=webhook, **settings))
+    async with serving(app, listener=listener) as url:
+        yield Gateway(url, app, sandbox, http)
 
 
 def webhook_settings(sandbox: Sandbox, **more: Any) -> WebhookSettings:

@@ -31,6 +31,7 @@ from gateway.contract.operations.worst_case import OperationCost, operation_cost
 from gateway.contract.problems import Problem
 from gateway.errors import GatewayError
 from gateway.execution.bounds import Bounds, check_document, parse_within
+from gateway.execution.estimate import FOR_EACH
 from gateway.graph.schema import make_schema
 
 __all__ = ["OperationsReport", "check_documents", "check_operations"]
@@ -197,8 +198,8 @@ def _over_limit(report: OperationsReport, limit: int) -> list[Problem]:
             path, calls = max(cost.calls_by_field.items(), key=lambda each: each[1])
             fitting = cost.fitting(limit)
             hint = f"{fitting} would fit" if fitting is not None else "shortening a single list is not enough"
-            per = " for each event" if cost.is_per_event else ""
-            total = f"could take {cost.calls} upstream call{'s' * (cost.calls != 1)}{per}, and {limit} are allowed."
+            price = f"{cost.calls} upstream call{'s' * (cost.calls != 1)}{FOR_EACH[cost.per]}"
+            total = f"could take {price}, and {limit} are allowed."
             largest = f"The largest part is {path} with {calls}; {hint}."
             problems.append(Problem(operation.location, f"{operation.label} {total} {largest}"))
     return problems
@@ -218,7 +219,7 @@ def _compare(
 ) -> None:
     """Compare costs with the previous ones, and write them if requested, and if all could be computed."""
     costs = {
-        operation.name: RecordedCost(cost.calls, cost.round_trips, cost.calls_by_field)
+        operation.name: RecordedCost(cost.calls, cost.round_trips, cost.calls_by_field, cost.per)
         for operation, cost in report.costs
         if operation.name is not None
     }

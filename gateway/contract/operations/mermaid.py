@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.contract.operations.worst_case import OperationCost
+from gateway.execution.estimate import FOR_EACH
 
 __all__ = ["flowchart"]
 
@@ -48,7 +49,7 @@ def flowchart(costs: Iterable[tuple[str, OperationCost]]) -> Iterator[str]:
     yield "flowchart LR"
     for number, (title, cost) in enumerate(costs, 1):
         trips = f"{cost.round_trips} round trip{'' if cost.round_trips == 1 else 's'}"
-        yield f'  subgraph o{number}["{_escaped(title)}: at most {_calls(cost.calls)}, {trips}"]'
+        yield f'  subgraph o{number}["{_escaped(title)}: at most {_calls(cost.calls)}{FOR_EACH[cost.per]}, {trips}"]'
         yield from _operation(f"o{number}", list(_boxes(cost.estimate.as_json())))
         yield "  end"
     yield "  classDef skipped stroke-dasharray: 4 3"

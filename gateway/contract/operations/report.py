@@ -12,6 +12,7 @@ from gateway.contract.operations.client_operations import ClientOperation
 from gateway.contract.operations.snapshot import CostChange
 from gateway.contract.operations.worst_case import OperationCost
 from gateway.contract.problems import FileLocation, Finding
+from gateway.execution.estimate import FOR_EACH
 
 __all__ = ["as_json", "cases", "cost_lines", "findings", "summary_lines"]
 
@@ -19,7 +20,7 @@ __all__ = ["as_json", "cases", "cost_lines", "findings", "summary_lines"]
 def cost_lines(source: str, operation: ClientOperation, cost: OperationCost, *, edges: bool = False) -> Iterator[str]:
     """Yield an operation's cost with the samples it assumes, and the cost of each field if `edges`."""
     trips = _count(cost.round_trips, "round trip")
-    calls = _count(cost.calls, "upstream call") + (" for each event" if cost.is_per_event else "")
+    calls = _count(cost.calls, "upstream call") + FOR_EACH[cost.per]
     yield f"{source} {operation.label}: at most {calls}, {trips}"
     if cost.assumed:
         yield f"  with {', '.join(f'${name} = {description}' for name, description in cost.assumed.items())}"
@@ -45,7 +46,7 @@ def as_json(report: OperationsReport) -> str:
                 "name": operation.name,
                 **({"description": operation.description} if operation.description is not None else {}),
                 **operation.location.as_json(),
-                "per": "event" if cost.is_per_event else "operation",
+                "per": cost.per,
                 "calls": cost.calls,
                 "roundTrips": cost.round_trips,
                 "assumed": cost.assumed,
@@ -88,6 +89,7 @@ def _change(change: CostChange) -> dict[str, Any]:
     return {
         "name": change.name,
         "kind": change.kind,
+        "per": change.per,
         "before": change.before.calls if change.before is not None else None,
         "after": change.after.calls if change.after is not None else None,
         "edges": [{"field": path, "before": before, "after": after} for path, (before, after) in change.edges.items()],

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from gateway.contract import CheckError
+from gateway.execution.estimate import FOR_EACH, Per
 
 __all__ = ["CostChange", "RecordedCost", "compare_costs", "read_snapshot", "write_snapshot"]
 
@@ -21,7 +22,7 @@ _WAS_SNAPSHOT = re.compile(rb'"operations"|<<<<<<<|\A\s*\Z')
 """Content that may be overwritten: a snapshot, perhaps with merge conflicts, or nothing."""
 
 
-class RecordedCost(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+class RecordedCost(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     """The worst-case cost of one operation, as a snapshot stores it."""
 
     calls: int
@@ -30,6 +31,8 @@ class RecordedCost(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_f
     """Sequential round trips."""
     edges: dict[str, int]
     """Upstream calls by the path of the field that causes them."""
+    per: Per = "operation"
+    """What it is the cost of."""
 
 
 class _Version(msgspec.Struct):
@@ -58,6 +61,13 @@ class CostChange:
         return "dearer" if _rank(self.after) > _rank(self.before) else "cheaper"
 
     @property
+    def per(self) -> Per:
+        """What the costs are of; the new one's, if there are two."""
+        cost = self.after or self.before
+        assert cost is not None
+        return cost.per
+
+    @property
     def edges(self) -> dict[str, tuple[int, int]]:
         """Calls before and after by field path, for fields whose calls changed; the largest difference first."""
         before, after = (cost.edges if cost is not None else {} for cost in (self.before, self.after))
@@ -69,9 +79,8 @@ class CostChange:
         if self.before is None or self.after is None:
             cost = self.before or self.after
             assert cost is not None
-            return (
-                f"{self.name} is {'new' if self.before is None else 'gone'}: {cost.calls} call{'s' * (cost.calls != 1)}"
-            )
+            calls = f"{cost.calls} call{'s' * (cost.calls != 1)}{FOR_EACH[self.per]}"
+            return f"{self.name} is {'new' if self.before is None else 'gone'}: {calls}"
         parts = [
             f"{before} → {after} {unit}"
             for before, after, unit in zip(_rank(self.before), _rank(self.after), ("calls", "round trips"), strict=True)
@@ -81,7 +90,8 @@ class CostChange:
         edges = [f"{path} {old} → {new}" for path, (old, new) in self.edges.items() if (new > old) is is_dearer]
         if len(edges) > _EDGES_SHOWN:
             edges[_EDGES_SHOWN:] = [f"and {len(edges) - _EDGES_SHOWN} more"]
-        return f"{self.name} {', '.join(parts)}{': ' if edges else ''}{', '.join(edges)}"
+        costs = ", ".join(parts) + FOR_EACH[self.per]
+        return f"{self.name} {costs}{': ' if edges else ''}{', '.join(edges)}"
 
 
 def compare_costs(before: Mapping[str, RecordedCost], after: Mapping[str, RecordedCost]) -> list[CostChange]:

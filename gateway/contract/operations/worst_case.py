@@ -33,7 +33,7 @@ from gateway.contract.operations.references import variables_in, walk
 from gateway.contract.operations.samples import Sample, samples_for, without_samples
 from gateway.execution.context import OperationLimits
 from gateway.execution.documents import condition_variables, without_defer
-from gateway.execution.estimate import Estimate
+from gateway.execution.estimate import Estimate, Per
 from gateway.execution.inputs import variable_reader
 from gateway.execution.plan import Plan
 from gateway.execution.steps import Arguments, EdgeStep, EventStep, NeedsReference
@@ -78,9 +78,9 @@ class OperationCost:
     """Descriptions of the samples in that estimate, by variable name."""
 
     @property
-    def is_per_event(self) -> bool:
-        """Whether it is the cost of each event of a subscription."""
-        return self.estimate.plan.events is not None
+    def per(self) -> Per:
+        """What it is the cost of."""
+        return self.estimate.per
 
     @property
     def calls(self) -> int:
@@ -113,7 +113,7 @@ class OperationCost:
 
     def _field_path(self, path: str) -> str:
         """Remove the `edges` and `node` of connections from a response path."""
-        root = "Subscription" if self.is_per_event else "Query"
+        root = "Subscription" if self.per == "event" else "Query"
         return f"{root}." + re.sub(r"\.edges\.node(?=\.|$)", "", path)
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from anyio import to_thread
 from starlette.exceptions import HTTPException
@@ -24,7 +26,7 @@ from gateway.web.browsers import SECURITY_HEADERS
 from gateway.web.compression import accepts_gzip
 from gateway.web.graphiql.docs import DocPages
 
-__all__ = ["BUNDLE", "Graphiql", "opening_tabs"]
+__all__ = ["BUNDLE", "Graphiql", "SourcesOfChanges", "opening_tabs"]
 
 BUNDLE = Path(__file__).parent / "dist"
 """The directory that the build writes the bundle to."""
@@ -45,6 +47,29 @@ _TWILIO = "https://conversations.twilio.com"
 _USER = "$TWILIO_ACCOUNT_SID:$TWILIO_AUTH_TOKEN"
 
 
+@dataclass(frozen=True, slots=True)
+class SourcesOfChanges:
+    """How the gateway learns of changes, for the panel "Deliveries"."""
+
+    webhooks: bool = False
+    """Whether it receives webhooks."""
+    subscriptions: bool = True
+    """Whether it serves subscriptions."""
+    poll_seconds: int | None = None
+    """Between polls of the conversations that a subscription names; None if they are not polled."""
+    note: str | None = None
+    """Where webhooks come from, in a sentence that may have `code`; None for how to configure them."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the page reads."""
+        return {
+            "webhooks": self.webhooks,
+            "subscriptions": self.subscriptions,
+            "pollSeconds": self.poll_seconds,
+            "note": self.note,
+        }
+
+
 class Graphiql:
     """The routes of the page and its files."""
 
@@ -54,18 +79,25 @@ class Graphiql:
         *,
         origin: str | None = None,
         user: str = _USER,
+        changes: SourcesOfChanges = SourcesOfChanges(),
         bundle: Path = BUNDLE,
     ) -> None:
         """Create the page.
 
         `values` are by the names of variables in the opening tabs. Calls copied as curl go to `origin`, by default Twilio's,
-        as `user`, `name:secret`: the names of environment variables, or credentials that anyone may see.
+        as `user`, `name:secret`: the names of environment variables, or credentials that anyone may see. `changes` is what
+        its panel "Deliveries" says.
         """
         self._assets = {path.name.removesuffix(".gz"): path for path in bundle.glob("graphiql/*.gz")}
         index = bundle / "index.html"
         if index.is_file() and self._assets:
             facts = json.dumps(
-                {"tabs": opening_tabs(values or {}), "upstream": f"{origin or _TWILIO}/v1", "user": user}
+                {
+                    "tabs": opening_tabs(values or {}),
+                    "upstream": f"{origin or _TWILIO}/v1",
+                    "user": user,
+                    "changes": changes.as_json(),
+                }
             )
             facts = facts.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
             page = index.read_text(encoding="utf-8").replace(_FACTS, _FACTS.replace("{}", facts))

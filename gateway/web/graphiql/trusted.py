@@ -112,4 +112,5 @@ def _cost(schema: Schema, document: DocumentNode) -> Iterator[tuple[str, Any]]:
 
     cost = operation_cost(schema, document, {})
     if isinstance(cost, OperationCost):
+        yield "per", cost.per
         yield from {"calls": cost.calls, "roundTrips": cost.round_trips, "assumed": cost.assumed}.items()

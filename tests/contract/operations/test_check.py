@@ -458,8 +458,8 @@ def test_programs_are_told_the_same() -> None:
     assert content["operations"][1]["assumed"] == {"id": "the id of a Service"}
     assert [(each["line"], each["column"]) for each in content["problems"]] == [(2, 3), (10, 29)]
     assert content["changes"] == [
-        {"name": "Node", "kind": "new", "before": None, "after": 0, "edges": []},
-        {"name": "ReceiptsPanel", "kind": "dearer", "before": 11, "after": 51,
+        {"name": "Node", "kind": "new", "per": "operation", "before": None, "after": 0, "edges": []},
+        {"name": "ReceiptsPanel", "kind": "dearer", "per": "operation", "before": 11, "after": 51,
          "edges": [{"field": receipts, "before": 10, "after": 50}]},
     ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.contract import CheckError
@@ -14,6 +15,10 @@ LIST, RECEIPTS, PEOPLE = "Query.messages", "Query.messages.receipts", "Query.mes
 def cost(messages: int = 1, receipts: int = 0, people: int = 0, trips: int = 2) -> RecordedCost:
     edges = {LIST: messages, RECEIPTS: receipts, PEOPLE: people}
     return RecordedCost(messages + receipts + people, trips, {place: calls for place, calls in edges.items() if calls})
+
+
+def per_event(messages: int = 1, receipts: int = 0) -> RecordedCost:
+    return msgspec.structs.replace(cost(messages, receipts), per="event")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +36,12 @@ def cost(messages: int = 1, receipts: int = 0, people: int = 0, trips: int = 2) 
         (cost(trips=2), cost(trips=1), "cheaper", "A 2 → 1 round trips"),
         (None, cost(receipts=1), "new", "A is new: 2 calls"),
         (cost(receipts=1), None, "removed", "A is gone: 2 calls"),
+        (per_event(receipts=1), per_event(receipts=2), "dearer",
+         f"A 2 → 3 calls for each event: {RECEIPTS} 1 → 2"),
+        (None, per_event(), "new", "A is new: 1 call for each event"),
+        (per_event(), None, "removed", "A is gone: 1 call for each event"),
+        # Snapshots were written without `per`.
+        (cost(receipts=1), per_event(receipts=2), "dearer", f"A 2 → 3 calls for each event: {RECEIPTS} 1 → 2"),
     ],
 )  # fmt: skip
 def test_a_change_says_which_field_did_it(

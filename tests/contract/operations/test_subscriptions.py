@@ -49,6 +49,12 @@ def test_the_cost_is_that_of_each_event(tmp_path: Path) -> None:
     assert "# MessageRemoval\ndef write(records, event):" in explained
 
 
+def test_the_picture_says_so_too(tmp_path: Path) -> None:
+    file = tmp_path / "live.graphql"
+    file.write_text(LIVE)
+    assert "Live: at most 13 calls for each event, 12 round trips" in invoke("cost", str(file), "--format", "mermaid")
+
+
 def test_a_snapshot_has_subscriptions_and_a_limit_holds_for_each_event(tmp_path: Path) -> None:
     file, snapshot = tmp_path / "live.graphql", tmp_path / "costs.json"
     file.write_text(LIVE)
@@ -57,12 +63,18 @@ def test_a_snapshot_has_subscriptions_and_a_limit_holds_for_each_event(tmp_path:
     assert "could take 13 upstream calls for each event, and 12 are allowed." in problem.message
     assert "Subscription.deliveryUpdated.receipt.participant" in problem.message
     assert json.loads(as_json(report))["operations"][0]["per"] == "event"
-    assert json.loads(snapshot.read_text())["operations"]["Live"]["edges"]["Subscription.deliveryUpdated.message"] == 1
+    recorded = json.loads(snapshot.read_text())["operations"]["Live"]
+    assert recorded["per"] == "event"
+    assert recorded["edges"]["Subscription.deliveryUpdated.message"] == 1
     file.write_text(LIVE.replace("participant {", "message { body } participant {"))
     assert check_operations([str(file)], {}, snapshot=snapshot).problems == []  # The same message.
     file.write_text(LIVE.replace("message {", "message { conversation { state }"))
     [problem] = check_operations([str(file)], {}, snapshot=snapshot).problems
-    assert "Subscription.deliveryUpdated.message.conversation" in problem.message
+    assert problem.message.startswith(
+        "Live 13 → 14 calls for each event: Subscription.deliveryUpdated.message.conversation"
+    )
+    [change] = check_operations([str(file)], {}, snapshot=snapshot, update=True).changes
+    assert change.per == "event"
 
 
 def test_what_the_gateway_refuses_is_a_problem(tmp_path: Path) -> None:

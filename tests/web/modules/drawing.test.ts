@@ -6,7 +6,7 @@ const edge = (field: string, calls: number, roundTrip: number, rest: object = {}
   field, upstream: "", calls, inSequence: 1, roundTrip, isAhead: false, mayBeSkipped: false, ...rest,
 });
 const PLAN = {
-  requested: 73, roundTrips: 12, singlePageRoundTrips: 2, refused: [],
+  per: "operation" as const, requested: 73, roundTrips: 12, singlePageRoundTrips: 2, refused: [],
   edges: [
     edge("service.conversation", 1, 1),
     edge("service.conversation.messages", 1, 1),

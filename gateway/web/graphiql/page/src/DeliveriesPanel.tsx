@@ -1,22 +1,28 @@
-// The panel "Deliveries": what the last webhooks said, and a subscription to the same changes.
+// The panel "Deliveries": how the gateway learns of changes, what the last webhooks said, and a subscription to the same changes.
 
 import { useEffect, useRef, useState } from "react";
 import { type Webhook, recentWebhooks } from "./ask";
 import { FACTS } from "./facts";
-import { many } from "./numbers";
+import { decimal, many } from "./numbers";
 import { toneOf } from "./receipts";
 import { useEditors, useOpen } from "./tabs";
 
 const REFRESH_MS = 2000;
 
+const { webhooks: HAS_WEBHOOKS, subscriptions: HAS_SUBSCRIPTIONS, pollSeconds: POLL_SECONDS, note: NOTE } = FACTS.changes;
+
+/** Without webhooks, a subscription is sent the changes of the conversations that it names. */
+const [DECLARED, NAMED] = HAS_WEBHOOKS ? ["", ""] : [", $conversationSids: [ID!]", ", conversationSids: $conversationSids"];
+
 const SUBSCRIPTION = `# Receipts as they change. Events arrive until you stop it.
-subscription Deliveries($serviceSid: ID!) {
-  deliveryUpdated(serviceSid: $serviceSid) {
+subscription Deliveries($serviceSid: ID!${DECLARED}) {
+  deliveryUpdated(serviceSid: $serviceSid${NAMED}) {
     __typename
     ... on DeliveriesReady {
       cursor
       refetch
       webhooks
+      pollSeconds
     }
     ... on ReceiptChange {
       cursor
@@ -38,26 +44,70 @@ subscription Deliveries($serviceSid: ID!) {
 `;
 
 export function DeliveriesPanel() {
-  const { webhooks, problem } = useWebhooks();
   const open = useOpen();
-  const subscribe = (): void =>
-    open({ query: SUBSCRIPTION, variables: JSON.stringify({ serviceSid: knownService() }, null, 2), operationName: null });
+  const subscribe = (): void => open({ query: SUBSCRIPTION, variables: JSON.stringify(knownVariables(), null, 2), operationName: null });
   return (
     <section className="panel" data-testid="deliveries" aria-label="Deliveries">
       <h2>Deliveries</h2>
-      <p className="hint">The last webhooks that the gateway received from Twilio, and what became of each. A subscription is sent the changes.</p>
-      <p className="buttons">
-        <button type="button" className="graphiql-button" onClick={subscribe}>
-          Open a subscription
-        </button>
-      </p>
+      <p className="hint">{aboutChanges()}</p>
+      {HAS_SUBSCRIPTIONS && (HAS_WEBHOOKS || POLL_SECONDS !== null) && (
+        <p className="buttons">
+          <button type="button" className="graphiql-button" onClick={subscribe}>
+            Open a subscription
+          </button>
+        </p>
+      )}
+      {HAS_WEBHOOKS ? (
+        <LastWebhooks />
+      ) : (
+        <p className="hint">
+          <Origin />
+        </p>
+      )}
+    </section>
+  );
+}
+
+/** How the gateway learns of changes, and what follows for subscriptions. */
+function aboutChanges(): string {
+  const polled = POLL_SECONDS === null ? "" : `polled every ${decimal(POLL_SECONDS)} s`;
+  if (HAS_WEBHOOKS) {
+    const webhooks = "The last webhooks that the gateway received, and what became of each.";
+    if (!HAS_SUBSCRIPTIONS) return `${webhooks} Subscriptions are turned off.`;
+    return `${webhooks} A subscription is sent the changes.${polled && ` The conversations that it names are also ${polled}.`}`;
+  }
+  if (!HAS_SUBSCRIPTIONS) return "This gateway receives no webhooks, and subscriptions are turned off.";
+  if (polled) return `This gateway receives no webhooks. A subscription is sent the changes of the conversations that it names, which are ${polled}.`;
+  return "This gateway receives no webhooks and polls no conversations, so that a subscription would be sent no changes.";
+}
+
+/** Where webhooks come from: the gateway's own note, or how to configure them at Twilio. */
+function Origin() {
+  if (NOTE !== null) return <>{NOTE.split("`").map((part, place) => (place % 2 ? <code key={place}>{part}</code> : part))}</>;
+  return (
+    <>
+      <a href="graphiql/docs/webhooks">How to configure webhooks at Twilio</a>
+      {HAS_WEBHOOKS && (
+        <>
+          ; <code>receipts-gateway check --webhooks</code> says what is missing
+        </>
+      )}
+      .
+    </>
+  );
+}
+
+function LastWebhooks() {
+  const { webhooks, problem } = useWebhooks();
+  return (
+    <>
       {problem && (
         <p className="problems" role="status">
           {problem}
         </p>
       )}
       {webhooks && <Webhooks webhooks={webhooks} />}
-    </section>
+    </>
   );
 }
 
@@ -94,7 +144,7 @@ function Webhooks({ webhooks }: { webhooks: Webhook[] }) {
   if (!webhooks.length) {
     return (
       <p className="hint">
-        None has arrived. <a href="graphiql/docs/webhooks">How to configure them</a>; in the demo, the option <code>--live</code> sends them.
+        None has arrived. <Origin />
       </p>
     );
   }
@@ -138,11 +188,10 @@ function Webhooks({ webhooks }: { webhooks: Webhook[] }) {
 const recordOf = ({ receiptSid, messageSid, participantSid, conversationSid, serviceSid }: Record<string, string>): string =>
   receiptSid ?? messageSid ?? participantSid ?? conversationSid ?? serviceSid ?? "";
 
-/** The service that the examples start from; empty where none is known. */
-function knownService(): string {
-  for (const { variables } of FACTS.tabs) {
-    const { serviceSid } = JSON.parse(variables || "{}") as { serviceSid?: string };
-    if (serviceSid) return serviceSid;
-  }
-  return "";
+/** The variables of the subscription, as far as the examples start from known sids. */
+function knownVariables(): Record<string, string | string[]> {
+  const known = (name: string): string =>
+    FACTS.tabs.map(({ variables }) => (JSON.parse(variables || "{}") as Record<string, string>)[name]).find(Boolean) ?? "";
+  const service = { serviceSid: known("serviceSid") };
+  return HAS_WEBHOOKS ? service : { ...service, conversationSids: [known("conversationSid")] };
 }

@@ -3,6 +3,7 @@
 import { useLayoutEffect, useRef, useState } from "react";
 import type { Plan } from "./answers";
 import { type Box, describe, drawingOf, phrase, wordsOf } from "./drawing";
+import { forEach } from "./explain";
 
 const HEAD = 20;
 const ROW = 44;
@@ -46,7 +47,7 @@ export function PlanDrawing({ plan }: { plan: Plan }) {
       tabIndex={isWide ? 0 : undefined}
     >
       <svg width={width} height={height} role="img" aria-labelledby="plan-title plan-words">
-        <title id="plan-title">The calls of the plan by round trip</title>
+        <title id="plan-title">The calls of the plan{forEach(plan.per)} by round trip</title>
         <desc id="plan-words">{describe(drawing)}</desc>
         <defs>
           <marker id="arrow-head" viewBox="0 0 6 6" refX="5.5" refY="3" markerWidth="6" markerHeight="6" orient="auto">

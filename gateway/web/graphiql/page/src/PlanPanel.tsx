@@ -4,6 +4,7 @@ import type { Edge, Plan, Refusal } from "./answers";
 import { PlanDrawing } from "./PlanDrawing";
 import { Figure } from "./CallsPanel";
 import { short } from "./calls";
+import { forEach } from "./explain";
 import { useLive } from "./live";
 import { decimal, many } from "./numbers";
 
@@ -36,7 +37,13 @@ function Foreseen({ plan }: { plan: Plan }) {
           ))}
         </ul>
       )}
-      {plan.edges.length > 0 ? <Calls plan={plan} /> : <p className="hint">{problems.length ? "Nothing" : "It needs no data from Twilio: nothing"} will be called.</p>}
+      {plan.edges.length > 0 ? (
+        <Calls plan={plan} />
+      ) : (
+        <p className="hint">
+          {problems.length ? "Nothing" : "It needs no data from Twilio: nothing"} will be called{plan.per === "event" && " for an event"}.
+        </p>
+      )}
     </>
   );
 }
@@ -49,6 +56,7 @@ function Calls({ plan }: { plan: Plan }) {
       <p className="figures">
         <Figure value={decimal(plan.requested)} unit={plan.requested === 1 ? "call at most" : "calls at most"} name="requested" />
         <Figure value={decimal(plan.roundTrips)} unit={plan.roundTrips === 1 ? "round trip at most" : "round trips at most"} name="trips" />
+        {plan.per === "event" && <span>for each event</span>}
       </p>
       {plan.singlePageRoundTrips < plan.roundTrips && (
         <p className="hint">
@@ -73,8 +81,9 @@ function Calls({ plan }: { plan: Plan }) {
         </div>
       ))}
       <p className="hint">
-        This is the worst case, without retries. Delivery summaries and the cache save calls: “Upstream calls” shows those that
-        the last run made.
+        {plan.per === "event"
+          ? "This is the worst case, without retries. Calls are made only for what is neither in the event nor cached."
+          : "This is the worst case, without retries. Delivery summaries and the cache save calls: “Upstream calls” shows those that the last run made."}
       </p>
     </>
   );
@@ -110,11 +119,12 @@ function Refused({ refusal }: { refusal: Refusal }) {
   return (
     <>
       <p className="figures">
-        <Figure value={requested ?? ""} unit="calls or more" name="requested" />
+        <Figure value={requested ?? ""} unit={`calls or more${forEach(refusal.per)}`} name="requested" />
         <Figure value={limit ?? ""} unit="allowed" name="limit" />
       </p>
       <p className="refused" role="status">
-        Refused before its first call: {requested} are more than {limit}.
+        {refusal.per === "event" ? "Refused before its first event" : "Refused before its first call"}: {requested}
+        {forEach(refusal.per)} are more than {limit}.
       </p>
       {dearest && (
         <p className="dearest" data-testid="dearest">

@@ -3,6 +3,7 @@
 import { type ChangeEvent, useEffect, useState } from "react";
 import { type Trusted, trustedDocuments } from "./ask";
 import { type Collection, type SavedOperation, Refused, asGraphql, asJson, defaultName, importFile, merged, without } from "./collections";
+import { forEach } from "./explain";
 import { keepCollections, savedCollections } from "./memory";
 import { many } from "./numbers";
 import { useEditors, useOpen } from "./tabs";
@@ -141,12 +142,12 @@ function TrustedDocuments() {
       ) : (
         <ul className="operations">
           {trusted.flatMap(({ id, document, operations }) =>
-            operations.map(({ name, calls, roundTrips }) => (
+            operations.map(({ name, per = "operation", calls, roundTrips }) => (
               <li key={`${id} ${name}`}>
                 <button type="button" className="link" title={id} onClick={() => open({ query: document, variables: "", operationName: name || null })}>
                   {name || id}
                 </button>
-                <span>{calls !== undefined && roundTrips !== undefined && `${many(calls, "call")}, ${many(roundTrips, "round trip")}`}</span>
+                <span>{calls !== undefined && roundTrips !== undefined && `${many(calls, "call")}, ${many(roundTrips, "round trip")}${forEach(per)}`}</span>
               </li>
             )),
           )}

@@ -9,7 +9,7 @@ import { RowsLine } from "./RowsLine";
 import { ViewTabs } from "./ViewTabs";
 import { foresee } from "./ask";
 import { attemptsIn, retriesIn, waterfallOf } from "./calls";
-import { missing, sentence } from "./explain";
+import { forEach, missing, sentence } from "./explain";
 import { type Outlook, type Run, openTab, showTab, update, useLive } from "./live";
 import { isFirstRun, keepHeaders, sessionHeaders } from "./memory";
 import { decimal, duration, many } from "./numbers";
@@ -71,14 +71,14 @@ const isWrong = (outlook: Outlook): boolean =>
 
 function planned(outlook: Outlook): string {
   if (outlook.kind === "plan") {
-    const { requested, roundTrips, refused } = outlook.plan;
+    const { per, requested, roundTrips, refused } = outlook.plan;
     const [first] = refused;
     if (first) return `${refused.length > 1 ? "errors" : "an error"} at ${first.field}: ${first.message}`;
-    return `${many(requested, "call")} and ${many(roundTrips, "round trip")} at most`;
+    return `${many(requested, "call")} and ${many(roundTrips, "round trip")} at most${forEach(per)}`;
   }
   if (outlook.kind === "refused") {
-    const { requested, limit } = outlook.refusal;
-    return `too expensive: ${decimal(requested)} calls, ${decimal(limit)} allowed`;
+    const { per, requested, limit } = outlook.refusal;
+    return `too expensive: ${many(requested, "call")}${forEach(per)}, ${decimal(limit)} allowed`;
   }
   if (outlook.kind === "none") return "no operation";
   return outlook.code === "UNAUTHENTICATED" ? "needs a caller’s token in Headers, below the query" : `none yet: ${outlook.message}`;

@@ -39,7 +39,11 @@ export interface Edge {
   mayBeSkipped: boolean;
 }
 
+/** What a cost is of: each event of a subscription, or one operation. */
+export type Per = "event" | "operation";
+
 export interface Plan {
+  per: Per;
   requested: number;
   roundTrips: number;
   singlePageRoundTrips: number;
@@ -51,6 +55,7 @@ export interface Plan {
 }
 
 export interface Refusal {
+  per: Per;
   requested: number;
   limit: number;
   contributors: { field: string; calls: number }[];

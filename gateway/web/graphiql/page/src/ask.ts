@@ -2,7 +2,7 @@
 
 import type { Fetcher, FetcherParams } from "@graphiql/toolkit";
 import { Kind, OperationTypeNode, getOperationAST, parse } from "graphql";
-import type { Answer, Part, Refusal } from "./answers";
+import type { Answer, Part, Per, Refusal } from "./answers";
 import { eventsOf } from "./events";
 import { EVENTS_MAX, type Outlook, type Run, openTab, update } from "./live";
 import { partsOf } from "./parts";
@@ -155,13 +155,13 @@ export async function foresee(params: FetcherParams, headers: Headers, signal: A
   const plan = answer.extensions?.plan;
   if (plan) return { kind: "plan", plan };
   const [failure] = answer.errors ?? [];
-  const { requested, limit, contributors, suggestion = null } = failure?.extensions ?? {};
+  const { per = "operation", requested, limit, contributors, suggestion = null } = failure?.extensions ?? {};
   if (failure && requested !== undefined && limit !== undefined && contributors) {
-    const refusal: Refusal = { requested, limit, contributors, suggestion };
+    const refusal: Refusal = { per, requested, limit, contributors, suggestion };
     return { kind: "refused", refusal };
   }
   if (failure) return { kind: "unclear", message: failure.message, code: failure.extensions?.code };
-  return { kind: "plan", plan: { requested: 0, roundTrips: 0, singlePageRoundTrips: 0, refused: [], edges: [], skipped: [] } };
+  return { kind: "plan", plan: { per: "operation", requested: 0, roundTrips: 0, singlePageRoundTrips: 0, refused: [], edges: [], skipped: [] } };
 }
 
 /** A webhook that the gateway received. */
@@ -187,7 +187,7 @@ export async function recentWebhooks(headers: Headers, signal: AbortSignal): Pro
 export interface Trusted {
   id: string;
   document: string;
-  operations: { name: string; calls?: number; roundTrips?: number }[];
+  operations: { name: string; per?: Per; calls?: number; roundTrips?: number }[];
 }
 
 /** Return the trusted documents that the caller may send; throws Error with the gateway's reason. */

@@ -1,6 +1,6 @@
 // Explains a run in sentences: which errors it had and what to do, what Twilio does not have, and what took the time.
 
-import type { Failure } from "./answers";
+import type { Failure, Per } from "./answers";
 import { type Timed, type Waterfall, attemptsIn, isBad, isRefused, kindOf, statusInWords } from "./calls";
 import type { Run } from "./live";
 import { duration, many } from "./numbers";
@@ -27,6 +27,9 @@ export function explain(run: Run, waterfall: Waterfall | null): Explanation {
   if (calls.length && run.upstream && waterfall) return { problems, reasons: reasons(calls, run.upstream.roundTrips, waterfall) };
   return { problems, reasons: [whyNoCall(run, waterfall)] };
 }
+
+/** What is said after a number of calls; without it, they are those of the whole operation. */
+export const forEach = (per: Per): string => (per === "event" ? " for each event" : "");
 
 /** Each error once, with its place, and what to do about it. */
 function refusals({ errors, emptyVariables }: Run): string[] {

@@ -17,7 +17,7 @@ import { StatusLine } from "./StatusLine";
 import { fetcher } from "./ask";
 import type { Operation } from "./copies";
 import { FACTS } from "./facts";
-import { STORAGE, hasTabs, sessionHeaders } from "./memory";
+import { STORAGE, sessionHeaders, storedTab } from "./memory";
 import { PANELS } from "./panels";
 import { brightenComments } from "./repairs";
 import { takeLinkedOperation } from "./tabs";
@@ -31,12 +31,14 @@ function addressed(): Operation | null {
   return takeLinkedOperation() ?? asked;
 }
 
-/** What is open at first: an operation that the address has, or the examples, the first of them shown. */
+/**
+ * What is open at first: an operation that the address has, or the tab that was open last, or the first example. GraphiQL itself
+ * takes the editors' values from their last changes, and so has none of an editor that was never changed.
+ */
 function opening(named: Operation | null) {
   const tabs = named === null ? FACTS.tabs : [{ query: named.query, variables: named.variables }, ...FACTS.tabs];
-  const [first] = tabs;
-  const isNew = named !== null || !hasTabs();
-  return { defaultTabs: tabs.length ? tabs : undefined, ...(isNew && first ? { initialQuery: first.query, initialVariables: first.variables } : {}) };
+  const shown = named ?? storedTab() ?? tabs[0];
+  return { defaultTabs: tabs.length ? tabs : undefined, initialQuery: shown?.query, initialVariables: shown?.variables };
 }
 
 /** Selects an operation of the document that is open at first, where it has several. */

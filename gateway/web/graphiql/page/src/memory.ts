@@ -19,7 +19,21 @@ export const STORAGE: Storage = {
   },
 };
 
-export const hasTabs = (): boolean => localStorage.getItem("graphiql:tabState") !== null;
+/** What the tab that was open last holds; null before there are tabs. */
+export function storedTab(): { query: string; variables: string } | null {
+  try {
+    const { tabs, activeTabIndex } = JSON.parse(localStorage.getItem("graphiql:tabState") ?? "") as StoredTabs;
+    const { query, variables } = tabs[activeTabIndex] as StoredTabs["tabs"][number];
+    return { query: query ?? "", variables: variables ?? "" };
+  } catch {
+    return null;
+  }
+}
+
+interface StoredTabs {
+  tabs: { query: string | null; variables: string | null }[];
+  activeTabIndex: number;
+}
 
 /** Whether nothing has been run in this browser yet; true once. */
 export function isFirstRun(): boolean {
