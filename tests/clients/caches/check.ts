@@ -7,12 +7,13 @@ import WebSocket from "ws";
 
 import { open as apollo } from "../apollo/screen.ts";
 import { stepFor } from "../live/lists.ts";
+import { Order } from "../live/order.ts";
 import { watchReceipts } from "../relay/receipts.ts";
 import { open as relay } from "../relay/screen.ts";
 import { open as urql } from "../urql/screen.ts";
 import { histories } from "./histories.ts";
 import type { Open, Screen } from "./screen.ts";
-import { Conversation, current, fail, isQuiet, requests, settled, steer, streams, until } from "./world.ts";
+import { Conversation, current, fail, settled, steer, streams, until } from "./world.ts";
 
 Object.assign(globalThis, { WebSocket }); // Browsers have it, and Node.js 22.
 
@@ -47,7 +48,7 @@ for (const [name, open] of Object.entries(clients)) {
     try {
       await until(() => screen.begun >= 1, "the subscriptions begin");
       await settled(screen.show, conversation, 5);
-      const made = requests.length;
+      const made = conversation.requests.length;
       assert(made > 0);
       const shown = async (what: string, events: number) => {
         await until(() => screen.events.length >= events, what);
@@ -74,7 +75,7 @@ for (const [name, open] of Object.entries(clients)) {
       await conversation.remove(sids[1]!);
       await shown("a message that was removed", 7);
       assert.deepEqual([indexes(screen.show()!.newest), indexes(screen.show()!.unsuccessful)], [[2, 0], []]);
-      assert.deepEqual(requests.slice(made), []);
+      assert.deepEqual(conversation.requests.slice(made), []);
     } finally {
       screen.close();
     }
@@ -166,7 +167,7 @@ for (const name of ["Apollo over WebSocket", "graphcache over WebSocket", "Relay
       await until(() => screen.begun >= 1, "the subscriptions begin");
       await settled(screen.show, conversation, 5);
       await new Promise((done) => setTimeout(done, 50)); // Queries that run again have been sent.
-      await until(isQuiet, "their answers");
+      await until(() => conversation.isQuiet, "their answers");
       const [message] = await conversation.messages();
       for (const [events, status] of ["sent", "failed"].entries()) {
         await conversation.receive(message!, `DY${"5".repeat(32)}`, status, events);
@@ -239,6 +240,33 @@ test("what makes a list right again", () => {
     [{ ...counted, ...more, filter }, { id: "R2", status: "READ", previous: "SENT" }, "keep"],
   ] as const)
     assert.equal(stepFor({ ...list, ...of }, { ...change, ...to }), step, JSON.stringify([of, to]));
+});
+
+test("after an answer, events are applied again, but none that a lost one may have followed", async () => {
+  const order = new Order();
+  const [applied, shown] = [new Array<string>(), new Array<string>()];
+  const event = (name: string) => order.event({ deliveryUpdated: { __typename: "ReceiptChange" } }, () => applied.push(name));
+  const loss = () => order.event({ deliveryUpdated: { __typename: "DeliveriesReady", refetch: true } }, () => {});
+  const asked: { next(result: string): void; error(error: unknown): void; complete(): void }[] = [];
+  const ask = () => order.query((sink) => (asked.push(sink), () => {}), { next: (result: string) => void shown.push(result), error() {}, complete() {} });
+  const answer = (sink: (typeof asked)[number], result: string) => (sink.next(result), sink.complete());
+
+  ask();
+  event("first");
+  loss();
+  event("second");
+  answer(asked[0]!, "before the loss");
+  event("third");
+  answer(asked[1]!, "after the loss");
+  await new Promise((done) => setTimeout(done));
+  assert.deepEqual([applied, shown], [["first", "second", "third", "third"], ["after the loss"]]);
+
+  ask();
+  event("fourth");
+  loss();
+  asked[2]!.error("no answer");
+  await new Promise((done) => setTimeout(done));
+  assert.deepEqual(applied.slice(4), ["fourth"]);
 });
 
 histories(clients);

@@ -1,4 +1,6 @@
 // Random histories: events, queries, drops and page loads, after which each cache has to be what the sandbox has.
+//
+// Some are on a slow line: answers are late, and events arrive before them.
 
 import { test } from "node:test";
 
@@ -30,10 +32,14 @@ const FOLLOWING: Record<string, readonly string[]> = {
   read: [],
 };
 
+/** Runs a history; returns what checks, later, that the screen is still right, and closes it. */
 async function run(open: Open, seed: number, steps: string[]) {
   const next = random(seed);
+  const line = random(seed ^ 0x9e3779b9);
   const choose = <T>(of: readonly T[]) => of[Math.floor(next() * of.length)]!;
   const conversation = await Conversation.open(2);
+  const slowness = [0, 0, 30, 300][Math.floor(line() * 4)]!;
+  conversation.delay = () => line() * slowness;
   const sids: string[] = [];
   for (let message = Math.floor(next() * 6); message > 0; message--) sids.push(await conversation.send(`before ${message}`));
   const screen = open(conversation);
@@ -53,7 +59,7 @@ async function run(open: Open, seed: number, steps: string[]) {
     [2, "remove", () => sids.length && conversation.remove(sids.splice(Math.floor(next() * sids.length), 1)[0]!)],
     [2, "more", () => void work.push(screen.more().catch(() => {}))],
     [2, "reload", () => void work.push(screen.reload().catch(() => {}))],
-    [1, "drop", () => steer("end", { reason: "DEAD" })],
+    [1, "drop", () => steer("end", { reason: "DEAD", conversation: conversation.sid, ...(line() < 0.5 && { most: 1 }) })],
     [2, "wait", () => new Promise((done) => setTimeout(done, next() * 20))],
   ];
   const bag = actions.flatMap((action) => Array.from({ length: action[0] }, () => action));
@@ -67,9 +73,18 @@ async function run(open: Open, seed: number, steps: string[]) {
     await Promise.all(work);
     await until(() => screen.begun >= 1, "the subscriptions begin");
     await settled(screen.show, conversation);
-  } finally {
+  } catch (error) {
     screen.close();
+    throw error;
   }
+  return async () => {
+    try {
+      await until(() => conversation.isQuiet, "all answers");
+      await settled(screen.show, conversation, 0);
+    } finally {
+      screen.close();
+    }
+  };
 }
 
 export function histories(clients: Record<string, Open>) {
@@ -80,15 +95,20 @@ export function histories(clients: Record<string, Open>) {
       const failures: string[] = [];
       let started = 0;
       const worker = async () => {
+        let end: (() => Promise<unknown>) | undefined;
         while (started < COUNT) {
           const seed = SEED + started++;
           const steps: string[] = [];
           const client = of[seed % of.length]!;
-          await run(clients[client]!, seed, steps).catch((error) => {
+          const failed = (error: Error) => {
             failures.push(`SEED=${seed}, ${client}: ${steps.join(" ")}\n${error.message}`);
             if (failures.length > 5) started = COUNT;
-          });
+          };
+          const ended = await run(clients[client]!, seed, steps).catch(failed);
+          await end?.();
+          end = ended && (() => ended().catch(failed));
         }
+        await end?.();
       };
       await Promise.all(Array.from({ length: TOGETHER }, worker));
       if (failures.length) throw new Error(failures.join("\n\n"));

@@ -37,15 +37,11 @@ export async function fail(pattern: string) {
   return () => fetched(faults, { method: "DELETE" });
 }
 
-/** The requests to the gateway, other than subscriptions. */
-export const requests: string[] = [];
-let underWay = 0;
-export const isQuiet = () => underWay === 0;
+const conversations = new Map<string, Conversation>();
 globalThis.fetch = async (input, init) => {
-  if (!String(input).startsWith(facts.graphql) || !/"query":"\s*(query|fragment)/.test(String(init?.body))) return fetched(input, init);
-  requests.push(String(init?.body));
-  underWay++;
-  return fetched(input, init).finally(() => underWay--);
+  const [url, sid] = String(input).split("#");
+  const isQuery = url === facts.graphql && /"query":"\s*(query|fragment)/.test(String(init?.body));
+  return isQuery ? conversations.get(sid!)!.asked(String(init?.body), () => fetched(url, init)) : fetched(input, init);
 };
 
 async function twilio(path: string, form: Record<string, string> | null, method = "POST") {
@@ -98,7 +94,36 @@ const TRUTH = `query ($serviceSid: ID!, $conversationSid: ID!) {
 
 /** A conversation of the sandbox. */
 export class Conversation {
-  private constructor(readonly sid: string) {}
+  /** The address of the gateway for its screen: what is behind `#` is not sent, and says whose request it is. */
+  readonly url: string;
+  /** The requests of its screen, other than subscriptions. */
+  readonly requests: string[] = [];
+  /** Milliseconds that the next answer takes longer. */
+  delay = () => 0;
+  private underWay = 0;
+
+  private constructor(readonly sid: string) {
+    this.url = `${facts.graphql}#${sid}`;
+    conversations.set(sid, this);
+  }
+
+  /** Whether its screen waits for no answer. */
+  get isQuiet() {
+    return this.underWay === 0;
+  }
+
+  async asked(request: string, ask: () => Promise<Response>) {
+    this.requests.push(request);
+    this.underWay++;
+    try {
+      const response = await ask();
+      const delay = this.delay();
+      if (delay) await wait(delay);
+      return response;
+    } finally {
+      this.underWay--;
+    }
+  }
 
   static async open(people = 2, messages = 0) {
     const { sid } = (await twilio("Conversations", { FriendlyName: "Live" }))!;

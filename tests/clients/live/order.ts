@@ -25,10 +25,16 @@ export class Order {
     return query;
   }
 
+  /** Begins a stale query again: the next answer has what arrived before, and what was lost behind that. */
+  again(query: Query) {
+    query.events = [];
+    query.isStale = false;
+  }
+
   /** Ends a query, once its answer is in the cache, unless it `isAsked` once more. */
   end(query: Query, isAsked = false) {
     setTimeout(() => {
-      if (isAsked ? this.queries.has(query) : this.queries.delete(query)) [...query.events].forEach((apply) => apply());
+      if ((isAsked ? this.queries.has(query) : this.queries.delete(query)) && !query.isStale) [...query.events].forEach((apply) => apply());
     });
   }
 
@@ -47,7 +53,7 @@ export class Order {
     const query = this.begin();
     let stop = () => {};
     const start = () => {
-      query.isStale = false;
+      this.again(query);
       stop = ask({
         next: (result) => query.isStale || sink.next(result),
         error: (error) => (sink.error(error), this.end(query)),

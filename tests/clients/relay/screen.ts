@@ -2,7 +2,7 @@ import { createOperationDescriptor, Environment, fetchQuery, getFragment, getReq
 import { RecordSource, requestSubscription, Store } from "relay-runtime";
 
 import { close, Log, makeEvents, makeSocket, type Screen } from "../caches/screen.ts";
-import { current, facts, type Conversation, type Lists as Shown } from "../caches/world.ts";
+import { current, type Conversation, type Lists as Shown } from "../caches/world.ts";
 import { keepSubscribed } from "../live/again.ts";
 import pageQuery, { type screenPageQuery } from "./__generated__/screenPageQuery.graphql.ts";
 import type { screenQuery } from "./__generated__/screenQuery.graphql.ts";
@@ -66,7 +66,7 @@ export function open(transport: "websocket" | "sse") {
   return (conversation: Conversation): Screen => {
     const { serviceSid, conversationSid } = conversation.variables;
     const live = transport === "websocket" ? makeSocket() : makeEvents();
-    const network = makeNetwork((...of) => ask(facts.graphql, current.token)(...of), live as never);
+    const network = makeNetwork((...of) => ask(conversation.url, current.token)(...of), live as never);
     const environment = new Environment({ network, store: new Store(new RecordSource()) });
     const descriptor = createOperationDescriptor(getRequest(SCREEN), conversation.variables);
     const retained = environment.retain(descriptor);

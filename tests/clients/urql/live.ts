@@ -86,7 +86,7 @@ export const inOrderExchange: Exchange = ({ forward }) => {
       if (known?.query.isStale) {
         if (!hasNext && --known.asked === 0) {
           known.asked = 1;
-          known.query.isStale = false;
+          order.again(known.query);
           setTimeout(() => again.next(operation));
         }
         return false;

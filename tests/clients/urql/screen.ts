@@ -2,7 +2,7 @@ import { Client, fetchExchange, subscriptionExchange } from "@urql/core";
 import { cacheExchange } from "@urql/exchange-graphcache";
 
 import { close, Log, makeSocket, type Screen } from "../caches/screen.ts";
-import { authorized, facts, type Conversation, type Lists } from "../caches/world.ts";
+import { authorized, type Conversation, type Lists } from "../caches/world.ts";
 import { keepSubscribed } from "../live/again.ts";
 import { cache } from "./client.ts";
 import { graphql, type ResultOf } from "./graphql.ts";
@@ -44,7 +44,7 @@ export function open(transport: "websocket" | "sse") {
   return (conversation: Conversation): Screen => {
     const socket = makeSocket();
     const client = new Client({
-      url: facts.graphql,
+      url: conversation.url,
       fetch: authorized,
       preferGetMethod: false,
       fetchSubscriptions: transport === "sse",
