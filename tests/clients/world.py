@@ -5,7 +5,7 @@
 | route | does |
 |---|---|
 | `GET /streams` | returns the transport and the caller of each open stream |
-| `POST /end` | ends streams for a `reason` of `gateway.web.streams`: all, or those of a `transport` or a `conversation`; `most` of them |
+| `POST /end` | ends all streams, or `most` of a `transport` or `conversation`, for a `reason` of `gateway.web.streams` |
 | `POST /restart` | stops the gateway as SIGTERM does, and starts another one at the same address |
 | `POST /tokens` | accepts these tokens in place of the earlier ones: by caller, each with the services that it may read |
 | `POST /limits` | sets limits on streams, and on subscriptions |
@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from starlette.applications import Starlette

@@ -49,7 +49,7 @@ export function open(transport: "websocket" | "multipart") {
     const { variables } = conversation;
     const query = client.watchQuery({ query: SCREEN, variables });
     const shown = query.subscribe({});
-    const log = new Log();
+    const log = new Log(conversation);
     const subscribe = (field: "deliveryUpdated" | "messageChanged") =>
       keepSubscribed((ended) => {
         const subscription = client

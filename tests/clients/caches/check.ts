@@ -112,6 +112,30 @@ for (const [name, open] of Object.entries(clients)) {
   });
 }
 
+for (const [name, open] of Object.entries(clients)) {
+  test(`${name}: a record that no list showed when changes were missed is read before it enters one`, async () => {
+    const [conversation, screen, ids] = await opened(open, 8);
+    try {
+      await screen.more();
+      await until(() => screen.show()?.oldest?.edges.length === 6, "the second page");
+      const sids = await conversation.messages();
+      assert.equal(sids.length, ids.length);
+      await conversation.progress(sids[4]!, 0, "sent");
+      await until(() => screen.events.length >= 1, "its event");
+      const begun = screen.begun;
+      assert((await steer("end", { reason: "DEAD", conversation: conversation.sid })) >= 1);
+      await conversation.progress(sids[4]!, 0, "delivered");
+      await until(() => screen.begun > begun && conversation.isQuiet, "the subscriptions begin again");
+      await settled(screen.show, conversation);
+      await conversation.progress(sids[4]!, 1, "failed");
+      await until(() => indexes(screen.show()?.unsuccessful)?.length, "the message enters a list");
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+}
+
 /** What the application is told of an end; none where the client subscribes again by itself. */
 const TOLD: Record<string, Record<string, string | RegExp>> = {
   "Apollo over multipart": { restart: /OVERLOADED|fetch failed/, cut: /terminated|multipart/, token: "UNAUTHENTICATED" },

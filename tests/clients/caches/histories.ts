@@ -9,7 +9,9 @@ import { Conversation, settled, steer, until } from "./world.ts";
 
 const COUNT = Number(process.env.HISTORIES ?? 2);
 const SEED = Number(process.env.SEED ?? 1);
-const TOGETHER = Number(process.env.TOGETHER ?? 2);
+const TOGETHER = Number(process.env.TOGETHER ?? 8);
+/** The seeds of histories that failed once. */
+const MENDED = [5058, 5063, 5127];
 
 /** Numbers from 0 to 1 that a seed decides (mulberry32). */
 function random(seed: number) {
@@ -41,7 +43,7 @@ async function run(open: Open, seed: number, steps: string[]) {
   const slowness = [0, 0, 30, 300][Math.floor(line() * 4)]!;
   conversation.delay = () => line() * slowness;
   const sids: string[] = [];
-  for (let message = Math.floor(next() * 6); message > 0; message--) sids.push(await conversation.send(`before ${message}`));
+  for (let message = Math.floor(next() * 10); message > 0; message--) sids.push(await conversation.send(`before ${message}`));
   const screen = open(conversation);
   const work: Promise<unknown>[] = []; // Queries go on beside what follows.
   const progress = async () => {
@@ -59,7 +61,7 @@ async function run(open: Open, seed: number, steps: string[]) {
     [2, "remove", () => sids.length && conversation.remove(sids.splice(Math.floor(next() * sids.length), 1)[0]!)],
     [2, "more", () => void work.push(screen.more().catch(() => {}))],
     [2, "reload", () => void work.push(screen.reload().catch(() => {}))],
-    [1, "drop", () => steer("end", { reason: "DEAD", conversation: conversation.sid, ...(line() < 0.5 && { most: 1 }) })],
+    [2, "drop", () => steer("end", { reason: "DEAD", conversation: conversation.sid, ...(line() < 0.5 && { most: 1 }) })],
     [2, "wait", () => new Promise((done) => setTimeout(done, next() * 20))],
   ];
   const bag = actions.flatMap((action) => Array.from({ length: action[0] }, () => action));
@@ -87,30 +89,33 @@ async function run(open: Open, seed: number, steps: string[]) {
   };
 }
 
+/** Runs histories, each checked once more, and closed, after the next one; returns what failed. */
+async function runAll(clients: [string, Open][], seeds: readonly number[]) {
+  const failures: string[] = [];
+  const waiting = [...seeds];
+  const worker = async () => {
+    let finish = async () => {};
+    while (waiting.length && failures.length < 5) {
+      const seed = waiting.shift()!;
+      const steps: string[] = [];
+      const [name, open] = clients[seed % clients.length]!;
+      const failed = (error: Error) => void failures.push(`SEED=${seed}, ${name}: ${steps.join(" ")}\n${error.message}`);
+      const check = await run(open, seed, steps).catch(failed);
+      await finish();
+      finish = async () => check && check().catch(failed);
+    }
+    await finish();
+  };
+  await Promise.all(Array.from({ length: TOGETHER }, worker));
+  return failures;
+}
+
 export function histories(clients: Record<string, Open>) {
-  const names = ["Apollo over", "graphcache over", "Relay over"];
-  for (const name of names) {
-    const of = Object.keys(clients).filter((each) => each.startsWith(name));
-    test(`${name.split(" ")[0]}: ${COUNT} random histories`, async () => {
-      const failures: string[] = [];
-      let started = 0;
-      const worker = async () => {
-        let end: (() => Promise<unknown>) | undefined;
-        while (started < COUNT) {
-          const seed = SEED + started++;
-          const steps: string[] = [];
-          const client = of[seed % of.length]!;
-          const failed = (error: Error) => {
-            failures.push(`SEED=${seed}, ${client}: ${steps.join(" ")}\n${error.message}`);
-            if (failures.length > 5) started = COUNT;
-          };
-          const ended = await run(clients[client]!, seed, steps).catch(failed);
-          await end?.();
-          end = ended && (() => ended().catch(failed));
-        }
-        await end?.();
-      };
-      await Promise.all(Array.from({ length: TOGETHER }, worker));
+  const seeds = [...(process.env.SEED ? [] : MENDED), ...Array.from({ length: COUNT }, (_, place) => SEED + place)];
+  for (const name of ["Apollo", "graphcache", "Relay"]) {
+    const ofName = Object.entries(clients).filter(([each]) => each.startsWith(`${name} over`));
+    test(`${name}: ${seeds.length} random histories`, async () => {
+      const failures = await runAll(ofName, seeds);
       if (failures.length) throw new Error(failures.join("\n\n"));
     });
   }

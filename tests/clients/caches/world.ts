@@ -1,7 +1,7 @@
 // The gateway that `tests/clients/world.py` serves: what steers it, and a conversation that a check has for itself.
 
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 
 type Fact = "graphql" | "sandbox" | "service_sid" | "account_sid" | "auth_token" | "control" | "truth" | "token";
@@ -98,6 +98,8 @@ export class Conversation {
   readonly url: string;
   /** The requests of its screen, other than subscriptions. */
   readonly requests: string[] = [];
+  /** What its screen asked, was answered and was told, to be read when it shows something wrong. */
+  readonly trace: string[] = [];
   /** Milliseconds that the next answer takes longer. */
   delay = () => 0;
   private underWay = 0;
@@ -113,12 +115,16 @@ export class Conversation {
   }
 
   async asked(request: string, ask: () => Promise<Response>) {
-    this.requests.push(request);
+    const name = `query ${this.requests.push(request)}`;
     this.underWay++;
+    this.trace.push(`${name} ${JSON.stringify(JSON.parse(request).variables)}`);
     try {
       const response = await ask();
+      const answer = JSON.parse(await response.clone().text()).data;
+      this.trace.push(`${name} was answered`);
       const delay = this.delay();
       if (delay) await wait(delay);
+      this.trace.push(`${name} has ${indexesOf(answer?.service?.conversation ?? answer?.node)}`);
       return response;
     } finally {
       this.underWay--;
@@ -225,6 +231,16 @@ const row = ({ node: { id, index, body, deliveryStatus, receipts, failed } }: { 
   failed: receiptsOf(failed, false),
 });
 
+/** The indexes of the messages in lists, with their last cursor. */
+export const indexesOf = (lists: Partial<Lists> | null | undefined) =>
+  (["oldest", "newest", "unsuccessful"] as const)
+    .map((name) => {
+      const list = lists?.[name];
+      const end = list?.pageInfo.hasNextPage ? `… ${createHash("sha1").update(list.pageInfo.endCursor ?? "").digest("hex").slice(0, 4)}` : "";
+      return `${name} ${list?.edges.map(({ node }) => node?.index).join() ?? "-"}${end}`;
+    })
+    .join("; ");
+
 /** What a screen shows, and what it should: as much of each list as it has loaded. */
 export function compare(shown: Lists | null, truth: Lists) {
   const names = ["oldest", "newest", "unsuccessful"] as const;
@@ -248,7 +264,10 @@ export async function settled(show: () => Lists | null, conversation: Conversati
     try {
       return assert.deepEqual(is, should);
     } catch (difference) {
-      if (Date.now() > end) throw difference;
+      if (Date.now() > end) {
+        (difference as Error).message += `\n\nshown: ${indexesOf(show())}\ntruth: ${indexesOf(truth)}\n${conversation.trace.join("\n")}`;
+        throw difference;
+      }
     }
     await wait(10);
   }

@@ -22,11 +22,11 @@ const QUERY = graphql`
   }
 `;
 
-export async function watchReceipts(conversation: Conversation, messageSid: string) {
+export async function watchReceipts({ url, variables }: Conversation, messageSid: string) {
   const socket = makeSocket();
-  const network = makeNetwork(ask(conversation.url, current.token), socket);
+  const network = makeNetwork(ask(url, current.token), socket);
   const environment = new Environment({ network, store: new Store(new RecordSource()) });
-  const given = { ...conversation.variables, messageSid };
+  const given = { ...variables, messageSid };
   const data = await fetchQuery<receiptsQuery>(environment, QUERY, given).toPromise();
   const descriptor = createOperationDescriptor(getRequest(QUERY), given);
   const { id } = data!.service!.conversation!.message!;

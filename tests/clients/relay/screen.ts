@@ -86,7 +86,7 @@ export function open(transport: "websocket" | "sse") {
       const read = (fragment: typeof LISTS) => environment.lookup(getSingularSelector(getFragment(fragment), key!)!).data;
       return key ? ({ ...read(PAGES), ...read(LISTS) } as unknown as Shown) : null;
     };
-    const log = new Log();
+    const log = new Log(conversation);
     const subscribe = (field: "deliveryUpdated" | "messageChanged") =>
       keepSubscribed((ended) => {
         const { dispose } = requestSubscription<any>(environment, {

@@ -110,21 +110,26 @@ const EDGES = {
 };
 const TYPES = { messages: ["Conversation", "Message"], receipts: ["Message", "Receipt"] } as const;
 
-/** Makes the lists of a record right again, whatever their filters. */
-function change(cache: Cache, id: string, field: "messages" | "receipts", change: Change, cursor = "") {
+/** Makes the lists of a record right again, whatever their filters. `isWhole` says whether the event has all that a row shows. */
+function change(cache: Cache, id: string, field: "messages" | "receipts", change: Change, isWhole = true, cursor = "") {
   const [parent, type] = TYPES[field];
   const owner = cache.keyOfEntity({ __typename: parent, id })!;
-  const lists = cache.inspectFields(owner).filter((each) => each.fieldName === field);
-  for (const list of lists.filter(({ arguments: given }) => given?.after == null)) {
-    const args = list.arguments ?? {};
+  const fields = cache.inspectFields(owner).filter((each) => each.fieldName === field);
+  const lists = fields.filter(({ arguments: given }) => given?.after == null).map(({ fieldKey, arguments: given }) => {
+    const args = given ?? {};
     const { info, chain } = pagesOf(cache, owner, field, args);
-    const pages = chain(cache.resolve(owner, list.fieldKey)); // None if it could not be read: null stays null.
-    if (!pages.length) continue;
+    const pages = chain(cache.resolve(owner, fieldKey)); // None if it could not be read: null stays null.
     const edges = pages.map((page) => (cache.resolve(page, "edges") ?? []) as string[]);
     const rows = edges.flat().map((edge) => {
       const node = cache.resolve(edge, "node") as string;
       return { id: cache.resolve(node, "id") as string, index: cache.resolve(node, "index") as number | null };
     });
+    return { args, info, pages, edges, rows };
+  });
+  // What no list shows was not read again after a loss.
+  const isKnown = isWhole || lists.some(({ rows }) => rows.some((row) => row.id === change.id));
+  for (const { args, info, pages, edges, rows } of lists) {
+    if (!pages.length) continue;
     const step = stepFor(
       {
         filter: (args.status ?? args.deliveryStatus) as string[] | null,
@@ -136,8 +141,8 @@ function change(cache: Cache, id: string, field: "messages" | "receipts", change
       change,
     );
     if (step === "keep") continue;
-    if (step === "refetch") { // A query that shows it reads it again.
-      for (const each of lists) cache.invalidate(owner, each.fieldName, each.arguments ?? undefined);
+    if (step === "refetch" || (step !== "remove" && !isKnown)) { // A query that shows it reads it again.
+      for (const each of fields) cache.invalidate(owner, each.fieldName, each.arguments ?? undefined);
       return;
     }
     let row = step === "remove" ? rows.findIndex((each) => each.id === change.id) : step;
@@ -190,10 +195,10 @@ export const updates: UpdatesConfig = {
       const { receipt, receiptEdge, message, incomplete } = event;
       const { id, conversation } = receipt.message!;
       const { status } = receipt;
-      change(cache, id, "receipts", { id: receipt.id, status, previous: event.previousStatus ?? null }, receiptEdge.cursor);
+      change(cache, id, "receipts", { id: receipt.id, status, previous: event.previousStatus ?? null }, true, receiptEdge.cursor);
       if (!message && !incomplete) return; // It was removed.
       const known = { id, index: message?.index, status: message?.deliveryStatus, previous: event.previousDeliveryStatus ?? null };
-      change(cache, conversation!.id, "messages", known);
+      change(cache, conversation!.id, "messages", known, false);
     },
     messageChanged(result, _args, cache) {
       const { messageChanged: event } = result as ResultOf<typeof MESSAGES>;

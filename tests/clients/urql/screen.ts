@@ -66,7 +66,7 @@ export function open(transport: "websocket" | "sse") {
     const { variables } = conversation;
     let shown: ResultOf<typeof SCREEN> | undefined;
     const query = client.query(SCREEN, variables as never).subscribe(({ data }) => (shown = data));
-    const log = new Log();
+    const log = new Log(conversation);
     const subscribe = (field: "deliveryUpdated" | "messageChanged") =>
       keepSubscribed((ended) => {
         const document = (field === "deliveryUpdated" ? DELIVERIES : MESSAGES) as any;
