@@ -47,7 +47,7 @@ export function open(transport: "websocket" | "multipart") {
       defaultOptions: { query: { errorPolicy: "all" }, watchQuery: { errorPolicy: "all" } },
     });
     const { variables } = conversation;
-    const query = client.watchQuery({ query: SCREEN, variables });
+    const query = client.watchQuery({ query: SCREEN, variables, fetchPolicy: "cache-and-network" });
     const shown = query.subscribe({});
     const log = new Log(conversation);
     const subscribe = (field: "deliveryUpdated" | "messageChanged") =>

@@ -113,6 +113,27 @@ for (const [name, open] of Object.entries(clients)) {
 }
 
 for (const [name, open] of Object.entries(clients)) {
+  test(`${name}: a change is shown that arrives while a page is loaded whose list begins again`, async () => {
+    const [conversation, screen] = await opened(open, 8);
+    try {
+      await screen.more();
+      await until(() => screen.show()?.oldest?.edges.length === 6, "the second page");
+      const sids = await conversation.messages();
+      let release = () => {};
+      conversation.before = () => new Promise((done) => (release = done));
+      const more = screen.more();
+      conversation.before = async () => {};
+      await screen.reload();
+      await conversation.progress(sids[1]!, 0, "delivered");
+      await until(() => screen.events.length, "the event");
+      release();
+      await more;
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+
   test(`${name}: a record that no list showed when changes were missed is read before it enters one`, async () => {
     const [conversation, screen, ids] = await opened(open, 8);
     try {
