@@ -4,7 +4,7 @@
 
 A history changes receipts, adds, changes and removes messages, loads pages, runs queries again, and drops connections, while a
 screen is shown; in some, answers are late. 2 seconds after the last event, its lists have to be those of a gateway that keeps
-nothing, and still after the next history. `--seed` is the number of the first one; what fails is printed with its number, and with
+nothing, and still after the next history. `--seed` is the number of the first one. What fails is printed with its number, and
 what the screen asked, was answered and was told. Timing differs from run to run: some fail only now and then.
 """
 

@@ -112,6 +112,29 @@ for (const [name, open] of Object.entries(clients)) {
   });
 }
 
+for (const name of ["Apollo over multipart", "graphcache over SSE", "Relay over SSE"]) {
+  test(`${name}: an event that another subscription's later one overtakes does not take it back`, async () => {
+    const [conversation, screen] = await opened(clients[name]!, 2);
+    try {
+      const sids = await conversation.messages();
+      let lags = [300];
+      conversation.lag = () => lags.shift() ?? 0;
+      await conversation.edit(sids[0]!, "The first.");
+      await conversation.progress(sids[0]!, 0, "delivered");
+      await until(() => screen.events.some((event: any) => event.__typename === "MessageChange"), "the event that was overtaken");
+      await settled(screen.show, conversation);
+
+      lags = [300];
+      await conversation.progress(sids[1]!, 0, "failed");
+      await conversation.remove(sids[1]!);
+      await until(() => screen.events.some((event: any) => event.receipt?.status === "FAILED"), "the event that was overtaken");
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+}
+
 for (const [name, open] of Object.entries(clients)) {
   test(`${name}: a change is shown that arrives while a page is loaded whose list begins again`, async () => {
     const [conversation, screen] = await opened(open, 8);
@@ -312,6 +335,25 @@ test("after an answer, events are applied again, but none that a lost one may ha
   asked[2]!.error("no answer");
   await new Promise((done) => setTimeout(done));
   assert.deepEqual(applied.slice(4), ["fourth"]);
+});
+
+test("changes of receipts are applied again after one of their message, and a removal after anything else of it", () => {
+  const order = new Order();
+  const applied: string[] = [];
+  const receive = (name: string, event: object) => order.event({ [name.split(" ")[0]!]: event }, () => applied.push(name));
+  const ready = { __typename: "DeliveriesReady", refetch: true };
+  const delivery = (id: string) => ({ __typename: "ReceiptChange", receipt: { message: { id } } });
+  const changed = (id: string) => ({ __typename: "MessageChange", message: { id } });
+  const after = (name: string, event: object) => (receive(name, event), applied.splice(0));
+
+  assert.deepEqual(after("deliveryUpdated of 1", delivery("1")), ["deliveryUpdated of 1"]);
+  assert.deepEqual(after("messageChanged of 2", changed("2")), ["messageChanged of 2"]);
+  assert.deepEqual(after("messageChanged of 1", changed("1")), ["messageChanged of 1", "deliveryUpdated of 1"]);
+  assert.deepEqual(after("messageChanged removes 1", { __typename: "MessageRemoval", messageId: "1" }), ["messageChanged removes 1"]);
+  assert.deepEqual(after("deliveryUpdated again", delivery("1")), ["deliveryUpdated again", "messageChanged removes 1"]);
+  receive("messageChanged", ready);
+  applied.splice(0);
+  assert.deepEqual(after("deliveryUpdated at last", delivery("1")), ["deliveryUpdated at last"]);
 });
 
 histories(clients);

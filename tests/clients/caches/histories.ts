@@ -1,6 +1,6 @@
 // Random histories: events, queries, drops and page loads, after which each cache has to be what the sandbox has.
 //
-// Some are on a slow line: answers are late, and events arrive before them.
+// Some are on a slow line: answers are late, and events arrive before them, or those of one subscription before those of the other.
 
 import { test } from "node:test";
 
@@ -45,6 +45,8 @@ async function run(open: Open, seed: number, steps: string[]) {
   const conversation = await Conversation.open(2);
   const slowness = [0, 0, 30, 300][Math.floor(line() * 4)]!;
   conversation.delay = () => line() * slowness;
+  const lag = [0, 0, 100][Math.floor(line() * 3)]!;
+  conversation.lag = () => (line() < 0.3 ? line() * lag : 0);
   const sids: string[] = [];
   for (let message = Math.floor(next() * 10); message > 0; message--) sids.push(await conversation.send(`before ${message}`));
   const screen = open(conversation);

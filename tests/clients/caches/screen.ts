@@ -59,9 +59,9 @@ export const makeSocket = () =>
     retryWait: wait,
   });
 
-export const makeEvents = () =>
+export const makeEvents = (url: string) =>
   createEventsClient({
-    url: facts.graphql,
+    url,
     headers: () => ({ authorization: `Bearer ${current.token}` }),
     retryAttempts: Infinity,
     retry: wait,

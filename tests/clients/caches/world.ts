@@ -40,8 +40,10 @@ export async function fail(pattern: string) {
 const conversations = new Map<string, Conversation>();
 globalThis.fetch = async (input, init) => {
   const [url, sid] = String(input).split("#");
-  const isQuery = url === facts.graphql && /"query":"\s*(query|fragment)/.test(String(init?.body));
-  return isQuery ? conversations.get(sid!)!.asked(String(init?.body), () => fetched(url, init)) : fetched(input, init);
+  const conversation = conversations.get(sid ?? "");
+  if (!conversation) return fetched(input, init);
+  const isQuery = /"query":"\s*(query|fragment)/.test(String(init?.body));
+  return isQuery ? conversation.asked(String(init?.body), () => fetched(url!, init)) : conversation.subscribed(await fetched(url!, init));
 };
 
 async function twilio(path: string, form: Record<string, string> | null, method = "POST") {
@@ -102,6 +104,8 @@ export class Conversation {
   readonly trace: string[] = [];
   /** Milliseconds that the next answer takes longer. */
   delay = () => 0;
+  /** Milliseconds that the next event takes longer, over server-sent events and multipart. */
+  lag = () => 0;
   /** Delays the next requests. */
   before = async () => {};
   private underWay = 0;
@@ -120,6 +124,16 @@ export class Conversation {
   /** For how many milliseconds it has waited for none. */
   get quiet() {
     return this.isQuiet ? Date.now() - this.quietSince : 0;
+  }
+
+  /** Delays the events of a subscription, which stay in order. */
+  subscribed(response: Response) {
+    const transform = async (part: Uint8Array, to: TransformStreamDefaultController<Uint8Array>) => {
+      const lag = this.lag();
+      if (lag) await wait(lag);
+      to.enqueue(part);
+    };
+    return new Response(response.body?.pipeThrough(new TransformStream({ transform })), response);
   }
 
   async asked(request: string, ask: () => Promise<Response>) {

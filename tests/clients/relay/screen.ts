@@ -65,7 +65,7 @@ const SHOWN: Lists = {
 export function open(transport: "websocket" | "sse") {
   return (conversation: Conversation): Screen => {
     const { serviceSid, conversationSid } = conversation.variables;
-    const live = transport === "websocket" ? makeSocket() : makeEvents();
+    const live = transport === "websocket" ? makeSocket() : makeEvents(conversation.url);
     const network = makeNetwork((...of) => ask(conversation.url, current.token)(...of), live as never);
     const environment = new Environment({ network, store: new Store(new RecordSource()) });
     const descriptor = createOperationDescriptor(getRequest(SCREEN), conversation.variables);
