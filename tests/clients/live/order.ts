@@ -37,17 +37,9 @@ export class Order {
     return query;
   }
 
-  /** Begins a stale query again: the next answer has what arrived before, and what was lost behind that. */
-  again(query: Query) {
-    query.events = [];
-    query.isStale = false;
-  }
-
-  /** Ends a query, once its answer is in the cache, unless it `isAsked` once more. */
-  end(query: Query, isAsked = false) {
-    setTimeout(() => {
-      if ((isAsked ? this.queries.has(query) : this.queries.delete(query)) && !query.isStale) [...query.events].forEach((apply) => apply());
-    });
+  /** Ends a query, once its answer is in the cache. That of a stale one is not: it has to begin again. */
+  end(query: Query) {
+    setTimeout(() => this.queries.delete(query) && !query.isStale && query.events.forEach((apply) => apply()));
   }
 
   /** Applies what a subscription has sent. */
@@ -74,14 +66,19 @@ export class Order {
 
   /** Asks a query, and again if it has become stale. */
   query<Result>(ask: (sink: Sink<Result>) => () => void, sink: Sink<Result>) {
-    const query = this.begin();
+    let query = this.begin();
     let stop = () => {};
     const start = () => {
-      this.again(query);
       stop = ask({
         next: (result) => query.isStale || sink.next(result),
         error: (error) => (sink.error(error), this.end(query)),
-        complete: () => (query.isStale ? start() : (sink.complete(), this.end(query))),
+        complete: () => {
+          const { isStale } = query;
+          this.end(query);
+          if (!isStale) return sink.complete();
+          query = this.begin(); // The next answer has what arrived before, and what was lost after that.
+          start();
+        },
       });
     };
     start();
