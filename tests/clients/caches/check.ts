@@ -136,6 +136,25 @@ for (const name of ["Apollo over multipart", "graphcache over SSE", "Relay over 
 }
 
 for (const [name, open] of Object.entries(clients)) {
+  test(`${name}: queries that run again beside each other come to an end`, async () => {
+    const [conversation, screen] = await opened(open, 1);
+    try {
+      const [sid] = await conversation.messages();
+      const made = conversation.requests.length;
+      // The events arrive before the answers are made, and there is always another answer to wait for.
+      conversation.before = () => new Promise((done) => setTimeout(done, conversation.requests.length % 2 ? 100 : 150));
+      const reloads = [screen.reload(), screen.reload()];
+      await conversation.progress(sid!, 0, "failed");
+      await conversation.remove(sid!);
+      await Promise.allSettled(reloads);
+      await until(() => conversation.quiet > 100, "all answers");
+      assert(conversation.requests.length - made <= 6, `${conversation.requests.length - made} requests`);
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+
   test(`${name}: a change is shown that arrives while a page is loaded whose list begins again`, async () => {
     const [conversation, screen] = await opened(open, 8);
     try {
