@@ -231,7 +231,7 @@ class Reconciliation:
         await self._read_receipts(list_path, moved, before)
         seen.update({row.sid: row for row in moved})
         if path not in self._watched:
-            del self._seen[path]
+            self._seen.pop(path, None)
         elif known is None and path not in self._new:
             self._notify(path, lambda listener: listener.on_restart(path))
 

@@ -53,7 +53,9 @@ class Walk:
         after = self._read.after
         if after is not None and self._skips_rows(after) and not self._restarted:
             self._restarted = True
-            self._begin(f"{self._read.path}?{after.row_query}")
+            target = f"{self._read.path}?{after.row_query}"
+            loaders.read_again(target)  # It may be known as it was before rows moved.
+            self._begin(target)
             self._advance(loaders)
         return Slice(self._read, self._rows, self._positions, self._has_next, end=self._end)
 

@@ -94,10 +94,10 @@ class InFlightReads:
     def join(self, waiter: Waiter) -> None:
         """Let `waiter` wait for the read of its key that is in flight, or start one.
 
-        A waiter with `no_cache` starts its own read, which those that come later join.
+        A waiter with `no_cache`, or that revalidates the key, starts its own read, which those that come later join.
         """
-        read = self.by_key.get(waiter.key)
-        if read is not None and not waiter.options.no_cache:
+        read, options = self.by_key.get(waiter.key), waiter.options
+        if read is not None and not options.no_cache and waiter.key not in options.revalidate:
             read.add(waiter)
             return
         waiter.is_first = True

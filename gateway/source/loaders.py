@@ -215,6 +215,11 @@ class Loaders:
                 raise Missing(cached[0])
         return row
 
+    def read_again(self, target: str) -> None:
+        """Have a page read from Twilio, once, whatever this request or another one has read of it before."""
+        if target not in self.options.revalidate:
+            self._revalidate([target])
+
     def amend(self) -> bool:
         """Merge what events have proved since into the values that were read; return whether that changes any.
 
@@ -396,12 +401,12 @@ class Loaders:
         return self._pages_of.get(list_path, [])
 
     def _revalidate(self, targets: list[str]) -> None:
-        """Forget cached pages, so that they are read again from Twilio."""
+        """Forget pages, so that they are read again from Twilio."""
         self._lists.clear()
         for target in targets:
             self._cached.discard(target)
             self.options.revalidate.add(target)
-            page = self._pages.pop(target)
+            page = self._pages.pop(target, None)
             if isinstance(page, Page):
                 self._pages_below(target.partition("?")[0]).remove(page)
             self._loads.pop(target, None)

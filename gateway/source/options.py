@@ -30,7 +30,7 @@ class ReadOptions:
     expected_summaries: ExpectedSummaries = field(default_factory=lambda: ExpectedSummaries())
     """The delivery summaries of the messages whose receipts are read."""
     revalidate: set[str] = field(default_factory=set)
-    """Keys whose cached values must not be used, since this request found them incomplete."""
+    """Keys that are read from Twilio, since this request found that their values may be out of date."""
     from_lists: bool = False
     """Take a record also from a cached page of its list."""
 

@@ -97,6 +97,17 @@ async def test_receipts_are_read_where_a_summary_moved(polled: Polled) -> None:
     assert {edge["node"]["status"] for edge in found["receipts"]["edges"]} == {"FAILED"}
 
 
+async def test_the_last_watcher_may_leave_while_receipts_are_read(polled: Polled) -> None:
+    polled.progress("sent")
+    await polled.round()
+    polled.progress("read")
+    stops = [polled.stop]
+    polled.account.updates.add_listener(lambda update: stops.pop()() if stops else None)
+    with capture_logs() as logs:
+        await polled.round()
+    assert (stops, logs, polled.reconciliation._seen) == ([], [], {})
+
+
 async def test_only_what_differs_from_cached_receipts_is_an_event(polled: Polled) -> None:
     polled.progress("sent")
     await polled.ask()

@@ -123,6 +123,12 @@ def test_subscriptions_keep_caches_right(built: Path) -> None:
         run("node", "--enable-source-maps", "--test", "build/caches/check.cjs", cwd=built, WORLD=world)
 
 
+def test_clients_at_limits_on_streams(built: Path) -> None:
+    """graphql-ws and graphql-sse with their own retry."""
+    with served() as world:
+        run("node", "--enable-source-maps", "--test", "build/limits/check.cjs", cwd=built, WORLD=world)
+
+
 class Lines:
     """What a process prints, as it does."""
 

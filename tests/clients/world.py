@@ -5,10 +5,10 @@
 | route | does |
 |---|---|
 | `GET /streams` | returns the transport and the caller of each open stream |
-| `POST /end` | ends the streams of a `transport`, or all, for a `reason` of `gateway.web.streams` |
+| `POST /end` | ends all streams, or `most` of a `transport` or `conversation`, for a `reason` of `gateway.web.streams` |
 | `POST /restart` | stops the gateway as SIGTERM does, and starts another one at the same address |
 | `POST /tokens` | accepts these tokens in place of the earlier ones: by caller, each with the services that it may read |
-| `POST /limits` | sets limits on streams |
+| `POST /limits` | sets limits on streams, and on subscriptions |
 | `POST /truth/graphql` | answers from the sandbox as it is, by a gateway that keeps nothing |
 """
 
@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from starlette.applications import Starlette
@@ -82,7 +83,12 @@ class World:
 
     async def _end(self, request: Request) -> Response:
         asked = await request.json()
-        ended = [each for each in self._app.state.streams._open if asked.get("transport") in (None, each.transport)]
+        ended = [
+            each
+            for each in self._app.state.streams._open
+            if asked.get("transport") in (None, each.transport)
+            and ("conversation" not in asked or asked["conversation"] in _conversations(each))
+        ][: asked.get("most")]
         for each in ended:
             each.end(End[asked["reason"]])
         return JSONResponse(len(ended))
@@ -102,9 +108,19 @@ class World:
         return JSONResponse(None)
 
     async def _limits(self, request: Request) -> Response:
-        streams = self._app.state.streams
-        streams.limits = replace(streams.limits, **await request.json())
+        limits = await request.json()
+        streams, subscriptions = self._app.state.streams, self._app.state.account.subscriptions
+        ours = {name: limits.pop(name) for name in ("most", "per_caller") if name in limits}
+        subscriptions._limits = replace(subscriptions._limits, **ours)
+        streams.limits = replace(streams.limits, **limits)
         return JSONResponse(None)
+
+
+def _conversations(stream: Any) -> set[str]:
+    """Return the sids of the conversations that a stream is subscribed to."""
+    operations = stream.operations.values() if stream.transport == "websocket" else [stream]
+    subscriptions = [each._subscription for each in operations if hasattr(each, "_subscription")]
+    return {sid for each in subscriptions if each._group for sid in each._group._conversations or ()}
 
 
 @asynccontextmanager

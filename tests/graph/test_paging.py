@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.accounts.account import Account
 from gateway.graph.connection import Slice
 from gateway.graph.context import OperationContext
 from gateway.graph.cursors import Cursor, decode_cursor
 from gateway.graph.lists import PagedList, RowFilter
 from gateway.graph.types import Message
 from gateway.sandbox import Fault, Sandbox
+from gateway.source.lifetimes import Lifetimes
 from gateway.source.loaders import Loaders, Missing
+from gateway.source.memory import MemoryCache
 from gateway.twilio.client import Client
 from gateway.twilio.responses import Page, read_page
 
@@ -163,6 +166,21 @@ async def test_rows_that_go_in_between_take_none_with_them(
     assert indices(answer.data) == [last + step * ahead for ahead in range(1, 6)]
 
 
+@pytest.mark.parametrize("order", ["ASC", "DESC"])
+async def test_rows_that_go_in_between_take_none_with_them_from_a_cached_page(
+    ask: Ask, sandbox: Sandbox, client: Client, http: aiohttp.ClientSession, order: str
+) -> None:
+    """The row behind the cursor moved into the cursor's page, which is cached as it was: that page is read again."""
+    ask.operations = Account(client, cache=MemoryCache(2**20), lifetimes=Lifetimes(messages=60))
+    start = await ask(MESSAGES, first=10, order=order)
+    await remove_message(sandbox, http, window(start.data)["edges"][0]["node"]["sid"])
+    last = indices(start.data)[-1]
+    answer = await ask(MESSAGES, first=10, order=order, after=window(start.data)["pageInfo"]["endCursor"])
+    step = 1 if order == "ASC" else -1
+    assert indices(answer.data) == [last + step * ahead for ahead in range(1, 11)]
+    assert len(answer.paths) == 2
+
+
 @pytest.mark.parametrize("place", [1, 10, 100])
 async def test_one_who_leaves_takes_none_along_where_rows_have_no_index(
     ask: Ask, sandbox: Sandbox, http: aiohttp.ClientSession, place: int
@@ -221,6 +239,9 @@ class Pages:
 
     def page(self, target: str) -> Page:
         return next(self.pages(target, most=1))
+
+    def read_again(self, target: str) -> None:
+        """Do nothing: every page is read as it is."""
 
     def pages(self, target: str, *, most: int) -> Iterator[Page]:
         path, _, query = target.partition("?")

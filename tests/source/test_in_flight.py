@@ -71,6 +71,15 @@ async def test_waiters_for_one_key_share_one_read(sandbox: Sandbox, reads: Reads
     assert len(sandbox.calls) == 2
 
 
+async def test_a_key_that_is_revalidated_is_not_shared_with_a_read_that_began_before(
+    sandbox: Sandbox, reads: Reads
+) -> None:
+    waiters = [reads.wait(), reads.wait(revalidate={"Services"}), reads.wait()]
+    assert [await waiting for waiting in waiters] == [200] * 3
+    assert [waiting.waiter.is_first for waiting in waiters] == [True, True, False]
+    assert len(sandbox.calls) == 2
+
+
 async def test_the_value_is_stored_before_the_waiters_have_it(sandbox: Sandbox, reads: Reads) -> None:
     seen: list[int] = []
     done = asyncio.Event()

@@ -62,8 +62,13 @@ export function inOrder() {
   });
 }
 
-/** Makes the lists of a record right again, whatever their filters. */
-function change(client: ApolloClient, parent: { __typename: string; id: string }, field: keyof typeof EDGES, change: Change, cursor = "") {
+/** Makes the lists of a record right again, whatever their filters. `isWhole` says whether the event has all that a row shows. */
+function change(client: ApolloClient, parent: { __typename: string; id: string }, field: keyof typeof EDGES, change: Change, isWhole = true, cursor = "") {
+  const id = client.cache.identify(parent);
+  const has = (pages: Pages, { readField }: any) => pagesFrom(pages, pages[""]).some(({ edges }) => edges?.some(({ node }) => readField("id", node) === change.id));
+  let isKnown = isWhole; // What no list shows was not read again after a loss.
+  const look = (pages: Pages, details: any) => ((isKnown ||= has(pages, details)), pages);
+  if (!isKnown) client.cache.modify<any>({ id, fields: { [field]: look } });
   const edge = { __typename: EDGES[field], cursor };
   const node = { __typename: EDGES[field].replace("Edge", ""), id: change.id };
   const update = (pages: Pages, { storeFieldName, readField, toReference, DELETE }: any) => {
@@ -76,7 +81,7 @@ function change(client: ApolloClient, parent: { __typename: string; id: string }
     const hasNextPage = last.pageInfo?.hasNextPage ?? false;
     const step = stepFor({ filter: status ?? deliveryStatus, order, rows, hasNextPage, isCounted: field === "receipts" }, change);
     if (step === "keep") return pages;
-    if (step === "refetch") return DELETE; // A query that shows it reads it again.
+    if (step === "refetch" || (step !== "remove" && !isKnown)) return DELETE; // A query that shows it reads it again.
     if (step === "remove") edges.splice(rows.findIndex(({ id }) => id === change.id), 1);
     else edges.splice(step, 0, { ...edge, node: toReference(node) });
     const { startCursor, hasPreviousPage } = first.pageInfo ?? {};
@@ -84,7 +89,7 @@ function change(client: ApolloClient, parent: { __typename: string; id: string }
     if (first.totalCount != null) page.totalCount = first.totalCount + (step === "remove" ? -1 : 1);
     return { "": page };
   };
-  client.cache.modify<any>({ id: client.cache.identify(parent), fields: { [field]: update } });
+  client.cache.modify<any>({ id, fields: { [field]: update } });
 }
 
 const EDGES = { messages: "MessageEdge", receipts: "ReceiptEdge" };
@@ -98,10 +103,10 @@ export function onDelivery(client: ApolloClient, { deliveryUpdated: event }: Res
   const { receipt, receiptEdge, message, incomplete } = event;
   const { id, conversation } = receipt.message!;
   const { status } = receipt;
-  change(client, { __typename: "Message", id }, "receipts", { id: receipt.id, status, previous: event.previousStatus ?? null }, receiptEdge.cursor);
+  change(client, { __typename: "Message", id }, "receipts", { id: receipt.id, status, previous: event.previousStatus ?? null }, true, receiptEdge.cursor);
   if (!message && !incomplete) return; // It was removed.
   const known = { id, index: message?.index, status: message?.deliveryStatus, previous: event.previousDeliveryStatus ?? null };
-  change(client, { __typename: "Conversation", id: conversation!.id }, "messages", known);
+  change(client, { __typename: "Conversation", id: conversation!.id }, "messages", known, false);
 }
 
 const OWNER = gql`fragment OwnerOfMessage on Message { conversation { id } }`;

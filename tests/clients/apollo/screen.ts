@@ -4,7 +4,7 @@ import { CombinedGraphQLErrors, CombinedProtocolErrors } from "@apollo/client/er
 import { OperationTypeNode } from "graphql";
 
 import { close, Log, makeSocket, type Screen } from "../caches/screen.ts";
-import { authorized, facts, type Conversation, type Lists } from "../caches/world.ts";
+import { authorized, type Conversation, type Lists } from "../caches/world.ts";
 import { graphql } from "../gql/index.ts";
 import { keepSubscribed } from "../live/again.ts";
 import { possibleTypes, typePolicies } from "./client.ts";
@@ -38,7 +38,7 @@ export const SCREEN = graphql(`
 
 export function open(transport: "websocket" | "multipart") {
   return (conversation: Conversation): Screen => {
-    const http = new HttpLink({ uri: facts.graphql, fetch: authorized });
+    const http = new HttpLink({ uri: conversation.url, fetch: authorized });
     const socket = makeSocket();
     const live = transport === "websocket" ? new GraphQLWsLink(socket) : http;
     const client = new ApolloClient({
@@ -47,9 +47,9 @@ export function open(transport: "websocket" | "multipart") {
       defaultOptions: { query: { errorPolicy: "all" }, watchQuery: { errorPolicy: "all" } },
     });
     const { variables } = conversation;
-    const query = client.watchQuery({ query: SCREEN, variables });
+    const query = client.watchQuery({ query: SCREEN, variables, fetchPolicy: "cache-and-network" });
     const shown = query.subscribe({});
-    const log = new Log();
+    const log = new Log(conversation);
     const subscribe = (field: "deliveryUpdated" | "messageChanged") =>
       keepSubscribed((ended) => {
         const subscription = client

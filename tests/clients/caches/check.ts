@@ -7,12 +7,13 @@ import WebSocket from "ws";
 
 import { open as apollo } from "../apollo/screen.ts";
 import { stepFor } from "../live/lists.ts";
+import { Order } from "../live/order.ts";
 import { watchReceipts } from "../relay/receipts.ts";
 import { open as relay } from "../relay/screen.ts";
 import { open as urql } from "../urql/screen.ts";
 import { histories } from "./histories.ts";
 import type { Open, Screen } from "./screen.ts";
-import { Conversation, current, fail, isQuiet, requests, settled, steer, streams, until } from "./world.ts";
+import { Conversation, current, fail, settled, steer, streams, until } from "./world.ts";
 
 Object.assign(globalThis, { WebSocket }); // Browsers have it, and Node.js 22.
 
@@ -47,7 +48,7 @@ for (const [name, open] of Object.entries(clients)) {
     try {
       await until(() => screen.begun >= 1, "the subscriptions begin");
       await settled(screen.show, conversation, 5);
-      const made = requests.length;
+      const made = conversation.requests.length;
       assert(made > 0);
       const shown = async (what: string, events: number) => {
         await until(() => screen.events.length >= events, what);
@@ -74,7 +75,7 @@ for (const [name, open] of Object.entries(clients)) {
       await conversation.remove(sids[1]!);
       await shown("a message that was removed", 7);
       assert.deepEqual([indexes(screen.show()!.newest), indexes(screen.show()!.unsuccessful)], [[2, 0], []]);
-      assert.deepEqual(requests.slice(made), []);
+      assert.deepEqual(conversation.requests.slice(made), []);
     } finally {
       screen.close();
     }
@@ -104,6 +105,93 @@ for (const [name, open] of Object.entries(clients)) {
       await until(() => screen.begun > begun, "the subscriptions begin again");
       await settled(screen.show, conversation);
       await conversation.remove(sid);
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+}
+
+for (const name of ["Apollo over multipart", "graphcache over SSE", "Relay over SSE"]) {
+  test(`${name}: an event that another subscription's later one overtakes does not take it back`, async () => {
+    const [conversation, screen] = await opened(clients[name]!, 2);
+    try {
+      const sids = await conversation.messages();
+      let lags = [300];
+      conversation.lag = () => lags.shift() ?? 0;
+      await conversation.edit(sids[0]!, "The first.");
+      await conversation.progress(sids[0]!, 0, "delivered");
+      await until(() => screen.events.some((event: any) => event.__typename === "MessageChange"), "the event that was overtaken");
+      await settled(screen.show, conversation);
+
+      lags = [300];
+      await conversation.progress(sids[1]!, 0, "failed");
+      await conversation.remove(sids[1]!);
+      await until(() => screen.events.some((event: any) => event.receipt?.status === "FAILED"), "the event that was overtaken");
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+}
+
+for (const [name, open] of Object.entries(clients)) {
+  test(`${name}: queries that run again beside each other come to an end`, async () => {
+    const [conversation, screen] = await opened(open, 1);
+    try {
+      const [sid] = await conversation.messages();
+      const made = conversation.requests.length;
+      // The events arrive before the answers are made, and there is always another answer to wait for.
+      conversation.before = () => new Promise((done) => setTimeout(done, conversation.requests.length % 2 ? 100 : 150));
+      const reloads = [screen.reload(), screen.reload()];
+      await conversation.progress(sid!, 0, "failed");
+      await conversation.remove(sid!);
+      await Promise.allSettled(reloads);
+      await until(() => conversation.quiet > 100, "all answers");
+      assert(conversation.requests.length - made <= 6, `${conversation.requests.length - made} requests`);
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+
+  test(`${name}: a change is shown that arrives while a page is loaded whose list begins again`, async () => {
+    const [conversation, screen] = await opened(open, 8);
+    try {
+      await screen.more();
+      await until(() => screen.show()?.oldest?.edges.length === 6, "the second page");
+      const sids = await conversation.messages();
+      let release = () => {};
+      conversation.before = () => new Promise((done) => (release = done));
+      const more = screen.more();
+      conversation.before = async () => {};
+      await screen.reload();
+      await conversation.progress(sids[1]!, 0, "delivered");
+      await until(() => screen.events.length, "the event");
+      release();
+      await more;
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+
+  test(`${name}: a record that no list showed when changes were missed is read before it enters one`, async () => {
+    const [conversation, screen, ids] = await opened(open, 8);
+    try {
+      await screen.more();
+      await until(() => screen.show()?.oldest?.edges.length === 6, "the second page");
+      const sids = await conversation.messages();
+      assert.equal(sids.length, ids.length);
+      await conversation.progress(sids[4]!, 0, "sent");
+      await until(() => screen.events.length >= 1, "its event");
+      const begun = screen.begun;
+      assert((await steer("end", { reason: "DEAD", conversation: conversation.sid })) >= 1);
+      await conversation.progress(sids[4]!, 0, "delivered");
+      await until(() => screen.begun > begun && conversation.isQuiet, "the subscriptions begin again");
+      await settled(screen.show, conversation);
+      await conversation.progress(sids[4]!, 1, "failed");
+      await until(() => indexes(screen.show()?.unsuccessful)?.length, "the message enters a list");
       await settled(screen.show, conversation);
     } finally {
       screen.close();
@@ -166,7 +254,7 @@ for (const name of ["Apollo over WebSocket", "graphcache over WebSocket", "Relay
       await until(() => screen.begun >= 1, "the subscriptions begin");
       await settled(screen.show, conversation, 5);
       await new Promise((done) => setTimeout(done, 50)); // Queries that run again have been sent.
-      await until(isQuiet, "their answers");
+      await until(() => conversation.isQuiet, "their answers");
       const [message] = await conversation.messages();
       for (const [events, status] of ["sent", "failed"].entries()) {
         await conversation.receive(message!, `DY${"5".repeat(32)}`, status, events);
@@ -239,6 +327,52 @@ test("what makes a list right again", () => {
     [{ ...counted, ...more, filter }, { id: "R2", status: "READ", previous: "SENT" }, "keep"],
   ] as const)
     assert.equal(stepFor({ ...list, ...of }, { ...change, ...to }), step, JSON.stringify([of, to]));
+});
+
+test("after an answer, events are applied again, but none that a lost one may have followed", async () => {
+  const order = new Order();
+  const [applied, shown] = [new Array<string>(), new Array<string>()];
+  const event = (name: string) => order.event({ deliveryUpdated: { __typename: "ReceiptChange" } }, () => applied.push(name));
+  const loss = () => order.event({ deliveryUpdated: { __typename: "DeliveriesReady", refetch: true } }, () => {});
+  const asked: { next(result: string): void; error(error: unknown): void; complete(): void }[] = [];
+  const ask = () => order.query((sink) => (asked.push(sink), () => {}), { next: (result: string) => void shown.push(result), error() {}, complete() {} });
+  const answer = (sink: (typeof asked)[number], result: string) => (sink.next(result), sink.complete());
+
+  ask();
+  event("first");
+  loss();
+  event("second");
+  answer(asked[0]!, "before the loss");
+  event("third");
+  answer(asked[1]!, "after the loss");
+  await new Promise((done) => setTimeout(done));
+  assert.deepEqual([applied, shown], [["first", "second", "third", "third"], ["after the loss"]]);
+
+  ask();
+  event("fourth");
+  loss();
+  asked[2]!.error("no answer");
+  await new Promise((done) => setTimeout(done));
+  assert.deepEqual(applied.slice(4), ["fourth"]);
+});
+
+test("changes of receipts are applied again after one of their message, and a removal after anything else of it", () => {
+  const order = new Order();
+  const applied: string[] = [];
+  const receive = (name: string, event: object) => order.event({ [name.split(" ")[0]!]: event }, () => applied.push(name));
+  const ready = { __typename: "DeliveriesReady", refetch: true };
+  const delivery = (id: string) => ({ __typename: "ReceiptChange", receipt: { message: { id } } });
+  const changed = (id: string) => ({ __typename: "MessageChange", message: { id } });
+  const after = (name: string, event: object) => (receive(name, event), applied.splice(0));
+
+  assert.deepEqual(after("deliveryUpdated of 1", delivery("1")), ["deliveryUpdated of 1"]);
+  assert.deepEqual(after("messageChanged of 2", changed("2")), ["messageChanged of 2"]);
+  assert.deepEqual(after("messageChanged of 1", changed("1")), ["messageChanged of 1", "deliveryUpdated of 1"]);
+  assert.deepEqual(after("messageChanged removes 1", { __typename: "MessageRemoval", messageId: "1" }), ["messageChanged removes 1"]);
+  assert.deepEqual(after("deliveryUpdated again", delivery("1")), ["deliveryUpdated again", "messageChanged removes 1"]);
+  receive("messageChanged", ready);
+  applied.splice(0);
+  assert.deepEqual(after("deliveryUpdated at last", delivery("1")), ["deliveryUpdated at last"]);
 });
 
 histories(clients);

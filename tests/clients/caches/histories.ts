@@ -1,4 +1,6 @@
 // Random histories: events, queries, drops and page loads, after which each cache has to be what the sandbox has.
+//
+// Some are on a slow line: answers are late, and events arrive before them, or those of one subscription before those of the other.
 
 import { test } from "node:test";
 
@@ -7,7 +9,9 @@ import { Conversation, settled, steer, until } from "./world.ts";
 
 const COUNT = Number(process.env.HISTORIES ?? 2);
 const SEED = Number(process.env.SEED ?? 1);
-const TOGETHER = Number(process.env.TOGETHER ?? 2);
+const TOGETHER = Number(process.env.TOGETHER ?? 4);
+/** The seeds of histories that failed once. */
+const MENDED = [17, 117, 134, 160, 249, 252, 285, 677, 31358];
 
 /** Numbers from 0 to 1 that a seed decides (mulberry32). */
 function random(seed: number) {
@@ -30,12 +34,21 @@ const FOLLOWING: Record<string, readonly string[]> = {
   read: [],
 };
 
+/** The milliseconds that each history took after its last event. */
+const took: number[] = [];
+
+/** Runs a history; returns what checks, later, that the screen is still right, and closes it. */
 async function run(open: Open, seed: number, steps: string[]) {
   const next = random(seed);
+  const line = random(seed ^ 0x9e3779b9);
   const choose = <T>(of: readonly T[]) => of[Math.floor(next() * of.length)]!;
   const conversation = await Conversation.open(2);
+  const slowness = [0, 0, 30, 300][Math.floor(line() * 4)]!;
+  conversation.delay = () => line() * slowness;
+  const lag = [0, 0, 100][Math.floor(line() * 3)]!;
+  conversation.lag = () => (line() < 0.3 ? line() * lag : 0);
   const sids: string[] = [];
-  for (let message = Math.floor(next() * 6); message > 0; message--) sids.push(await conversation.send(`before ${message}`));
+  for (let message = Math.floor(next() * 10); message > 0; message--) sids.push(await conversation.send(`before ${message}`));
   const screen = open(conversation);
   const work: Promise<unknown>[] = []; // Queries go on beside what follows.
   const progress = async () => {
@@ -53,7 +66,7 @@ async function run(open: Open, seed: number, steps: string[]) {
     [2, "remove", () => sids.length && conversation.remove(sids.splice(Math.floor(next() * sids.length), 1)[0]!)],
     [2, "more", () => void work.push(screen.more().catch(() => {}))],
     [2, "reload", () => void work.push(screen.reload().catch(() => {}))],
-    [1, "drop", () => steer("end", { reason: "DEAD" })],
+    [2, "drop", () => steer("end", { reason: "DEAD", conversation: conversation.sid, ...(line() < 0.5 && { most: 1 }) })],
     [2, "wait", () => new Promise((done) => setTimeout(done, next() * 20))],
   ];
   const bag = actions.flatMap((action) => Array.from({ length: action[0] }, () => action));
@@ -66,31 +79,50 @@ async function run(open: Open, seed: number, steps: string[]) {
     }
     await Promise.all(work);
     await until(() => screen.begun >= 1, "the subscriptions begin");
-    await settled(screen.show, conversation);
-  } finally {
+    took.push(await settled(screen.show, conversation));
+  } catch (error) {
     screen.close();
+    throw error;
   }
+  return async () => {
+    try {
+      await until(() => conversation.isQuiet, "all answers");
+      await settled(screen.show, conversation, 0);
+    } finally {
+      screen.close();
+    }
+  };
+}
+
+/** Runs histories, each checked once more, and closed, after the next one; returns what failed. */
+async function runAll(clients: [string, Open][], seeds: readonly number[]) {
+  const failures: string[] = [];
+  const waiting = [...seeds];
+  const worker = async () => {
+    let finish = async () => {};
+    while (waiting.length && failures.length < 5) {
+      const seed = waiting.shift()!;
+      const steps: string[] = [];
+      const [name, open] = clients[seed % clients.length]!;
+      const failed = (error: Error) => void failures.push(`SEED=${seed}, ${name}: ${steps.join(" ")}\n${error.message}`);
+      const check = await run(open, seed, steps).catch(failed);
+      await finish();
+      finish = async () => check && check().catch(failed);
+    }
+    await finish();
+  };
+  await Promise.all(Array.from({ length: TOGETHER }, worker));
+  return { failures, took: took.splice(0).sort((one, other) => one - other) };
 }
 
 export function histories(clients: Record<string, Open>) {
-  const names = ["Apollo over", "graphcache over", "Relay over"];
-  for (const name of names) {
-    const of = Object.keys(clients).filter((each) => each.startsWith(name));
-    test(`${name.split(" ")[0]}: ${COUNT} random histories`, async () => {
-      const failures: string[] = [];
-      let started = 0;
-      const worker = async () => {
-        while (started < COUNT) {
-          const seed = SEED + started++;
-          const steps: string[] = [];
-          const client = of[seed % of.length]!;
-          await run(clients[client]!, seed, steps).catch((error) => {
-            failures.push(`SEED=${seed}, ${client}: ${steps.join(" ")}\n${error.message}`);
-            if (failures.length > 5) started = COUNT;
-          });
-        }
-      };
-      await Promise.all(Array.from({ length: TOGETHER }, worker));
+  const seeds = [...(process.env.SEED ? [] : MENDED), ...Array.from({ length: COUNT }, (_, place) => SEED + place)];
+  for (const name of ["Apollo", "graphcache", "Relay"]) {
+    const ofName = Object.entries(clients).filter(([each]) => each.startsWith(`${name} over`));
+    test(`${name}: ${seeds.length} random histories`, async (context) => {
+      const { failures, took } = await runAll(ofName, seeds);
+      const late = took.filter((milliseconds) => milliseconds > 2000).length;
+      context.diagnostic(`after the last event: median ${took[took.length >> 1]} ms, slowest ${took.at(-1)} ms, ${late} over 2 s`);
       if (failures.length) throw new Error(failures.join("\n\n"));
     });
   }

@@ -30,6 +30,8 @@ export class Log {
   readonly events: unknown[] = [];
   private ready = { deliveryUpdated: 0, messageChanged: 0 };
 
+  constructor(private readonly conversation: Conversation) {}
+
   get begun() {
     return Math.min(this.ready.deliveryUpdated, this.ready.messageChanged);
   }
@@ -37,6 +39,9 @@ export class Log {
   /** Note a result. */
   next(field: "deliveryUpdated" | "messageChanged", data: Record<string, any> | null | undefined) {
     const event = data?.[field];
+    const message = event?.message;
+    const about = [event?.receipt?.status, message?.index, message?.deliveryStatus, message?.body, event?.messageId, event?.refetch];
+    this.conversation.trace.push(`${field}: ${event?.__typename} ${about.filter((each) => each !== undefined)}`);
     if (event?.__typename === "DeliveriesReady") this.ready[field]++;
     else if (event) this.events.push(event);
   }
@@ -54,9 +59,9 @@ export const makeSocket = () =>
     retryWait: wait,
   });
 
-export const makeEvents = () =>
+export const makeEvents = (url: string) =>
   createEventsClient({
-    url: facts.graphql,
+    url,
     headers: () => ({ authorization: `Bearer ${current.token}` }),
     retryAttempts: Infinity,
     retry: wait,

@@ -1,7 +1,7 @@
 // The gateway that `tests/clients/world.py` serves: what steers it, and a conversation that a check has for itself.
 
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 
 type Fact = "graphql" | "sandbox" | "service_sid" | "account_sid" | "auth_token" | "control" | "truth" | "token";
@@ -37,15 +37,13 @@ export async function fail(pattern: string) {
   return () => fetched(faults, { method: "DELETE" });
 }
 
-/** The requests to the gateway, other than subscriptions. */
-export const requests: string[] = [];
-let underWay = 0;
-export const isQuiet = () => underWay === 0;
+const conversations = new Map<string, Conversation>();
 globalThis.fetch = async (input, init) => {
-  if (!String(input).startsWith(facts.graphql) || !/"query":"\s*(query|fragment)/.test(String(init?.body))) return fetched(input, init);
-  requests.push(String(init?.body));
-  underWay++;
-  return fetched(input, init).finally(() => underWay--);
+  const [url, sid] = String(input).split("#");
+  const conversation = conversations.get(sid ?? "");
+  if (!conversation) return fetched(input, init);
+  const isQuery = /"query":"\s*(query|fragment)/.test(String(init?.body));
+  return isQuery ? conversation.asked(String(init?.body), () => fetched(url!, init)) : conversation.subscribed(await fetched(url!, init));
 };
 
 async function twilio(path: string, form: Record<string, string> | null, method = "POST") {
@@ -98,7 +96,67 @@ const TRUTH = `query ($serviceSid: ID!, $conversationSid: ID!) {
 
 /** A conversation of the sandbox. */
 export class Conversation {
-  private constructor(readonly sid: string) {}
+  /** The address of the gateway for its screen: what is behind `#` is not sent, and says whose request it is. */
+  readonly url: string;
+  /** The requests of its screen, other than subscriptions. */
+  readonly requests: string[] = [];
+  /** What its screen asked, was answered and was told, to be read when it shows something wrong. */
+  readonly trace: string[] = [];
+  /** Milliseconds that the next answer takes longer. */
+  delay = () => 0;
+  /** Milliseconds that the next event takes longer, over server-sent events and multipart. */
+  lag = () => 0;
+  /** Delays the next requests. */
+  before = async () => {};
+  private underWay = 0;
+  private quietSince = 0;
+
+  private constructor(readonly sid: string) {
+    this.url = `${facts.graphql}#${sid}`;
+    conversations.set(sid, this);
+  }
+
+  /** Whether its screen waits for no answer. */
+  get isQuiet() {
+    return this.underWay === 0;
+  }
+
+  /** For how many milliseconds it has waited for none. */
+  get quiet() {
+    return this.isQuiet ? Date.now() - this.quietSince : 0;
+  }
+
+  /** Delays the events of a subscription, which stay in order. */
+  subscribed(response: Response) {
+    const transform = async (part: Uint8Array, to: TransformStreamDefaultController<Uint8Array>) => {
+      const lag = this.lag();
+      if (lag) await wait(lag);
+      to.enqueue(part);
+    };
+    return new Response(response.body?.pipeThrough(new TransformStream({ transform })), response);
+  }
+
+  async asked(request: string, ask: () => Promise<Response>) {
+    const name = `query ${this.requests.push(request)}`;
+    this.underWay++;
+    this.trace.push(`${name} ${JSON.stringify(JSON.parse(request).variables)}`);
+    try {
+      await this.before();
+      const response = await ask();
+      const answer = JSON.parse(await response.clone().text()).data;
+      this.trace.push(`${name} was answered`);
+      const delay = this.delay();
+      if (delay) await wait(delay);
+      this.trace.push(`${name} has ${indexesOf(answer?.service?.conversation ?? answer?.node)}`);
+      return response;
+    } catch (error) {
+      this.trace.push(`${name}: ${error}`);
+      throw error;
+    } finally {
+      this.underWay--;
+      this.quietSince = Date.now();
+    }
+  }
 
   static async open(people = 2, messages = 0) {
     const { sid } = (await twilio("Conversations", { FriendlyName: "Live" }))!;
@@ -200,6 +258,16 @@ const row = ({ node: { id, index, body, deliveryStatus, receipts, failed } }: { 
   failed: receiptsOf(failed, false),
 });
 
+/** The indexes of the messages in lists, with their last cursor. */
+export const indexesOf = (lists: Partial<Lists> | null | undefined) =>
+  (["oldest", "newest", "unsuccessful"] as const)
+    .map((name) => {
+      const list = lists?.[name];
+      const end = list?.pageInfo.hasNextPage ? `… ${createHash("sha1").update(list.pageInfo.endCursor ?? "").digest("hex").slice(0, 4)}` : "";
+      return `${name} ${list?.edges.map(({ node }) => node?.index).join() ?? "-"}${end}`;
+    })
+    .join("; ");
+
 /** What a screen shows, and what it should: as much of each list as it has loaded. */
 export function compare(shown: Lists | null, truth: Lists) {
   const names = ["oldest", "newest", "unsuccessful"] as const;
@@ -214,16 +282,24 @@ export function compare(shown: Lists | null, truth: Lists) {
   return [is, should] as const;
 }
 
-/** Waits until a screen shows the truth, 2 seconds at most after the last event. */
+/**
+ * Waits until a screen shows the truth, 2 seconds at most after the last event; returns the milliseconds that it took. On a machine
+ * that is too busy to answer in that time, it waits for the answers.
+ */
 export async function settled(show: () => Lists | null, conversation: Conversation, seconds = 2) {
+  const began = Date.now();
   const truth = await conversation.truth();
-  const end = Date.now() + seconds * 1000;
   for (;;) {
     const [is, should] = compare(show(), truth);
     try {
-      return assert.deepEqual(is, should);
+      assert.deepEqual(is, should);
+      return Date.now() - began;
     } catch (difference) {
-      if (Date.now() > end) throw difference;
+      const isLate = Date.now() - began > seconds * 1000;
+      if ((isLate && conversation.quiet > 100) || Date.now() - began > 20_000) {
+        (difference as Error).message += `\n\nshown: ${indexesOf(show())}\ntruth: ${indexesOf(truth)}\n${conversation.trace.join("\n")}`;
+        throw difference;
+      }
     }
     await wait(10);
   }

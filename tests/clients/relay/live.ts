@@ -87,15 +87,21 @@ export interface Lists {
   receipts: readonly Variables[];
 }
 
-/** Makes a list, selected with these arguments, right again; returns whether it has to be read again. */
-function change(store: RecordSourceSelectorProxy, list: RecordProxy | null | undefined, args: Variables, change: Change) {
-  if (!list) return false; // It has not been read, or could not be: null stays null.
-  const { status, deliveryStatus, order } = args;
-  const edges = [...(list.getLinkedRecords("edges") ?? [])];
-  const rows = edges.map((edge) => {
+const rowsOf = (list: RecordProxy) =>
+  (list.getLinkedRecords("edges") ?? []).map((edge) => {
     const node = edge?.getLinkedRecord("node");
     return { id: node?.getDataID() ?? "", index: node?.getValue("index") as number | null };
   });
+
+/**
+ * Makes a list, selected with these arguments, right again; returns whether it has to be read again. `isKnown` says whether all
+ * that a row shows is in the store, as it is now.
+ */
+function change(store: RecordSourceSelectorProxy, list: RecordProxy | null | undefined, args: Variables, change: Change, isKnown = true) {
+  if (!list) return false; // It has not been read, or could not be: null stays null.
+  const { status, deliveryStatus, order } = args;
+  const edges = [...(list.getLinkedRecords("edges") ?? [])];
+  const rows = rowsOf(list);
   const total = list.getValue("totalCount");
   const hasNextPage = list.getLinkedRecord("pageInfo")?.getValue("hasNextPage") === true;
   const isCounted = list.getType() === "ReceiptConnection";
@@ -103,8 +109,8 @@ function change(store: RecordSourceSelectorProxy, list: RecordProxy | null | und
   if (typeof step === "string" && step !== "remove") return step === "refetch";
   if (step === "remove") edges.splice(rows.findIndex(({ id }) => id === change.id), 1);
   else {
+    if (!isKnown) return true;
     const node = store.get(change.id)!;
-    if (node.getType() === "Message" && node.getValue("body") === undefined) return true; // A row shows more than the event has.
     const edge = ConnectionHandler.createEdge(store, list, node, `${node.getType()}Edge`);
     edges.splice(step, 0, edge.setValue(edge.getValue("cursor") ?? "", "cursor"));
   }
@@ -113,9 +119,11 @@ function change(store: RecordSourceSelectorProxy, list: RecordProxy | null | und
   return false;
 }
 
-function changeMessage(store: RecordSourceSelectorProxy, conversation: RecordProxy, { messages }: Lists, known: Change) {
-  for (const { key, filters } of messages)
-    if (change(store, ConnectionHandler.getConnection(conversation, key, filters), filters, known)) conversation.invalidateRecord();
+function changeMessage(store: RecordSourceSelectorProxy, conversation: RecordProxy, { messages }: Lists, known: Change, isWhole = false) {
+  const lists = messages.map(({ key, filters }) => ({ filters, list: ConnectionHandler.getConnection(conversation, key, filters) }));
+  // What no list shows was not read again after a loss.
+  const isKnown = isWhole || lists.some(({ list }) => list && rowsOf(list).some(({ id }) => id === known.id));
+  for (const { list, filters } of lists) if (change(store, list, filters, known, isKnown)) conversation.invalidateRecord();
 }
 
 /** Returns the `updater` of `DELIVERIES`. */
@@ -140,7 +148,7 @@ export const onMessage = (lists: Lists): SelectorStoreUpdater<liveMessagesSubscr
   if (event?.__typename === "DeliveriesReady" && event.refetch) store.invalidateStore();
   if (event?.__typename === "MessageChange" && event.message) {
     const { id, index, deliveryStatus: status, conversation } = event.message;
-    changeMessage(store, store.get(conversation!.id)!, lists, { id, index, status, previous: null });
+    changeMessage(store, store.get(conversation!.id)!, lists, { id, index, status, previous: null }, true);
   }
   if (event?.__typename === "MessageRemoval") {
     const conversation = store.get(event.messageId)?.getLinkedRecord("conversation");

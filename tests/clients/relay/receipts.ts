@@ -4,7 +4,7 @@ import { ConnectionHandler, createOperationDescriptor, Environment, fetchQuery, 
 import { requestSubscription, Store } from "relay-runtime";
 
 import { makeSocket } from "../caches/screen.ts";
-import { current, facts, until, type Conversation } from "../caches/world.ts";
+import { current, until, type Conversation } from "../caches/world.ts";
 import type { receiptsQuery } from "./__generated__/receiptsQuery.graphql.ts";
 import { ask } from "./environment.ts";
 import { makeNetwork, RECEIPTS } from "./live.ts";
@@ -22,9 +22,9 @@ const QUERY = graphql`
   }
 `;
 
-export async function watchReceipts({ variables }: Conversation, messageSid: string) {
+export async function watchReceipts({ url, variables }: Conversation, messageSid: string) {
   const socket = makeSocket();
-  const network = makeNetwork(ask(facts.graphql, current.token), socket);
+  const network = makeNetwork(ask(url, current.token), socket);
   const environment = new Environment({ network, store: new Store(new RecordSource()) });
   const given = { ...variables, messageSid };
   const data = await fetchQuery<receiptsQuery>(environment, QUERY, given).toPromise();

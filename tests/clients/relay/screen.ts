@@ -2,7 +2,7 @@ import { createOperationDescriptor, Environment, fetchQuery, getFragment, getReq
 import { RecordSource, requestSubscription, Store } from "relay-runtime";
 
 import { close, Log, makeEvents, makeSocket, type Screen } from "../caches/screen.ts";
-import { current, facts, type Conversation, type Lists as Shown } from "../caches/world.ts";
+import { current, type Conversation, type Lists as Shown } from "../caches/world.ts";
 import { keepSubscribed } from "../live/again.ts";
 import pageQuery, { type screenPageQuery } from "./__generated__/screenPageQuery.graphql.ts";
 import type { screenQuery } from "./__generated__/screenQuery.graphql.ts";
@@ -65,8 +65,8 @@ const SHOWN: Lists = {
 export function open(transport: "websocket" | "sse") {
   return (conversation: Conversation): Screen => {
     const { serviceSid, conversationSid } = conversation.variables;
-    const live = transport === "websocket" ? makeSocket() : makeEvents();
-    const network = makeNetwork((...of) => ask(facts.graphql, current.token)(...of), live as never);
+    const live = transport === "websocket" ? makeSocket() : makeEvents(conversation.url);
+    const network = makeNetwork((...of) => ask(conversation.url, current.token)(...of), live as never);
     const environment = new Environment({ network, store: new Store(new RecordSource()) });
     const descriptor = createOperationDescriptor(getRequest(SCREEN), conversation.variables);
     const retained = environment.retain(descriptor);
@@ -86,7 +86,7 @@ export function open(transport: "websocket" | "sse") {
       const read = (fragment: typeof LISTS) => environment.lookup(getSingularSelector(getFragment(fragment), key!)!).data;
       return key ? ({ ...read(PAGES), ...read(LISTS) } as unknown as Shown) : null;
     };
-    const log = new Log();
+    const log = new Log(conversation);
     const subscribe = (field: "deliveryUpdated" | "messageChanged") =>
       keepSubscribed((ended) => {
         const { dispose } = requestSubscription<any>(environment, {

@@ -1,6 +1,6 @@
 import { gql, type Exchange, type Operation, type OperationResult } from "@urql/core";
 import { parse } from "graphql";
-import { filter, makeSubject, merge, pipe, tap } from "wonka";
+import { filter, makeSubject, merge, pipe } from "wonka";
 import type { Cache, UpdatesConfig, Variables } from "@urql/exchange-graphcache";
 import { stepFor, type Change } from "../live/lists.ts";
 import { Order } from "../live/order.ts";
@@ -48,53 +48,48 @@ export const MESSAGES = graphql(`
 /** Goes behind the cacheExchange. */
 export const inOrderExchange: Exchange = ({ forward }) => {
   const order = new Order();
-  const queries = new Map<number, { query: ReturnType<Order["begin"]>; asked: number }>();
   const active = new Map<number, Operation>();
-  const again = makeSubject<Operation>();
+  /** Queries that wait for an answer, one at a time of each; `again` is what to ask after it. */
+  const waiting = new Map<number, { query: ReturnType<Order["begin"]>; again?: Operation }>();
+  const asked = makeSubject<Operation>();
   const events = makeSubject<OperationResult>();
-  const end = (key: number, answered = Infinity) => {
-    const known = queries.get(key);
-    if (!known) return;
-    known.asked -= answered;
-    if (known.asked <= 0) queries.delete(key);
-    order.end(known.query, known.asked > 0);
+  const ask = (operation: Operation) => {
+    const { key } = operation;
+    if (!active.has(key) || waiting.has(key)) return;
+    waiting.set(key, { query: order.begin() });
+    asked.next(operation);
+  };
+  const end = (key: number) => {
+    const known = waiting.get(key);
+    if (waiting.delete(key)) order.end(known!.query);
   };
   return (operations) => {
-    const begun = tap<Operation>((operation) => {
+    const first = filter<Operation>((operation) => {
       const { key, kind } = operation;
-      if (kind === "query") {
-        active.set(key, operation);
-        const known = queries.get(key) ?? { query: order.begin(), asked: 0 };
-        queries.set(key, known);
-        known.asked++;
-      }
       if (kind === "teardown" && active.delete(key)) end(key);
+      if (kind !== "query") return true;
+      active.set(key, operation);
+      const known = waiting.get(key);
+      if (known) known.again = operation;
+      else waiting.set(key, { query: order.begin() });
+      return !known;
     });
     const passed = filter<OperationResult>((result) => {
       const { operation, hasNext } = result;
       if (operation.kind === "subscription") {
         order.event(result.data, () => events.next(result));
-        const isLoss = Object.values<any>(result.data ?? {})[0]?.refetch === true;
-        for (const [key, query] of isLoss ? active : []) {
-          if (queries.has(key)) continue; // It is asked again once it is answered.
-          queries.set(key, { query: order.begin(), asked: 1 });
-          setTimeout(() => again.next(query));
-        }
+        const isLoss = Object.values<any>(result.data ?? {})[0]?.refetch === true; // A query that waits is asked again when it is answered.
+        if (isLoss) for (const query of active.values()) setTimeout(() => ask(query));
         return false;
       }
-      const known = queries.get(operation.key);
-      if (known?.query.isStale) {
-        if (!hasNext && --known.asked === 0) {
-          known.asked = 1;
-          known.query.isStale = false;
-          setTimeout(() => again.next(operation));
-        }
-        return false;
-      }
-      if (!hasNext) end(operation.key, 1);
-      return true;
+      const known = waiting.get(operation.key);
+      if (!known || hasNext) return !known?.query.isStale;
+      const { isStale } = known.query;
+      end(operation.key);
+      if (isStale || known.again) setTimeout(() => ask(known.again ?? operation)); // After the events that are applied again.
+      return !isStale;
     });
-    return merge([pipe(merge([pipe(operations, begun), again.source]), forward, passed), events.source]);
+    return merge([pipe(merge([pipe(operations, first), asked.source]), forward, passed), events.source]);
   };
 };
 
@@ -110,21 +105,26 @@ const EDGES = {
 };
 const TYPES = { messages: ["Conversation", "Message"], receipts: ["Message", "Receipt"] } as const;
 
-/** Makes the lists of a record right again, whatever their filters. */
-function change(cache: Cache, id: string, field: "messages" | "receipts", change: Change, cursor = "") {
+/** Makes the lists of a record right again, whatever their filters. `isWhole` says whether the event has all that a row shows. */
+function change(cache: Cache, id: string, field: "messages" | "receipts", change: Change, isWhole = true, cursor = "") {
   const [parent, type] = TYPES[field];
   const owner = cache.keyOfEntity({ __typename: parent, id })!;
-  const lists = cache.inspectFields(owner).filter((each) => each.fieldName === field);
-  for (const list of lists.filter(({ arguments: given }) => given?.after == null)) {
-    const args = list.arguments ?? {};
+  const fields = cache.inspectFields(owner).filter((each) => each.fieldName === field);
+  const lists = fields.filter(({ arguments: given }) => given?.after == null).map(({ fieldKey, arguments: given }) => {
+    const args = given ?? {};
     const { info, chain } = pagesOf(cache, owner, field, args);
-    const pages = chain(cache.resolve(owner, list.fieldKey)); // None if it could not be read: null stays null.
-    if (!pages.length) continue;
+    const pages = chain(cache.resolve(owner, fieldKey)); // None if it could not be read: null stays null.
     const edges = pages.map((page) => (cache.resolve(page, "edges") ?? []) as string[]);
     const rows = edges.flat().map((edge) => {
       const node = cache.resolve(edge, "node") as string;
       return { id: cache.resolve(node, "id") as string, index: cache.resolve(node, "index") as number | null };
     });
+    return { args, info, pages, edges, rows };
+  });
+  // What no list shows was not read again after a loss.
+  const isKnown = isWhole || lists.some(({ rows }) => rows.some((row) => row.id === change.id));
+  for (const { args, info, pages, edges, rows } of lists) {
+    if (!pages.length) continue;
     const step = stepFor(
       {
         filter: (args.status ?? args.deliveryStatus) as string[] | null,
@@ -136,8 +136,8 @@ function change(cache: Cache, id: string, field: "messages" | "receipts", change
       change,
     );
     if (step === "keep") continue;
-    if (step === "refetch") { // A query that shows it reads it again.
-      for (const each of lists) cache.invalidate(owner, each.fieldName, each.arguments ?? undefined);
+    if (step === "refetch" || (step !== "remove" && !isKnown)) { // A query that shows it reads it again.
+      for (const each of fields) cache.invalidate(owner, each.fieldName, each.arguments ?? undefined);
       return;
     }
     let row = step === "remove" ? rows.findIndex((each) => each.id === change.id) : step;
@@ -190,10 +190,10 @@ export const updates: UpdatesConfig = {
       const { receipt, receiptEdge, message, incomplete } = event;
       const { id, conversation } = receipt.message!;
       const { status } = receipt;
-      change(cache, id, "receipts", { id: receipt.id, status, previous: event.previousStatus ?? null }, receiptEdge.cursor);
+      change(cache, id, "receipts", { id: receipt.id, status, previous: event.previousStatus ?? null }, true, receiptEdge.cursor);
       if (!message && !incomplete) return; // It was removed.
       const known = { id, index: message?.index, status: message?.deliveryStatus, previous: event.previousDeliveryStatus ?? null };
-      change(cache, conversation!.id, "messages", known);
+      change(cache, conversation!.id, "messages", known, false);
     },
     messageChanged(result, _args, cache) {
       const { messageChanged: event } = result as ResultOf<typeof MESSAGES>;

@@ -2,7 +2,7 @@ import { Client, fetchExchange, subscriptionExchange } from "@urql/core";
 import { cacheExchange } from "@urql/exchange-graphcache";
 
 import { close, Log, makeSocket, type Screen } from "../caches/screen.ts";
-import { authorized, facts, type Conversation, type Lists } from "../caches/world.ts";
+import { authorized, type Conversation, type Lists } from "../caches/world.ts";
 import { keepSubscribed } from "../live/again.ts";
 import { cache } from "./client.ts";
 import { graphql, type ResultOf } from "./graphql.ts";
@@ -44,7 +44,7 @@ export function open(transport: "websocket" | "sse") {
   return (conversation: Conversation): Screen => {
     const socket = makeSocket();
     const client = new Client({
-      url: facts.graphql,
+      url: conversation.url,
       fetch: authorized,
       preferGetMethod: false,
       fetchSubscriptions: transport === "sse",
@@ -66,7 +66,7 @@ export function open(transport: "websocket" | "sse") {
     const { variables } = conversation;
     let shown: ResultOf<typeof SCREEN> | undefined;
     const query = client.query(SCREEN, variables as never).subscribe(({ data }) => (shown = data));
-    const log = new Log();
+    const log = new Log(conversation);
     const subscribe = (field: "deliveryUpdated" | "messageChanged") =>
       keepSubscribed((ended) => {
         const document = (field === "deliveryUpdated" ? DELIVERIES : MESSAGES) as any;
