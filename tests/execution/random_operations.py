@@ -192,8 +192,10 @@ class Writer:
         fields = of_type.fields
         if depth <= 0:
             leaves = {name: each for name, each in fields.items() if is_leaf_type(get_named_type(each.type))}
-            if not leaves:  # A connection: its nodes' leaves, or its page info.
-                return str(self.pick(["edges { node { __typename } }", "pageInfo { hasNextPage }", "__typename"]))
+            if not leaves:  # A connection, or the query itself.
+                below = {"edges": "{ node { __typename } }", "pageInfo": "{ hasNextPage }"}
+                known = [f"{name} {selection}" for name, selection in below.items() if name in fields]
+                return str(self.pick([*known, "__typename"]))
             fields = leaves
         name = str(self.pick([*fields, "__typename"]))
         alias = f"a{next(self.names)}: " if self.chance(4) else ""

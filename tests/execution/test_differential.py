@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from gateway.accounts.operation import Operation
+from gateway.errors import ValidationFailed
 from gateway.execution.deferred import IncrementalResult, Pending
 from gateway.execution.error_behavior import ErrorBehavior
 from gateway.execution.outcome import Outcome
@@ -119,6 +120,7 @@ def test_the_engine_answers_as_graphql_core_does(
     for reason in context.runs:
         event(f"run by {reason}")
     reference, expected, _ = run(document, variables, REFERENCE, trouble=trouble, no_cache=no_cache, on_error=on_error)
+    assert not any(isinstance(each.error, ValidationFailed) for each in reference.failures), "it is not valid"
     if on_error == "HALT" and reference.failures:  # Which error comes first depends on the order of execution.
         assert reference.data is engine.data is None
         assert len(reference.failures) == len(engine.failures) == 1
