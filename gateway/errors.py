@@ -35,6 +35,7 @@ Example:
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -61,6 +62,7 @@ __all__ = [
     "UpstreamTimeout",
     "UpstreamUnavailable",
     "ValidationFailed",
+    "raised_at",
 ]
 
 
@@ -259,3 +261,13 @@ CODES: dict[str, type[GatewayError]] = {
     if isinstance(kind, type) and issubclass(kind, GatewayError) and "code" in vars(kind)
 }
 """The errors by their codes: the values of the schema's `ErrorCode`."""
+
+
+def raised_at(error: BaseException) -> dict[str, str]:
+    """Return the type of an unexpected exception, and where it was raised, for the log.
+
+    The exception's message is left out: it may hold data.
+    """
+    frames = traceback.extract_tb(error.__traceback__)[-6:]
+    where = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
+    return {"kind": type(error).__name__, "where": where or "unknown"}

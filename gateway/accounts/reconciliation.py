@@ -26,7 +26,7 @@ import structlog
 
 from gateway.accounts.account import Account
 from gateway.accounts.subscriptions import PollListener, is_gone
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, raised_at
 from gateway.graph.delivery import receipt_summary
 from gateway.graph.types import Message, Receipt
 from gateway.source.journal import Before
@@ -170,8 +170,8 @@ class Reconciliation:
             if path in self._watched and path not in self._failing:  # Else those who watched it know that it is gone.
                 self._failing.add(path)
                 _logger.warning("not reconciled", path=path, code=error.code)
-        except Exception:
-            _logger.exception("reconciliation failed")
+        except Exception as error:
+            _logger.error("reconciliation failed", **raised_at(error))
         else:
             self._failing.discard(path)
         if path in self._new:
@@ -184,8 +184,8 @@ class Reconciliation:
             try:
                 if listener is not None:
                     notify(listener)
-            except Exception:  # The others are not affected.
-                _logger.exception("watcher not notified")
+            except Exception as error:  # The others are not affected.
+                _logger.error("watcher not notified", **raised_at(error))
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

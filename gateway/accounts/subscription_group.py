@@ -13,7 +13,7 @@ import structlog
 from gateway.accounts.coalescing import OperationWaiter
 from gateway.accounts.operation import Operation
 from gateway.accounts.subscription import READY, EndReason, Payload, PositionedUpdate, Subscription
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, raised_at
 from gateway.execution.context import Event
 from gateway.execution.events import SubscriptionPlan
 from gateway.execution.failures import Failure
@@ -295,7 +295,7 @@ class Group:
 
     def _replaced(self, payload: Payload, error: Exception) -> bytes:
         """Return what is sent for an event that could not be executed because of a bug: `DeliveriesReady`."""
-        _logger.error("event not executed", field=self.plan.field, exc_info=error)
+        _logger.error("event not executed", field=self.plan.field, **raised_at(error))
         if isinstance(payload.event, PositionedUpdate):
             ready = self._ready_payload(self._hub.position, refetch=True)
             if ready.body is not None:

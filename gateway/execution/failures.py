@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import Any
 import structlog
 from graphql import FieldNode, GraphQLError, located_error
 
-from gateway.errors import BadUserInput, CostLimitExceeded, GatewayError, InternalError
+from gateway.errors import BadUserInput, CostLimitExceeded, GatewayError, InternalError, raised_at
 
 __all__ = ["Failure", "FieldErrors", "ResponsePath", "as_graphql", "failure_from", "failure_of", "mask", "walk"]
 
@@ -82,9 +81,7 @@ def mask(error: BaseException) -> InternalError:
 
     Neither holds the exception's message, which may contain data.
     """
-    frames = traceback.extract_tb(error.__traceback__)[-6:]
-    where = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
-    _logger.error("internal error", kind=type(error).__name__, where=where or "unknown")
+    _logger.error("internal error", **raised_at(error))
     return InternalError("The gateway failed while answering this. Its log says more, under this request's id.")
 
 

@@ -30,6 +30,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
+from gateway.errors import raised_at
 from gateway.source.history import History
 from gateway.source.journal import Before, Update
 from gateway.source.updates import Updates
@@ -281,8 +282,8 @@ class Publication:
     def _notify(self, listener: Callable[..., None], *arguments: Any) -> None:
         try:
             listener(*arguments)
-        except Exception:  # The other processes, and the other events, are not affected.
-            _logger.exception("event not delivered")
+        except Exception as error:  # The other processes, and the other events, are not affected.
+            _logger.error("event not delivered", **raised_at(error))
 
     def _send(self, message: Message, update: Update | None) -> None:
         for channel in self._channels:

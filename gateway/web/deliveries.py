@@ -23,7 +23,7 @@ Verdict = str
     late        It added nothing: a later event had arrived before.
     duplicate   Its idempotency token, or an equal event, was known.
     unknown     It was verified, but is an event of another account, service or type.
-    failed      It could not be applied, because of a bug; the log has the traceback.
+    failed      It could not be applied, because of a bug; the log says where.
     forged      Its signature is not valid.
 """
 VERDICTS = ("accepted", "late", "duplicate", "unknown", "failed", "forged")

@@ -10,7 +10,7 @@ webhook by default. So the answer depends on nothing but the request:
     an event of another account, service or type     204       unknown      nothing
     a known idempotency token, or an equal event     204       duplicate    nothing
     an event that adds nothing                       204       late         nothing: a later one has been applied
-    one that cannot be applied because of a bug      204       failed       the log has the traceback
+    one that cannot be applied because of a bug      204       failed       the log says where
     any other event                                  204       accepted     it is applied, in the next turn of the event loop
 
 Only verified requests are remembered, so that a forged one cannot make a genuine one a duplicate.
@@ -33,7 +33,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.callers.callers import Callers
-from gateway.errors import BadRequest, Forbidden, GatewayError
+from gateway.errors import BadRequest, Forbidden, GatewayError, raised_at
 from gateway.twilio.events import Event, InvalidEvent, read_event
 from gateway.twilio.paths import sids_of
 from gateway.twilio.signatures import Flaw, Secrets, WebhookRequest, called_url, find_flaw
@@ -152,8 +152,8 @@ class WebhookIntake:
         """Apply an event."""
         try:
             update = self._apply(event)
-        except Exception:
-            _logger.exception("webhook not applied", type=delivery.event)
+        except Exception as error:
+            _logger.error("webhook not applied", type=delivery.event, **raised_at(error))
             delivery.verdict = "failed"
         else:
             delivery.verdict = "accepted" if update is not None else "late"
