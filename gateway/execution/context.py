@@ -213,8 +213,12 @@ class Context(Protocol):
     def reset_counts(self) -> None:
         """Reset the counts, before the operation is executed from the start."""
 
-    def amend(self) -> bool:
-        """Merge what events have proved since into the records that were read; return whether that changes any."""
+    @property
+    def amendments(self) -> int:
+        """How often events have changed records that were read, as far as they are merged."""
+
+    def amend(self) -> int:
+        """Merge what events have proved since into the records that were read; return `amendments`."""
 
     def redacted(self, key: str) -> str:
         """Return a key without names and tokens, to be shown."""

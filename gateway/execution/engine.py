@@ -37,13 +37,19 @@ _ATTEMPTS = 3
 _Answer = TypeVar("_Answer")
 
 
-async def up_to_date(context: Context, execute: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """Execute an operation from the start, and again over what events have changed meanwhile; return the last answer."""
+async def up_to_date(
+    context: Context, execute: Callable[[], Awaitable[_Answer]], discard: Callable[[], object]
+) -> _Answer:
+    """Execute an operation, or part of one, and again over what events have changed meanwhile; return the last answer.
+
+    `discard` takes back the counts of an answer before the next attempt.
+    """
     for _ in range(_ATTEMPTS - 1):
+        amendments = context.amend()
         answer = await execute()
-        if not context.amend():
+        if context.amend() == amendments:
             return answer
-        context.reset_counts()
+        discard()
     return await execute()
 
 
@@ -70,7 +76,7 @@ class Run:
         self._expected = expected
         self._graph: IncrementalGraph | None = None
         self._amendments = 0
-        """How often events have changed what the operation had read, since the initial answer."""
+        """How often events had changed what the operation had read, when the initial answer was given."""
         self.pending: list[Pending] = []
         """After `answer`: the deferred fragments whose results `subsequent` delivers."""
 
@@ -81,7 +87,9 @@ class Run:
 
         The code `generated` from the plan executes it if that is possible; instead of code it can be the reason for none.
         """
-        return await up_to_date(self._context, partial(self._answer, generated))
+        answer = await up_to_date(self._context, partial(self._answer, generated), self._context.reset_counts)
+        self._amendments = self._context.amendments
+        return answer
 
     async def _answer(
         self, generated: GeneratedPlan | str | None
@@ -173,26 +181,20 @@ class Run:
         return executed
 
     async def _execute(self, group: DeferredGroup) -> _Executed:
-        """Execute a deferred group, and again over what events have changed meanwhile."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            self._amend()
-            amendments = self._amendments
-            executor = SelectionExecutor(self._context, self.arguments)
-            executed = await self._execute_once(group, executor)
-            self._amend()
-            if self._amendments == amendments or attempt == _ATTEMPTS:
-                break
-            self._context.count(-executor.counted)
-        return executed
+        executor = SelectionExecutor(self._context, self.arguments)
 
-    def _amend(self) -> None:
-        self._amendments += self._context.amend()
+        def discard() -> None:
+            nonlocal executor
+            self._context.count(-executor.counted)
+            executor = SelectionExecutor(self._context, self.arguments)
+
+        return await up_to_date(self._context, lambda: self._execute_once(group, executor), discard)
 
     async def _execute_once(self, group: DeferredGroup, executor: SelectionExecutor) -> _Executed:
         answers: list[Any] = [None] * len(group.sources)
         selection = group.deferred.selection
         # The initial answer may have needed references only, or have been given before an event.
-        if group.reads and (selection.needs_row or self._amendments):
+        if group.reads and (selection.needs_row or self._context.amendments != self._amendments):
             batches = await executor.look_up(group, answers)
         else:
             answers = [selection.blank.copy() for _ in group.sources]

@@ -143,7 +143,7 @@ class Executor:
             return Outcome(None, invalid.failures, executed=False, operation=name, document=_fingerprint(text))
         if isinstance(planned, str):
             context.runs[planned] += 1
-            return await up_to_date(context, partial(self._reference, operation, context, variables, request.on_error))
+            return await self._up_to_date_reference(operation, context, variables, request.on_error)
         plan = planned.plan
         if plan.events is not None:
             return self._not_executed(request, operation, plan, values, context)
@@ -184,7 +184,7 @@ class Executor:
                     outcome.subsequent = Subsequent(run.subsequent())
                 return outcome
         context.runs[reason] += 1
-        outcome = await up_to_date(context, partial(self._reference, operation, context, variables, request.on_error))
+        outcome = await self._up_to_date_reference(operation, context, variables, request.on_error)
         failures = outcome.failures
         if context.left_out:
             failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
@@ -343,6 +343,12 @@ class Executor:
             details=details,
         )
         return operation.outcome(None, (Failure(error),), executed=False, requested=details["requested"])
+
+    async def _up_to_date_reference(
+        self, operation: ValidOperation, context: Context, variables: dict[str, Any], on_error: ErrorBehavior
+    ) -> Outcome:
+        execute = partial(self._reference, operation, context, variables, on_error)
+        return await up_to_date(context, execute, context.reset_counts)
 
     async def _reference(
         self,

@@ -49,6 +49,8 @@ class OperationContext:
     """Upstream calls reserved in the caller's budget."""
     records: int = 0
     """Records in the answer so far; one at several places counts once for each."""
+    amendments: int = 0
+    """How often events have changed records that were read, as far as they are merged."""
     held_skips: Counter[str] | None = None
     """Skips of an attempt that may be discarded."""
     walks: dict[PagedList, Walk] = field(default_factory=dict)
@@ -227,12 +229,12 @@ class OperationContext:
         self.left_out.clear()
         self.failures.clear()
 
-    def amend(self) -> bool:
-        """Merge what events have proved since into the records that were read; return whether that changes any."""
-        is_changed = self.loaders.amend()
-        if is_changed:
+    def amend(self) -> int:
+        """Merge what events have proved since into the records that were read; return how often that has changed any."""
+        if self.loaders.amend():
             self.walks.clear()
-        return is_changed
+            self.amendments += 1
+        return self.amendments
 
     def redacted(self, key: str) -> str:
         """Return a key without names and tokens."""

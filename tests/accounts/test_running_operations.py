@@ -101,6 +101,31 @@ async def test_what_is_deferred_is_as_new_as_the_last_event(live: Live) -> None:
     assert await _parts(outcome) == [{"status": "READ"}]
 
 
+FAILURES = """query ($serviceSid: ID!) {
+  service(sid: $serviceSid) { failures(first: 20) { edges { node { conversationSid messageSid sid participant { sid } } } } }
+}"""
+
+
+async def _failures(live: Live) -> list[dict[str, Any]]:
+    operation = Operation(FAILURES, variables={"serviceSid": live.marks["service_sid"]}, no_cache=True)
+    outcome = await live.account.run(operation)
+    assert outcome.data is not None
+    return [edge["node"] for edge in outcome.data["service"]["failures"]["edges"]]
+
+
+async def test_a_search_does_not_find_what_an_event_has_changed_since(live: Live) -> None:
+    sandbox = live.sandbox
+    first = (await _failures(live))[0]
+    before = len(sandbox.paths)
+    sandbox.faults.add("*/Participants*", Fault("latency", latency=0.5))
+    searching = asyncio.create_task(_failures(live))
+    await sandbox.until(lambda: any("/Participants" in path for path in sandbox.paths[before:]))
+    message = f"{live.service}/Conversations/{first['conversationSid']}/Messages/{first['messageSid']}"
+    event = live.event("delivered", message=message)
+    live.apply(Event(event.change, f"{message}/Receipts/{first['sid']}", event.properties, event.date))
+    assert first["sid"] not in [each["sid"] for each in await searching]
+
+
 async def test_an_event_while_a_deferred_field_is_read_is_in_its_part(live: Live) -> None:
     sandbox = live.sandbox
     outcome = await _receipt(live, "participant { identity }")
