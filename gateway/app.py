@@ -26,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 from gateway.accounts.account import Account
 from gateway.accounts.limits import Limits, SubscriptionLimits
 from gateway.accounts.reconciliation import Reconciliation
+from gateway.accounts.subscription import whole_seconds
 from gateway.callers.callers import Callers, Token
 from gateway.errors import BadRequest, InternalError
 from gateway.graph.schema import shared_executor
@@ -255,7 +256,7 @@ def create_app(
         changes = SourcesOfChanges(
             webhooks=webhooks is not None,
             subscriptions=settings.subscriptions,
-            poll_seconds=max(1, round(settings.reconcile_seconds)) if settings.reconcile_seconds else None,
+            poll_seconds=whole_seconds(settings.reconcile_seconds) if settings.reconcile_seconds else None,
             note=graphiql_note,
         )
         routes += Graphiql(graphiql_variables, origin=origin_shown, user=user, changes=changes).routes

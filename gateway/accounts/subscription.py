@@ -14,7 +14,7 @@ from gateway.source.history import Position
 from gateway.source.journal import Update
 from gateway.twilio.events import Change
 
-__all__ = ["READY", "EndReason", "Payload", "PositionedUpdate", "Subscription"]
+__all__ = ["READY", "EndReason", "Payload", "PositionedUpdate", "Subscription", "whole_seconds"]
 
 
 class EndReason(Enum):
@@ -184,3 +184,8 @@ class Subscription:
         """Call back: there is something to take."""
         if self.on_ready is not None:
             self.on_ready()
+
+
+def whole_seconds(seconds: float) -> int:
+    """Return the seconds between two polls as clients are told them."""
+    return max(1, round(seconds))

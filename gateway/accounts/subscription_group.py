@@ -12,7 +12,7 @@ import structlog
 
 from gateway.accounts.coalescing import OperationWaiter
 from gateway.accounts.operation import Operation
-from gateway.accounts.subscription import READY, EndReason, Payload, PositionedUpdate, Subscription
+from gateway.accounts.subscription import READY, EndReason, Payload, PositionedUpdate, Subscription, whole_seconds
 from gateway.errors import GatewayError, raised_at
 from gateway.execution.context import Event
 from gateway.execution.events import SubscriptionPlan
@@ -307,7 +307,7 @@ class Group:
         if self._ready is not None and self._ready[:2] == (cursor, refetch):
             return self._ready[2]
         polling = hub.polling if self._conversations is not None else None
-        seconds = max(1, round(polling.seconds)) if polling is not None else None
+        seconds = whole_seconds(polling.seconds) if polling is not None else None
         event: DeliveriesReady = deliveries_ready(
             cursor, refetch=refetch, webhooks=hub.has_webhooks, poll_seconds=seconds
         )

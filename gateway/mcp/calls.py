@@ -92,10 +92,10 @@ class ToolCalls:
 
     def _result(self, tool: Tool, operation: Operation, outcome: Outcome) -> ToolResult:
         errors = [self._error(tool, operation, failure) for failure in outcome.failures]
-        data = outcome.data_json if outcome.data_json is not None else orjson.dumps(outcome.data)
-        if not outcome.executed:
-            data = b"null"
-        elif tool.mark is not None and data != b"null":
+        data = b"null"
+        if outcome.executed:
+            data = outcome.data_json if outcome.data_json is not None else orjson.dumps(outcome.data)
+        if tool.mark is not None and data != b"null":
             # Decoded anew: an outcome is shared with others, and one object can be at several of its places.
             marked = orjson.loads(data)
             tool.mark([marked])

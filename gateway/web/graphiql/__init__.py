@@ -8,13 +8,12 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from anyio import to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -47,8 +46,7 @@ _TWILIO = "https://conversations.twilio.com"
 _USER = "$TWILIO_ACCOUNT_SID:$TWILIO_AUTH_TOKEN"
 
 
-@dataclass(frozen=True, slots=True)
-class SourcesOfChanges:
+class SourcesOfChanges(msgspec.Struct, frozen=True, rename="camel"):
     """How the gateway learns of changes, for the panel "Deliveries"."""
 
     webhooks: bool = False
@@ -60,14 +58,8 @@ class SourcesOfChanges:
     note: str | None = None
     """Where webhooks come from, in a sentence that may have `code`; None for how to configure them."""
 
-    def as_json(self) -> dict[str, Any]:
-        """Return what the page reads."""
-        return {
-            "webhooks": self.webhooks,
-            "subscriptions": self.subscriptions,
-            "pollSeconds": self.poll_seconds,
-            "note": self.note,
-        }
+
+_NO_SOURCES = SourcesOfChanges()
 
 
 class Graphiql:
@@ -79,7 +71,7 @@ class Graphiql:
         *,
         origin: str | None = None,
         user: str = _USER,
-        changes: SourcesOfChanges = SourcesOfChanges(),
+        changes: SourcesOfChanges = _NO_SOURCES,
         bundle: Path = BUNDLE,
     ) -> None:
         """Create the page.
@@ -96,7 +88,7 @@ class Graphiql:
                     "tabs": opening_tabs(values or {}),
                     "upstream": f"{origin or _TWILIO}/v1",
                     "user": user,
-                    "changes": changes.as_json(),
+                    "changes": msgspec.to_builtins(changes),
                 }
             )
             facts = facts.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
