@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 __all__ = [
-    "APART",
-    "FIRST",
+    "LONG",
     "pytest_cmdline_main",
     "pytest_collection",
     "pytest_collection_modifyitems",
@@ -20,52 +19,39 @@ __all__ = [
     "unit",
 ]
 
-FIRST = [
-    "tests/clients/test_clients.py",
-    "tests/execution/test_differential.py",
-    "tests/contract_tests/test_contract_tests.py",
-    "tests/web/test_audits.py",
-    "tests/web/test_graphiql.py",
-    "tests/web/test_graphiql_live.py",
-    "tests/web/test_graphiql_panels.py",
-    "tests/web/test_graphiql_runs.py",
-    "tests/docs/test_pages.py",
-    "tests/commands/test_workers.py",
-    "tests/test_pytest_plugin.py",
-    "tests/execution/test_at_most.py",
-    "tests/commands/test_check.py",
-    "tests/commands/test_demo.py",
-    "tests/commands/test_serve.py",
-    "tests/contract/operations/test_relay_compiler.py",
-    "tests/test_timeouts.py",
-    "tests/test_door.py",
-    "tests/twilio/test_signatures.py",
-    "tests/mcp/test_stdio.py",
-    "tests/test_cli.py",
-]
-"""The files that take longest, which are run first: one that began last would be waited for by all other processes."""
-
-APART = {
-    "tests/execution/test_differential.py",
-    "tests/web/test_graphiql.py",
-    "tests/web/test_graphiql_panels.py",
-    "tests/web/test_graphiql_runs.py",
-    "tests/docs/test_pages.py",
-    "tests/commands/test_workers.py",
-    "tests/test_pytest_plugin.py",
-    "tests/commands/test_check.py",
-    "tests/commands/test_demo.py",
-    "tests/commands/test_serve.py",
-    "tests/test_door.py",
-    "tests/twilio/test_signatures.py",
+LONG = {
+    "tests/clients/test_clients.py": "file",
+    "tests/execution/test_differential.py": "test",
+    "tests/contract_tests/test_contract_tests.py": "file",
+    "tests/web/test_audits.py": "file",
+    "tests/web/test_graphiql.py": "test",
+    "tests/web/test_graphiql_live.py": "file",
+    "tests/web/test_graphiql_panels.py": "test",
+    "tests/web/test_graphiql_runs.py": "test",
+    "tests/docs/test_pages.py": "test",
+    "tests/commands/test_workers.py": "test",
+    "tests/test_pytest_plugin.py": "test",
+    "tests/execution/test_at_most.py": "file",
+    "tests/commands/test_check.py": "test",
+    "tests/commands/test_demo.py": "test",
+    "tests/commands/test_serve.py": "test",
+    "tests/contract/operations/test_relay_compiler.py": "file",
+    "tests/test_timeouts.py": "file",
+    "tests/test_door.py": "test",
+    "tests/twilio/test_signatures.py": "test",
+    "tests/mcp/test_stdio.py": "file",
+    "tests/test_cli.py": "file",
 }
-"""Files whose tests are distributed one by one. Those of any other file share a process, and what they install."""
+"""The files that take longest, which are run first: one that began last would be waited for by all other processes.
+
+The values say whether each `test` is distributed, or the `file`, as for all others, so that its tests share a process.
+"""
 
 
 def unit(test: str) -> str:
     """Return what a process is given together with the test of this id: the id of its file, or of itself."""
     file = test.partition("::")[0]
-    return test if file in APART else file
+    return test if LONG.get(file) == "test" else file
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -83,7 +69,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Distribute units in the order of `FIRST`, not by their number of tests: those with the fewest can take longest."""
+    """Distribute units in the order of `LONG`, not by their number of tests: those with the fewest can take longest."""
     if config.getvalue("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
@@ -98,7 +84,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of the files that take longest first."""
-    order = {name: place for place, name in enumerate(FIRST)}
+    order = {name: place for place, name in enumerate(LONG)}
     items.sort(key=lambda item: order.get(item.nodeid.partition("::")[0], len(order)))
 
 

@@ -5,21 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from .scheduling import APART, FIRST, unit
+from .scheduling import LONG, unit
 
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("name", sorted({*FIRST, *APART}))
+@pytest.mark.parametrize("name", LONG)
 def test_files_that_are_named_are_there(name: str) -> None:
     assert (ROOT / name).is_file()
 
 
-def test_files_whose_tests_are_distributed_apart_begin_early() -> None:
-    assert set(FIRST) >= APART
-
-
-@pytest.mark.parametrize("name", sorted(APART))
+@pytest.mark.parametrize("name", [name for name, distributed in LONG.items() if distributed == "test"])
 def test_tests_that_share_an_installation_are_not_apart(name: str) -> None:
     """A fixture of a module would be made by each process."""
     assert not re.search(r'scope="(module|class|package)"', (ROOT / name).read_text(encoding="utf-8"))

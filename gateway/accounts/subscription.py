@@ -187,5 +187,5 @@ class Subscription:
 
 
 def whole_seconds(seconds: float) -> int:
-    """Return the seconds between two polls as clients are told them."""
+    """Return the seconds between two polls as an integer for clients, at least 1."""
     return max(1, round(seconds))

@@ -47,7 +47,7 @@ class StreamHost(Protocol):
         """Find out when the peer is dead, and end the stream then, and before the server stops."""
 
     def cut_stream(self, *, at_once: bool) -> None:
-        """Close the connection within the response. With `at_once`, what waits to be sent is dropped."""
+        """Close the connection within the response. With `at_once`, unsent bytes are dropped."""
 
 
 class ClientConnection:
@@ -124,7 +124,7 @@ class AsgiConnection(ClientConnection):
 
 
 def acknowledge_within(transport: asyncio.Transport) -> None:
-    """Have the system close the connection when its peer acknowledges nothing for 15 s of what was sent, where it can.
+    """Have the system close the connection when its peer has acknowledged no sent bytes for 15 s, where it can.
 
     A peer that lost its network or its power sends no FIN: without this, Linux sends again for a quarter of an hour.
     """

@@ -51,7 +51,7 @@ class Body(Protocol):
 
     @property
     def is_paused(self) -> bool:
-        """Whether what was written waits for the peer to read."""
+        """Whether written bytes wait for the peer to read."""
 
     def write(self, data: bytes) -> None:
         """Send part of the body."""
@@ -62,7 +62,7 @@ class Body(Protocol):
     def cut(self, *, at_once: bool) -> None:
         """Close the connection without ending the body, so that the client knows that it is incomplete.
 
-        With `at_once`, what waits to be sent is dropped.
+        With `at_once`, unsent bytes are dropped.
         """
 
 
@@ -112,7 +112,7 @@ SERVER_SENT_EVENTS = EventFormat(
 
 
 def _part(body: bytes) -> bytes:
-    """Return a part with the delimiter behind it: a reader waits for that."""
+    """Return a part followed by the delimiter, which readers wait for."""
     return b"\r\nContent-Type: %b\r\n\r\n%b\r\n--graphql" % (JSON.encode(), body)
 
 
@@ -205,7 +205,7 @@ class SubscriptionReply(Reply):
         self.resume()
 
     def resume(self) -> None:
-        """Send what waits, as long as the peer reads."""
+        """Send the events in the queue, as long as the peer reads."""
         subscription, on_payload = self._subscription, self._streams.on_payload
         while self._body is not None:
             if self._body.is_paused and subscription.ended in {None, EndReason.COMPLETE}:
@@ -361,7 +361,7 @@ class _AsgiBody:
         self.cut(at_once=True)
 
     async def send(self, send: Send) -> None:
-        """Send what is written until the end of the body; raises `ReplyAborted` if it is cut."""
+        """Send the parts as they are written, until the end of the body; raises `ReplyAborted` if it is cut."""
         while True:
             await self._changed.wait()
             self._changed.clear()
