@@ -276,6 +276,11 @@ expect.set_options(
 )  # Milliseconds. Where a machine is busy, a page takes longer than the default of 5,000.
 
 
+def find_chromium() -> str | None:
+    """Return the command of Chromium, as distributions name it."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
 @asynccontextmanager
 async def launched(executable: str) -> AsyncIterator[str]:
     """A Chromium, and the address at which it can be connected to."""
@@ -293,7 +298,7 @@ async def launched(executable: str) -> AsyncIterator[str]:
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of one Chromium for all tests, which each have a context of their own in it: storage, cache and pages."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    executable = find_chromium()
     if executable is None:
         pytest.skip("no chromium: install Debian's package of that name to try GraphiQL in it")
     with pytest.MonkeyPatch.context() as patch:

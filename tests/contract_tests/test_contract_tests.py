@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from ..conftest import npm_ci
+from ..conftest import find_chromium, npm_ci
 from ..docs.blocks import all_blocks, blocks, read
 
 pytest_plugins = ["pytester"]
@@ -100,7 +99,7 @@ def test_the_vitest_tests_pass(project: Path, temporary: Path) -> None:
 
 @pytest.mark.timeout(180)  # The same, and a browser.
 def test_the_playwright_tests_pass(project: Path, temporary: Path) -> None:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    chromium = find_chromium()
     if chromium is None:
         pytest.skip("no chromium: install Debian's package of that name to run the documented Playwright test")
     with socket.socket() as free:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import sys
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from gateway.demo import demo_app
 from gateway.sandbox import Fault, Sandbox
 from gateway.web.server import serving
 
-from ..conftest import CHROMIUM_FLAGS, ROOT
+from ..conftest import CHROMIUM_FLAGS, ROOT, find_chromium
 from .page import looking
 
 __all__ = ["PICTURE", "take_picture"]
@@ -42,7 +41,7 @@ async def take_picture(browser: Browser, path: Path) -> None:
 
 async def main() -> int:
     """Take the picture again."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    chromium = find_chromium()
     if chromium is None:
         sys.stdout.write("chromium is not here.\n")
         return 2
