@@ -26,6 +26,7 @@ class OperationKey(NamedTuple):
     reference: bool
     dry_run: bool
     on_error: ErrorBehavior
+    mark_outside_text: bool
     timeout: float | None
     caller: str | None
     """Only where callers have budgets."""
@@ -68,6 +69,8 @@ class Operation(msgspec.Struct, frozen=True):
     on_error: ErrorBehavior = "PROPAGATE"
     """What an error in a field does to the rest of the answer: `NULL`, `PROPAGATE` or `HALT`
     (https://github.com/graphql/graphql-spec/pull/1163)."""
+    mark_outside_text: bool = False
+    """Write each text that people outside wrote, such as a message's body, as an object with the one key `fromOutside`."""
     reference: bool = False
     """Execute with graphql-core, the reference for the engine."""
     request_id: str = ""
@@ -105,6 +108,7 @@ class Operation(msgspec.Struct, frozen=True):
             reference=self.reference,
             dry_run=self.dry_run,
             on_error=self.on_error,
+            mark_outside_text=self.mark_outside_text,
             timeout=self.timeout,
             caller=self.caller if per_caller else None,
         )

@@ -43,7 +43,7 @@ from gateway.execution.context import Context, Event
 from gateway.execution.descriptions import describe
 from gateway.execution.documents import condition_variables, only_introspection, without_defer
 from gateway.execution.engine import Run, up_to_date
-from gateway.execution.error_behavior import ErrorBehavior, reference_executor
+from gateway.execution.error_behavior import ErrorBehavior
 from gateway.execution.estimate import Estimate
 from gateway.execution.events import SubscriptionPlan, event_json, prepare, variables_below, write_incomplete
 from gateway.execution.expected import Expected, ExpectedReads
@@ -53,6 +53,7 @@ from gateway.execution.outcome import Outcome, Subsequent
 from gateway.execution.plan import Plan
 from gateway.execution.prepared import CachedPlan, ValidOperation
 from gateway.execution.private import private_arguments, private_fields, without_values
+from gateway.execution.reference import reference_executor
 from gateway.execution.steps import Arguments, NeedsReference
 
 __all__ = ["ExecutionRequest", "Executor"]
@@ -98,6 +99,10 @@ class ExecutionRequest(Protocol):
     def on_error(self) -> ErrorBehavior:
         """What an error in a field does to the rest of the answer. `@defer` has an effect with `PROPAGATE` only."""
 
+    @property
+    def mark_outside_text(self) -> bool:
+        """Whether text that people outside wrote is marked (see `outside_text`)."""
+
 
 class Executor:
     """Executes operations on one schema. Valid documents and their plans are cached."""
@@ -125,10 +130,10 @@ class Executor:
             _CACHED_CHARACTERS, getsizeof=lambda operation: operation.characters
         )
         self._generate_at = generate_at
-        self._plans: LRUCache[tuple[tuple[str, str | None], bool, tuple[Any, ...]], CachedPlan] = LRUCache(
+        self._plans: LRUCache[tuple[tuple[str, str | None], bool, bool, tuple[Any, ...]], CachedPlan] = LRUCache(
             _CACHED_WEIGHT, getsizeof=attrgetter("weight")
         )
-        """Plans, by operation, `may_defer`, and the values of the condition variables."""
+        """Plans, by operation, `may_defer`, `mark_outside_text`, and the values of the condition variables."""
 
     async def run(self, request: ExecutionRequest, context: Context) -> Outcome:
         """Execute an operation. Its failures are in the outcome; raises what `context.reserve` raises."""
@@ -137,13 +142,14 @@ class Executor:
         try:
             operation = self._operation(text, request.name)
             values = self._coerce(operation, variables)
-            planned = self._plan(operation, values, request.defer and request.on_error == "PROPAGATE")
+            may_defer = request.defer and request.on_error == "PROPAGATE"
+            planned = self._plan(operation, values, may_defer, mark_outside_text=request.mark_outside_text)
         except _Invalid as invalid:
             name = operation.name if operation is not None else invalid.operation
             return Outcome(None, invalid.failures, executed=False, operation=name, document=_fingerprint(text))
         if isinstance(planned, str):
             context.runs[planned] += 1
-            return await self._up_to_date_reference(operation, context, variables, request.on_error)
+            return await self._up_to_date_reference(operation, context, request)
         plan = planned.plan
         if plan.events is not None:
             return self._not_executed(request, operation, plan, values, context)
@@ -184,7 +190,7 @@ class Executor:
                     outcome.subsequent = Subsequent(run.subsequent())
                 return outcome
         context.runs[reason] += 1
-        outcome = await self._up_to_date_reference(operation, context, variables, request.on_error)
+        outcome = await self._up_to_date_reference(operation, context, request)
         failures = outcome.failures
         if context.left_out:
             failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
@@ -345,9 +351,16 @@ class Executor:
         return operation.outcome(None, (Failure(error),), executed=False, requested=details["requested"])
 
     async def _up_to_date_reference(
-        self, operation: ValidOperation, context: Context, variables: dict[str, Any], on_error: ErrorBehavior
+        self, operation: ValidOperation, context: Context, request: ExecutionRequest
     ) -> Outcome:
-        execute = partial(self._reference, operation, context, variables, on_error)
+        execute = partial(
+            self._reference,
+            operation,
+            context,
+            request.variables or {},
+            on_error=request.on_error,
+            mark_outside_text=request.mark_outside_text,
+        )
         return await up_to_date(context, execute, context.reset_counts)
 
     async def _reference(
@@ -355,8 +368,10 @@ class Executor:
         operation: ValidOperation,
         context: Context,
         variables: dict[str, Any],
-        on_error: ErrorBehavior = "PROPAGATE",
         event: object = None,
+        *,
+        on_error: ErrorBehavior = "PROPAGATE",
+        mark_outside_text: bool = False,
     ) -> Outcome:
         if operation.undeferred is None:
             operation.undeferred = without_defer(operation.document)
@@ -367,7 +382,7 @@ class Executor:
             context_value=context,
             variable_values=variables,
             operation_name=operation.name,
-            executor_class=reference_executor(on_error),
+            executor_class=reference_executor(on_error, mark_outside_text=mark_outside_text),
             hide_suggestions=self._hide_suggestions,
         )
         if isawaitable(result):
@@ -432,7 +447,9 @@ class Executor:
             raise _Invalid(_failures(without_values(values, operation.private), BadUserInput))
         return values
 
-    def _plan(self, operation: ValidOperation, values: VariableValues, defer: bool) -> CachedPlan | str:
+    def _plan(
+        self, operation: ValidOperation, values: VariableValues, defer: bool, *, mark_outside_text: bool = False
+    ) -> CachedPlan | str:
         """Return the plan for these values of the condition variables, or the reason of `NeedsReference`."""
         conditions = {name: values.coerced.get(name, absent) for name, absent in operation.conditions.items()}
         for name, value in conditions.items():
@@ -441,14 +458,23 @@ class Executor:
                     f"The variable ${name}, on which @skip, @include or @defer depends, must be true or false."
                 )
                 raise _Invalid((Failure(error),))
-        key = operation.key, defer, tuple(conditions.values())
+        key = operation.key, defer, mark_outside_text, tuple(conditions.values())
         cached = self._plans.get(key)
         if cached is not None:
             return cached
         try:
-            plan = Plan(self._schema, self._converter, operation.node, operation.fragments, conditions, may_defer=defer)
+            make = partial(
+                Plan,
+                self._schema,
+                self._converter,
+                operation.node,
+                operation.fragments,
+                conditions,
+                mark_outside_text=mark_outside_text,
+            )
+            plan = make(may_defer=defer)
             if defer and plan.has_introspection:  # graphql-core executes it, in one payload.
-                plan = Plan(self._schema, self._converter, operation.node, operation.fragments, conditions)
+                plan = make()
         except NeedsReference as reason:
             return str(reason)
         weight = plan.steps + operation.characters // 16

@@ -65,6 +65,7 @@ class PropertyField(StrawberryField):
         mapped: Mapped | None = None,
         non_zero: str | None = None,
         column: Callable[..., Iterable[object]] | None = None,
+        from_outside: bool = False,
     ) -> None:
         """Create a property with its description.
 
@@ -94,6 +95,8 @@ class PropertyField(StrawberryField):
         self.column = column
         """Returns the values of all records of a list, as they are written: from the list's path and its rows. For a property
         of edges (https://relay.dev/graphql/connections.htm), from the source of their connection."""
+        self.from_outside = from_outside
+        """Whether the value is text that people outside write, such as the senders of messages (see `outside_text`)."""
         self.uses: frozenset[str] | None = frozenset(of) if of else None
         """The upstream properties that it uses; None if that is not stated."""
 
@@ -105,6 +108,7 @@ class PropertyField(StrawberryField):
         twin = PropertyField(self.description or "", derive=self.derive, of=self.of, needs_row=self.needs_row)
         twin.attribute, twin.are_plain = self.attribute, self.are_plain
         twin.mapped, twin.non_zero, twin.column = self.mapped, self.non_zero, self.column
+        twin.from_outside = self.from_outside
         twin.python_name, twin.graphql_name = self.python_name, self.graphql_name
         twin.type_annotation, twin.origin = self.type_annotation, self.origin
         twin.read, twin.read_row, twin.uses = self.read, self.read_row, self.uses

@@ -18,6 +18,7 @@ from gateway.errors import GatewayError, NotFound
 from gateway.execution.context import Context, MissingKey, Read
 from gateway.execution.deferred import DeferredGroup, DeferredPlaces
 from gateway.execution.failures import Failure, FieldErrors, ResponsePath, walk
+from gateway.execution.outside_text import FROM_OUTSIDE
 from gateway.execution.steps import Arguments, Deferred, EdgeStep, Leaf, Lookup, NeedsReference, Nested, Selection
 
 __all__ = ["Batch", "SelectionExecutor"]
@@ -126,6 +127,10 @@ class SelectionExecutor:
                     is_complete = False
         except Exception:
             is_complete = self._write_one_by_one(step, sources, answers)
+        if step.is_marked:
+            for answer in answers:
+                if answer[key] is not None:
+                    answer[key] = {FROM_OUTSIDE: answer[key]}
         if not is_complete and not step.is_nullable:
             raise NeedsReference("null where none may be")
 

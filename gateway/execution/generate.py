@@ -40,6 +40,7 @@ import msgspec
 from gateway.execution.context import Context
 from gateway.execution.fields import Mapped, PropertyField
 from gateway.execution.levels import EdgePlace, Unusual, read_levels, read_records
+from gateway.execution.outside_text import OutsideText
 from gateway.execution.plan import Plan
 from gateway.execution.steps import Arguments, EdgeStep, Leaf, Lookup, Nested, Selection
 
@@ -271,6 +272,7 @@ class _Writer:
                 value = children[0] if len(children) == 1 else f"the_one({', '.join(children)})"
             elif isinstance(step, Leaf):
                 value = self._leaf(step, scope)
+                value = self._marked(value) if step.is_marked else value
             elif rows is not None and step.is_list:
                 value = self._edges(step, scope, rows)
             else:
@@ -338,6 +340,11 @@ class _Writer:
         null = name if step.is_nullable else "null()"
         written = f"{self._constant('write', step.write)}({name})"
         return f"({null} if ({name} := {value}) is None else {name} if {is_plain} else {written})"
+
+    def _marked(self, value: str) -> str:
+        """Return the expression of a text that is marked as one from outside."""
+        name = self._new_name("value")
+        return f"(None if ({name} := {value}) is None else {self._constant('marked', OutsideText)}({name}))"
 
     def _mapped(self, step: Leaf, mapped: Mapped, scope: _Scope) -> str:
         """Return the expression of a value that is looked up in a table, which has the values as they are written."""

@@ -71,11 +71,12 @@ class Plan:
         conditions: Mapping[str, Any],
         *,
         may_defer: bool = False,
+        mark_outside_text: bool = False,
     ) -> None:
         """Plan an operation; raises `NeedsReference`.
 
         `converter` is Strawberry's, for arguments. `conditions` are the values of `documents.condition_variables`. Without
-        `may_defer`, `@defer` has no effect.
+        `may_defer`, `@defer` has no effect. With `mark_outside_text`, text that people outside wrote is marked.
         """
         root = schema.get_root_type(operation.operation)
         if root is None or operation.operation is OperationType.MUTATION:
@@ -85,10 +86,13 @@ class Plan:
         self._fragments = fragments
         self._conditions = conditions
         self._may_defer = may_defer
+        self._mark_outside_text = mark_outside_text
         self.has_introspection = False
         """Whether the root has introspection fields, which graphql-core executes."""
         self.has_defer = False
         """Whether a `@defer` has effect."""
+        self.has_outside_text = False
+        """Whether it selects text that is marked."""
         self.steps = 0
         """The number of steps in all selections: the plan's size."""
         self.events: EventStep | None = None
@@ -273,8 +277,10 @@ class Plan:
         if isinstance(definition, PropertyField):
             selection.needs_row = selection.needs_row or definition.needs_row
         if isinstance(definition, PropertyField) and isinstance(output, GraphQLScalarType | GraphQLEnumType):
-            read = definition.read_row or definition.read
-            return Leaf(key, nodes, definition, read, definition.read_row is not None, *_writer(output), is_nullable)
+            read, reads_row = definition.read_row or definition.read, definition.read_row is not None
+            is_marked = self._mark_outside_text and definition.from_outside
+            self.has_outside_text = self.has_outside_text or is_marked
+            return Leaf(key, nodes, definition, read, reads_row, *_writer(output), is_nullable, is_marked)
         is_list = isinstance(output, GraphQLList)
         if isinstance(output, GraphQLList):
             output = output.of_type.of_type if isinstance(output.of_type, GraphQLNonNull) else None  # type: ignore[assignment]

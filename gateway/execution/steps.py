@@ -46,6 +46,8 @@ class Leaf:
     write: Callable[[Any], Any]
     """Serializes any other value."""
     is_nullable: bool
+    is_marked: bool = False
+    """Whether values are marked as text from outside (see `outside_text`)."""
 
 
 @dataclass(slots=True)

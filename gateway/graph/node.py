@@ -51,9 +51,12 @@ def prop(
     mapped: Mapped | None = None,
     non_zero: str | None = None,
     column: Callable[[Any], Iterable[object]] | None = None,
+    from_outside: bool = False,
 ) -> Any:
     """Declare a property that is read from the record's row (see `PropertyField`)."""
-    return PropertyField(description, derive=derive, of=of, mapped=mapped, non_zero=non_zero, column=column)
+    return PropertyField(
+        description, derive=derive, of=of, mapped=mapped, non_zero=non_zero, column=column, from_outside=from_outside
+    )
 
 
 def from_path(

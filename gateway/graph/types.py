@@ -124,7 +124,7 @@ _BY_MESSAGE = Distinct(lambda path: _above(path, 2), lambda path, _: Item(Messag
 class Service(Node):
     sid: strawberry.ID = sid_of(-1, "The sid of the service: `IS…`.")
     account_sid: strawberry.ID | None = prop("The sid of the account: `AC…`.")
-    friendly_name: str | None = prop("The name of the service, for display.")
+    friendly_name: str | None = prop("The name of the service, for display.", from_outside=True)
     date_created: DateTime | None = prop("When the service was created.")
     date_updated: DateTime | None = prop("When the service was last updated.")
     url: Url | None = prop("The URL of the service in Twilio's REST API.")
@@ -235,9 +235,11 @@ class Conversation(Node):
     account_sid: strawberry.ID | None = prop("The sid of the account: `AC…`.")
     chat_service_sid: strawberry.ID = sid_of(0, "The sid of the service: `IS…`.")
     messaging_service_sid: strawberry.ID | None = prop("The sid of the messaging service that it sends through: `MG…`.")
-    friendly_name: str | None = prop("The name of the conversation, for display.")
-    unique_name: str | None = prop("The name of the conversation that is unique in its service, if one is set.")
-    attributes: str | None = prop("Data of the application, as JSON text.")
+    friendly_name: str | None = prop("The name of the conversation, for display.", from_outside=True)
+    unique_name: str | None = prop(
+        "The name of the conversation that is unique in its service, if one is set.", from_outside=True
+    )
+    attributes: str | None = prop("Data of the application, as JSON text.", from_outside=True)
     state: ConversationState | None = prop(
         "The state of the conversation.",
         derive=lambda row: conversation_state(row.state),
@@ -366,9 +368,9 @@ class Message(Node):
         "The sid of the author: `MB…`; null when the author is not a participant."
     )
     index: int | None = prop("The position in the conversation, from 0. Deleted messages leave gaps.")
-    author: str | None = prop("The author: a chat identity, an address, or `system`.")
-    body: str | None = prop("The text of the message.")
-    attributes: str | None = prop("Data of the application, as JSON text.")
+    author: str | None = prop("The author: a chat identity, an address, or `system`.", from_outside=True)
+    body: str | None = prop("The text of the message.", from_outside=True)
+    attributes: str | None = prop("Data of the application, as JSON text.", from_outside=True)
     media: list[Media] | None = prop("The files sent with the message; null or empty when there are none.")
     content_sid: strawberry.ID | None = prop("The sid of the content template that the message was made from: `HX…`.")
     date_created: DateTime | None = prop("When the message was created.")
@@ -560,8 +562,8 @@ class Participant(Node):
     account_sid: strawberry.ID | None = prop("The sid of the account: `AC…`.")
     chat_service_sid: strawberry.ID = sid_of(0, "The sid of the service: `IS…`.")
     conversation_sid: strawberry.ID = sid_of(1, "The sid of the conversation: `CH…`.")
-    identity: str | None = prop("The chat user's identity; null outside chat.")
-    attributes: str | None = prop("Data of the application, as JSON text.")
+    identity: str | None = prop("The chat user's identity; null outside chat.", from_outside=True)
+    attributes: str | None = prop("Data of the application, as JSON text.", from_outside=True)
     channel: str = prop(
         "The channel of the participant: `chat`, or the type of its `messagingBinding`, such as `sms` or `whatsapp`. `unknown` "
         "when Twilio's value could not be read.",

@@ -53,8 +53,8 @@ class MessageOrder(Enum):
 @embedded("A file sent with a message. Its content is served by Twilio's Media Content Service, not by this API.")
 class Media:
     sid: strawberry.ID = prop("The sid of the file: `ME…`.")
-    content_type: str | None = prop("The MIME type, such as `image/png`.")
-    filename: str | None = prop("The file name, if the sender set one.")
+    content_type: str | None = prop("The MIME type, such as `image/png`.", from_outside=True)
+    filename: str | None = prop("The file name, if the sender set one.", from_outside=True)
     size: int | None = prop("The size in bytes.")
 
 
@@ -89,9 +89,11 @@ class DeliverySummary:
 @embedded("How a participant outside chat is reached.")
 class MessagingBinding:
     type: str | None = prop("The channel, such as `sms` or `whatsapp`.")
-    address: str | None = prop("The participant's own address, such as a phone number.")
-    proxy_address: str | None = prop("The Twilio address that the participant writes to.")
-    projected_address: str | None = prop("The Twilio address that represents a chat user in a group text.")
+    address: str | None = prop("The participant's own address, such as a phone number.", from_outside=True)
+    proxy_address: str | None = prop("The Twilio address that the participant writes to.", from_outside=True)
+    projected_address: str | None = prop(
+        "The Twilio address that represents a chat user in a group text.", from_outside=True
+    )
 
 
 _STATES = {state.value: state for state in ConversationState if state is not ConversationState.UNKNOWN}

@@ -26,9 +26,9 @@ from graphql import (
     visit,
 )
 
+from gateway.execution.outside_text import FROM_OUTSIDE
 from gateway.execution.plan import Plan
 from gateway.execution.steps import EdgeStep, Leaf, Selection
-from gateway.mcp.outside_text import FROM_OUTSIDE, OUTSIDE_TEXT
 
 __all__ = ["input_schema", "output_schema"]
 
@@ -139,8 +139,7 @@ def _selection(schema: GraphQLSchema, selection: Selection, is_conditional: bool
         node: FieldNode = step.nodes[0]
         output = of_type.fields[node.name.value].type
         if isinstance(step, Leaf):
-            is_outside = f"{of_type.name}.{node.name.value}" in OUTSIDE_TEXT
-            properties[step.key] = dict(_OUTSIDE) if is_outside else _output_type(output)
+            properties[step.key] = dict(_OUTSIDE) if step.is_marked else _output_type(output)
             continue
         several = list(step.selections.values()) if isinstance(step, EdgeStep) else [step.selection]
         inner = [_selection(schema, each, is_conditional) for each in several]

@@ -21,8 +21,7 @@ from mcp.shared.exceptions import MCPError
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.callers.callers import ANONYMOUS, Caller
-from gateway.mcp.calls import ToolCalls, ToolResult
-from gateway.mcp.outside_text import NOTICE
+from gateway.mcp.calls import NOTICE, ToolCalls, ToolResult
 from gateway.mcp.tools import Tool, read_tools, shipped_documents
 from gateway.version import __version__
 

@@ -30,7 +30,6 @@ from gateway.execution.plan import Plan
 from gateway.execution.steps import NeedsReference
 from gateway.graph.schema import make_schema
 from gateway.mcp.json_schema import input_schema, output_schema
-from gateway.mcp.outside_text import Marker, marker_of
 
 __all__ = ["Tool", "read_tools", "shipped_documents"]
 
@@ -58,8 +57,8 @@ class Tool:
     """The variables of type Int: those that an assistant can lower to have a call cost less."""
     defaults: Mapping[str, Any]
     """The default values of variables."""
-    mark: Marker | None
-    """Marks the texts in an answer that people outside wrote."""
+    has_outside_text: bool
+    """Whether it selects text that people outside write."""
 
 
 def shipped_documents() -> dict[str, str]:
@@ -107,7 +106,7 @@ def _tool(
     assert isinstance(operation, OperationDefinitionNode)
     fragments = {each.name.value: each for each in others if isinstance(each, FragmentDefinitionNode)}
     try:
-        plan = Plan(schema._schema, schema.schema_converter, operation, fragments, {})
+        plan = Plan(schema._schema, schema.schema_converter, operation, fragments, {}, mark_outside_text=True)
     except NeedsReference:
         return None
     if plan.has_introspection:
@@ -128,7 +127,7 @@ def _tool(
         calls=cost.calls,
         numbers=tuple(name for name, each in properties.items() if each.get("type") == "integer"),
         defaults=defaults,
-        mark=marker_of(plan),
+        has_outside_text=plan.has_outside_text,
     )
 
 

@@ -298,13 +298,20 @@ def run(
     trouble: int = 0,
     no_cache: bool = False,
     on_error: ErrorBehavior = "PROPAGATE",
+    mark: bool = False,
 ) -> tuple[Outcome, Upstream, OperationContext]:
     """Run an operation; `REFERENCE` has graphql-core execute it."""
     upstream = Upstream(trouble)
 
     async def once() -> tuple[Outcome, OperationContext]:
         async with context_over(upstream, no_cache=no_cache) as context:
-            operation = Operation(document, variables=variables, reference=executor is REFERENCE, on_error=on_error)
+            operation = Operation(
+                document,
+                variables=variables,
+                reference=executor is REFERENCE,
+                on_error=on_error,
+                mark_outside_text=mark,
+            )
             return await executor.run(operation, context), context
 
     outcome, context = asyncio.run(once())

@@ -105,27 +105,35 @@ def operations(draw: Any) -> tuple[str, dict[str, Any]]:
     trouble=st.sampled_from([0, 0, 0, 1, 3]),
     no_cache=st.booleans(),
     on_error=st.sampled_from(["PROPAGATE", "PROPAGATE", "NULL", "HALT"]),
+    mark=st.booleans(),
 )
 @settings(max_examples=500, suppress_health_check=list(HealthCheck))
 def test_the_engine_answers_as_graphql_core_does(
-    share: int, operation: tuple[str, dict[str, Any]], trouble: int, no_cache: bool, on_error: ErrorBehavior
+    share: int,
+    operation: tuple[str, dict[str, Any]],
+    trouble: int,
+    no_cache: bool,
+    on_error: ErrorBehavior,
+    mark: bool,
 ) -> None:
     """Takes half a minute, for two thousand operations in all."""
     document, variables = operation
     engine, upstream, context = run(
-        document, variables, GENERATOR, trouble=trouble, no_cache=no_cache, on_error=on_error
+        document, variables, GENERATOR, trouble=trouble, no_cache=no_cache, on_error=on_error, mark=mark
     )
     others = {reason for reason in context.runs if not reason.startswith(("generated", "not generated: "))}
     assert others <= ALLOWED | {"engine"}
     for reason in context.runs:
         event(f"run by {reason}")
-    reference, expected, _ = run(document, variables, REFERENCE, trouble=trouble, no_cache=no_cache, on_error=on_error)
+    reference, expected, _ = run(
+        document, variables, REFERENCE, trouble=trouble, no_cache=no_cache, on_error=on_error, mark=mark
+    )
     assert not any(isinstance(each.error, ValidationFailed) for each in reference.failures), "it is not valid"
     if on_error == "HALT" and reference.failures:  # Which error comes first depends on the order of execution.
         assert reference.data is engine.data is None
         assert len(reference.failures) == len(engine.failures) == 1
         reference, expected, _ = run(
-            document, variables, REFERENCE, trouble=trouble, no_cache=no_cache, on_error="NULL"
+            document, variables, REFERENCE, trouble=trouble, no_cache=no_cache, on_error="NULL", mark=mark
         )
         assert seen(engine)[1] <= seen(reference)[1], "an error that no field has"
         event("halted")

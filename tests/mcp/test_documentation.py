@@ -11,7 +11,7 @@ from typing import Any
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
-from gateway.mcp.outside_text import FROM_OUTSIDE
+from gateway.execution.outside_text import FROM_OUTSIDE
 from gateway.mcp.tools import read_tools, shipped_documents
 from gateway.sandbox import Sandbox
 

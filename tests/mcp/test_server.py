@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 from gateway.app import create_app
 from gateway.callers.callers import Token
 from gateway.demo import demo_app
-from gateway.mcp.outside_text import FROM_OUTSIDE, NOTICE
+from gateway.execution.outside_text import FROM_OUTSIDE
+from gateway.mcp.calls import NOTICE
 from gateway.sandbox import Sandbox
 from gateway.web.server import serving
 

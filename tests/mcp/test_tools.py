@@ -3,24 +3,12 @@
 import json
 
 import pytest
-from graphql import GraphQLObjectType, get_named_type
 from jsonschema import Draft202012Validator, ValidationError
 
-from gateway.graph.schema import make_schema
-from gateway.mcp.outside_text import FROM_OUTSIDE, OUTSIDE_TEXT
+from gateway.execution.outside_text import FROM_OUTSIDE
 from gateway.mcp.tools import Tool, read_tools, shipped_documents
 
 SHIPPED = {tool.name: tool for tool in read_tools(shipped_documents())}
-NOT_FROM_OUTSIDE = {
-    "DeliveryError.advice",
-    "DeliveryError.title",
-    "MessagingBinding.type",
-    "PageInfo.endCursor",
-    "PageInfo.startCursor",
-    "Participant.channel",
-    "Receipt.rawStatus",
-}
-"""The texts that Twilio and the gateway write, beside cursors."""
 
 
 def tool_of(document: str) -> Tool:
@@ -36,19 +24,6 @@ def test_five_are_shipped() -> None:
         assert f"Costs at most {tool.calls} upstream call" in tool.description
         described = shipped_documents()
         assert any(tool.description.partition("\n\n")[0] in text for text in described.values())
-
-
-def test_every_text_of_the_schema_is_from_outside_or_not() -> None:
-    """Whoever adds a text to the schema decides whether people outside write it."""
-    texts = {
-        f"{of_type.name}.{name}"
-        for of_type in make_schema()._schema.type_map.values()
-        if isinstance(of_type, GraphQLObjectType) and not of_type.name.startswith("__")
-        for name, field in of_type.fields.items()
-        if get_named_type(field.type).name == "String" and name != "cursor"
-    }
-    assert texts == OUTSIDE_TEXT | NOT_FROM_OUTSIDE
-    assert not OUTSIDE_TEXT & NOT_FROM_OUTSIDE
 
 
 def test_arguments_are_the_variables() -> None:
@@ -109,23 +84,6 @@ def test_a_result_has_what_is_selected_and_nothing_else() -> None:
     assert set(by_type["Message"]["properties"]["body"]["properties"]) == {FROM_OUTSIDE}
     assert by_type["Receipt"]["properties"]["status"]["enum"][0] == "PENDING"
     assert "required" not in by_type["Message"], "a field may be left out by @include"
-
-
-def test_texts_are_marked_wherever_they_are() -> None:
-    tool = tool_of(
-        """
-        query ($id: ID!) { node(id: $id) { ... on Conversation { its: friendlyName messages { edges { node { ...M } } } } } }
-        fragment M on Message { text: body media { filename contentType size } sid }
-        """
-    )
-    assert tool.mark is not None
-    media = [{"filename": "a.png", "contentType": None, "size": 3}]
-    data = {"node": {"its": "Boiler", "messages": {"edges": [{"node": {"text": "Hi", "media": media, "sid": "IM"}}]}}}
-    tool.mark([data])
-    marked = [{"filename": {FROM_OUTSIDE: "a.png"}, "contentType": None, "size": 3}]
-    message = {"text": {FROM_OUTSIDE: "Hi"}, "media": marked, "sid": "IM"}
-    assert data == {"node": {"its": {FROM_OUTSIDE: "Boiler"}, "messages": {"edges": [{"node": message}]}}}
-    tool.mark([{"node": None}])
 
 
 def test_a_name_is_given_once() -> None:
