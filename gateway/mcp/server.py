@@ -69,7 +69,7 @@ class ToolServer:
             instructions=_INSTRUCTIONS,
             on_list_tools=self._list,
             on_call_tool=self._call,
-            get_tool_input_schema=self._input_schema,
+            get_tool_input_schema=_no_headers,
         )
         self._server.middleware.clear()  # OpenTelemetry's: the gateway has its own spans.
         self.replace(documents)
@@ -103,10 +103,6 @@ class ToolServer:
         """Serve a request through ASGI."""
         assert self._manager is not None
         await self._manager.asgi_app(scope, receive, _Splice(scope, send))
-
-    def _input_schema(self, name: str) -> Mapping[str, Any] | None:
-        tool = self._tools.get(name)
-        return tool.input_schema if tool is not None else None
 
     async def _list(self, context: Any, params: Any) -> mcp_types.ListToolsResult:
         return mcp_types.ListToolsResult(tools=self._listed)
@@ -155,6 +151,10 @@ class _Splice:
                 start = {**start, "headers": [*headers, (b"content-length", b"%d" % len(body))]}
             await self._send(start)
         await self._send(message)
+
+
+def _no_headers(name: str) -> None:
+    """Return no schema to compare headers with: no argument of a tool is sent in a header as well (`x-mcp-header`)."""
 
 
 def _as_listed(tool: Tool) -> mcp_types.Tool:
