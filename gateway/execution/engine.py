@@ -119,7 +119,7 @@ class Run:
             return None
         context.begin_attempt()
         try:
-            data = await generated.answer(context, self.arguments, self._event)
+            data = await generated.answer(context, self.arguments, self._event, self._expected.paths)
         except Exception as error:
             context.discard_attempt()
             context.runs[f"not generated: {_reason(error)}"] += 1

@@ -73,6 +73,8 @@ class Estimate:
     """For each token the path of its list in the answer, and how many members it can have."""
     refused: list[tuple[EdgeStep | EventStep, Exception]] = field(default_factory=list)
     """Edges that read nothing because of their arguments or the caller's rights."""
+    paths: dict[int, str] = field(default_factory=dict)
+    """The path of the last read of each edge, by the id of its step."""
     skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
     """Edges that read nothing because nothing has to be read, by their paths in the answer, each with the reason."""
 
@@ -282,6 +284,7 @@ class Estimate:
         if visit in self._visited or len(self._keys) > self.context.limits.cost_max:
             return  # The same record again, or an operation that is rejected whatever else it reads.
         self._visited.add(visit)
+        self.paths[id(step)] = read.path
         no_cache = self.context.no_cache
         below = step.selections[read.type_name]
         key, available_after = read.first_key(no_cache=no_cache), reach.available_after

@@ -7,7 +7,7 @@ the sids in its keys left open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from graphql import (
@@ -42,11 +42,46 @@ class Expected(NamedTuple):
     requested: int
     prefetch: tuple[str, ...]
     deferred_prefetch: tuple[str, ...]
+    paths: Mapping[int, str] = {}
+    """The paths of all records, by the ids of the steps that lead to them, where the query names each of them."""
 
     @classmethod
-    def of(cls, estimate: Estimate) -> Expected:
-        """Return that part of an estimate."""
-        return cls(estimate.requested, tuple(estimate.prefetch), tuple(estimate.deferred_prefetch))
+    def of(cls, estimate: Estimate, named: Sequence[int]) -> Expected:
+        """Return that part of an estimate. `named` are the ids of all steps, if each of them names its record."""
+        paths = {step: estimate.paths[step] for step in named if step in estimate.paths}
+        is_whole = len(paths) == len(named)
+        return cls(
+            estimate.requested,
+            tuple(estimate.prefetch),
+            tuple(estimate.deferred_prefetch),
+            paths if is_whole else {},
+        )
+
+
+class _Template:
+    """Keys in which the names of records can be replaced by others."""
+
+    def __init__(self, keys: Iterable[str], names: tuple[str, ...]) -> None:
+        """Create it from keys, with the names in them."""
+        fields = {name: f"{{{position}}}" for position, name in enumerate(names)}
+        opened = []
+        for key in keys:
+            path, mark, query = key.replace("{", "{{").replace("}", "}}").partition("?")
+            opened.append("/".join([fields.get(segment, segment) for segment in path.split("/")]) + mark + query)
+        self._format = " ".join(opened).format  # Keys are percent-encoded: none has a space.
+
+    def of(self, names: tuple[str, ...]) -> list[str]:
+        """Return the keys with other names."""
+        return self._format(*names).split()
+
+
+class _Kept(NamedTuple):
+    """Expected reads, with the places of the names left open."""
+
+    requested: int
+    prefetch: _Template
+    deferred_prefetch: _Template
+    paths: _Template
 
 
 class ExpectedReads:
@@ -54,7 +89,7 @@ class ExpectedReads:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._names: dict[str, Callable[[str], bool]] = {}
+        self._names: dict[str, Callable[[str], object]] = {}
         """The variables that name records and have no other use, each with the check of its values."""
         self._others: set[str] = set()
         """The variables that edges use in another way."""
@@ -62,10 +97,13 @@ class ExpectedReads:
         """The names of records in the document."""
         self._has_text = False
         """Whether the document has other texts, such as cursors, which may be valid for some records only."""
-        self._kept: dict[Any, Expected] = {}
-        """Expected reads by the other variables' values. Instead of names, their keys have format fields (`str.format`)."""
-        for step in _edge_steps(plan.root):
+        self._kept: dict[Any, _Kept] = {}
+        """By the other variables' values."""
+        steps = list(_edge_steps(plan.root))
+        for step in steps:
             self._add_arguments(step)
+        self._named = [id(step) for step in steps] if all(step.edge.named_by is not None for step in steps) else []
+        """The ids of all edges, in their order, if each names its record."""
         for name in self._others:
             self._names.pop(name, None)
 
@@ -80,10 +118,10 @@ class ExpectedReads:
             key: Any = (context.no_cache, others, names)
             names = ()
         else:
-            is_valid = all(
-                type(name) is str and check(name) for name, check in zip(names, self._names.values(), strict=True)
-            )
-            if not is_valid or len(self._literal_names.union(names)) < len(self._literal_names) + len(names):
+            for name, is_valid in zip(names, self._names.values(), strict=True):
+                if type(name) is not str or not is_valid(name):
+                    return self._estimated(context, variables)
+            if len(self._literal_names.union(names)) < len(self._literal_names) + len(names):
                 return self._estimated(context, variables)  # A record that is named twice is read once.
             key = (context.no_cache, others)
         try:
@@ -95,21 +133,23 @@ class ExpectedReads:
             if expected.requested <= context.limits.cost_max:  # Otherwise the estimate may be incomplete.
                 if len(self._kept) >= _KEPT_MAX:
                     self._kept.clear()
-                self._kept[key] = Expected(
+                self._kept[key] = _Kept(
                     expected.requested,
-                    tuple([_opened(text, names) for text in expected.prefetch]),
-                    tuple([_opened(text, names) for text in expected.deferred_prefetch]),
+                    _Template(expected.prefetch, names),
+                    _Template(expected.deferred_prefetch, names),
+                    _Template(expected.paths.values(), names),
                 )
             return expected
-        requested, prefetch, deferred = kept
+        paths = kept.paths.of(names)
         return Expected(
-            requested,
-            tuple([text.format(*names) for text in prefetch]),
-            tuple([text.format(*names) for text in deferred]) if deferred else (),
+            kept.requested,
+            tuple(kept.prefetch.of(names)),
+            tuple(kept.deferred_prefetch.of(names)),
+            dict(zip(self._named, paths, strict=True)) if paths else {},
         )
 
     def _estimated(self, context: Context, variables: VariableValues) -> Expected:
-        return Expected.of(Estimate(self._plan, context, Arguments(variables)))
+        return Expected.of(Estimate(self._plan, context, Arguments(variables)), self._named)
 
     def _add_arguments(self, step: EdgeStep) -> None:
         named_by = step.edge.named_by
@@ -140,13 +180,6 @@ def _edge_steps(selection: Selection) -> Iterator[EdgeStep]:
             yield from _edge_steps(step.selection)
     for deferred in selection.deferred:
         yield from _edge_steps(deferred.selection)
-
-
-def _opened(key: str, names: tuple[str, ...]) -> str:
-    """Return a key as a text for `str.format`, with a field for each segment of its path that is one of the names."""
-    path, mark, query = key.replace("{", "{{").replace("}", "}}").partition("?")
-    fields = {name: f"{{{position}}}" for position, name in enumerate(names)}
-    return "/".join([fields.get(segment, segment) for segment in path.split("/")]) + mark + query
 
 
 def _is_without_text(value: ValueNode) -> bool:

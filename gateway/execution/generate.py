@@ -28,7 +28,7 @@ alone: response keys, which clients choose, are the names of the structs' fields
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count as count_from
@@ -83,11 +83,19 @@ class GeneratedPlan:
         exec(compile(self.source, "<plan>", "exec"), writer.constants)  # noqa: S102 - made of the schema's names
         self._write: Callable[..., msgspec.Struct] = writer.constants["write"]
 
-    async def answer(self, context: Context, arguments: Arguments, event: object = None) -> bytes:
-        """Return the data as JSON. Raises `Unusual`, or the error of a read or value, when `fill` must execute the plan."""
-        read = read_levels if self._has_lists else read_records
+    async def answer(
+        self, context: Context, arguments: Arguments, event: object = None, paths: Mapping[int, str] = {}
+    ) -> bytes:
+        """Return the data as JSON. Raises `Unusual`, or the error of a read or value, when `fill` must execute the plan.
+
+        `paths` are those of all records, where they are known (see `Expected`).
+        """
         looked_up = [step.read(None, **arguments.of(step)) for step in self._lookups]  # An error comes before any read.
-        children = await read(self._levels, context, arguments, event)
+        children: list[Any]
+        if self._has_lists:
+            children = await read_levels(self._levels, context, arguments, event)
+        else:
+            children = await read_records(self._levels, context, arguments, event, paths)
         return _encode(self._write(children, *([event] if self._is_of_event else ()), *looked_up))
 
 

@@ -8,7 +8,7 @@ for single edges, and the records of lists stay rows. Anything unusual raises `U
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from operator import attrgetter
@@ -371,11 +371,15 @@ async def read_levels(
 
 
 async def read_records(
-    levels: list[list[EdgePlace]], context: Context, arguments: Arguments, event: object = None
+    levels: list[list[EdgePlace]],
+    context: Context,
+    arguments: Arguments,
+    event: object = None,
+    paths: Mapping[int, str] = {},
 ) -> list[Any]:
     """Return the record or None at every place of a plan without lists; raises the error of any read.
 
-    The edges at the root start from `event`.
+    The edges at the root start from `event`. With `paths` of all records (see `Expected`), no edge is asked where it leads.
     """
     found: list[Any] = []
     for level in levels:
@@ -385,7 +389,11 @@ async def read_records(
             source = found[place.parent.number] if place.parent is not None else event
             record = None
             if source is not None or place.parent is None:
-                read = step.function(place.start(source), **arguments.of(step))
+                read: Read | None
+                if paths and step.edge.named_by is not None:
+                    read = step.edge.named_by.read(paths[id(step)])
+                else:
+                    read = step.function(place.start(source), **arguments.of(step))
                 if read is not None and (len(step.selections) == 1 or read.type_name == selection.type_name):
                     record = context.look_up(read, selection.needs_row)
                     if type(record) is MissingKey:

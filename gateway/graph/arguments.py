@@ -1,13 +1,14 @@
 """Arguments that several fields take."""
 
-from functools import partial
 from typing import Annotated
 
 import strawberry
 
 from gateway.execution.fields import NamedBy
 from gateway.graph.limits import FIRST_MAX
-from gateway.twilio.paths import is_sid
+from gateway.graph.node import resource_of
+from gateway.graph.reads import Item
+from gateway.twilio.paths import sid_pattern
 
 __all__ = ["After", "First", "Sid", "by_sid"]
 
@@ -26,6 +27,6 @@ After = Annotated[
 Sid = Annotated[strawberry.ID, strawberry.argument(description="The record's sid.")]
 
 
-def by_sid(prefix: str) -> NamedBy:
-    """Return that the argument `sid` names the child of an edge, whose sids have this prefix."""
-    return NamedBy("sid", partial(is_sid, prefix=prefix))
+def by_sid(collection: str, prefix: str) -> NamedBy:
+    """Return that the argument `sid` names the child of an edge: a record of that collection, with this prefix."""
+    return NamedBy("sid", sid_pattern(prefix).fullmatch, lambda path: Item(resource_of(collection), path))

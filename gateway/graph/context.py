@@ -51,7 +51,7 @@ class OperationContext:
     """Records in the answer so far; one at several places counts once for each."""
     amendments: int = 0
     """How often events have changed records that were read, as far as they are merged."""
-    held_skips: Counter[str] | None = None
+    held_skips: dict[str, int] | None = None
     """Skips of an attempt that may be discarded."""
     walks: dict[PagedList, Walk] = field(default_factory=dict)
     """Walks over lists that wait for a page."""
@@ -150,8 +150,10 @@ class OperationContext:
 
     def skip(self, path: str, reason: str) -> None:
         """Record that a read was not needed."""
-        skips = self.skips if self.held_skips is None else self.held_skips
-        skips[reason] += 1
+        if self.held_skips is None:
+            self.skips[reason] += 1
+        else:
+            self.held_skips[reason] = self.held_skips.get(reason, 0) + 1
         if self.trace is not None:
             self.trace.skipped[path] = reason
 
@@ -211,11 +213,12 @@ class OperationContext:
 
     def begin_attempt(self) -> None:
         """Begin an execution whose counts can be discarded."""
-        self.held_skips = Counter()
+        self.held_skips = {}
 
     def keep_attempt(self) -> None:
         """Keep the counts of the attempt."""
-        self.skips.update(self.held_skips)
+        for reason, times in (self.held_skips or {}).items():
+            self.skips[reason] += times
         self.held_skips = None
 
     def discard_attempt(self) -> None:

@@ -77,7 +77,7 @@ class Query:
         "Service | None",
         "The service with this sid. Null when there is none.",
         Price(Unit.OPERATION, skipped="only ids, sids and edges are selected"),
-        named_by=by_sid("IS"),
+        named_by=by_sid("Services", "IS"),
     )
     def service(self, sid: Sid) -> Item:
         resource = Service.resource

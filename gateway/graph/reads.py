@@ -45,7 +45,7 @@ class Item:
         """The record's type."""
         return self.resource.type_name
 
-    def first_key(self, *, no_cache: bool) -> str:
+    def first_key(self, *, no_cache: bool) -> str | None:
         """Return the path."""
         return self.path
 
@@ -95,6 +95,10 @@ class KnownItem(Item):
     """A record that is read by its path, unless all that is selected of it is known."""
 
     row: Row = None
+
+    def first_key(self, *, no_cache: bool) -> str | None:
+        """Return the path; None when what is selected is known."""
+        return self.path if self.row is None else None
 
     def resolve(self, context: OperationContext) -> Node | None:
         """Return the record with what is known of it, or with its row."""

@@ -186,7 +186,7 @@ class Service(Node):
         "Conversation | None",
         "The conversation with this sid. Null when there is none.",
         _BY_SID,
-        named_by=by_sid("CH"),
+        named_by=by_sid("Conversations", "CH"),
     )
     def conversation(self, sid: Sid) -> Item:
         return _by_sid(Conversation.resource, self, sid)
@@ -315,7 +315,7 @@ class Conversation(Node):
         "Message | None",
         "The message with this sid. Null when there is none.",
         _BY_SID,
-        named_by=by_sid("IM"),
+        named_by=by_sid("Messages", "IM"),
     )
     def message(self, sid: Sid) -> Item:
         return _by_sid(Message.resource, self, sid)
@@ -332,7 +332,7 @@ class Conversation(Node):
         "Participant | None",
         "The participant with this sid. Null when there is none.",
         _BY_SID,
-        named_by=by_sid("MB"),
+        named_by=by_sid("Participants", "MB"),
     )
     def participant(self, sid: Sid) -> Item:
         return _by_sid(Participant.resource, self, sid)
@@ -461,7 +461,7 @@ class Message(Node):
         "Receipt | None",
         "The receipt with this sid. Null when there is none.",
         _BY_SID,
-        named_by=by_sid("DY"),
+        named_by=by_sid("Receipts", "DY"),
     )
     def receipt(self, sid: Sid) -> Item:
         return _by_sid(Receipt.resource, self, sid)

@@ -148,8 +148,10 @@ class Loaders:
         return page
 
     def is_missing(self, key: str) -> bool:
-        """Whether `key` is a page that has not been read: what `page` would find out, without an exception."""
-        return "?" in key and key not in self._pages
+        """Whether it is certain, without a search of pages, that a page or record has not been read."""
+        if "?" in key:
+            return key not in self._pages
+        return not self._pages and key not in self._rows
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Return those of the keys of pages that have not been read."""

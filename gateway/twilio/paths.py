@@ -6,6 +6,7 @@ it is a page key. Both are percent-encoded, and both are keys: of caches, loader
 
 import re
 from collections.abc import Callable
+from functools import cache
 from urllib.parse import quote
 
 from gateway.errors import BadUserInput
@@ -21,18 +22,25 @@ __all__ = [
     "parent_of",
     "pseudonymized",
     "redacted",
+    "sid_pattern",
     "sids_of",
 ]
 
 _NAMED = {"Conversations": "CH", "Participants": "MB", "Users": "US"}
 """Collections whose members may also be addressed by name, and the prefixes of their sids."""
-_SID = re.compile(r"[A-Z]{2}[0-9a-fA-F]{32}")
 _NAME_LENGTH = 512
+_ANY_PREFIX = "[A-Z]{2}"
+
+
+@cache
+def sid_pattern(prefix: str) -> re.Pattern[str]:
+    """Return the pattern of sids with that prefix: it and 32 hex digits."""
+    return re.compile(f"{prefix}[0-9a-fA-F]{{32}}")
 
 
 def is_sid(text: str, prefix: str | None = None) -> bool:
     """Whether `text` has the form of a sid: two capital letters (`prefix`, when given) and 32 hex digits."""
-    return _SID.fullmatch(text) is not None and (prefix is None or text.startswith(prefix))
+    return sid_pattern(prefix or _ANY_PREFIX).fullmatch(text) is not None
 
 
 def checked_sid(value: str, prefix: str) -> str:

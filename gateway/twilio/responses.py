@@ -105,7 +105,8 @@ def read_item(resource: Resource, target: str, response: Response) -> Row:
         is_it = getattr(row, resource.name_property or "", None) == unquote(last)
     if not is_sid(row.sid, resource.prefix):
         raise _invalid(target, response, "answered with an unreadable body (at $.sid)")
-    if not is_it or not _belongs(resource, owners, row):
+    is_named = not owners or resource.named_owners(row) == _as_named(owners)
+    if not is_it or not (is_named or _belongs(resource, owners, row)):
         raise _invalid(target, response, "answered with another record")
     return row
 
@@ -131,7 +132,7 @@ def read_page(resource: Resource, target: str, response: Response) -> Page:
     text = ",".join([*sids, ""])
     if len(text) != _SID_LENGTH * len(rows) or not resource.sids.fullmatch(text):
         raise _invalid(target, response, f"answered with an unreadable body (at $.{resource.rows_key}[...].sid)")
-    named, expected = resource.named_owners, owners[0] if len(owners) == 1 else tuple(owners)
+    named, expected = resource.named_owners, _as_named(owners)
     for row in rows:
         if owners and named(row) != expected and not _belongs(resource, owners, row):
             raise _invalid(target, response, "answered with rows of another list")
@@ -228,6 +229,11 @@ def _unreadable(target: str, response: Response, error: Exception) -> UpstreamIn
     # A validation error names a place (`$.messages[3].index`) and types, never a value.
     at = re.search(r"\$[\w.\[\]]*$", str(error).rstrip("`")) if isinstance(error, msgspec.ValidationError) else None
     return _invalid(target, response, f"answered with an unreadable body{f' (at {at.group()})' if at else ''}")
+
+
+def _as_named(owners: list[str]) -> str | tuple[str, ...]:
+    """Return the owners in a path as `Resource.named_owners` returns those of a row."""
+    return owners[0] if len(owners) == 1 else tuple(owners)
 
 
 def _belongs(resource: Resource, owners: list[str], row: Row) -> bool:

@@ -33,7 +33,7 @@ MESSAGE = f"Services/{IS}/Conversations/{CH}/Messages/{IM}"
         (IS + "0", "IS", False),
         (IS[:-1] + "g", "IS", False),
         (IS + "\n", "IS", False),
-        ("is" + IS[2:], "is", False),
+        ("is" + IS[2:], None, False),
         ("", "IS", False),
         (IS[:-1] + "١", "IS", False),
     ],
