@@ -34,11 +34,12 @@ async def send(url: str, *pieces: bytes) -> bytes:
     """Return everything that the server sends in reply to these bytes, until it closes the connection."""
     reader, writer = await connect(url)
     try:
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
         received = bytearray()
         # A server that closes while bytes wait to be read resets the connection, behind its reply.
+        with suppress(ConnectionResetError):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
         with suppress(ConnectionResetError):
             async with asyncio.timeout(10):
                 while data := await reader.read(2**16):
