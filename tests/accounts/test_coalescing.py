@@ -35,7 +35,8 @@ async def test_equal_operations_at_the_same_time_are_executed_once(
         *(operations.run(Operation(QUERY, variables=dict(given), request_id=str(number))) for number in range(4))
     )
     assert len(sandbox.calls) == 1
-    assert outcomes[0].data and all(outcome.data == outcomes[0].data for outcome in outcomes)
+    assert outcomes[0].data
+    assert all(outcome.data == outcomes[0].data for outcome in outcomes)
     assert [outcome.calls for outcome in outcomes] == [1, 0, 0, 0]
     assert [outcome.shared_with for outcome in outcomes] == [None, "0", "0", "0"]
     again = await operations.run(Operation(QUERY, variables=given))
