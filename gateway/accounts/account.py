@@ -97,7 +97,7 @@ class Account:
         self.in_progress = 0
         """Operations that have started and not ended."""
         self.skips: Counter[str] = Counter()
-        """Reads that were not needed, by reason."""
+        """Reads that were not needed, by reason; each once for an operation."""
         self.runs: Counter[str] = Counter()
         """Operations executed by the engine, and by graphql-core, by reason."""
 
@@ -200,9 +200,7 @@ class Account:
             self._limits.deadline, operation.timeout or self._limits.deadline
         )
         loaders = Loaders(self._source, ReadOptions(operation.caller, operation.no_cache, deadline, from_lists=True))
-        return OperationContext(
-            loaders, operation.services, self._limits, skips=self.skips, runs=self.runs, budgets=self._budgets
-        )
+        return OperationContext(loaders, operation.services, self._limits, runs=self.runs, budgets=self._budgets)
 
     async def _run_event(self, operation: Operation, plan: SubscriptionPlan, event: Event) -> Outcome:
         """Execute a subscription for an event."""
@@ -240,9 +238,7 @@ class Account:
         deadline = asyncio.get_running_loop().time() + timeout
         options = ReadOptions(operation.caller, operation.no_cache, deadline, trace, operation.on_attempt)
         loaders = Loaders(self._source, options)
-        context = OperationContext(
-            loaders, operation.services, limits, trace, skips=self.skips, runs=self.runs, budgets=self._budgets
-        )
+        context = OperationContext(loaders, operation.services, limits, trace, runs=self.runs, budgets=self._budgets)
         loaders.open()
         outcome: Outcome | None = None
         try:
@@ -305,8 +301,9 @@ class Account:
         self._running.clear()
 
     def _close(self, operation: Operation, context: OperationContext) -> None:
-        """Cancel the reads in progress, and refund the reserved calls that were not made."""
+        """Cancel the reads in progress, refund the reserved calls that were not made, and count those that were not needed."""
         context.loaders.close()
+        self.skips.update(context.skipped.values())
         if self._budgets is not None:
             self._budgets.refund(operation.caller, context.reserved, context.loaders.calls, time.monotonic())
 
@@ -326,7 +323,7 @@ class Account:
             cost: dict[str, Any] = cost_of(outcome)
             if outcome.budget is not None:
                 cost["budget"] = outcome.budget
-            outcome.extensions |= {"cost": cost, "upstream": context.trace.as_json()}
+            outcome.extensions |= {"cost": cost, "upstream": context.trace.as_json(context.skipped)}
 
 
 def cost_of(outcome: Outcome) -> dict[str, int]:

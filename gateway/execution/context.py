@@ -201,15 +201,6 @@ class Context(Protocol):
     def count(self, records: int) -> None:
         """Count records of the answer; raises `CostLimitExceeded` beyond `records_max`."""
 
-    def begin_attempt(self) -> None:
-        """Begin an execution by generated code, whose counts can be discarded."""
-
-    def keep_attempt(self) -> None:
-        """Keep the counts of the attempt."""
-
-    def discard_attempt(self) -> None:
-        """Discard the counts of the attempt, before the interpreter executes the operation from the start."""
-
     def reset_counts(self) -> None:
         """Reset the counts, before the operation is executed from the start."""
 

@@ -117,14 +117,12 @@ class Run:
         if isinstance(generated, str):
             context.runs[f"not generated: {generated}"] += 1
             return None
-        context.begin_attempt()
         try:
             data = await generated.answer(context, self.arguments, self._event, self._expected.paths)
         except Exception as error:
-            context.discard_attempt()
+            context.reset_counts()
             context.runs[f"not generated: {_reason(error)}"] += 1
             return None
-        context.keep_attempt()
         context.runs["generated"] += 1
         return data
 

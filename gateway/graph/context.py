@@ -35,8 +35,8 @@ class OperationContext:
     """The sids of the services that the caller may read; None means all."""
     limits: OperationLimits = field(default_factory=OperationLimits)
     trace: Trace | None = None
-    skips: Counter[str] = field(default_factory=Counter)
-    """Reads that were not needed, by reason."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """The paths of reads that were not needed, with the reasons."""
     runs: Counter[str] = field(default_factory=Counter)
     """Operations executed by the engine, and by graphql-core, by reason."""
     budgets: Budgets | None = None
@@ -51,8 +51,6 @@ class OperationContext:
     """Records in the answer so far; one at several places counts once for each."""
     amendments: int = 0
     """How often events have changed records that were read, as far as they are merged."""
-    held_skips: dict[str, int] | None = None
-    """Skips of an attempt that may be discarded."""
     walks: dict[PagedList, Walk] = field(default_factory=dict)
     """Walks over lists that wait for a page."""
     searches: dict[Any, Any] = field(default_factory=dict)
@@ -150,12 +148,7 @@ class OperationContext:
 
     def skip(self, path: str, reason: str) -> None:
         """Record that a read was not needed."""
-        if self.held_skips is None:
-            self.skips[reason] += 1
-        else:
-            self.held_skips[reason] = self.held_skips.get(reason, 0) + 1
-        if self.trace is not None:
-            self.trace.skipped[path] = reason
+        self.skipped[path] = reason
 
     def try_charge(self, keys: Iterable[str]) -> bool:
         """Charge the operation for fetching keys if that stays within `cost_limit`; return whether it does.
@@ -211,24 +204,10 @@ class OperationContext:
             )
         self.records += records
 
-    def begin_attempt(self) -> None:
-        """Begin an execution whose counts can be discarded."""
-        self.held_skips = {}
-
-    def keep_attempt(self) -> None:
-        """Keep the counts of the attempt."""
-        for reason, times in (self.held_skips or {}).items():
-            self.skips[reason] += times
-        self.held_skips = None
-
-    def discard_attempt(self) -> None:
-        """Discard the counts of the attempt, before the operation is executed from the start."""
-        self.held_skips = None
-        self.records = 0
-
     def reset_counts(self) -> None:
         """Reset the counts, before the operation is executed from the start."""
         self.records = 0
+        self.skipped.clear()
         self.left_out.clear()
         self.failures.clear()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
@@ -27,15 +28,16 @@ class Trace:
     """Keys whose values were cached, with a remark or None."""
     coalesced: set[str] = field(default_factory=set)
     """Keys that another request was reading."""
-    skipped: dict[str, str] = field(default_factory=dict)
-    """Paths that were not read, and the reason."""
 
     def add_attempt(self, target: str, attempt: Attempt) -> None:
         """Record an attempt that has ended."""
         self.attempts.append((target, attempt))
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the trace as JSON values: paths without names and tokens, times in milliseconds since `began`."""
+    def as_json(self, skipped: Mapping[str, str]) -> dict[str, Any]:
+        """Return the trace as JSON values: paths without names and tokens, times in milliseconds since `began`.
+
+        `skipped` are the paths of reads that were not needed, with the reasons.
+        """
         network = sorted(self.attempts, key=lambda entry: entry[1].queued)
         queued: dict[str, float] = {}
         for target, attempt in network:
@@ -58,9 +60,9 @@ class Trace:
         ]
         read = {target for target, _ in network}
         calls += [_not_called(key, "shared", reason) for key, reason in self.shared.items() if key not in read]
-        listed = read | self.shared.keys() | self.skipped.keys()
+        listed = read | self.shared.keys() | skipped.keys()
         calls += [_not_called(key, "memo", None) for key in self.looked if key not in listed]
-        calls += [_not_called(key, "skipped", reason) for key, reason in self.skipped.items() if key not in read]
+        calls += [_not_called(key, "skipped", reason) for key, reason in skipped.items() if key not in read]
         return {
             "count": sum(target not in self.coalesced for target, _ in network),
             "totalMs": self._ms(max((attempt.ended for _, attempt in network), default=self.began)),

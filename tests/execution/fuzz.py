@@ -32,7 +32,7 @@ def difference(random: Random, runs: Counter[str]) -> str | None:
         ("calls of the first round trip", its_upstream.together, upstream.together),
         ("records", its_context.records, context.records),
         ("charged calls", its_context.charged, context.charged),
-        ("skips", its_context.skips, context.skips),
+        ("skipped reads", its_context.skipped, context.skipped),
     ):
         if mine != other:
             return f"{what}: {mine} instead of {other}\n{document}\n{variables} {settings} {dict(its_context.runs)}"

@@ -259,17 +259,17 @@ async def test_cached_reads_do_not_count_towards_the_limit(generate_at: int) -> 
             assert bool(loaders.calls) is (limits.cost_limit > 1)
 
 
-async def test_skipped_reads_are_counted_once() -> None:
+async def test_the_same_reads_are_skipped() -> None:
     """Also where the interpreter executes what generated code has begun."""
     begun = "messages(first: 60) { edges { node { receipts { edges { node { sid } } } service { sid } } } } "
     for selection in (begun, f"{begun} participants(first: 1000) {{ edges {{ node {{ sid }} }} }}"):
-        skips = []
+        skipped = []
         for generate_at in (1, 2):
             async with context_over() as context:
                 query = thread(selection, MARKS["crowded_conversation_sid"])
                 await Executor(SCHEMA, generate_at=generate_at).run(Operation(query), context)
-            skips.append(context.skips)
-        assert skips[0] == skips[1] != {}
+            skipped.append(context.skipped)
+        assert skipped[0] == skipped[1] != {}
 
 
 @pytest.mark.parametrize("mark", ["service_sid", "other_service_sid"])

@@ -24,7 +24,7 @@ def test_retries_are_no_round_trips(attempts: list[tuple[str, int, float, float]
     trace = Trace(0.0)
     for target, number, queued, ended in attempts:
         trace.add_attempt(target, Attempt(number, 200, queued, queued, ended))
-    written = trace.as_json()
+    written = trace.as_json({})
     assert [call["roundTrip"] for call in written["calls"]] == round_trips
     assert written["roundTrips"] == max(round_trips, default=0)
     assert written["count"] == len(attempts)
@@ -34,4 +34,4 @@ def test_a_trace_has_what_retry_after_asked_for() -> None:
     trace = Trace(0.0)
     trace.add_attempt(A, Attempt(1, 429, 0.0, 0.0, 1.0, "UPSTREAM_RATE_LIMITED", 1.5))
     trace.add_attempt(A, Attempt(2, 200, 2.5, 2.5, 3.0))
-    assert [call["retryAfterMs"] for call in trace.as_json()["calls"]] == [1500, None]
+    assert [call["retryAfterMs"] for call in trace.as_json({})["calls"]] == [1500, None]
