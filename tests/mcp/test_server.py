@@ -81,6 +81,7 @@ async def test_an_assistant_finds_out_why_a_person_did_not_get_a_message(sandbox
         assert service["deliveryStatistics"]["receipts"] > 0
         found = data_of(await client.call_tool("Failures", {"serviceSid": service["sid"], "first": 1}))
         (failed,) = nodes(found["service"]["failures"])
+        assert failed["message"]["body"][FROM_OUTSIDE]
         address = failed["participant"]["messagingBinding"]["address"][FROM_OUTSIDE]
         arguments = {"serviceSid": service["sid"], "person": {"address": address}, "conversations": 10, "messages": 20}
         person = data_of(await client.call_tool("PersonMessages", arguments))
@@ -100,6 +101,30 @@ async def test_an_assistant_finds_out_why_a_person_did_not_get_a_message(sandbox
         assert receipt["error"]["code"] == failed["error"]["code"]
         assert receipt["error"]["category"]
         assert data_of(await client.call_tool("Thread", in_thread(sandbox, first=1)))
+
+
+async def test_what_a_chat_user_has_read_is_told_by_the_read_horizon(
+    sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
+    """Chat users have no receipts."""
+    marks = sandbox.landmarks
+    credentials = {"Authorization": aiohttp.encode_basic_auth(sandbox.account_sid, sandbox.auth_token)}
+    people = f"{sandbox.url}/v1/Services/{marks['service_sid']}/Conversations/{marks['conversation_sid']}/Participants"
+    horizon = {"LastReadMessageIndex": "178"}
+    async with http.post(
+        f"{people}/{marks['identity_participant_sid']}", data=horizon, headers=credentials
+    ) as response:
+        assert response.status == 200
+    arguments = {"serviceSid": marks["service_sid"], "person": {"identity": marks["identity"]}, "messages": 2}
+    async with connected(sandbox) as client:
+        found = data_of(await client.call_tool("PersonMessages", arguments))
+    (participation,) = [
+        each
+        for each in nodes(found["service"]["participations"])
+        if each["participantSid"] == marks["identity_participant_sid"]
+    ]
+    assert participation["participant"]["lastReadMessageIndex"] == 178
+    assert [message["index"] for message in nodes(participation["conversation"]["messages"])] == [179, 178]
 
 
 async def test_text_from_outside_is_only_where_it_is_marked(sandbox: Sandbox) -> None:
