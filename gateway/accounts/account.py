@@ -304,6 +304,8 @@ class Account:
         """Cancel the reads in progress, refund the reserved calls that were not made, and count those that were not needed."""
         context.loaders.close()
         self.skips.update(context.skipped.values())
+        if operation.on_close is not None:
+            operation.on_close(context.loaders.calls)
         if self._budgets is not None:
             self._budgets.refund(operation.caller, context.reserved, context.loaders.calls, time.monotonic())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -79,6 +80,9 @@ class Operation(msgspec.Struct, frozen=True):
     """Whether it came in a URL, as with GET: it must not search for a person then, since servers on the way log URLs."""
     on_attempt: AttemptListener | None = None
     """Called after each upstream request made for this operation."""
+    on_close: Callable[[int], None] | None = None
+    """Called with the number of upstream calls made, when the operation has been executed or cancelled; not for an operation
+    whose outcome was cached, or shared with another."""
 
     def __repr__(self) -> str:
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -69,6 +70,10 @@ class ToolCalls:
         try:
             _check_names(tool, arguments)
             outcome = await self._run(operation)
+        except asyncio.CancelledError:
+            ms = round((time.perf_counter() - started_at) * 1000, 1)
+            _logger.info("tool cancelled", caller=caller.name, name=tool.name, ms=ms)
+            raise
         except GatewayError as error:
             outcome = Outcome(None, (Failure(error),), executed=False, operation=tool.operation)
         except Exception as error:
@@ -91,14 +96,16 @@ class ToolCalls:
         """Execute an operation within the client's budget; raises `CostLimitExceeded` if that is spent."""
         if self._budgets is None:
             return await self._account.run(operation)
-        client, used = operation.caller, 0
-        reserved = self._budgets.reserve(client, self._account.requested(operation), time.monotonic())
+        budgets, client = self._budgets, operation.caller
+        reserved = budgets.reserve(client, self._account.requested(operation), time.monotonic())
+
+        def charge(calls: int) -> None:
+            budgets.refund(client, 0, calls, time.monotonic())
+
         try:
-            outcome = await self._account.run(operation)
-            used = outcome.calls
+            return await self._account.run(structs.replace(operation, on_close=charge))
         finally:
-            self._budgets.refund(client, reserved, used, time.monotonic())
-        return outcome
+            budgets.refund(client, reserved, 0, time.monotonic())
 
     def _result(self, tool: Tool, operation: Operation, outcome: Outcome) -> ToolResult:
         errors = [self._error(tool, operation, failure) for failure in outcome.failures]
@@ -110,13 +117,14 @@ class ToolCalls:
             structured["errors"] = errors
         structured["cost"] = {"requested": outcome.requested, "actual": outcome.calls}
         encoded = orjson.dumps(structured)
-        is_error = bool(errors) and not any(value is not None for value in (outcome.data or {}).values())
+        is_error = bool(errors) and not _has_value(outcome.data)
         notice = f"{NOTICE}\n" if data != b"null" and tool.has_outside_text else ""
         return ToolResult(encoded, notice + encoded.decode(), is_error)
 
     def _error(self, tool: Tool, operation: Operation, failure: Failure) -> dict[str, Any]:
         error = failure.error
-        found: dict[str, Any] = {"message": error.message, "code": error.code, "retryable": error.retryable}
+        is_retryable = error.retryable or error.retry_after is not None
+        found: dict[str, Any] = {"message": error.message, "code": error.code, "retryable": is_retryable}
         if failure.path is not None:
             found["path"] = list(failure.path)
         if error.retry_after is not None:
@@ -125,12 +133,17 @@ class ToolCalls:
             fits = self._fitting(tool, operation, error)
             if fits:
                 found["fits"] = fits
-                found["message"] += f" What would fit: {' or '.join(f'`{name}`: {n}' for name, n in fits.items())}."
+                reason = error.message.partition(" What would fit:")[0]  # It names fields, where a tool has arguments.
+                found["message"] = (
+                    f"{reason} What would fit: {' or '.join(f'`{name}`: {n}' for name, n in fits.items())}."
+                )
         return found
 
     def _fitting(self, tool: Tool, operation: Operation, error: CostLimitExceeded) -> dict[str, int]:
         """Return, for each number that alone would make a refused call fit, the largest value with which it does."""
         limit = error.details.get("remaining", error.details.get("limit"))
+        if self._budgets is not None and isinstance(limit, int):
+            limit = min(limit, self._budgets.status(operation.caller, time.monotonic()).remaining)
         fits = {}
         for name in tool.numbers:
             asked = (operation.variables or {}).get(name, tool.defaults.get(name))
@@ -147,6 +160,13 @@ class ToolCalls:
             if fitting:
                 fits[name] = fitting
         return fits
+
+
+def _has_value(data: Any) -> bool:
+    """Return whether an answer has anything but nulls."""
+    if isinstance(data, dict):
+        return any(map(_has_value, data.values()))
+    return any(map(_has_value, data)) or not data if isinstance(data, list) else data is not None
 
 
 def _check_names(tool: Tool, arguments: Mapping[str, Any]) -> None:

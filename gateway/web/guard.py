@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Container
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from gateway.errors import GatewayError
 from gateway.log import REQUEST_ID
 from gateway.web.admission import Admission
 from gateway.web.browsers import SECURITY_HEADERS, check_origin
+from gateway.web.connection import AsgiConnection
 from gateway.web.responses import encode_headers, error_response
 
 __all__ = ["Guard"]
@@ -30,7 +32,7 @@ class Guard:
         self._caller_key = caller_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Check a request, and pass it on with its caller."""
+        """Check a request, and pass it on with its caller. Its work is cancelled when the client disconnects."""
         request_id, headers = uuid4().hex, Headers(scope=scope)
         try:
             check_origin(headers, self._origins)
@@ -45,8 +47,21 @@ class Guard:
                 message = {**message, "headers": [*own, *_HEADERS, (b"x-request-id", request_id.encode())]}
             await send(message)
 
+        task, connection = asyncio.current_task(), AsgiConnection(receive)
+        assert task is not None
+
+        async def receive_and_watch() -> Message:
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                connection.watch(task.cancel)
+            return message
+
         token = REQUEST_ID.set(request_id)
         try:
-            await self._app({**scope, self._caller_key: caller}, receive, send_with_headers)
+            await self._app({**scope, self._caller_key: caller}, receive_and_watch, send_with_headers)
+        except asyncio.CancelledError:
+            if not connection.closed or task.uncancel() > 0:
+                raise
         finally:
+            connection.unwatch()
             REQUEST_ID.reset(token)

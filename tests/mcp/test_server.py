@@ -1,5 +1,6 @@
 """Assistants call tools: the SDK's own client, in the newest version of the protocol and in older ones."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from gateway.callers.callers import Token
 from gateway.demo import demo_app
 from gateway.execution.outside_text import FROM_OUTSIDE
 from gateway.mcp.calls import NOTICE
-from gateway.sandbox import Sandbox
+from gateway.sandbox import Fault, Sandbox
 from gateway.web.server import serving
 
 from .conftest import assistant, connected, settings_with_tools
@@ -156,9 +157,51 @@ async def test_a_refusal_says_what_would_fit(sandbox: Sandbox) -> None:
         assert 1 <= fits < 25
         assert f"What would fit: `first`: {fits}." in error["message"]
         assert error["retryAfter"] > 0
+        assert error["retryable"]
         sandbox.reset()
         assert not (await client.call_tool("Thread", in_thread(sandbox, first=fits))).is_error
         assert sandbox.paths
+
+
+async def test_what_fits_the_limit_of_operations_fits_the_budget_too(sandbox: Sandbox) -> None:
+    person = {"address": sandbox.landmarks["address"]}
+    arguments = {"serviceSid": sandbox.landmarks["service_sid"], "person": person, "messages": 40}
+    async with connected(sandbox, mcp_budget=100, cost_max=300) as client:
+        refused = await client.call_tool("PersonMessages", {**arguments, "conversations": 100})
+        (error,) = refused.structured_content["errors"]
+        assert "300 are allowed" in error["message"]
+        assert error["message"].count("What would fit") == 1
+        fits = error["fits"]["conversations"]
+        fitting = await client.call_tool("PersonMessages", {**arguments, "conversations": fits})
+        assert not fitting.is_error
+        assert fitting.structured_content["cost"]["requested"] <= 100
+
+
+@pytest.mark.parametrize("version", ["newest", "older"])
+async def test_a_client_that_leaves_cancels_its_call_and_is_charged_what_was_read(
+    sandbox: Sandbox, http: aiohttp.ClientSession, version: str
+) -> None:
+    arguments = in_thread(sandbox, first=15)
+    params = {"name": "Thread", "arguments": arguments}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    async with serving(create_app(settings_with_tools(sandbox, mcp_budget=60))) as url, assistant(url) as client:
+        sandbox.reset()
+        sandbox.faults.add("*/Receipts*", Fault("hang"))
+        with capture_logs() as log:
+            if version == "newest":
+                leaving = asyncio.create_task(client.call_tool("Thread", arguments))
+            else:
+                leaving = asyncio.create_task(http.post(f"{url}/mcp", json=body))  # type: ignore[arg-type]
+            await sandbox.until(lambda: any("/Receipts" in path for path in sandbox.paths))
+            leaving.cancel()
+            async with asyncio.timeout(4):  # Before the calls come to the end of their own time.
+                await sandbox.until(lambda: all(call.client_left for call in sandbox.calls if "/Receipts" in call.path))
+        read = len(sandbox.paths)
+        sandbox.faults.clear()
+        refused = await client.call_tool("Thread", in_thread(sandbox, first=100))
+    assert [line["event"] for line in log] == ["tool cancelled"]
+    (error,) = refused.structured_content["errors"]
+    assert f"{60 - read} left of 60" in error["message"]
 
 
 async def test_clients_have_budgets_of_their_own(sandbox: Sandbox) -> None:
@@ -192,6 +235,7 @@ async def test_errors_are_for_the_assistant_to_read(sandbox: Sandbox) -> None:
             ("Thread", {"service": "IS"}, "There is no argument `service`. The arguments are: serviceSid, "),
             ("Thread", {"serviceSid": "IS"}, "$conversationSid"),
             ("Thread", in_thread(sandbox, serviceSid="IS"), "Expected a sid of the form IS"),
+            ("Thread", in_thread(sandbox, conversationSid="CH"), "Expected a sid of the form CH"),
             ("PersonMessages", {"serviceSid": sandbox.landmarks["service_sid"], "person": {}}, "$person"),
         ]:
             result = await client.call_tool(name, arguments)
