@@ -34,7 +34,7 @@ def test_the_generated_code_is_printed_or_why_there_is_none(tmp_path: Path) -> N
 
 
 def test_costs_are_drawn_as_one_mermaid_flowchart(tmp_path: Path) -> None:
-    file = tmp_path / 'a "b".graphql'
+    file = tmp_path / '#1;a "b".graphql'
     file.write_text(
         "query A($s: ID!, $c: ID!) { service(sid: $s) { conversation(sid: $c) { messages(first: 1) { edges { node {"
         " sid receipts(status: []) { edges { cursor } } } } } } } }"
@@ -51,7 +51,7 @@ def test_costs_are_drawn_as_one_mermaid_flowchart(tmp_path: Path) -> None:
     assert '["receipts<br/>10 calls<br/>fewer where summaries show none"]' in text
     assert '["participant<br/>10 calls<br/>up to 10 one after another"]' in text
     assert '["receipts<br/>no call: nothing can match"]:::skipped' in text
-    assert "#quot;b#quot;.graphql A: at most 1 call, 1 round trip" in text
+    assert "/#35;1;a #quot;b#quot;.graphql A: at most 1 call, 1 round trip" in text
     names = dict(re.findall(r'(o\d+f\d+)\["(\w+)<br/>', text))
     arrows = {(names[one], arrow, names[other]) for one, arrow, other in re.findall(r"(\w+) (-\S+>) (\w+)", text)}
     assert ("messages", "-->", "receipts") in arrows  # It waits.
