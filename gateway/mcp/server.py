@@ -38,7 +38,7 @@ _PLACE = uuid4().hex
 _INSTRUCTIONS = (
     "Tools to find out who received a message in Twilio Conversations, who did not, and why. All are read-only. Each call "
     "costs upstream calls, of which a client has so many a minute: a refusal says what would fit. Ask for little first, and "
-    f"continue with `endCursor`. {NOTICE}"
+    f"continue with `endCursor`. A record that is null, without an error at its path, does not exist. {NOTICE}"
 )
 _ANNOTATIONS = mcp_types.ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True
