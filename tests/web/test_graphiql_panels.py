@@ -16,7 +16,7 @@ from gateway.demo import known_variables, settings_for
 from gateway.sandbox import Sandbox
 
 from ..conftest import EXAMPLES, ROOT, serving
-from .page import demo, looking
+from .page import Visit, demo, looking
 from .picture import PICTURE, take_picture
 
 TOKEN = "ann-has-a-long-token"
@@ -135,6 +135,7 @@ async def test_operations_are_saved_exported_imported_and_trusted_ones_listed(
     browser: Browser, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     documents = {path.stem: path.read_text(encoding="utf-8") for path in EXAMPLES}
+    documents["described"] = '"Says what it is." query Described { services { edges { cursor } } }'
     app = create_app(settings_for(sandbox), documents=documents, graphiql_variables=known_variables(sandbox.landmarks))
     async with serving(app) as base, looking(browser, base) as visit:
         page, saved = visit.page, visit.page.get_by_test_id("saved")
@@ -142,6 +143,7 @@ async def test_operations_are_saved_exported_imported_and_trusted_ones_listed(
         await page.get_by_label("Show Saved operations").click()
         trusted = saved.get_by_role("listitem").filter(has_text="Thread")
         await expect(trusted).to_contain_text("22 calls, 11 round trips")
+        await expect(saved.get_by_role("listitem").filter(has_text="Described")).to_contain_text("Says what it is.")
         await saved.get_by_label("Collection").fill("Support")
         await saved.get_by_role("button", name="Save this operation").click()
         await expect(saved.get_by_role("heading", name="Support")).to_be_visible()
@@ -158,7 +160,10 @@ async def test_operations_are_saved_exported_imported_and_trusted_ones_listed(
         await expect(saved.get_by_role("heading", name="Support")).to_have_count(0)
         broken = tmp_path / "broken.graphql"
         broken.write_text("query {")
-        for path, words in [(broken, "not a GraphQL document"), (exported["operations.json"], "is imported")]:
+        for path, words in [
+            (broken, "not a GraphQL document"),
+            (exported["operations.json"], "is imported: 1 operation."),
+        ]:
             await saved.locator("input[type=file]").set_input_files(path)
             await expect(saved.get_by_role("status")).to_contain_text(words)
         await page.reload()
@@ -171,6 +176,24 @@ async def test_operations_are_saved_exported_imported_and_trusted_ones_listed(
         await saved.get_by_role("button", name="Conversations").click()
         await visit.run()
         await expect(page.locator(".result-window")).to_contain_text("services")
+        await saved.get_by_role("button", name="Described").click()
+        await page.get_by_label("Show Plan").click()
+        await expect(page.get_by_test_id("plan")).to_contain_text("Says what it is.")
+
+
+async def test_two_windows_keep_what_the_other_has_saved(browser: Browser, sandbox: Sandbox) -> None:
+    async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
+        await visit.open(f"{base}/graphiql")
+        await visit.page.get_by_label("Show Saved operations").click()
+        other = Visit(await visit.page.context.new_page())
+        await other.open(f"{base}/graphiql")  # GraphiQL keeps the panel open.
+        for page, name in [(visit.page, "First"), (other.page, "Second"), (visit.page, "Third")]:
+            saved = page.get_by_test_id("saved")
+            await saved.get_by_label("Collection").fill(name)
+            await saved.get_by_role("button", name="Save this operation").click()
+        for page in (visit.page, other.page):
+            headings = page.get_by_test_id("saved").get_by_role("heading", level=3)
+            await expect(headings).to_have_text(["First", "Second", "Third"])
 
 
 async def test_the_picture_of_the_readme_can_be_taken_again(browser: Browser, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Refused, asGraphql, asJson, defaultName, fromJson, importFile, merged, without } from "page/collections";
+import { Refused, asGraphql, asJson, defaultName, descriptionOf, fromJson, importFile, merged, without } from "page/collections";
 
 const FILE = `# Who is there.
 query People { services { ...S } }
@@ -33,6 +33,11 @@ test("JSON has everything, and is read as it was written only", () => {
     assert.equal(fromJson(text), null);
     assert.throws(() => importFile("x.json", text), Refused);
   }
+  for (const none of [[], [{ name: "Mine", operations: [] }]]) {
+    assert.throws(() => importFile("x.json", asJson(none)), /x\.json has no operations/);
+  }
+  const unnamed = asJson([{ name: " ", operations: [{ ...A, name: "" }] }]);
+  assert.deepEqual(importFile("x.json", unnamed), [{ name: "My operations", operations: [A] }]);
 });
 
 test("what does not fit into one document is refused, with the reason", () => {
@@ -44,18 +49,26 @@ test("what does not fit into one document is refused, with the reason", () => {
   const fragment = (field: string, name: string) => ({ name, query: `query ${name} { ...F } fragment F on Query { ${field} }` });
   assert.throws(refused(fragment("a", "A"), fragment("b", "B")), /two fragments named F/);
   assert.equal(refused(fragment("a", "A"), fragment("a", "B"))().match(/fragment F/g)?.length, 1);
-  assert.throws(() => importFile("x.graphql", "query {"), /x\.graphql is not a GraphQL document: Syntax Error/);
+  assert.throws(() => importFile("x.graphql", "query {"), /x\.graphql is not a GraphQL document: Syntax Error.*\(line 1, column 8\)/);
   assert.throws(() => importFile("x.graphql", "fragment F on Query { a }"), /has no operations/);
 });
 
 test("collections are merged by name, without doubles, and end with their last operation", () => {
-  const all = merged([{ name: "Mine", operations: [A] }], [{ name: "Mine", operations: [A, { ...A, variables: "" }] }, { name: "New", operations: [A] }]);
+  const B = { ...A, variables: "" };
+  const others = [{ name: "Mine", operations: [A, B] }, { name: "New", operations: [A, A] }, { name: "Empty", operations: [] }];
+  const all = merged([{ name: "Mine", operations: [A] }], others);
   assert.deepEqual(all.map(({ name, operations }) => [name, operations.length]), [["Mine", 2], ["New", 1]]);
-  assert.deepEqual(without(without(all, "New", 0), "Mine", 0), [{ name: "Mine", operations: [{ ...A, variables: "" }] }]);
+  assert.deepEqual(without(without(all, "New", A), "Mine", A), [{ name: "Mine", operations: [B] }]);
 });
 
 test("an operation is saved under its own name", () => {
   assert.equal(defaultName("# query Not\nquery Yes { a }", null), "Yes");
   assert.equal(defaultName("query A { a } query B { b }", "B"), "B");
   assert.equal(defaultName("{ query }", null), "Operation without a name");
+});
+
+test("an operation's description is its own", () => {
+  const query = '"One." query A { a } """\nTwo,\nthree.\n""" query B { b } query C { c }';
+  assert.deepEqual(["A", "B", "C", null].map((name) => descriptionOf(query, name)), ["One.", "Two,\nthree.", "", "One."]);
+  assert.equal(descriptionOf("query {", null), "");
 });

@@ -19,6 +19,7 @@ function words(command: string, environment: Record<string, string> = {}): strin
 
 test("a curl command sends what the page sends, and reads secrets from the environment", () => {
   const headers = { authorization: "Bearer a-secret", "X-Api-Key": "another", "Cache-Control": "no-cache", "content-type": "text/plain" };
+  assert.doesNotMatch(gatewayCurl(ENDPOINT, OPERATION, { "X-Upstream": "bearer a-secret" }), /a-secret/);
   const command = gatewayCurl(ENDPOINT, OPERATION, headers);
   assert.doesNotMatch(command, /a-secret|another/);
   const [, url, ...rest] = words(command, { RECEIPTS_GATEWAY_TOKEN: "ann", X_API_KEY: "key" });

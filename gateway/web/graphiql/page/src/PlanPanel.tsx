@@ -30,6 +30,7 @@ function Foreseen({ plan }: { plan: Plan }) {
   const problems = [...new Set(plan.refused.map(({ field, message }) => `${message} (at ${short(field)})`))];
   return (
     <>
+      {plan.operation?.description && <p className="hint">{plan.operation.description}</p>}
       {problems.length > 0 && (
         <ul className="problems">
           {problems.map((problem) => (

@@ -149,5 +149,11 @@ function Cell({ row, column }: { row: ReceiptRow; column: Column["name"] }) {
     );
   }
   const time = row.updated ?? row.created;
-  return time ? <time dateTime={time}>{time.replace("T", " ").replace(/\.\d+/, "").replace("Z", "")}</time> : null;
+  if (!time) return null;
+  const [date, clock] = time.replace(/\.\d+/, "").replace("Z", "").split("T");
+  return (
+    <time dateTime={time}>
+      <span>{date}</span> <span>{clock}</span>
+    </time>
+  );
 }

@@ -2,19 +2,33 @@
 
 import { type ChangeEvent, useEffect, useState } from "react";
 import { type Trusted, trustedDocuments } from "./ask";
-import { type Collection, type SavedOperation, Refused, asGraphql, asJson, defaultName, importFile, merged, without } from "./collections";
+import {
+  type Collection,
+  DEFAULT_COLLECTION,
+  type SavedOperation,
+  Refused,
+  asGraphql,
+  asJson,
+  defaultName,
+  descriptionOf,
+  importFile,
+  merged,
+  without,
+} from "./collections";
 import { forEach } from "./explain";
-import { keepCollections, savedCollections } from "./memory";
+import { keepCollections, onCollections, savedCollections } from "./memory";
 import { many } from "./numbers";
 import { useEditors, useOpen } from "./tabs";
 
 export function SavedPanel() {
   const { operation } = useEditors();
   const [collections, setCollections] = useState(savedCollections);
-  const [name, setName] = useState("My operations");
+  const [name, setName] = useState(DEFAULT_COLLECTION);
   const [said, say] = useState("");
-  const change = (all: Collection[], words: string): void => {
+  useEffect(() => onCollections(setCollections), []);
+  const change = (changed: (collections: Collection[]) => Collection[], words: string): void => {
     try {
+      const all = changed(savedCollections());
       keepCollections(all);
       setCollections(all);
       say(words);
@@ -26,7 +40,7 @@ export function SavedPanel() {
     const { query, variables, operationName } = operation();
     if (!query.trim()) return say("There is no operation to save.");
     const saved = { name: defaultName(query, operationName), query, variables };
-    change(merged(collections, [{ name: name.trim() || "My operations", operations: [saved] }]), `${saved.name} is saved.`);
+    change((all) => merged(all, [{ name: name.trim() || DEFAULT_COLLECTION, operations: [saved] }]), `${saved.name} is saved.`);
   };
   const read = async (event: ChangeEvent<HTMLInputElement>): Promise<void> => {
     const [file] = event.target.files ?? [];
@@ -34,7 +48,8 @@ export function SavedPanel() {
     if (!file) return;
     try {
       const imported = importFile(file.name, await file.text());
-      change(merged(collections, imported), `${file.name} is imported.`);
+      const count = imported.reduce((sum, { operations }) => sum + operations.length, 0);
+      change((all) => merged(all, imported), `${file.name} is imported: ${many(count, "operation")}.`);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       say(error.message);
@@ -88,7 +103,7 @@ export function SavedPanel() {
         <Saved
           key={collection.name}
           collection={collection}
-          onDelete={(place) => change(without(collections, collection.name, place), `${collection.operations[place]?.name} is deleted.`)}
+          onDelete={(operation) => change((all) => without(all, collection.name, operation), `${operation.name} is deleted.`)}
           onExport={() => download(`${collection.name.replace(/[^\w.-]+/g, "-")}.graphql`, () => asGraphql(collection))}
         />
       ))}
@@ -98,20 +113,21 @@ export function SavedPanel() {
   );
 }
 
-function Saved({ collection, onDelete, onExport }: { collection: Collection; onDelete(place: number): void; onExport(): void }) {
+function Saved({ collection, onDelete, onExport }: { collection: Collection; onDelete(operation: SavedOperation): void; onExport(): void }) {
   const open = useOpen();
   return (
     <>
       <h3>{collection.name}</h3>
       <ul className="operations">
-        {collection.operations.map((each: SavedOperation, place) => (
+        {collection.operations.map((each, place) => (
           <li key={place}>
             <button type="button" className="link" onClick={() => open({ ...each, operationName: null })}>
               {each.name}
             </button>
-            <button type="button" className="link quiet" aria-label={`Delete ${each.name}`} onClick={() => onDelete(place)}>
+            <button type="button" className="link quiet" aria-label={`Delete ${each.name}`} onClick={() => onDelete(each)}>
               Delete
             </button>
+            <Description query={each.query} operationName={null} />
           </li>
         ))}
       </ul>
@@ -120,6 +136,11 @@ function Saved({ collection, onDelete, onExport }: { collection: Collection; onD
       </button>
     </>
   );
+}
+
+function Description({ query, operationName }: { query: string; operationName: string | null }) {
+  const description = descriptionOf(query, operationName);
+  return description ? <p className="hint">{description}</p> : null;
 }
 
 /** The gateway's own collection, which cannot be changed here. */
@@ -148,6 +169,7 @@ function TrustedDocuments() {
                   {name || id}
                 </button>
                 <span>{calls !== undefined && roundTrips !== undefined && `${many(calls, "call")}, ${many(roundTrips, "round trip")}${forEach(per)}`}</span>
+                <Description query={document} operationName={name} />
               </li>
             )),
           )}

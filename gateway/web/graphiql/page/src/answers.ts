@@ -52,6 +52,8 @@ export interface Plan {
   edges: Edge[];
   /** Fields that need no call. */
   skipped: { field: string; reason: string }[];
+  /** What the document says about the operation; absent where it says nothing. */
+  operation?: { description?: string };
 }
 
 export interface Refusal {

@@ -1,6 +1,6 @@
 // Saved operations: collections of them, and their import and export as JSON or GraphQL.
 
-import { type DefinitionNode, type FragmentDefinitionNode, Kind, type OperationDefinitionNode, parse, visit } from "graphql";
+import { type DefinitionNode, type FragmentDefinitionNode, GraphQLError, Kind, type OperationDefinitionNode, parse, visit } from "graphql";
 
 export interface SavedOperation {
   name: string;
@@ -14,6 +14,8 @@ export interface Collection {
   operations: SavedOperation[];
 }
 
+export const DEFAULT_COLLECTION = "My operations";
+
 const FORMAT = "receipts-gateway-operations";
 
 /** Return the collections as JSON text. */
@@ -26,8 +28,8 @@ export function fromJson(text: string): Collection[] | null {
     const { format, version, collections } = JSON.parse(text) as Record<string, unknown>;
     return format === FORMAT && version === 1 && Array.isArray(collections) && collections.every(isCollection)
       ? collections.map(({ name, operations }) => ({
-          name,
-          operations: operations.map((each) => ({ name: each.name, query: each.query, variables: each.variables })),
+          name: name.trim() || DEFAULT_COLLECTION,
+          operations: operations.map(({ name, query, variables }) => ({ name: name.trim() || defaultName(query, null), query, variables })),
         }))
       : null;
   } catch {
@@ -50,6 +52,7 @@ export function importFile(file: string, text: string): Collection[] {
   if (/\.(graphql|gql)$/i.test(file)) return [{ name: file.replace(/\.\w+$/, ""), operations: operationsIn(file, text) }];
   const collections = fromJson(text);
   if (!collections) throw new Refused(`${file} is neither a .graphql file nor JSON that was exported here.`);
+  if (!collections.some(({ operations }) => operations.length)) throw new Refused(`${file} has no operations.`);
   return collections;
 }
 
@@ -91,21 +94,35 @@ export function asGraphql({ name, operations }: Collection): string {
 
 /** Return the collections with others added; operations that are equal to one of the same collection are left out. */
 export function merged(collections: Collection[], others: Collection[]): Collection[] {
-  const result = new Map(collections.map((each) => [each.name, each.operations]));
-  for (const { name, operations } of others) {
-    const known = result.get(name) ?? [];
-    const isNew = (one: SavedOperation): boolean =>
-      !known.some((other) => other.name === one.name && other.query === one.query && other.variables === one.variables);
-    result.set(name, [...known, ...operations.filter(isNew)]);
+  const result = new Map<string, SavedOperation[]>();
+  for (const { name, operations } of [...collections, ...others]) {
+    for (const operation of operations) {
+      const known = result.get(name) ?? [];
+      if (!known.some((other) => isEqual(operation, other))) result.set(name, [...known, operation]);
+    }
   }
   return [...result].map(([name, operations]) => ({ name, operations }));
 }
 
 /** Return the collections without one operation; a collection that has no other is removed. */
-export const without = (collections: Collection[], collection: string, place: number): Collection[] =>
+export const without = (collections: Collection[], collection: string, operation: SavedOperation): Collection[] =>
   collections
-    .map((each) => (each.name === collection ? { ...each, operations: each.operations.filter((_, other) => other !== place) } : each))
+    .map((each) => (each.name === collection ? { ...each, operations: each.operations.filter((other) => !isEqual(operation, other)) } : each))
     .filter((each) => each.operations.length > 0);
+
+const isEqual = (one: SavedOperation, other: SavedOperation): boolean =>
+  other.name === one.name && other.query === one.query && other.variables === one.variables;
+
+/** Return an operation's own description (https://spec.graphql.org/September2025/#sec-Descriptions); empty for none. */
+export function descriptionOf(query: string, operationName: string | null): string {
+  try {
+    const operations = parse(query, { noLocation: true }).definitions.filter((each) => each.kind === Kind.OPERATION_DEFINITION);
+    const operation = operations.find((each) => !operationName || each.name?.value === operationName);
+    return operation?.description?.value ?? "";
+  } catch {
+    return "";
+  }
+}
 
 /** The name under which an operation is saved, unless another is given. */
 export function defaultName(query: string, operationName: string | null): string {
@@ -119,7 +136,9 @@ function parsed(name: string, text: string): readonly DefinitionNode[] {
   try {
     return parse(text).definitions;
   } catch (error) {
-    throw new Refused(`${name} is not a GraphQL document: ${error instanceof Error ? error.message : ""}`);
+    if (!(error instanceof GraphQLError)) throw error;
+    const [place] = error.locations ?? [];
+    throw new Refused(`${name} is not a GraphQL document: ${error.message}${place ? ` (line ${place.line}, column ${place.column})` : ""}`);
   }
 }
 

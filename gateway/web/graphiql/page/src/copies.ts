@@ -13,6 +13,9 @@ export interface Operation {
 /** The environment variable that `receipts-gateway query` reads a caller's token from. */
 const TOKEN = "RECEIPTS_GATEWAY_TOKEN";
 
+/** How a value with a token begins, whatever the header's name. */
+const SCHEME = /^\s*(basic|bearer|token)\s/i;
+
 const SECRET = /auth|cookie|token|secret|key|password|signature|session/i;
 
 /** The text as one word of a POSIX shell. */
@@ -64,7 +67,7 @@ export function linkedOperation(fragment: string): Operation | null {
 }
 
 function headerOf(name: string, value: string): string {
-  if (!SECRET.test(name)) return quoted(`${name}: ${value}`);
+  if (!SECRET.test(name) && !SCHEME.test(value)) return quoted(`${name}: ${value}`);
   const scheme = /^([\w-]+)\s+\S/.exec(value)?.[1];
   const isToken = name.toLowerCase() === "authorization" && scheme?.toLowerCase() === "bearer";
   const variable = isToken ? TOKEN : name.toUpperCase().replace(/\W/g, "_");

@@ -53,6 +53,15 @@ export const savedCollections = (): Collection[] => fromJson(localStorage.getIte
 /** Keep the collections; throws DOMException if the storage is full. */
 export const keepCollections = (collections: Collection[]): void => localStorage.setItem(COLLECTIONS, asJson(collections));
 
+/** Call a function when another window of this browser has changed the collections; return a function that ends it. */
+export function onCollections(changed: (collections: Collection[]) => void): () => void {
+  const read = ({ key }: StorageEvent): void => {
+    if (key === COLLECTIONS || key === null) changed(savedCollections());
+  };
+  window.addEventListener("storage", read);
+  return () => window.removeEventListener("storage", read);
+}
+
 export const sessionHeaders = (): string => sessionStorage.getItem(HEADERS) ?? "";
 
 export function keepHeaders(text: string): void {
