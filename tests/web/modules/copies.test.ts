@@ -6,7 +6,7 @@ import { gatewayCurl, linkTo, linkedOperation, queryCommand } from "page/copies"
 const ENDPOINT = "http://127.0.0.1:8000/tools/graphql";
 const OPERATION = {
   query: "# It's $HOME and `x`\nquery Q($sid: ID!, $n: Int) {\n  service(sid: $sid) { sid }\n}\n",
-  variables: '{"sid": "IS\'1", "n": 2}',
+  variables: '{"sid": "IS\'1", /* As GraphiQL reads them. */ "n": 2,}',
   operationName: "Q",
 };
 

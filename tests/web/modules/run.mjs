@@ -10,6 +10,7 @@ await build({
   alias: { page, graphql: resolve("node_modules/graphql") }, // The page's own copy would be another.
   bundle: true,
   format: "esm",
+  mainFields: ["module", "main"], // The other form of jsonc-parser cannot be bundled.
   nodePaths: ["node_modules"],
   outdir: "built",
   outExtension: { ".js": ".mjs" },

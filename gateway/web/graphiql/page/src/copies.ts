@@ -1,6 +1,7 @@
 // An operation as text to copy: a curl command, a `receipts-gateway query` command, and a link. None of them holds a token.
 
 import { Kind, parse } from "graphql";
+import { type ParseError, parse as parseJson } from "jsonc-parser";
 
 /** An operation as the editors hold it. */
 export interface Operation {
@@ -74,15 +75,12 @@ function headerOf(name: string, value: string): string {
   return `"${name.replace(/[^\w-]/g, "")}: ${isToken ? `${scheme} ` : ""}$${variable}"`;
 }
 
-/** The variables, if their text is a JSON object that is not empty. */
+/** The variables, if their text is a JSON object that is not empty; as GraphiQL reads it, with comments and trailing commas. */
 function variablesOf({ variables }: Operation): Record<string, unknown> | null {
-  try {
-    const values: unknown = JSON.parse(variables || "{}");
-    const isObject = typeof values === "object" && values !== null && !Array.isArray(values);
-    return isObject && Object.keys(values).length ? (values as Record<string, unknown>) : null;
-  } catch {
-    return null;
-  }
+  const errors: ParseError[] = [];
+  const values: unknown = parseJson(variables, errors, { allowTrailingComma: true });
+  const isObject = !errors.length && typeof values === "object" && values !== null && !Array.isArray(values);
+  return isObject && Object.keys(values).length ? (values as Record<string, unknown>) : null;
 }
 
 /** A value as --var takes it: a text as it is, unless it could be read as JSON; everything else as JSON. */
