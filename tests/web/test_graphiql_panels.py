@@ -181,6 +181,26 @@ async def test_operations_are_saved_exported_imported_and_trusted_ones_listed(
         await expect(page.get_by_test_id("plan")).to_contain_text("Says what it is.")
 
 
+async def test_trusted_documents_are_listed_once_there_is_a_token_and_after_a_reload(
+    browser: Browser, sandbox: Sandbox
+) -> None:
+    documents = {"1": "query Services { services { edges { cursor } } }"}
+    app = create_app(replace(settings_for(sandbox), tokens={"ann": Token(TOKEN)}), documents=documents)
+    async with serving(app) as base, looking(browser, base) as visit:
+        page, saved = visit.page, visit.page.get_by_test_id("saved")
+        await visit.open(f"{base}/graphiql")
+        await page.get_by_label("Show Saved operations").click()
+        await expect(saved).to_contain_text("A valid token is required")
+        await page.get_by_role("button", name="Headers", exact=True).click()
+        await visit.write(".graphiql-editor-tool", json.dumps({"Authorization": f"Bearer {TOKEN}"}))
+        await expect(saved.get_by_role("listitem")).to_contain_text("1 call, 1 round trip")
+        await expect(saved).not_to_contain_text("A valid token is required")
+        await page.reload()  # GraphiQL keeps the panel open.
+        await expect(saved.get_by_role("listitem")).to_contain_text("1 call, 1 round trip")
+        assert [complaint for complaint in visit.complaints if "401" not in complaint] == []
+        visit.complaints.clear()  # A browser logs each 401.
+
+
 async def test_two_windows_keep_what_the_other_has_saved(browser: Browser, sandbox: Sandbox) -> None:
     async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
         await visit.open(f"{base}/graphiql")

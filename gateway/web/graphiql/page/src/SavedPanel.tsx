@@ -1,5 +1,6 @@
 // The panel "Saved operations": collections in the browser's storage, and the trusted documents of the gateway with their costs.
 
+import { pick, useGraphiQL } from "@graphiql/react";
 import { type ChangeEvent, useEffect, useState } from "react";
 import { type Trusted, trustedDocuments } from "./ask";
 import {
@@ -19,6 +20,8 @@ import { forEach } from "./explain";
 import { keepCollections, onCollections, savedCollections } from "./memory";
 import { many } from "./numbers";
 import { useEditors, useOpen } from "./tabs";
+
+const PAUSE_MS = 500;
 
 export function SavedPanel() {
   const { operation } = useEditors();
@@ -146,14 +149,29 @@ function Description({ query, operationName }: { query: string; operationName: s
 /** The gateway's own collection, which cannot be changed here. */
 function TrustedDocuments() {
   const { headers } = useEditors();
+  const { headerEditor } = useGraphiQL(pick("headerEditor"));
   const open = useOpen();
   const [trusted, setTrusted] = useState<Trusted[] | string>([]);
   useEffect(() => {
-    const asking = new AbortController();
-    trustedDocuments(headers(), asking.signal).then(setTrusted, (error: Error) => !asking.signal.aborted && setTrusted(error.message));
-    return () => asking.abort();
-    // The panel asks when it is opened.
-  }, []);
+    if (!headerEditor) return;
+    let asking = new AbortController();
+    const ask = (): void => {
+      asking = new AbortController();
+      const { signal } = asking;
+      trustedDocuments(headers(), signal).then(setTrusted, (error: Error) => !signal.aborted && setTrusted(error.message));
+    };
+    let timer = setTimeout(ask); // After the editor has been given the session's headers.
+    const watch = headerEditor.onDidChangeModelContent(() => {
+      clearTimeout(timer);
+      asking.abort();
+      timer = setTimeout(ask, PAUSE_MS); // A token may be among them.
+    });
+    return () => {
+      clearTimeout(timer);
+      asking.abort();
+      watch.dispose();
+    };
+  }, [headerEditor]);
   if (!trusted.length) return null;
   return (
     <>
