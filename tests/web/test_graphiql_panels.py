@@ -201,6 +201,21 @@ async def test_trusted_documents_are_listed_once_there_is_a_token_and_after_a_re
         visit.complaints.clear()  # A browser logs each 401.
 
 
+async def test_the_keyboard_does_not_stop_at_a_panel_that_is_closed(browser: Browser, sandbox: Sandbox) -> None:
+    async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
+        page, focused = visit.page, visit.page.locator(":focus")
+        await visit.open(f"{base}/graphiql")
+        for _ in range(2):
+            await page.get_by_label("Open settings dialog").focus()
+            await page.keyboard.press("Tab")
+            await expect(focused).to_have_text("Thread")
+            await page.get_by_label("Show Plan").click()
+            await page.get_by_label("Open settings dialog").focus()
+            await page.keyboard.press("Tab")
+            await expect(focused).to_have_class("graphiql-plugin")
+            await page.get_by_label("Hide Plan").click()
+
+
 async def test_two_windows_keep_what_the_other_has_saved(browser: Browser, sandbox: Sandbox) -> None:
     async with serving(demo(sandbox)) as base, looking(browser, base) as visit:
         await visit.open(f"{base}/graphiql")
