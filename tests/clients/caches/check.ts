@@ -40,6 +40,14 @@ async function opened(open: Open, messages: number): Promise<[Conversation, Scre
   return [conversation, screen, sids];
 }
 
+/** Holds the next requests of a conversation; the value is what releases each. */
+async function hold(conversation: Conversation) {
+  await until(() => conversation.quiet > 50, "the answers to earlier ones");
+  const held: (() => void)[] = [];
+  conversation.before = () => new Promise((done) => held.push(done));
+  return held;
+}
+
 for (const [name, open] of Object.entries(clients)) {
   test(`${name}: lists are right after each change, without a request`, async () => {
     const conversation = await Conversation.open(2, 0);
@@ -170,6 +178,75 @@ for (const [name, open] of Object.entries(clients)) {
       await until(() => screen.events.length, "the event");
       release();
       await more;
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+
+  test(`${name}: events are shown in order while a query waits for its answer`, async () => {
+    const [conversation, screen] = await opened(open, 8);
+    try {
+      const sids = await conversation.messages();
+      const held = await hold(conversation);
+      const more = screen.more();
+      await until(() => held.length === 1, "its request");
+      conversation.before = async () => {};
+      await screen.reload();
+      const changes = [
+        () => conversation.progress(sids[1]!, 0, "sent"),
+        () => conversation.edit(sids[1]!, "The second."),
+        () => conversation.progress(sids[1]!, 0, "delivered"),
+      ];
+      for (const [events, change] of changes.entries()) {
+        await change();
+        await until(() => screen.events.length > events, "its event");
+      }
+      await settled(screen.show, conversation);
+      held[0]!();
+      await more;
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+
+  test(`${name}: a query that runs again is not over before its answer`, async () => {
+    const [conversation, screen] = await opened(open, 1);
+    try {
+      const [sid] = await conversation.messages();
+      const held = await hold(conversation);
+      let isOver = false;
+      const reload = screen.reload().then(() => (isOver = true));
+      await until(() => held.length === 1, "its request");
+      await conversation.progress(sid!, 0, "delivered");
+      await until(() => screen.events.length, "the event");
+      await settled(screen.show, conversation);
+      assert(!isOver);
+      held[0]!();
+      await reload;
+    } finally {
+      screen.close();
+    }
+  });
+
+  test(`${name}: a page is right that arrives while its list is read again`, async () => {
+    const [conversation, screen] = await opened(open, 8);
+    try {
+      const sids = await conversation.messages();
+      const held = await hold(conversation);
+      const more = screen.more();
+      await until(() => held.length === 1, "its request");
+      await conversation.progress(sids[4]!, 0, "failed"); // A message that no list shows.
+      await until(() => held.length === 2, "the list is read again");
+      conversation.before = async () => {};
+      held[0]!();
+      await more;
+      await conversation.remove(sids[4]!);
+      await until(() => screen.events.some((event: any) => event.__typename === "MessageRemoval"), "the removal");
+      await conversation.send("ninth");
+      await until(() => screen.events.some((event: any) => event.message?.index === 8), "a message that was added");
+      held[1]!();
       await settled(screen.show, conversation);
     } finally {
       screen.close();

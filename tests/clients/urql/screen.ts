@@ -6,7 +6,7 @@ import { authorized, type Conversation, type Lists } from "../caches/world.ts";
 import { keepSubscribed } from "../live/again.ts";
 import { cache } from "./client.ts";
 import { graphql, type ResultOf } from "./graphql.ts";
-import { DELIVERIES, inOrderExchange, keys, MESSAGES, updates } from "./live.ts";
+import { DELIVERIES, inOrder, keys, MESSAGES, updates } from "./live.ts";
 
 const ROW = graphql(`
   fragment UrqlRow on Message @_unmask {
@@ -49,8 +49,7 @@ export function open(transport: "websocket" | "sse") {
       preferGetMethod: false,
       fetchSubscriptions: transport === "sse",
       exchanges: [
-        cacheExchange({ ...cache, keys: { ...cache.keys, ...keys }, updates }),
-        inOrderExchange,
+        inOrder(cacheExchange({ ...cache, keys: { ...cache.keys, ...keys }, updates })),
         fetchExchange,
         ...(transport === "sse"
           ? []
