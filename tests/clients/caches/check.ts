@@ -143,6 +143,30 @@ for (const name of ["Apollo over multipart", "graphcache over SSE", "Relay over 
   });
 }
 
+for (const name of ["Apollo over multipart", "graphcache over SSE", "Relay over SSE"]) {
+  test(`${name}: an event that is older than the answers after a loss is not applied`, async () => {
+    const [conversation, screen] = await opened(clients[name]!, 2);
+    try {
+      const [sid] = await conversation.messages();
+      await conversation.progress(sid!, 0, "sent");
+      await until(() => screen.events.length, "the event");
+      const lags = [300];
+      conversation.lag = () => lags.shift() ?? 0;
+      await conversation.edit(sid!, "The first.");
+      await until(() => !lags.length, "the event is on its way");
+      const arrival = Date.now() + 400;
+      const begun = screen.begun;
+      assert.equal(await steer("end", { reason: "DEAD", conversation: conversation.sid, most: 1 }), 1);
+      await conversation.progress(sid!, 0, "delivered");
+      await until(() => screen.begun > begun, "the subscriptions begin again");
+      await until(() => Date.now() > arrival, "the event would have arrived");
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+}
+
 for (const [name, open] of Object.entries(clients)) {
   test(`${name}: queries that run again beside each other come to an end`, async () => {
     const [conversation, screen] = await opened(open, 1);
@@ -280,7 +304,7 @@ for (const [name, open] of Object.entries(clients)) {
 const TOLD: Record<string, Record<string, string | RegExp>> = {
   "Apollo over multipart": { restart: /OVERLOADED|fetch failed/, cut: /terminated|multipart/, token: "UNAUTHENTICATED" },
   "graphcache over SSE": { restart: /terminated|Network/, cut: /terminated|Network/, token: "UNAUTHENTICATED" },
-  "Relay over SSE": { token: "UNAUTHENTICATED" },
+  "Relay over SSE": { restart: /NetworkError/, cut: /NetworkError/, token: "UNAUTHENTICATED" },
 };
 
 for (const [name, open] of Object.entries(clients)) {
