@@ -134,8 +134,8 @@ function change(cache: Cache, id: string, field: "messages" | "receipts", change
   });
   for (const { fieldKey, arguments: given } of fields) {
     const page = cache.resolve(owner, fieldKey) as string | null | undefined;
-    const isReached = lists.some(({ pages }) => pages.includes(page!)); // If not, it misses what its list is told.
-    if (page && !isReached) cache.invalidate(owner, field, given ?? undefined);
+    const isReached = lists.some(({ pages }) => pages.includes(page!));
+    if (page && !isReached) cache.invalidate(owner, field, given ?? undefined); // It misses changes of its list.
   }
   // What no list shows was not read again after a loss.
   const isKnown = isWhole || lists.some(({ rows }) => rows.some((row) => row.id === change.id));
