@@ -3,10 +3,9 @@ import { GraphQLWsLink } from "@apollo/client/link/subscriptions";
 import { CombinedGraphQLErrors, CombinedProtocolErrors } from "@apollo/client/errors";
 import { OperationTypeNode } from "graphql";
 
-import { close, Log, makeSocket, type Screen } from "../caches/screen.ts";
+import { close, keepBoth, Log, makeSocket, type Ended, type Screen } from "../caches/screen.ts";
 import { authorized, type Conversation, type Lists } from "../caches/world.ts";
 import { graphql } from "../gql/index.ts";
-import { keepSubscribed } from "../live/again.ts";
 import { possibleTypes, typePolicies } from "./client.ts";
 import { DELIVERIES, inOrder, MESSAGES, onDelivery, onMessage } from "./live.ts";
 
@@ -50,27 +49,26 @@ export function open(transport: "websocket" | "multipart") {
     const query = client.watchQuery({ query: SCREEN, variables, fetchPolicy: "cache-and-network" });
     const shown = query.subscribe({});
     const log = new Log(conversation);
-    const subscribe = (field: "deliveryUpdated" | "messageChanged") =>
-      keepSubscribed((ended) => {
-        const subscription = client
-          .subscribe<any>({
-            query: (field === "deliveryUpdated" ? DELIVERIES : MESSAGES) as never,
-            variables: { serviceSid: variables.serviceSid, conversationSids: [variables.conversationSid] },
-          })
-          .subscribe({
-            next: ({ data, error }) => {
-              log.next(field, data);
-              if (data) (field === "deliveryUpdated" ? onDelivery : onMessage)(client, data);
-              if (!error) return;
-              const errors = CombinedGraphQLErrors.is(error) || CombinedProtocolErrors.is(error) ? error.errors : [];
-              log.ends.push(String(errors[0]?.extensions?.code ?? error.message));
-              ended(errors);
-            },
-            complete: () => ended(),
-          });
-        return () => subscription.unsubscribe();
-      }, 20);
-    const stops = [subscribe("deliveryUpdated"), subscribe("messageChanged")];
+    const subscribe = (field: "deliveryUpdated" | "messageChanged", ended: Ended) => {
+      const subscription = client
+        .subscribe<any>({
+          query: (field === "deliveryUpdated" ? DELIVERIES : MESSAGES) as never,
+          variables: { serviceSid: variables.serviceSid, conversationSids: [variables.conversationSid] },
+        })
+        .subscribe({
+          next: ({ data, error }) => {
+            log.next(field, data);
+            if (data) (field === "deliveryUpdated" ? onDelivery : onMessage)(client, data);
+            if (!error) return;
+            const errors = CombinedGraphQLErrors.is(error) || CombinedProtocolErrors.is(error) ? error.errors : [];
+            log.ends.push(String(errors[0]?.extensions?.code ?? error.message));
+            ended(errors);
+          },
+          complete: () => ended(),
+        });
+      return () => subscription.unsubscribe();
+    };
+    const stop = keepBoth(subscribe);
     return {
       show: () => (query.getCurrentResult().data?.service?.conversation ?? null) as Lists | null,
       get begun() {
@@ -84,7 +82,7 @@ export function open(transport: "websocket" | "multipart") {
       },
       reload: () => query.refetch(),
       close() {
-        stops.forEach((stop) => stop());
+        stop();
         shown.unsubscribe();
         client.stop();
         close(socket);

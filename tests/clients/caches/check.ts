@@ -40,6 +40,14 @@ async function opened(open: Open, messages: number): Promise<[Conversation, Scre
   return [conversation, screen, sids];
 }
 
+/** Holds the next requests of a conversation; the value is what releases each. */
+async function hold(conversation: Conversation) {
+  await until(() => conversation.quiet > 50, "the answers to earlier ones");
+  const held: (() => void)[] = [];
+  conversation.before = () => new Promise((done) => held.push(done));
+  return held;
+}
+
 for (const [name, open] of Object.entries(clients)) {
   test(`${name}: lists are right after each change, without a request`, async () => {
     const conversation = await Conversation.open(2, 0);
@@ -135,6 +143,30 @@ for (const name of ["Apollo over multipart", "graphcache over SSE", "Relay over 
   });
 }
 
+for (const name of ["Apollo over multipart", "graphcache over SSE", "Relay over SSE"]) {
+  test(`${name}: an event that is older than the answers after a loss is not applied`, async () => {
+    const [conversation, screen] = await opened(clients[name]!, 2);
+    try {
+      const [sid] = await conversation.messages();
+      await conversation.progress(sid!, 0, "sent");
+      await until(() => screen.events.length, "the event");
+      const lags = [300];
+      conversation.lag = () => lags.shift() ?? 0;
+      await conversation.edit(sid!, "The first.");
+      await until(() => !lags.length, "the event is on its way");
+      const arrival = Date.now() + 400;
+      const begun = screen.begun;
+      assert.equal(await steer("end", { reason: "DEAD", conversation: conversation.sid, most: 1 }), 1);
+      await conversation.progress(sid!, 0, "delivered");
+      await until(() => screen.begun > begun, "the subscriptions begin again");
+      await until(() => Date.now() > arrival, "the event would have arrived");
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+}
+
 for (const [name, open] of Object.entries(clients)) {
   test(`${name}: queries that run again beside each other come to an end`, async () => {
     const [conversation, screen] = await opened(open, 1);
@@ -176,6 +208,75 @@ for (const [name, open] of Object.entries(clients)) {
     }
   });
 
+  test(`${name}: events are shown in order while a query waits for its answer`, async () => {
+    const [conversation, screen] = await opened(open, 8);
+    try {
+      const sids = await conversation.messages();
+      const held = await hold(conversation);
+      const more = screen.more();
+      await until(() => held.length === 1, "its request");
+      conversation.before = async () => {};
+      await screen.reload();
+      const changes = [
+        () => conversation.progress(sids[1]!, 0, "sent"),
+        () => conversation.edit(sids[1]!, "The second."),
+        () => conversation.progress(sids[1]!, 0, "delivered"),
+      ];
+      for (const [events, change] of changes.entries()) {
+        await change();
+        await until(() => screen.events.length > events, "its event");
+      }
+      await settled(screen.show, conversation);
+      held[0]!();
+      await more;
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+
+  test(`${name}: a query that runs again is not over before its answer`, async () => {
+    const [conversation, screen] = await opened(open, 1);
+    try {
+      const [sid] = await conversation.messages();
+      const held = await hold(conversation);
+      let isOver = false;
+      const reload = screen.reload().then(() => (isOver = true));
+      await until(() => held.length === 1, "its request");
+      await conversation.progress(sid!, 0, "delivered");
+      await until(() => screen.events.length, "the event");
+      await settled(screen.show, conversation);
+      assert(!isOver);
+      held[0]!();
+      await reload;
+    } finally {
+      screen.close();
+    }
+  });
+
+  test(`${name}: a page is right that arrives while its list is read again`, async () => {
+    const [conversation, screen] = await opened(open, 8);
+    try {
+      const sids = await conversation.messages();
+      const held = await hold(conversation);
+      const more = screen.more();
+      await until(() => held.length === 1, "its request");
+      await conversation.progress(sids[4]!, 0, "failed"); // A message that no list shows.
+      await until(() => held.length === 2, "the list is read again");
+      conversation.before = async () => {};
+      held[0]!();
+      await more;
+      await conversation.remove(sids[4]!);
+      await until(() => screen.events.some((event: any) => event.__typename === "MessageRemoval"), "the removal");
+      await conversation.send("ninth");
+      await until(() => screen.events.some((event: any) => event.message?.index === 8), "a message that was added");
+      held[1]!();
+      await settled(screen.show, conversation);
+    } finally {
+      screen.close();
+    }
+  });
+
   test(`${name}: a record that no list showed when changes were missed is read before it enters one`, async () => {
     const [conversation, screen, ids] = await opened(open, 8);
     try {
@@ -203,7 +304,7 @@ for (const [name, open] of Object.entries(clients)) {
 const TOLD: Record<string, Record<string, string | RegExp>> = {
   "Apollo over multipart": { restart: /OVERLOADED|fetch failed/, cut: /terminated|multipart/, token: "UNAUTHENTICATED" },
   "graphcache over SSE": { restart: /terminated|Network/, cut: /terminated|Network/, token: "UNAUTHENTICATED" },
-  "Relay over SSE": { token: "UNAUTHENTICATED" },
+  "Relay over SSE": { restart: /NetworkError/, cut: /NetworkError/, token: "UNAUTHENTICATED" },
 };
 
 for (const [name, open] of Object.entries(clients)) {

@@ -3,6 +3,7 @@
 import { createClient as createEventsClient } from "graphql-sse";
 import { createClient } from "graphql-ws";
 
+import { keepSubscribed } from "../live/again.ts";
 import { current, facts } from "./world.ts";
 import type { Conversation, Lists } from "./world.ts";
 
@@ -47,6 +48,15 @@ export class Log {
   }
 }
 
+export type Ended = Parameters<Parameters<typeof keepSubscribed>[0]>[0];
+
+/** Keeps both subscriptions; once one has ended, both begin again. */
+export const keepBoth = (subscribe: (field: "deliveryUpdated" | "messageChanged", ended: Ended) => () => void) =>
+  keepSubscribed((ended) => {
+    const stops = [subscribe("deliveryUpdated", ended), subscribe("messageChanged", ended)];
+    return () => stops.forEach((stop) => stop());
+  }, 20);
+
 const wait = () => new Promise<void>((done) => setTimeout(done, 20));
 
 /** As `live/client.ts`, with a shorter wait: the client's own is 1 to 4 seconds. */
@@ -63,8 +73,7 @@ export const makeEvents = (url: string) =>
   createEventsClient({
     url,
     headers: () => ({ authorization: `Bearer ${current.token}` }),
-    retryAttempts: Infinity,
-    retry: wait,
+    retryAttempts: 0,
   });
 
 /** Closes a client's connection; one that waits to connect again reports that it does not. */

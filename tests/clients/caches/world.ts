@@ -43,7 +43,7 @@ globalThis.fetch = async (input, init) => {
   const conversation = conversations.get(sid ?? "");
   if (!conversation) return fetched(input, init);
   const isQuery = /"query":"\s*(query|fragment)/.test(String(init?.body));
-  return isQuery ? conversation.asked(String(init?.body), () => fetched(url!, init)) : conversation.subscribed(await fetched(url!, init));
+  return isQuery ? conversation.asked(String(init?.body), () => fetched(url!, init)) : conversation.subscribed(await fetched(url!, init), init?.signal ?? undefined);
 };
 
 async function twilio(path: string, form: Record<string, string> | null, method = "POST") {
@@ -126,11 +126,11 @@ export class Conversation {
     return this.isQuiet ? Date.now() - this.quietSince : 0;
   }
 
-  /** Delays the events of a subscription, which stay in order. */
-  subscribed(response: Response) {
+  /** Delays the events of a subscription, which stay in order, until it is aborted. */
+  subscribed(response: Response, signal?: AbortSignal) {
     const transform = async (part: Uint8Array, to: TransformStreamDefaultController<Uint8Array>) => {
       const lag = this.lag();
-      if (lag) await wait(lag);
+      if (lag) await wait(lag, undefined, { signal });
       to.enqueue(part);
     };
     return new Response(response.body?.pipeThrough(new TransformStream({ transform })), response);

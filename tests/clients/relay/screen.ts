@@ -1,9 +1,8 @@
 import { createOperationDescriptor, Environment, fetchQuery, getFragment, getRequest, getSingularSelector, graphql } from "relay-runtime";
 import { RecordSource, requestSubscription, Store } from "relay-runtime";
 
-import { close, Log, makeEvents, makeSocket, type Screen } from "../caches/screen.ts";
+import { close, keepBoth, Log, makeEvents, makeSocket, type Ended, type Screen } from "../caches/screen.ts";
 import { current, type Conversation, type Lists as Shown } from "../caches/world.ts";
-import { keepSubscribed } from "../live/again.ts";
 import pageQuery, { type screenPageQuery } from "./__generated__/screenPageQuery.graphql.ts";
 import type { screenQuery } from "./__generated__/screenQuery.graphql.ts";
 import type { screen_lists$key } from "./__generated__/screen_lists.graphql.ts";
@@ -87,24 +86,23 @@ export function open(transport: "websocket" | "sse") {
       return key ? ({ ...read(PAGES), ...read(LISTS) } as unknown as Shown) : null;
     };
     const log = new Log(conversation);
-    const subscribe = (field: "deliveryUpdated" | "messageChanged") =>
-      keepSubscribed((ended) => {
-        const { dispose } = requestSubscription<any>(environment, {
-          subscription: field === "deliveryUpdated" ? DELIVERIES : MESSAGES,
-          variables: { serviceSid, conversationSids: [conversationSid] },
-          updater: field === "deliveryUpdated" ? onDelivery(SHOWN) : onMessage(SHOWN),
-          onNext: (data) => log.next(field, data),
-          onError: (error) => {
-            const errors = (error as { source?: { errors?: { extensions?: { code?: string } }[] } }).source?.errors;
-            log.ends.push(errors?.[0]?.extensions?.code ?? String(error));
-            ended(errors);
-          },
-          onCompleted: () => ended(),
-        });
-        return dispose;
-      }, 20);
+    const subscribe = (field: "deliveryUpdated" | "messageChanged", ended: Ended) => {
+      const { dispose } = requestSubscription<any>(environment, {
+        subscription: field === "deliveryUpdated" ? DELIVERIES : MESSAGES,
+        variables: { serviceSid, conversationSids: [conversationSid] },
+        updater: field === "deliveryUpdated" ? onDelivery(SHOWN) : onMessage(SHOWN),
+        onNext: (data) => log.next(field, data),
+        onError: (error) => {
+          const errors = (error as { source?: { errors?: { extensions?: { code?: string } }[] } }).source?.errors;
+          log.ends.push(errors?.[0]?.extensions?.code ?? String(error));
+          ended(errors);
+        },
+        onCompleted: () => ended(),
+      });
+      return dispose;
+    };
     void load().catch(() => {});
-    const stops = [subscribe("deliveryUpdated"), subscribe("messageChanged")];
+    const stop = keepBoth(subscribe);
     return {
       show,
       get begun() {
@@ -118,7 +116,7 @@ export function open(transport: "websocket" | "sse") {
       },
       reload: load,
       close() {
-        stops.forEach((stop) => stop());
+        stop();
         stale?.dispose();
         retained.dispose();
         close(live);

@@ -1,6 +1,6 @@
-import { gql, type Exchange, type Operation, type OperationResult } from "@urql/core";
+import { gql, type Exchange, type ExchangeIO, type Operation, type OperationResult } from "@urql/core";
 import { parse } from "graphql";
-import { filter, makeSubject, merge, pipe } from "wonka";
+import { filter, makeSubject, map, merge, pipe, share } from "wonka";
 import type { Cache, UpdatesConfig, Variables } from "@urql/exchange-graphcache";
 import { stepFor, type Change } from "../live/lists.ts";
 import { Order } from "../live/order.ts";
@@ -45,52 +45,63 @@ export const MESSAGES = graphql(`
   }
 `);
 
-/** Goes behind the cacheExchange. */
-export const inOrderExchange: Exchange = ({ forward }) => {
+/** The `extensions` of results that go no further than graphcache. */
+const NO_DATA = {};
+
+/**
+ * Wraps the cacheExchange. While a query is under way, graphcache writes what arrives in layers, one for each operation, and an older
+ * event may hide a newer one, or an answer. A result without data ends the layer of a query: all is then written as it arrives.
+ */
+export const inOrder = (cache: Exchange): Exchange => (input) => {
   const order = new Order();
   const active = new Map<number, Operation>();
-  /** Queries that wait for an answer, one at a time of each; `again` is what to ask after it. */
-  const waiting = new Map<number, { query: ReturnType<Order["begin"]>; again?: Operation }>();
+  /** Queries that wait for an answer, one at a time of each. */
+  const waiting = new Map<number, ReturnType<Order["begin"]>>();
   const asked = makeSubject<Operation>();
-  const events = makeSubject<OperationResult>();
+  const results = makeSubject<OperationResult>();
   const ask = (operation: Operation) => {
     const { key } = operation;
     if (!active.has(key) || waiting.has(key)) return;
-    waiting.set(key, { query: order.begin() });
+    waiting.set(key, order.begin());
     asked.next(operation);
   };
   const end = (key: number) => {
-    const known = waiting.get(key);
-    if (waiting.delete(key)) order.end(known!.query);
+    const query = waiting.get(key);
+    if (waiting.delete(key)) order.end(query!);
   };
-  return (operations) => {
-    const first = filter<Operation>((operation) => {
+  const forward: ExchangeIO = (operations) => {
+    const others = filter<Operation>((operation) => {
       const { key, kind } = operation;
       if (kind === "teardown" && active.delete(key)) end(key);
       if (kind !== "query") return true;
       active.set(key, operation);
-      const known = waiting.get(key);
-      if (known) known.again = operation;
-      else waiting.set(key, { query: order.begin() });
-      return !known;
+      results.next({ operation, extensions: NO_DATA, stale: true, hasNext: false });
+      ask(operation);
+      return false;
     });
     const passed = filter<OperationResult>((result) => {
       const { operation, hasNext } = result;
       if (operation.kind === "subscription") {
-        order.event(result.data, () => events.next(result));
+        order.event(result.data, () => results.next(result));
         const isLoss = Object.values<any>(result.data ?? {})[0]?.refetch === true; // A query that waits is asked again when it is answered.
         if (isLoss) for (const query of active.values()) setTimeout(() => ask(query));
         return false;
       }
-      const known = waiting.get(operation.key);
-      if (!known || hasNext) return !known?.query.isStale;
-      const { isStale } = known.query;
+      const query = waiting.get(operation.key);
+      if (!query || hasNext) return !query?.isStale;
       end(operation.key);
-      if (isStale || known.again) setTimeout(() => ask(known.again ?? operation)); // After the events that are applied again.
-      return !isStale;
+      if (query.isStale) setTimeout(() => ask(operation));
+      return !query.isStale;
     });
-    return merge([pipe(merge([pipe(operations, first), asked.source]), forward, passed), events.source]);
+    return share(merge([pipe(merge([pipe(operations, others), asked.source]), input.forward, passed), results.source]));
   };
+  const exchange = cache({ ...input, forward });
+  return (operations) =>
+    pipe(
+      exchange(operations),
+      filter(({ extensions }) => extensions !== NO_DATA),
+      map((result) => (!result.hasNext && waiting.has(result.operation.key) ? { ...result, stale: true } : result)),
+    );
 };
 
 /** Edges have no id. Only those that are inserted below have a `key`; those of results are embedded in their list. */
@@ -121,6 +132,11 @@ function change(cache: Cache, id: string, field: "messages" | "receipts", change
     });
     return { args, info, pages, edges, rows };
   });
+  for (const { fieldKey, arguments: given } of fields) {
+    const page = cache.resolve(owner, fieldKey) as string | null | undefined;
+    const isReached = lists.some(({ pages }) => pages.includes(page!));
+    if (page && !isReached) cache.invalidate(owner, field, given ?? undefined); // It misses changes of its list.
+  }
   // What no list shows was not read again after a loss.
   const isKnown = isWhole || lists.some(({ rows }) => rows.some((row) => row.id === change.id));
   for (const { args, info, pages, edges, rows } of lists) {

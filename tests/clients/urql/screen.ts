@@ -1,12 +1,11 @@
 import { Client, fetchExchange, subscriptionExchange } from "@urql/core";
 import { cacheExchange } from "@urql/exchange-graphcache";
 
-import { close, Log, makeSocket, type Screen } from "../caches/screen.ts";
+import { close, keepBoth, Log, makeSocket, type Ended, type Screen } from "../caches/screen.ts";
 import { authorized, type Conversation, type Lists } from "../caches/world.ts";
-import { keepSubscribed } from "../live/again.ts";
 import { cache } from "./client.ts";
 import { graphql, type ResultOf } from "./graphql.ts";
-import { DELIVERIES, inOrderExchange, keys, MESSAGES, updates } from "./live.ts";
+import { DELIVERIES, inOrder, keys, MESSAGES, updates } from "./live.ts";
 
 const ROW = graphql(`
   fragment UrqlRow on Message @_unmask {
@@ -49,8 +48,7 @@ export function open(transport: "websocket" | "sse") {
       preferGetMethod: false,
       fetchSubscriptions: transport === "sse",
       exchanges: [
-        cacheExchange({ ...cache, keys: { ...cache.keys, ...keys }, updates }),
-        inOrderExchange,
+        inOrder(cacheExchange({ ...cache, keys: { ...cache.keys, ...keys }, updates })),
         fetchExchange,
         ...(transport === "sse"
           ? []
@@ -67,21 +65,20 @@ export function open(transport: "websocket" | "sse") {
     let shown: ResultOf<typeof SCREEN> | undefined;
     const query = client.query(SCREEN, variables as never).subscribe(({ data }) => (shown = data));
     const log = new Log(conversation);
-    const subscribe = (field: "deliveryUpdated" | "messageChanged") =>
-      keepSubscribed((ended) => {
-        const document = (field === "deliveryUpdated" ? DELIVERIES : MESSAGES) as any;
-        const given = { serviceSid: variables.serviceSid, conversationSids: [variables.conversationSid] };
-        let isOver = false;
-        const subscription = client.subscription<any>(document, given).subscribe(({ data, error, hasNext }) => {
-          if (isOver) return;
-          if (!error && hasNext) return log.next(field, data);
-          isOver = true;
-          log.ends.push(String(error?.graphQLErrors[0]?.extensions.code ?? error?.message ?? ""));
-          ended(error?.graphQLErrors);
-        });
-        return () => subscription.unsubscribe();
-      }, 20);
-    const stops = [subscribe("deliveryUpdated"), subscribe("messageChanged")];
+    const subscribe = (field: "deliveryUpdated" | "messageChanged", ended: Ended) => {
+      const document = (field === "deliveryUpdated" ? DELIVERIES : MESSAGES) as any;
+      const given = { serviceSid: variables.serviceSid, conversationSids: [variables.conversationSid] };
+      let isOver = false;
+      const subscription = client.subscription<any>(document, given).subscribe(({ data, error, hasNext }) => {
+        if (isOver) return;
+        if (!error && hasNext) return log.next(field, data);
+        isOver = true;
+        log.ends.push(String(error?.graphQLErrors[0]?.extensions.code ?? error?.message ?? ""));
+        ended(error?.graphQLErrors);
+      });
+      return () => subscription.unsubscribe();
+    };
+    const stop = keepBoth(subscribe);
     return {
       show: () => (shown?.service?.conversation ?? null) as Lists | null,
       get begun() {
@@ -95,7 +92,7 @@ export function open(transport: "websocket" | "sse") {
       },
       reload: () => client.query(SCREEN, variables as never, { requestPolicy: "network-only" }).toPromise(),
       close() {
-        stops.forEach((stop) => stop());
+        stop();
         query.unsubscribe();
         close(socket);
       },
