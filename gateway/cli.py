@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from importlib import import_module
 from io import BytesIO, TextIOWrapper
@@ -47,6 +49,9 @@ class _Main(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run the command line, with usable standard input and output."""
+        # What is imported stays, so that a search for garbage among it is in vain: while it is imported, and before exit.
+        gc.set_threshold(50_000, 20, 20)
+        atexit.register(gc.freeze)
         sys.stdin = sys.stdin or TextIOWrapper(BytesIO())  # None when it is closed.
         if isinstance(sys.stdout, TextIOWrapper):  # None when it is closed.
             sys.stdout.reconfigure(errors="backslashreplace")
