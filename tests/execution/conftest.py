@@ -1,9 +1,13 @@
 """What tests of the engine share: an upstream without a wire, the context of an operation, and queries on landmarks."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import atexit
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import cast
+from functools import cache
+from typing import TypeVar, cast
+
+import uvloop
 
 from gateway.execution.context import OperationLimits
 from gateway.graph.context import OperationContext
@@ -20,6 +24,7 @@ from gateway.twilio.responses import Response
 
 from ..conftest import Answers, client_over
 
+T = TypeVar("T")
 WORLD = World(1, "small", None)
 API = Api(WORLD)
 MARKS = WORLD.landmarks()
@@ -79,6 +84,18 @@ async def context_over(
 def bare_context() -> OperationContext:
     """The context of an operation that reads nothing."""
     return OperationContext(Loaders(Source(cast(Client, None), UPSTREAM_RESOURCES)))
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = uvloop.new_event_loop()
+    atexit.register(loop.close)
+    return loop
+
+
+def run_in_loop(work: Coroutine[None, None, T]) -> T:
+    """Run to the end, on an event loop that is kept: `asyncio.run` would take as long for a new one as for an operation."""
+    return _loop().run_until_complete(work)
 
 
 def thread(selection: str, sid: str = MARKS["conversation_sid"]) -> str:

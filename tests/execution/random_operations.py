@@ -23,6 +23,7 @@ from graphql import (
 )
 
 from gateway.accounts.operation import Operation
+from gateway.execution.bounds import Bounds
 from gateway.execution.error_behavior import ErrorBehavior
 from gateway.execution.executor import Executor
 from gateway.execution.outcome import Outcome
@@ -32,7 +33,7 @@ from gateway.graph.types import RESOURCES
 from gateway.twilio.responses import Response
 
 from ..conftest import Answers
-from .conftest import MARKS, context_over, sandbox_answer
+from .conftest import MARKS, context_over, run_in_loop, sandbox_answer
 from .conftest import SCHEMA as STRAWBERRY
 
 T = TypeVar("T")
@@ -283,9 +284,11 @@ def seen(outcome: Outcome) -> tuple[Any, Any]:
     return json.dumps(outcome.data), errors
 
 
-REFERENCE = Executor(STRAWBERRY)
-INTERPRETER = Executor(STRAWBERRY, generate_at=10**9)
-GENERATOR = Executor(STRAWBERRY, generate_at=1)
+BOUNDS = Bounds(root_fields=1000, aliases=1000, directives=1000)
+"""Wider than the gateway's: few random operations are that large, and each should be valid."""
+REFERENCE = Executor(STRAWBERRY, BOUNDS)
+INTERPRETER = Executor(STRAWBERRY, BOUNDS, generate_at=10**9)
+GENERATOR = Executor(STRAWBERRY, BOUNDS, generate_at=1)
 # Most of a run's time is the validation of its document: it is validated once for all three.
 REFERENCE._operations = INTERPRETER._operations = GENERATOR._operations
 
@@ -314,5 +317,5 @@ def run(
             )
             return await executor.run(operation, context), context
 
-    outcome, context = asyncio.run(once())
+    outcome, context = run_in_loop(once())
     return outcome, upstream, context

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from functools import cache
 from hashlib import sha256
@@ -22,7 +21,7 @@ from gateway.graph.types import UPSTREAM_RESOURCES
 from gateway.twilio.paths import collection_of
 from gateway.twilio.responses import Response
 
-from .conftest import MARKS, MESSAGE, SCHEMA, SERVICE, THREAD, Rounds, context_over, sandbox_answer
+from .conftest import MARKS, MESSAGE, SCHEMA, SERVICE, THREAD, Rounds, context_over, run_in_loop, sandbox_answer
 from .random_operations import GENERATOR, INTERPRETER, Writer
 
 ROWS = {
@@ -158,7 +157,7 @@ def test_no_run_takes_more_than_was_said(
 ) -> None:
     """Takes a quarter of a minute, for five hundred operations."""
     document, variables = operation
-    world, plan = asyncio.run(counted(executor, document, variables, seed, limit, defer))
+    world, plan = run_in_loop(counted(executor, document, variables, seed, limit, defer))
     if plan is None:
         event("nothing was said")
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ from gateway.execution.deferred import IncrementalResult, Pending
 from gateway.execution.error_behavior import ErrorBehavior
 from gateway.execution.outcome import Outcome
 
-from .conftest import SCHEMA, context_over
+from .conftest import SCHEMA, context_over, run_in_loop
 from .fuzz import difference
 from .random_operations import GENERATOR, INTERPRETER, REFERENCE, Upstream, Writer, run, seen
 
@@ -59,7 +58,7 @@ def run_in_parts(document: str, variables: dict[str, Any], trouble: int, no_cach
                     assert payload.has_next is (len(payloads.incremental) < len(payloads.pending))
             return payloads
 
-    return asyncio.run(once()), upstream
+    return run_in_loop(once()), upstream
 
 
 def merge(into: Any, more: Any) -> None:
@@ -267,7 +266,7 @@ def test_the_parts_are_those_of_graphql_core() -> None:
         payloads, _ = run_in_parts(document, variables, trouble=0, no_cache=False)
         if not payloads.incremental:
             continue
-        data, expected = asyncio.run(parts_of_graphql_core(document, variables))
+        data, expected = run_in_loop(parts_of_graphql_core(document, variables))
         if json.dumps(data) != json.dumps(payloads.initial.data):
             continue  # A record that does not exist, and is looked up later here.
         delivered = Delivered()

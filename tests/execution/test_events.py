@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from gateway.source.updates import Updates
 from gateway.twilio.events import Change
 from gateway.twilio.events import Event as UpstreamEvent
 
-from .conftest import MARKS, MESSAGE, bare_context, context_over, sandbox_answer
+from .conftest import MARKS, MESSAGE, bare_context, context_over, run_in_loop, sandbox_answer
 from .random_operations import GENERATOR, INTERPRETER, REFERENCE, Upstream, Writer
 
 RECEIPT = f"{MESSAGE}/Receipts/{MARKS['receipt_sid']}"
@@ -98,7 +97,7 @@ def execute(
             assert outcome.requested == plan.cost
             return Executed(outcome, upstream.calls, context)
 
-    return asyncio.run(once())
+    return run_in_loop(once())
 
 
 def refused(document: str, variables: dict[str, Any] | None = None, **context: Any) -> Any:
