@@ -30,6 +30,8 @@ from gateway.accounts.subscription import whole_seconds
 from gateway.callers.callers import Callers, Token
 from gateway.errors import BadRequest, InternalError
 from gateway.graph.schema import shared_executor
+from gateway.mcp.calls import CALLER, OnCall, ToolCalls
+from gateway.mcp.on_demand import ToolsOnDemand
 from gateway.settings import JwtSettings, Settings, SettingsError
 from gateway.source.history import History
 from gateway.source.memory import MemoryCache
@@ -62,7 +64,6 @@ from gateway.web.webhooks import WEBHOOK_PATH, RecentPage, WebhookIntake
 
 if TYPE_CHECKING:
     from gateway.callers.jwt import JwtVerifier
-    from gateway.mcp.calls import OnCall
     from gateway.mcp.server import ToolServer
     from gateway.source.redis import RedisCache
     from gateway.source.worker_lease import WorkerLeases
@@ -210,7 +211,9 @@ def create_app(
     )
     sockets = SocketService(account, admission, origins, persisted, streams, recorder)
 
-    tools = _tool_server(settings, account, documents, metrics.answered) if settings.mcp else None
+    tools = None
+    if settings.mcp:
+        tools = ToolsOnDemand(lambda texts: _tool_server(settings, account, texts, metrics.answered), documents)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -245,8 +248,6 @@ def create_app(
             Route("/webhooks/recent", RecentPage(deliveries, admission).answer),
         ]
     if tools is not None:
-        from gateway.mcp.server import CALLER
-
         routes.append(Route("/mcp", Guard(tools, admission, origins, CALLER), methods=["POST"]))
     if settings.graphiql:
         routes.append(Route("/", _redirect_to_graphiql))
@@ -288,8 +289,7 @@ async def open_tools(settings: Settings, documents: Mapping[str, str]) -> AsyncI
 def _tool_server(
     settings: Settings, account: Account, documents: Mapping[str, str], on_call: OnCall | None = None
 ) -> ToolServer:
-    from gateway.mcp.calls import ToolCalls
-    from gateway.mcp.server import ToolServer  # The SDK is an extra.
+    from gateway.mcp.server import ToolServer  # The SDK is an extra, and large.
 
     calls = ToolCalls(account, settings.mcp_budget, on_call)
     return ToolServer(calls, documents, sets=settings.mcp, body_max=BODY_MAX)

@@ -89,7 +89,7 @@ def demo(
         except OSError as error:
             _fail_to_write(ready_file, error)
 
-    # Importing the server takes half a second: what is wrong with the options is reported before.
+    # Importing the server takes a third of a second: what is wrong with the options is reported before.
     from gateway.log import configure_log
     from gateway.web.server import AddressUnusable, run
 

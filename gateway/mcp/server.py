@@ -21,14 +21,11 @@ from mcp.shared.exceptions import MCPError
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.callers.callers import ANONYMOUS, Caller
-from gateway.mcp.calls import NOTICE, ToolCalls, ToolResult
+from gateway.mcp.calls import CALLER, NOTICE, ToolCalls, ToolResult
 from gateway.mcp.tools import Tool, read_tools, shipped_documents
 from gateway.version import __version__
 
-__all__ = ["CALLER", "ToolServer"]
-
-CALLER = "gateway.caller"
-"""The key of the caller in an ASGI scope: whoever passes a request on has identified it."""
+__all__ = ["ToolServer"]
 
 _RESULT = "gateway.result"
 """The key of the result of a call in the scope of its request."""
