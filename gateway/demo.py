@@ -39,14 +39,13 @@ def demo_app(
     any_host: bool = False,
     webhook_url: str | None = None,
     is_live: bool = False,
-    has_mcp: bool = find_spec("mcp") is not None,
 ) -> Starlette:
     """Return the gateway over a sandbox, as an ASGI application that pages under development may call.
 
     It caches nothing between requests, so that a change to the sandbox is visible at once. Requests need the `token`, if there
     is one; `any_host` is as for `create_app`. The sandbox sends its webhooks to `webhook_url`, at which the gateway is to be
-    served; then nothing is polled, so that only operations make calls. The sandbox's faults of events are applied. With
-    `has_mcp`, tools are served. `is_live` tells GraphiQL whether the sandbox has an `Activity`.
+    served; then nothing is polled, so that only operations make calls. The sandbox's faults of events are applied. Tools are
+    served if their extra is installed. `is_live` tells GraphiQL whether the sandbox has an `Activity`.
     """
     tokens = {"demo": Token(token)} if token is not None else {}
     settings = replace(
@@ -54,7 +53,7 @@ def demo_app(
         cache_bytes=0,
         cors_origins=_DEVELOPMENT_ORIGINS,
         tokens=tokens,
-        mcp=frozenset({"shipped"} if has_mcp else ()),
+        mcp=frozenset({"shipped"} if find_spec("mcp") is not None else ()),
     )
     if webhook_url is not None:
         webhook = WebhookSettings(url=webhook_url, auth_token=sandbox.auth_token, account_sid=sandbox.account_sid)

@@ -127,7 +127,7 @@ def _receipts_served(receipts_sandbox: Sandbox, _receipts_portal: BlockingPortal
 
     listener = listen("127.0.0.1", 0, "--port")
     webhook_url = f"{address(listener)}{WEBHOOK_PATH}"
-    app = demo_app(receipts_sandbox, webhook_url=webhook_url, has_mcp=False)  # To import it takes a second.
+    app = demo_app(receipts_sandbox, webhook_url=webhook_url)
     with _receipts_portal.wrap_async_context_manager(serving(app, listener=listener)) as url:
         yield app, url
 
