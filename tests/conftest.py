@@ -1,6 +1,7 @@
 """Fixtures that all tests share: the sandbox, a client and a gateway on it, a browser, and the description of Twilio's API."""
 
 import asyncio
+import fcntl
 import os
 import shutil
 import socket
@@ -10,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -228,14 +230,28 @@ def ask(sandbox: Sandbox, client: Client) -> Ask:
 
 
 def npm_ci(folder: Path, into: Path, *left: str) -> None:
-    """Copy a folder, without what is `left`, and install the packages of its lock; a test that cannot have them is skipped."""
-    npm = shutil.which("npm")
-    if npm is None:
+    """Copy a folder, without what is `left`, and link the packages of its lock; a test that cannot have them is skipped.
+
+    They are installed once for all processes and later runs, until the lock is another; `pytest --cache-clear` removes them.
+    """
+    if shutil.which("npm") is None:
         pytest.skip("no npm: install Node.js 20 or later for the tests that need it")
-    shutil.copytree(folder, into, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.py", "__pycache__", *left))
-    command = [npm, "ci", "--silent", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
-    if subprocess.run(command, cwd=into, stdout=subprocess.DEVNULL, check=False).returncode:
-        pytest.skip("npm ci failed: this test needs the npm registry")
+    wanted = sha256((folder / "package.json").read_bytes() + (folder / "package-lock.json").read_bytes()).hexdigest()
+    ignored = shutil.ignore_patterns("*.py", "__pycache__", *left)
+    shutil.copytree(folder, into, dirs_exist_ok=True, ignore=ignored)
+    place = ROOT / ".pytest_cache" / "d" / "npm" / "-".join(folder.relative_to(ROOT).parts)
+    place.mkdir(parents=True, exist_ok=True)
+    with (place / "installed").open("a+", encoding="utf-8") as installed:
+        fcntl.flock(installed, fcntl.LOCK_EX)
+        installed.seek(0)
+        if installed.read() != wanted:
+            installed.truncate(0)
+            shutil.copytree(folder, place, dirs_exist_ok=True, ignore=ignored)
+            command = ["npm", "ci", "--silent", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"]
+            if subprocess.run(command, cwd=place, stdout=subprocess.DEVNULL, check=False).returncode:
+                pytest.skip("npm ci failed: this test needs the npm registry")
+            installed.write(wanted)
+    (into / "node_modules").symlink_to(place / "node_modules")
 
 
 @pytest.fixture
