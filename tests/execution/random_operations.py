@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from graphql import (
     get_named_type,
     is_leaf_type,
 )
+from hypothesis import strategies as st
 
 from gateway.accounts.operation import Operation
 from gateway.execution.bounds import Bounds
@@ -273,6 +275,17 @@ class Writer:
             self.variables[variable] = self.pick([("Boolean!", True), ("Boolean = false", True), ("Boolean!", False)])
             arguments.append(f"if: ${variable}")
         return f" @defer({', '.join(arguments)})" if arguments else " @defer"
+
+
+@cache
+def _numbers(least: int, most: int) -> st.SearchStrategy[int]:
+    """The numbers from the first to the second. Made once: an operation takes a hundred."""
+    return st.integers(least, most)
+
+
+def drawn(draw: Callable[[st.SearchStrategy[int]], int]) -> Callable[[int, int], int]:
+    """How a `Writer` chooses where hypothesis draws."""
+    return lambda least, most: draw(_numbers(least, most))
 
 
 def seen(outcome: Outcome) -> tuple[Any, Any]:

@@ -22,7 +22,7 @@ from gateway.twilio.paths import collection_of
 from gateway.twilio.responses import Response
 
 from .conftest import MARKS, MESSAGE, SCHEMA, SERVICE, THREAD, Rounds, context_over, run_in_loop, sandbox_answer
-from .random_operations import GENERATOR, INTERPRETER, Writer
+from .random_operations import GENERATOR, INTERPRETER, Writer, drawn
 
 ROWS = {
     "Services": (1, 3, 120),
@@ -124,7 +124,7 @@ class Longer(Writer):
 
 @st.composite
 def operations(draw: Any) -> tuple[str, dict[str, Any]]:
-    return Longer(lambda least, most: int(draw(st.integers(least, most)))).document()
+    return Longer(drawn(draw)).document()
 
 
 async def counted(
@@ -155,7 +155,7 @@ async def counted(
 def test_no_run_takes_more_than_was_said(
     operation: tuple[str, dict[str, Any]], seed: int, limit: int, defer: bool, executor: Executor
 ) -> None:
-    """Takes a quarter of a minute, for five hundred operations."""
+    """Takes five seconds, for five hundred operations."""
     document, variables = operation
     world, plan = run_in_loop(counted(executor, document, variables, seed, limit, defer))
     if plan is None:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from functools import cache
 from inspect import isawaitable
 from random import Random
 from typing import Any
@@ -26,7 +25,7 @@ from gateway.execution.outcome import Outcome
 
 from .conftest import SCHEMA, context_over, run_in_loop
 from .fuzz import difference
-from .random_operations import GENERATOR, INTERPRETER, REFERENCE, Upstream, Writer, run, seen
+from .random_operations import GENERATOR, INTERPRETER, REFERENCE, Upstream, Writer, drawn, run, seen
 
 ALLOWED = {"introspection", "null where none may be"}
 """What may be counted of an operation beside `engine` and generated code."""
@@ -85,15 +84,9 @@ def merged_by_id(payloads: Payloads) -> Any:
     return data
 
 
-@cache
-def numbers(least: int, most: int) -> st.SearchStrategy[int]:
-    """The numbers from the first to the second. Made once: an operation takes a hundred."""
-    return st.integers(least, most)
-
-
 @st.composite
 def operations(draw: Any) -> tuple[str, dict[str, Any]]:
-    return Writer(lambda least, most: int(draw(numbers(least, most)))).document()
+    return Writer(drawn(draw)).document()
 
 
 # Each share has its own operations, since hypothesis takes the test's id into its seed where it has a fixed one.
@@ -115,7 +108,7 @@ def test_the_engine_answers_as_graphql_core_does(
     on_error: ErrorBehavior,
     mark: bool,
 ) -> None:
-    """Takes half a minute, for two thousand operations in all."""
+    """Takes twenty seconds, for two thousand operations in all."""
     document, variables = operation
     engine, upstream, context = run(
         document, variables, GENERATOR, trouble=trouble, no_cache=no_cache, on_error=on_error, mark=mark
@@ -163,7 +156,7 @@ def test_generated_code_executes_as_the_interpreter_does(first: int) -> None:
 def test_the_parts_of_an_answer_make_the_whole(
     share: int, operation: tuple[str, dict[str, Any]], trouble: int, no_cache: bool
 ) -> None:
-    """Takes a quarter of a minute, for six hundred operations in all."""
+    """Takes six seconds, for six hundred operations in all."""
     document, variables = operation
     payloads, upstream = run_in_parts(document, variables, trouble, no_cache)
     whole, calls, _ = run(document, variables, INTERPRETER, trouble=trouble, no_cache=no_cache)
