@@ -34,16 +34,21 @@ async def workers(count: int, **environ: str) -> AsyncIterator[tuple[str, subpro
         server.kill()
 
 
+def command_line(pid: int) -> bytes:
+    """Return the command line of a process. It is empty once the process has ended, even if nobody has waited for it."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def worker_pids(server: subprocess.Popen[str]) -> set[int]:
     children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    return {int(pid) for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()}
+    return {pid for pid in map(int, children) if b"spawn_main" in command_line(pid)}
 
 
 def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""  # Of a process that nobody waits for, it is empty.
-    except OSError:
-        return False
+    return command_line(pid) != b""
 
 
 async def until(condition: Callable[[], bool]) -> None:
