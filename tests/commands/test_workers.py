@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from twilio.request_validator import RequestValidator
 
@@ -22,13 +23,19 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 @asynccontextmanager
 async def workers(count: int, **environ: str) -> AsyncIterator[tuple[str, subprocess.Popen[str]]]:
     """Serve with several workers; the value is the base URL, and the process of the command."""
-    server = start("serve", "--port", "0", "--workers", str(count), GATEWAY_LOG_LEVEL="warning", **environ)
+    environ |= {"GATEWAY_LOG_LEVEL": "warning", "PYTHONFAULTHANDLER": "1"}
+    server = start("serve", "--port", "0", "--workers", str(count), **environ)
     try:
         assert server.stdout is not None
         line = await asyncio.to_thread(server.stdout.readline)
         yield line.split()[2].rstrip(",").removesuffix("/graphql"), server
         server.send_signal(signal.SIGTERM)
-        await asyncio.to_thread(server.communicate, timeout=30)
+        try:
+            await asyncio.to_thread(server.communicate, timeout=30)
+        except subprocess.TimeoutExpired:
+            for pid in (*worker_pids(server), server.pid):
+                os.kill(pid, signal.SIGABRT)  # Each process then writes where its threads are.
+            pytest.fail(f"It did not stop:\n{server.communicate()[1]}")
         assert server.returncode == 0
     finally:
         server.kill()
