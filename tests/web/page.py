@@ -32,7 +32,7 @@ class Visit:
     page: Page
     requests: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
-    sizes: dict[str, int] = field(default_factory=dict)
+    finished: list[Request] = field(default_factory=list)
 
     async def open(self, url: str) -> None:
         await self.page.goto(url)
@@ -74,11 +74,8 @@ async def looking(browser: Browser, base: str, *, scheme: str = "light") -> Asyn
     await context.add_init_script(NOTE_VIOLATIONS)
     visit = Visit(await context.new_page())
 
-    async def finished(request: Request) -> None:
-        visit.sizes[request.url] = (await request.sizes())["responseBodySize"]
-
     context.on("request", lambda request: visit.requests.append(request.url))
-    context.on("requestfinished", finished)
+    context.on("requestfinished", lambda request: visit.finished.append(request))
     context.on(
         "console",
         lambda said: visit.complaints.append(said.text) if said.type in {"error", "warning"} else None,
