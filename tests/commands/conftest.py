@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 from gateway.sandbox import Sandbox
@@ -37,6 +38,20 @@ def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
         text=True,
         env=ENVIRON | environ,
     )
+
+
+def command_line(pid: int) -> bytes:
+    """Return the command line of a process. It is empty once the process has ended, even if nobody has waited for it."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def worker_pids(server: subprocess.Popen[str]) -> set[int]:
+    """Return the process ids of the workers of `serve`."""
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    return {pid for pid in map(int, children) if b"spawn_main" in command_line(pid)}
 
 
 def ask(url: str, query: str) -> Any:

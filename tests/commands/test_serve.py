@@ -14,7 +14,7 @@ import pytest
 from gateway.sandbox import Fault, Sandbox
 from gateway.version import __version__
 
-from .conftest import ACCOUNT, ask, environ_for, run, start
+from .conftest import ACCOUNT, ask, environ_for, run, start, worker_pids
 
 
 def test_serving_openly_needs_tokens() -> None:
@@ -55,8 +55,7 @@ def test_workers_share_a_port_and_shut_down_together() -> None:
     try:
         assert server.stdout is not None
         url = server.stdout.readline().split()[2].rstrip(",")
-        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-        workers = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+        workers = worker_pids(server)
         assert len(workers) == 2
         for _ in range(4):
             assert ask(url, "{ __typename }") == {"data": {"__typename": "Query"}}

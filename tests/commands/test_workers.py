@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from twilio.request_validator import RequestValidator
 
-from .conftest import ACCOUNT, start
+from .conftest import ACCOUNT, command_line, start, worker_pids
 
 QUERY = {"query": "query Load { __typename }"}
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -39,19 +39,6 @@ async def workers(count: int, **environ: str) -> AsyncIterator[tuple[str, subpro
         assert server.returncode == 0
     finally:
         server.kill()
-
-
-def command_line(pid: int) -> bytes:
-    """Return the command line of a process. It is empty once the process has ended, even if nobody has waited for it."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def worker_pids(server: subprocess.Popen[str]) -> set[int]:
-    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-    return {pid for pid in map(int, children) if b"spawn_main" in command_line(pid)}
 
 
 def is_running(pid: int) -> bool:
