@@ -36,8 +36,10 @@ is `Unusual`: `fill` executes the operation with the same context, so that nothi
 
 What the engine cannot execute faithfully raises `NeedsReference`: a non-null field that is null, and any resolver that is
 no property, edge or lookup. graphql-core then executes the operation with the same context, so that nothing is fetched
-twice; it also executes the introspection fields at the root. `tests/execution/test_differential.py` holds generated
-code, `fill` and graphql-core equal, with thousands of random operations, also over failing upstreams.
+twice; it also executes the introspection fields at the root. `reference` is its executor with what only the engine has: the
+request member `onError` (`error_behavior`), and marks on text that people outside wrote (`outside_text`).
+`tests/execution/test_differential.py` holds generated code, `fill` and graphql-core equal, with thousands of random
+operations, also over failing upstreams.
 
 A subscription is planned once, and executed for each event (`events`): the event is the root of a plan of its type, and all
 else is the same. The upstream properties that its selection uses (`properties`) decide what must be read of a record that an

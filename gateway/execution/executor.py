@@ -463,18 +463,10 @@ class Executor:
         if cached is not None:
             return cached
         try:
-            make = partial(
-                Plan,
-                self._schema,
-                self._converter,
-                operation.node,
-                operation.fragments,
-                conditions,
-                mark_outside_text=mark_outside_text,
-            )
-            plan = make(may_defer=defer)
+            parts = self._schema, self._converter, operation.node, operation.fragments, conditions
+            plan = Plan(*parts, may_defer=defer, mark_outside_text=mark_outside_text)
             if defer and plan.has_introspection:  # graphql-core executes it, in one payload.
-                plan = make()
+                plan = Plan(*parts, mark_outside_text=mark_outside_text)
         except NeedsReference as reason:
             return str(reason)
         weight = plan.steps + operation.characters // 16
