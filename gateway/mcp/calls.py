@@ -101,7 +101,9 @@ class ToolCalls:
         budgets, client = self._budgets, operation.caller
         reserved = budgets.reserve(client, self._account.requested(operation), time.monotonic())
 
-        def charge(calls: int) -> None:
+        def charge(
+            calls: int,
+        ) -> None:  # When they are known: an operation that others wait for outlives a cancelled call.
             budgets.refund(client, 0, calls, time.monotonic())
 
         try:
