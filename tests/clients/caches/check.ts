@@ -193,14 +193,14 @@ for (const [name, open] of Object.entries(clients)) {
       await screen.more();
       await until(() => screen.show()?.oldest?.edges.length === 6, "the second page");
       const sids = await conversation.messages();
-      let release = () => {};
-      conversation.before = () => new Promise((done) => (release = done));
+      const held = await hold(conversation);
       const more = screen.more();
+      await until(() => held.length === 1, "its request");
       conversation.before = async () => {};
       await screen.reload();
       await conversation.progress(sids[1]!, 0, "delivered");
       await until(() => screen.events.length, "the event");
-      release();
+      held[0]!();
       await more;
       await settled(screen.show, conversation);
     } finally {
