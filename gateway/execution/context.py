@@ -159,6 +159,9 @@ class Context(Protocol):
         Without `needs_row` the child may be a reference. Raises the error of the edge's field.
         """
 
+    def skip(self, paths: Iterable[str]) -> None:
+        """Record that nothing is read of the records at these paths, since the query names them and selects nothing else."""
+
     def missing(self, batch: ReadBatch) -> list[str]:
         """Return the keys to fetch before a batch can be resolved; raises the error of the edge's field."""
 

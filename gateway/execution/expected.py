@@ -7,7 +7,9 @@ the sids in its keys left open.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from graphql import (
@@ -27,7 +29,7 @@ from graphql.execution.values import VariableValues
 from gateway.execution.context import Context
 from gateway.execution.estimate import Estimate
 from gateway.execution.plan import Plan
-from gateway.execution.steps import Arguments, EdgeStep, Nested, Selection
+from gateway.execution.steps import Arguments, EdgeStep, edge_steps
 
 __all__ = ["Expected", "ExpectedReads"]
 
@@ -42,46 +44,48 @@ class Expected(NamedTuple):
     requested: int
     prefetch: tuple[str, ...]
     deferred_prefetch: tuple[str, ...]
-    paths: Mapping[int, str] = {}
-    """The paths of all records, by the ids of the steps that lead to them, where the query names each of them."""
+    paths: tuple[str, ...] = ()
+    """The path of the record that each edge leads to, in the order of `edge_steps`, where the query names all of them."""
 
     @classmethod
-    def of(cls, estimate: Estimate, named: Sequence[int]) -> Expected:
-        """Return that part of an estimate. `named` are the ids of all steps, if each of them names its record."""
-        paths = {step: estimate.paths[step] for step in named if step in estimate.paths}
-        is_whole = len(paths) == len(named)
+    def of(cls, estimate: Estimate, named: Sequence[EdgeStep]) -> Expected:
+        """Return that part of an estimate. `named` are all edges of the plan, if each of them names its record."""
+        paths = tuple([estimate.paths[id(step)] for step in named if id(step) in estimate.paths])
         return cls(
             estimate.requested,
             tuple(estimate.prefetch),
             tuple(estimate.deferred_prefetch),
-            paths if is_whole else {},
+            paths if len(paths) == len(named) else (),
         )
 
 
 class _Template:
-    """Keys in which the names of records can be replaced by others."""
+    """Expected reads in which the names of records can be replaced by others."""
 
-    def __init__(self, keys: Iterable[str], names: tuple[str, ...]) -> None:
-        """Create it from keys, with the names in them."""
-        fields = {name: f"{{{position}}}" for position, name in enumerate(names)}
-        opened = []
-        for key in keys:
-            path, mark, query = key.replace("{", "{{").replace("}", "}}").partition("?")
-            opened.append("/".join([fields.get(segment, segment) for segment in path.split("/")]) + mark + query)
-        self._format = " ".join(opened).format  # Keys are percent-encoded: none has a space.
+    def __init__(self, expected: Expected, names: tuple[str, ...]) -> None:
+        """Create it from expected reads, with the names in their keys."""
+        self._requested = expected.requested
+        self._ends = len(expected.prefetch), len(expected.prefetch) + len(expected.deferred_prefetch)
+        positions = {name: position for position, name in enumerate(names)}
+        parts: list[str | int] = []
+        for key in (*expected.prefetch, *expected.deferred_prefetch, *expected.paths):
+            path, mark, query = key.partition("?")
+            for segment in path.split("/"):
+                parts += [positions.get(segment, segment), "/"]
+            parts[-1] = f"{mark}{query} "  # Keys are percent-encoded: none has a space.
+        self._constants = tuple(dict.fromkeys([part for part in parts if isinstance(part, str)]))
+        positions |= {constant: len(names) + position for position, constant in enumerate(self._constants)}
+        order = [positions[part] if isinstance(part, str) else part for part in parts]
+        self._parts = itemgetter(*order) if len(order) > 1 else None
+        """Returns the parts of the keys, from the names and the constants; None where there are no keys."""
 
-    def of(self, names: tuple[str, ...]) -> list[str]:
-        """Return the keys with other names."""
-        return self._format(*names).split()
-
-
-class _Kept(NamedTuple):
-    """Expected reads, with the places of the names left open."""
-
-    requested: int
-    prefetch: _Template
-    deferred_prefetch: _Template
-    paths: _Template
+    def of(self, names: tuple[str, ...]) -> Expected:
+        """Return the expected reads with other names."""
+        if self._parts is None:
+            return Expected(self._requested, (), ())
+        keys = tuple("".join(self._parts(names + self._constants)).split())
+        first, second = self._ends
+        return Expected(self._requested, keys[:first], keys[first:second], keys[second:])
 
 
 class ExpectedReads:
@@ -89,64 +93,57 @@ class ExpectedReads:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._names: dict[str, Callable[[str], object]] = {}
-        """The variables that name records and have no other use, each with the check of its values."""
+        self._names: dict[str, str] = {}
+        """The variables that name records and have no other use, each with the pattern of its values."""
         self._others: set[str] = set()
         """The variables that edges use in another way."""
         self._literal_names: set[str] = set()
         """The names of records in the document."""
         self._has_text = False
         """Whether the document has other texts, such as cursors, which may be valid for some records only."""
-        self._kept: dict[Any, _Kept] = {}
+        self._kept: dict[Any, _Template] = {}
         """By the other variables' values."""
-        steps = list(_edge_steps(plan.root))
+        steps = list(edge_steps(plan.root))
         for step in steps:
             self._add_arguments(step)
-        self._named = [id(step) for step in steps] if all(step.edge.named_by is not None for step in steps) else []
-        """The ids of all edges, in their order, if each names its record."""
+        self._named = steps if all(step.edge.named_by is not None for step in steps) else []
+        """All edges, if each names its record."""
         for name in self._others:
             self._names.pop(name, None)
+        self._are_names = re.compile(" ".join(self._names.values())).fullmatch
+        """Returns whether values, joined with spaces, are names of records."""
 
     def of(self, context: Context, variables: VariableValues) -> Expected:
         """Return the expected reads for the values of all variables, from an earlier estimate if there is one for them."""
         if context.is_restricted:  # The caller may not read every record that can be named.
             return self._estimated(context, variables)
         values = variables.coerced
-        others = tuple([values.get(name, _ABSENT) for name in self._others])
-        names = tuple([values.get(name, _ABSENT) for name in self._names])
+        others = tuple([values.get(name, _ABSENT) for name in self._others]) if self._others else ()
+        names: tuple[Any, ...] = tuple(map(values.get, self._names))
         if self._has_text or any(type(value) in {str, list} for value in others):
             key: Any = (context.no_cache, others, names)
             names = ()
         else:
-            for name, is_valid in zip(names, self._names.values(), strict=True):
-                if type(name) is not str or not is_valid(name):
-                    return self._estimated(context, variables)
-            if len(self._literal_names.union(names)) < len(self._literal_names) + len(names):
-                return self._estimated(context, variables)  # A record that is named twice is read once.
             key = (context.no_cache, others)
+            try:
+                if self._are_names(" ".join(names)) is None:
+                    return self._estimated(context, variables)
+            except TypeError:  # One is null or absent.
+                return self._estimated(context, variables)
+            if len({*self._literal_names, *names}) < len(self._literal_names) + len(names):
+                return self._estimated(context, variables)  # A record that is named twice is read once.
         try:
             kept = self._kept.get(key)
         except TypeError:  # A list or an object.
             return self._estimated(context, variables)
-        if kept is None:
-            expected = self._estimated(context, variables)
-            if expected.requested <= context.limits.cost_max:  # Otherwise the estimate may be incomplete.
-                if len(self._kept) >= _KEPT_MAX:
-                    self._kept.clear()
-                self._kept[key] = _Kept(
-                    expected.requested,
-                    _Template(expected.prefetch, names),
-                    _Template(expected.deferred_prefetch, names),
-                    _Template(expected.paths.values(), names),
-                )
-            return expected
-        paths = kept.paths.of(names)
-        return Expected(
-            kept.requested,
-            tuple(kept.prefetch.of(names)),
-            tuple(kept.deferred_prefetch.of(names)),
-            dict(zip(self._named, paths, strict=True)) if paths else {},
-        )
+        if kept is not None:
+            return kept.of(names)
+        expected = self._estimated(context, variables)
+        if expected.requested <= context.limits.cost_max:  # Otherwise the estimate may be incomplete.
+            if len(self._kept) >= _KEPT_MAX:
+                self._kept.clear()
+            self._kept[key] = _Template(expected, names)
+        return expected
 
     def _estimated(self, context: Context, variables: VariableValues) -> Expected:
         return Expected.of(Estimate(self._plan, context, Arguments(variables)), self._named)
@@ -158,8 +155,8 @@ class ExpectedReads:
             is_name = named_by is not None and argument.name.value == named_by.argument
             if isinstance(value, VariableNode):
                 name = value.name.value
-                if is_name and named_by is not None and self._names.get(name, named_by.is_valid) is named_by.is_valid:
-                    self._names[name] = named_by.is_valid
+                if is_name and named_by is not None and self._names.get(name, named_by.pattern) == named_by.pattern:
+                    self._names[name] = named_by.pattern
                 else:
                     self._others.add(name)
             elif is_name and isinstance(value, StringValueNode):
@@ -167,19 +164,6 @@ class ExpectedReads:
             elif not _is_without_text(value):
                 self._has_text = True
                 self._others.update(_variables_in(value))
-
-
-def _edge_steps(selection: Selection) -> Iterator[EdgeStep]:
-    """Yield all edges of a selection, at any depth."""
-    for step in selection.steps:
-        if isinstance(step, EdgeStep):
-            yield step
-            for below in step.selections.values():
-                yield from _edge_steps(below)
-        elif isinstance(step, Nested):
-            yield from _edge_steps(step.selection)
-    for deferred in selection.deferred:
-        yield from _edge_steps(deferred.selection)
 
 
 def _is_without_text(value: ValueNode) -> bool:

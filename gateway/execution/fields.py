@@ -176,10 +176,10 @@ class NamedBy(NamedTuple):
     """The argument that names the child of an edge: a valid value is a segment of the child's path, without another effect."""
 
     argument: str
-    is_valid: Callable[[str], object]
-    """Returns something true for a valid value."""
+    pattern: str
+    """The regular expression of valid values, which have no space."""
     read: Callable[[str], Read]
-    """Returns the read of the child, from its path."""
+    """Returns the read of the child, from its path: it has a `reference`."""
 
 
 class EdgeField(StrawberryField):

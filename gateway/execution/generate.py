@@ -28,7 +28,7 @@ alone: response keys, which clients choose, are the names of the structs' fields
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count as count_from
@@ -39,10 +39,10 @@ import msgspec
 
 from gateway.execution.context import Context
 from gateway.execution.fields import Mapped, PropertyField
-from gateway.execution.levels import EdgePlace, Unusual, read_levels, read_records
+from gateway.execution.levels import EdgePlace, Unusual, read_levels, read_named, read_records
 from gateway.execution.outside_text import OutsideText
 from gateway.execution.plan import Plan
-from gateway.execution.steps import Arguments, EdgeStep, Leaf, Lookup, Nested, Selection
+from gateway.execution.steps import Arguments, EdgeStep, Leaf, Lookup, Nested, Selection, edge_steps
 
 __all__ = ["GeneratedPlan", "explain"]
 
@@ -76,6 +76,10 @@ class GeneratedPlan:
         places = [place for level in self._levels for place in level]
         self._has_lists = any(place.is_list for place in places)
         writer = _Writer(places, has_lists=self._has_lists, is_of_event=plan.is_of_event)
+        steps = [id(step) for step in edge_steps(plan.root)]
+        is_named = not any(place.is_list or place.through or place.step.edge.named_by is None for place in places)
+        self._named = [(place, steps.index(id(place.step))) for place in places] if is_named else []
+        """The places of a plan that names all of its records, each with the index of its step."""
         self._is_of_event = plan.is_of_event
         self.source = writer.source(plan.root)
         """The text of the function."""
@@ -84,18 +88,20 @@ class GeneratedPlan:
         self._write: Callable[..., msgspec.Struct] = writer.constants["write"]
 
     async def answer(
-        self, context: Context, arguments: Arguments, event: object = None, paths: Mapping[int, str] = {}
+        self, context: Context, arguments: Arguments, event: object = None, paths: Sequence[str] = ()
     ) -> bytes:
         """Return the data as JSON. Raises `Unusual`, or the error of a read or value, when `fill` must execute the plan.
 
-        `paths` are those of all records, where they are known (see `Expected`).
+        `paths` are those of all records, where the query names them (see `Expected`).
         """
         looked_up = [step.read(None, **arguments.of(step)) for step in self._lookups]  # An error comes before any read.
         children: list[Any]
         if self._has_lists:
             children = await read_levels(self._levels, context, arguments, event)
+        elif paths and self._named and not context.no_cache:
+            children = await read_named(self._named, context, paths)
         else:
-            children = await read_records(self._levels, context, arguments, event, paths)
+            children = await read_records(self._levels, context, arguments, event)
         return _encode(self._write(children, *([event] if self._is_of_event else ()), *looked_up))
 
 

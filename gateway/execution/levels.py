@@ -8,7 +8,7 @@ for single edges, and the records of lists stay rows. Anything unusual raises `U
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from operator import attrgetter
@@ -20,7 +20,7 @@ from gateway.execution.context import Context, MissingKey, Read, ReadBatch
 from gateway.execution.fields import Distinct
 from gateway.execution.steps import Arguments, EdgeStep, Nested, Selection
 
-__all__ = ["Children", "EdgePlace", "Unusual", "read_levels", "read_records"]
+__all__ = ["Children", "EdgePlace", "Unusual", "read_levels", "read_named", "read_records"]
 
 
 _encode = msgspec.json.Encoder().encode
@@ -47,6 +47,8 @@ class EdgePlace:
     """Which rows of the list above lead to the same child; None when each leads to its own, or there is no list."""
     through: tuple[Nested, ...] = ()
     """The objects that lead from a record above, or from an event, to the record that it starts from."""
+    is_passed: bool = False
+    """Whether nothing is selected of its children but what edges lead to."""
 
     @classmethod
     def of(
@@ -56,7 +58,9 @@ class EdgePlace:
         distinct, is_in_list = None, parent is not None and parent.is_list
         if is_in_list:
             distinct, through = step.edge.distinct, ()
-        return cls(number, step, selection, parent, selection.type_name.endswith("Connection"), distinct, through)
+        is_list = selection.type_name.endswith("Connection")
+        is_passed = not is_list and all(isinstance(below, EdgeStep) for below in selection.steps)
+        return cls(number, step, selection, parent, is_list, distinct, through, is_passed and not selection.needs_row)
 
     def start(self, record: Any) -> Any:
         """Return the record that the edge starts from, for a record above."""
@@ -370,16 +374,42 @@ async def read_levels(
     return found
 
 
+async def read_named(places: Sequence[tuple[EdgePlace, int]], context: Context, paths: Sequence[str]) -> list[Any]:
+    """Return the record or None at every place of a plan that names all of its records; raises the error of any read.
+
+    Each place comes with the index of its record's path in `paths`. All rows are fetched together. A record of which nothing is
+    selected but what edges lead to is not looked up: its path takes its place.
+    """
+    keys = [paths[index] for place, index in places if place.selection.needs_row]
+    if keys:
+        context.charge(keys)
+        await context.fetch(keys)
+    records: list[Any] = []
+    passed: list[str] = []
+    count = 0
+    for place, index in places:
+        record: Any = None
+        if place.parent is None or records[place.parent.number] is not None:
+            if place.is_passed:
+                record = paths[index]
+                passed.append(record)
+            else:
+                named_by = place.step.edge.named_by
+                assert named_by is not None
+                record = context.look_up(named_by.read(paths[index]), place.selection.needs_row)
+            count += record is not None
+        records.append(record)
+    context.skip(passed)
+    context.count(count)
+    return records
+
+
 async def read_records(
-    levels: list[list[EdgePlace]],
-    context: Context,
-    arguments: Arguments,
-    event: object = None,
-    paths: Mapping[int, str] = {},
+    levels: list[list[EdgePlace]], context: Context, arguments: Arguments, event: object = None
 ) -> list[Any]:
     """Return the record or None at every place of a plan without lists; raises the error of any read.
 
-    The edges at the root start from `event`. With `paths` of all records (see `Expected`), no edge is asked where it leads.
+    The edges at the root start from `event`.
     """
     found: list[Any] = []
     for level in levels:
@@ -389,11 +419,7 @@ async def read_records(
             source = found[place.parent.number] if place.parent is not None else event
             record = None
             if source is not None or place.parent is None:
-                read: Read | None
-                if paths and step.edge.named_by is not None:
-                    read = step.edge.named_by.read(paths[id(step)])
-                else:
-                    read = step.function(place.start(source), **arguments.of(step))
+                read: Read | None = step.function(place.start(source), **arguments.of(step))
                 if read is not None and (len(step.selections) == 1 or read.type_name == selection.type_name):
                     record = context.look_up(read, selection.needs_row)
                     if type(record) is MissingKey:

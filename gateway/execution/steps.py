@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ __all__ = [
     "Nested",
     "Selection",
     "Step",
+    "edge_steps",
 ]
 
 
@@ -192,3 +193,16 @@ class Deferred:
     usages: frozenset[DeferUsage]
     nodes: list[FieldNode]
     selection: Selection
+
+
+def edge_steps(selection: Selection) -> Iterator[EdgeStep]:
+    """Yield all edges of a selection, at any depth."""
+    for step in selection.steps:
+        if isinstance(step, EdgeStep):
+            yield step
+            for below in step.selections.values():
+                yield from edge_steps(below)
+        elif isinstance(step, Nested):
+            yield from edge_steps(step.selection)
+    for deferred in selection.deferred:
+        yield from edge_steps(deferred.selection)

@@ -29,4 +29,4 @@ Sid = Annotated[strawberry.ID, strawberry.argument(description="The record's sid
 
 def by_sid(collection: str, prefix: str) -> NamedBy:
     """Return that the argument `sid` names the child of an edge: a record of that collection, with this prefix."""
-    return NamedBy("sid", sid_pattern(prefix).fullmatch, lambda path: Item(resource_of(collection), path))
+    return NamedBy("sid", sid_pattern(prefix).pattern, lambda path: Item(resource_of(collection), path))

@@ -23,6 +23,7 @@ from gateway.twilio.paths import redacted, sids_of
 __all__ = ["OperationContext"]
 
 
+_REFERENCE = "only ids, sids and known values are selected"
 _GraphRead = Item | Member | PagedList | WholeList | OwnServices
 
 
@@ -98,7 +99,7 @@ class OperationContext:
         if not needs_row and not self.no_cache:
             reference = authorized.reference()
             if reference is not None:
-                self.skip(read.path, "only ids, sids and known values are selected")
+                self.skipped[read.path] = _REFERENCE
                 return reference
         key = authorized.first_key(no_cache=self.no_cache)
         if self.trace is not None:
@@ -146,9 +147,9 @@ class OperationContext:
             self.count(read.size_of(child))
         return child
 
-    def skip(self, path: str, reason: str) -> None:
-        """Record that a read was not needed."""
-        self.skipped[path] = reason
+    def skip(self, paths: Iterable[str], reason: str = _REFERENCE) -> None:
+        """Record that the records or lists at these paths need not be read."""
+        self.skipped.update(dict.fromkeys(paths, reason))
 
     def try_charge(self, keys: Iterable[str]) -> bool:
         """Charge the operation for fetching keys if that stays within `cost_limit`; return whether it does.

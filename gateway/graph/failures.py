@@ -181,7 +181,7 @@ class FailedReceipts:
         found = context.searches.get(self)
         if not isinstance(found, FailurePage):
             if self._matches_nothing:
-                context.skip(self.path, "nothing matches")
+                context.skip([self.path], "nothing matches")
                 return self.empty(has_next_page=False)
             if not self.scan or not self.first:
                 return self.empty(has_next_page=True)

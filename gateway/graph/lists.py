@@ -124,7 +124,7 @@ class ListRead:
         return self.row_filter is not None and self.row_filter.matches_nothing
 
     def _empty(self, context: OperationContext, reason: str) -> Slice:
-        context.skip(self.path, reason)
+        context.skip([self.path], reason)
         return Slice(self, [], None, False, total_count=0)
 
     def slice_of(self, rows: list[Row]) -> Slice:
@@ -258,9 +258,8 @@ class WholeLists:
         """Resolve the lists, once their keys are fetched; raises the error of any read. Return False if one has more pages."""
         loaders, keys = context.loaders, self._keys
         empty = self._skipped(loaders)
-        for position in empty:
-            context.skip(keys[position].partition("?")[0], KNOWN_EMPTY)
         if empty:
+            context.skip([keys[position].partition("?")[0] for position in empty], KNOWN_EMPTY)
             keys = [key for position, key in enumerate(keys) if position not in empty]
         whole = loaders.whole_lists(keys)
         if whole is None:

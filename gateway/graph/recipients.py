@@ -194,7 +194,7 @@ class RecipientList(ListRead):
             receipts = _whole_list(loaders, self._start)
         people = _whole_list(loaders, self._people.first_key(no_cache=False))
         if is_skipped:
-            context.skip(self.path, KNOWN_EMPTY)
+            context.skip([self.path], KNOWN_EMPTY)
         return self.slice_of(list(recipients_of(self._message, receipts, people)))
 
 
