@@ -7,9 +7,11 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from gateway.accounts.answers import Answers
 from gateway.accounts.coalescing import OperationWaiter, RunningOperation
@@ -303,7 +305,8 @@ class Account:
     def _close(self, operation: Operation, context: OperationContext) -> None:
         """Cancel the reads in progress, refund the reserved calls that were not made, and count those that were not needed."""
         context.loaders.close()
-        self.skips.update(context.skipped.values())
+        for reason in context.skipped.values():
+            self.skips[reason] += 1
         if operation.on_close is not None:
             operation.on_close(context.loaders.calls)
         if self._budgets is not None:

@@ -59,7 +59,9 @@ class Callers:
     def __init__(self, tokens: Mapping[str, Token], verifier: Verifier | None = None) -> None:
         """Create the callers of `tokens`, which are by the callers' names; `verifier` checks every other token."""
         self._verifier = verifier
-        self._callers: list[tuple[bytes, Caller]] = []
+        self._by_digest: list[tuple[bytes, Caller]] = []
+        self._by_header: dict[str | None, Caller] = {}
+        """The callers that were identified by a configured token, by the `Authorization` header as clients write it."""
         self.on_replace: Callable[[], object] | None = None
         """Called after the tokens were replaced, perhaps in another thread."""
         self.replace(tokens)
@@ -70,7 +72,7 @@ class Callers:
         for name, token in tokens.items():
             digest = _digest(token.secret)
             callers.append((digest, Caller(name, token.services, token_digest=digest)))
-        self._callers = callers
+        self._by_digest, self._by_header = callers, {}
         if self.on_replace is not None:
             self.on_replace()
 
@@ -81,20 +83,20 @@ class Callers:
         """
         if caller.token_digest is None:
             return caller if caller.expires_at is not None or not self.require_token else None
-        return next((each for digest, each in self._callers if digest == caller.token_digest), None)
+        return next((each for digest, each in self._by_digest if digest == caller.token_digest), None)
 
     @property
     def require_token(self) -> bool:
         """Whether a request needs a token."""
-        return bool(self._callers) or self._verifier is not None
+        return bool(self._by_digest) or self._verifier is not None
 
     @property
     def services(self) -> frozenset[str] | None:
         """The sids of the services that at least one caller may read; None means all."""
-        if not self._callers or self._verifier is not None:
+        if not self._by_digest or self._verifier is not None:
             return None
         services: set[str] = set()
-        for _, caller in self._callers:
+        for _, caller in self._by_digest:
             if caller.services is None:
                 return None
             services |= caller.services
@@ -106,14 +108,20 @@ class Callers:
         Raises `Unauthenticated`, here or when awaited, and `Overloaded` when no key could be fetched yet. The token is compared
         with every configured one, each in constant time, so that the time taken reveals nothing.
         """
+        by_header = self._by_header  # Of these tokens: in another thread, they may be replaced meanwhile.
+        known = by_header.get(authorization)  # The time that this takes reveals nothing: hashes have a secret key.
+        if known is not None:
+            return known
         if not self.require_token:
             return ANONYMOUS
         token = _bearer_token(authorization)
         if not token:
             raise _unauthenticated()
         digest = _digest(token)
-        found = [caller for each, caller in self._callers if hmac.compare_digest(each, digest)]
+        found = [caller for each, caller in self._by_digest if hmac.compare_digest(each, digest)]
         if found:
+            if authorization == f"Bearer {token}":  # Other spellings are as many as clients can think of.
+                by_header[authorization] = found[0]
             return found[0]
         verified = self._verifier.verify(token) if self._verifier is not None else None
         if verified is None:

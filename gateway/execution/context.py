@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -168,7 +168,7 @@ class Context(Protocol):
     def resolve(self, batch: ReadBatch) -> bool:
         """Resolve a batch; raises the error of any of its reads. Return False when they must be resolved one by one."""
 
-    async def fetch(self, keys: Iterable[str]) -> None:
+    def fetch(self, keys: Iterable[str]) -> Coroutine[Any, Any, None]:
         """Fetch keys concurrently, and wait for all of them."""
 
     def load(self, read: Read, needs_row: bool) -> Any:

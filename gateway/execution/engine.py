@@ -44,11 +44,12 @@ async def up_to_date(
 
     `discard` takes back the counts of an answer before the next attempt.
     """
+    amendments = context.amendments
     for _ in range(_ATTEMPTS - 1):
-        amendments = context.amend()
         answer = await execute()
         if context.amend() == amendments:
             return answer
+        amendments = context.amendments
         discard()
     return await execute()
 

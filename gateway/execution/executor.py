@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -194,7 +195,8 @@ class Executor:
         failures = outcome.failures
         if context.left_out:
             failures = _with_cost(failures, Estimate(plan, context, run.arguments), context)
-        return replace(outcome, failures=failures, requested=requested)
+        outcome.failures, outcome.requested = failures, requested
+        return outcome
 
     def requested(self, request: ExecutionRequest, context: Context) -> int:
         """Return the upstream calls that an operation takes in the worst case, as `run` would estimate them.
@@ -394,12 +396,13 @@ class Executor:
         return operation.outcome(result.data, failures)
 
     def _operation(self, text: str, name: str | None) -> ValidOperation:
-        operation = self._operations.get((text, name))
-        if operation is None:
+        try:
+            return self._operations[text, name]
+        except KeyError:
             operation = self._read(text, name)
             if operation.characters <= _CACHED_CHARACTERS // 8:
                 self._operations[text, name] = operation
-        return operation
+            return operation
 
     def _document(self, text: str, name: str | None = None) -> DocumentNode:
         """Parse and validate a document; raises `_Invalid`, with the operation's name if it is known."""
@@ -451,17 +454,17 @@ class Executor:
         self, operation: ValidOperation, values: VariableValues, defer: bool, *, mark_outside_text: bool = False
     ) -> CachedPlan | str:
         """Return the plan for these values of the condition variables, or the reason of `NeedsReference`."""
-        conditions = {name: values.coerced.get(name, absent) for name, absent in operation.conditions.items()}
-        for name, value in conditions.items():
+        conditions: dict[str, Any] = {}
+        for name, absent in operation.conditions.items():
+            value = conditions[name] = values.coerced.get(name, absent)
             if not isinstance(value, bool):
                 error = BadUserInput(
                     f"The variable ${name}, on which @skip, @include or @defer depends, must be true or false."
                 )
                 raise _Invalid((Failure(error),))
         key = operation.key, defer, mark_outside_text, tuple(conditions.values())
-        cached = self._plans.get(key)
-        if cached is not None:
-            return cached
+        with suppress(KeyError):
+            return self._plans[key]
         try:
             parts = self._schema, self._converter, operation.node, operation.fragments, conditions
             plan = Plan(*parts, may_defer=defer, mark_outside_text=mark_outside_text)

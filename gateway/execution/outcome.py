@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -50,8 +49,7 @@ class Subsequent:
             on_close()
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, eq=False):
     """The result of a request: data and errors, or errors alone when it failed before execution."""
 
     _data: dict[str, Any] | None
@@ -68,23 +66,26 @@ class Outcome:
     """Upstream calls that it needed, those shared with other requests included."""
     requested: int = 0
     """Upstream calls in the worst case."""
-    extensions: dict[str, Any] = field(default_factory=dict)
-    max_age: Callable[[], float] = field(default=float, repr=False)
+    extensions: dict[str, Any] = {}
+    max_age: Callable[[], float] = float
     """Returns the seconds until the answer is stale (RFC 9111, 4.2); 0 unless the account sets it."""
     shared_with: str | None = None
     """The id of the request that the operation was executed for, when that is another, equal request."""
     budget: dict[str, int] | None = None
     """The caller's budget after the operation, where there is one."""
-    encoded: bytes | None = field(default=None, repr=False)
+    encoded: bytes | None = None
     """The response body, once it has been encoded."""
-    pending: list[Pending] = field(default_factory=list)
+    pending: list[Pending] = []
     """The deferred fragments: one for each result that `subsequent` delivers."""
-    subsequent: Subsequent | None = field(default=None, repr=False)
+    subsequent: Subsequent | None = None
     """The subsequent payloads, where something is deferred."""
-    data_json: bytes | None = field(default=None, repr=False)
+    data_json: bytes | None = None
     """The data as JSON, where the executor has encoded it."""
     incomplete: str | None = None
     """Of an event: the code of its failures. An event has no errors; what failed is null in its data."""
+
+    def __repr__(self) -> str:
+        return f"Outcome(operation={self.operation!r}, code={self.code!r}, calls={self.calls})"  # Data may be personal.
 
     @property
     def data(self) -> dict[str, Any] | None:

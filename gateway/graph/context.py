@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from asyncio import gather
 from collections import Counter
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any, cast
+
+import msgspec
 
 from gateway.callers.budgets import Budgets
 from gateway.errors import CostLimitExceeded, Forbidden
@@ -27,24 +29,23 @@ _REFERENCE = "only ids, sids and known values are selected"
 _GraphRead = Item | Member | PagedList | WholeList | OwnServices
 
 
-@dataclass(slots=True)
-class OperationContext:
+class OperationContext(msgspec.Struct, eq=False):
     """The context of one operation (see `gateway.execution.context.Context`)."""
 
     loaders: Loaders
     services: frozenset[str] | None = None
     """The sids of the services that the caller may read; None means all."""
-    limits: OperationLimits = field(default_factory=OperationLimits)
+    limits: OperationLimits = OperationLimits()
     trace: Trace | None = None
-    skipped: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, str] = {}
     """The paths of reads that were not needed, with the reasons."""
-    runs: Counter[str] = field(default_factory=Counter)
+    runs: Counter[str] = msgspec.field(default_factory=Counter)
     """Operations executed by the engine, and by graphql-core, by reason."""
     budgets: Budgets | None = None
     """The callers' budgets."""
     charged: frozenset[str] = frozenset()
     """The keys that count towards `cost_limit`, and perhaps some that are cached."""
-    left_out: dict[str, None] = field(default_factory=dict)
+    left_out: dict[str, None] = {}
     """The keys that were not fetched because of `cost_limit`, in the order of the answer."""
     reserved: int = 0
     """Upstream calls reserved in the caller's budget."""
@@ -52,13 +53,13 @@ class OperationContext:
     """Records in the answer so far; one at several places counts once for each."""
     amendments: int = 0
     """How often events have changed records that were read, as far as they are merged."""
-    walks: dict[PagedList, Walk] = field(default_factory=dict)
+    walks: dict[PagedList, Walk] = {}
     """Walks over lists that wait for a page."""
-    searches: dict[Any, Any] = field(default_factory=dict)
+    searches: dict[Any, Any] = {}
     """Searches through several lists, by their reads; those that are complete too, so that none is made twice."""
-    failures: list[Failure] = field(default_factory=list)
+    failures: list[Failure] = []
     """Errors of edges that are combined, for graphql-core."""
-    no_cache: bool = field(init=False)
+    no_cache: bool = False
     """Whether every record is read from Twilio (`Cache-Control: no-cache`, RFC 9111, 5.2.1.4)."""
 
     _limit_error: CostLimitExceeded | None = None
@@ -124,9 +125,9 @@ class OperationContext:
         """Resolve the lists of a batch; raises the error of any of them. Return False when they must be read one by one."""
         return cast(WholeLists, batch).resolve(self)
 
-    async def fetch(self, keys: Iterable[str]) -> None:
+    def fetch(self, keys: Iterable[str]) -> Coroutine[Any, Any, None]:
         """Fetch keys concurrently, and wait for all of them."""
-        await self.loaders.fetch(keys)
+        return self.loaders.fetch(keys)
 
     def load(self, read: Read, needs_row: bool) -> Any:
         """Return the child of a read, or an awaitable of it; raises as `look_up` does."""

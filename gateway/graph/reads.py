@@ -6,8 +6,9 @@ Each is a plain value; creating one does no I/O. The reads of lists are in `list
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
 
 from gateway.errors import NotFound, UpstreamInvalidResponse
 from gateway.graph.node import Node
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Item", "KnownItem", "Member", "ReceiptOwner"]
 
 
-@dataclass(slots=True)
-class Item:
+class Item(msgspec.Struct):
     """A record that is read by its path. It is null, without an error, when Twilio answers 404."""
 
     resource: Resource
@@ -90,7 +90,6 @@ class Item:
         return path if is_sid(given[-1], self.resource.prefix) else f"{path.rpartition('/')[0]}/{own}"
 
 
-@dataclass(slots=True)
 class KnownItem(Item):
     """A record that is read by its path, unless all that is selected of it is known."""
 
@@ -103,24 +102,22 @@ class KnownItem(Item):
     def resolve(self, context: OperationContext) -> Node | None:
         """Return the record with what is known of it, or with its row."""
         if self.row is None:
-            return super(KnownItem, self).resolve(context)  # The class with slots is another than that of `super()`.
+            return super().resolve(context)
         return self.resource.node(path=self.path, row=self.row, listed=self.listed)  # type: ignore[no-any-return]
 
 
-@dataclass(slots=True)
 class ReceiptOwner(Item):
     """The message of a receipt that an event has named: Twilio may show it without the summary of its receipts at first."""
 
     def resolve(self, context: OperationContext) -> Node | None:
         """Return the message with its row; raises `UpstreamInvalidResponse` for one that shows no receipts."""
-        message = super(ReceiptOwner, self).resolve(context)  # The class with slots is another than that of `super()`.
+        message = super().resolve(context)
         if message is not None and readable(message.row, "delivery", message) is None:
             raise UpstreamInvalidResponse("Twilio returned a message without the summary of its receipts.")
         return message
 
 
-@dataclass(slots=True)
-class Member:
+class Member(msgspec.Struct):
     """A record that is read with its list, because other reads need the list too: a receipt's participant.
 
     It is null, without an error, when the list does not have it: the participant has left.

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from time import time
 from typing import Any, cast
 
+import msgspec
+
 from gateway.source.options import ReadOptions
 from gateway.twilio.client import Attempt, Client, Fetch
 from gateway.twilio.paths import list_of
@@ -25,25 +27,22 @@ Release = Callable[[str], None]
 """Called with the key when a read has ended without a value."""
 
 
-class Waiter:
+class Waiter(msgspec.Struct, eq=False):
     """One request's wait for one key: it is called back with the value, or with the error why there is none."""
 
-    __slots__ = ("is_cached", "is_done", "is_first", "key", "on_done", "options", "read", "value")
-
-    def __init__(self, key: str, options: ReadOptions, on_done: Callable[[Waiter], None] | None = None) -> None:
-        """Wait for `key`; `on_done` is called once with this waiter when it is done, unless it is cancelled."""
-        self.key = key
-        self.options = options
-        self.on_done = on_done
-        self.value: Any = None
-        """The value once it is done, or the error: a `GatewayError`, or else a bug in the gateway."""
-        self.read: InFlightRead | None = None
-        """The read that it waits for; None once it is done, and for a key that is cached or that another process reads."""
-        self.is_done = False
-        self.is_first = False
-        """Whether the upstream call was made for this waiter; the others share it."""
-        self.is_cached = False
-        """Whether the value was cached."""
+    key: str
+    options: ReadOptions
+    on_done: Callable[[Waiter], None] | None = None
+    """Called once with this waiter when it is done, unless it is cancelled."""
+    value: Any = None
+    """The value once it is done, or the error: a `GatewayError`, or else a bug in the gateway."""
+    read: InFlightRead | None = None
+    """The read that it waits for; None once it is done, and for a key that is cached or that another process reads."""
+    is_done: bool = False
+    is_first: bool = False
+    """Whether the upstream call was made for this waiter; the others share it."""
+    is_cached: bool = False
+    """Whether the value was cached."""
 
     def finish(self, value: Any) -> None:
         """Receive the value or the error, and call back."""

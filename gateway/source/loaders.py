@@ -14,6 +14,7 @@ from itertools import chain
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
 from aiodataloader import DataLoader
 
 from gateway.errors import GatewayError, UpstreamInvalidResponse
@@ -41,41 +42,42 @@ class Missing(Exception):
         self.keys = keys
 
 
-class Loaders:
+class Loaders(msgspec.Struct, eq=False):
     """What one request has read and is reading. Use it as an async context manager, or `open` and `close` it."""
 
-    def __init__(self, source: Source, options: ReadOptions | None = None) -> None:
-        """Read from `source` with the options of this request."""
-        self.options = options or ReadOptions()
-        self.planned = 0
-        """Reads that needed more than the cache, including those that another request had started."""
-        self.stale: dict[str, None] = {}
-        """Keys whose values are served stale during an outage, in the order in which they were read."""
-        self._source = source
-        self._began = time.time()
-        self._events = 0
-        """The events that are merged into what has been read."""
-        self._rows: dict[str, Row | GatewayError] = {}
-        self._pages: dict[str, Page | GatewayError] = {}
-        self._pages_of: dict[str, list[Page]] = {}
-        """The pages of a list, by its path, but for those in `_unsorted`."""
-        self._unsorted: list[Page] = []
-        self._lists: dict[str, _ReadPages] = {}
-        """Lists as far as they have been read, by the key of their first page; those of `member` by the path of the list."""
-        self._cached: set[str] = set()
-        """Keys whose values came from the cache."""
-        self._reading: dict[str, Waiter] = {}
-        """Keys that are being read."""
-        self._joined: dict[str, list[_Batch]] = {}
-        """Batches that wait for a key which an earlier one has started to read."""
-        self._pending: set[asyncio.Future[None]] = set()
-        """The futures that batches wait for."""
-        self._calls = 0
-        self._closed = False
-        self._deadline_timer: asyncio.TimerHandle | None = None
-        self._loads: dict[str, asyncio.Future[None]] = {}
-        """The dataloader's futures."""
-        self._loader: DataLoader[str, None] | None = None
+    _source: Source
+    options: ReadOptions = msgspec.field(default_factory=ReadOptions)
+    """The options of this request."""
+    planned: int = 0
+    """Reads that needed more than the cache, including those that another request had started."""
+    stale: dict[str, None] = {}
+    """Keys whose values are served stale during an outage, in the order in which they were read."""
+    _began: float = msgspec.field(default_factory=time.time)
+    _events: int = 0
+    """The events that are merged into what has been read."""
+    _rows: dict[str, Row | GatewayError] = {}
+    _pages: dict[str, Page | GatewayError] = {}
+    _pages_of: dict[str, list[Page]] = {}
+    """The pages of a list, by its path, but for those in `_unsorted`."""
+    _unsorted: list[Page] = []
+    _lists: dict[str, _ReadPages] = {}
+    """Lists as far as they have been read, by the key of their first page; those of `member` by the path of the list."""
+    _cached: set[str] = set()
+    """Keys whose values came from the cache."""
+    _reading: dict[str, Waiter] = {}
+    """Keys that are being read."""
+    _joined: dict[str, list[_Batch]] = {}
+    """Batches that wait for a key which an earlier one has started to read."""
+    _pending: set[asyncio.Future[None]] = set()
+    """The futures that batches wait for."""
+    _calls: int = 0
+    _closed: bool = False
+    _is_late: bool = False
+    """Whether the deadline has passed."""
+    _deadline_timer: asyncio.TimerHandle | None = None
+    _loads: dict[str, asyncio.Future[None]] = {}
+    """The dataloader's futures."""
+    _loader: DataLoader[str, None] | None = None
 
     @property
     def no_cache(self) -> bool:
@@ -85,18 +87,16 @@ class Loaders:
     @property
     def calls(self) -> int:
         """Upstream reads that were started for this request, retries aside."""
-        return self._calls + sum(waiter.is_first for waiter in self._reading.values())
-
-    @property
-    def _is_late(self) -> bool:
-        deadline = self.options.deadline
-        return deadline is not None and asyncio.get_running_loop().time() >= deadline
+        return self._calls + sum([waiter.is_first for waiter in self._reading.values()])
 
     def open(self) -> None:
         """Begin to read: start the timer of the deadline."""
         self._events = self._source.events
-        if self.options.deadline is not None:
-            self._deadline_timer = asyncio.get_running_loop().call_at(self.options.deadline, self._expire)
+        deadline = self.options.deadline
+        if deadline is not None:
+            loop = asyncio.get_running_loop()
+            self._is_late = deadline <= loop.time()
+            self._deadline_timer = loop.call_at(deadline, self._expire)
 
     def close(self) -> None:
         """Cancel all waiting, and with it the reads that no other request waits for."""
@@ -104,12 +104,13 @@ class Loaders:
         if self._deadline_timer is not None:
             self._deadline_timer.cancel()
             self._deadline_timer = None
-        for waiter in self._reading.values():
-            self._calls += waiter.is_first
-            waiter.cancel()
-        self._reading.clear()
-        self._joined.clear()
-        for future in chain(self._pending, self._loads.values()):
+        if self._reading:
+            for waiter in self._reading.values():
+                self._calls += waiter.is_first
+                waiter.cancel()
+            self._reading.clear()
+            self._joined.clear()
+        for future in (*self._pending, *self._loads.values()):
             future.cancel()
         # The dataloader refers back to this object: without it, its memory is freed now and not by the garbage collector.
         self._loader = None
@@ -388,8 +389,10 @@ class Loaders:
                 value = stale
         if "?" not in key:
             self._rows[key] = value
-            if not isinstance(value, GatewayError):  # A path that ends in a name leads to a record with a sid.
-                self._rows[f"{key.rpartition('/')[0]}/{value.sid}"] = value
+            if not isinstance(value, GatewayError) and not key.endswith(value.sid):
+                self._rows[f"{key.rpartition('/')[0]}/{value.sid}"] = (
+                    value  # The path ends in a name, or in another case.
+                )
         elif key not in self._pages:
             self._pages[key] = value
             if not isinstance(value, GatewayError):
@@ -414,23 +417,21 @@ class Loaders:
             self._loads.pop(target, None)
 
     def _expire(self) -> None:
+        self._is_late = True
         for waiter in list(self._reading.values()):
             waiter.expire()
 
 
-class _Batch:
+class _Batch(msgspec.Struct, eq=False):
     """One `fetch`: it waits until all its keys have been read."""
 
-    __slots__ = ("_loaders", "fault", "future", "left")
-
-    def __init__(self, loaders: Loaders) -> None:
-        self.left = 0
-        """The number of keys that are being read."""
-        self.future: asyncio.Future[None] | None = None
-        """Done when none is left; None until there is something to wait for."""
-        self.fault: Exception | None = None
-        """A bug, in place of a value."""
-        self._loaders = loaders
+    _loaders: Loaders
+    left: int = 0
+    """The number of keys that are being read."""
+    future: asyncio.Future[None] | None = None
+    """Done when none is left; None until there is something to wait for."""
+    fault: Exception | None = None
+    """A bug, in place of a value."""
 
     def finish(self, waiter: Waiter) -> None:
         """Keep what a waiter of this batch has received."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from gateway.source.trace import Trace
 from gateway.twilio.client import Attempt, AttemptListener
@@ -13,8 +14,7 @@ from gateway.twilio.statuses import ReceiptSummary
 __all__ = ["ExpectedSummaries", "ReadOptions"]
 
 
-@dataclass(slots=True)
-class ReadOptions:
+class ReadOptions(msgspec.Struct, eq=False):
     """The options of one request; they apply to all its reads."""
 
     caller: str = ""
@@ -27,9 +27,9 @@ class ReadOptions:
     """Records every upstream call, and every cached value that saved one."""
     on_attempt: AttemptListener | None = None
     """Called after every upstream request made for this request."""
-    expected_summaries: ExpectedSummaries = field(default_factory=lambda: ExpectedSummaries())
+    expected_summaries: ExpectedSummaries = msgspec.field(default_factory=lambda: ExpectedSummaries())
     """The delivery summaries of the messages whose receipts are read."""
-    revalidate: set[str] = field(default_factory=set)
+    revalidate: set[str] = set()
     """Keys that are read from Twilio, since this request found that their values may be out of date."""
     from_lists: bool = False
     """Take a record also from a cached page of its list."""

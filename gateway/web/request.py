@@ -39,7 +39,7 @@ def combine_headers(headers: Headers) -> Headers:
 
 
 def _new_id() -> str:
-    return random.randbytes(16).hex()  # Unique, but not secret.
+    return f"{random.getrandbits(128):032x}"  # Unique, but not secret.
 
 
 class HttpRequest(msgspec.Struct):

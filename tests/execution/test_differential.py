@@ -22,6 +22,7 @@ from gateway.errors import ValidationFailed
 from gateway.execution.deferred import IncrementalResult, Pending
 from gateway.execution.error_behavior import ErrorBehavior
 from gateway.execution.outcome import Outcome
+from gateway.twilio.paths import is_sid
 
 from .conftest import SCHEMA, context_over, run_in_loop
 from .fuzz import difference
@@ -162,7 +163,9 @@ def test_the_parts_of_an_answer_make_the_whole(
     whole, calls, _ = run(document, variables, INTERPRETER, trouble=trouble, no_cache=no_cache)
     parts = payloads.incremental
     if not trouble:
-        assert len(upstream.calls) <= len(calls.calls), "more calls than the same operation whole"
+        # Whole, it finds a record by its sid that it has read by its name; in parts, that may be read later.
+        by_name = sum("?" not in call and not is_sid(call.rpartition("/")[2]) for call in calls.calls)
+        assert len(upstream.calls) <= len(calls.calls) + by_name, "more calls than the same operation whole"
     assert Counter((part.pending.path, part.pending.label) for part in parts) == Counter(
         (place.path, place.label) for place in payloads.pending
     ), "each pending place gets its result, once"

@@ -166,7 +166,7 @@ async def test_a_member_is_looked_for_no_further_than_it_is(sandbox: Sandbox, cl
 class CountingLoaders(Loaders):
     """Loaders that count how often a page is looked up."""
 
-    looked_up = 0
+    looked_up: int = 0
 
     def page(self, target: str) -> Page:
         self.looked_up += 1
