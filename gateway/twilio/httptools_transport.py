@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self, cast
 
 import httptools
+import msgspec
 
 from gateway.errors import GatewayError
 from gateway.twilio.framing import HEADERS_MAX, KEPT, PlainResponses
@@ -191,18 +192,15 @@ class HttptoolsTransport:
         self._sweep = self._loop.call_later(_IDLE_SECONDS, self._close_idle)
 
 
-class _Exchange:
+class _Exchange(msgspec.Struct, eq=False):
     """One request, and the callback that receives its response."""
 
-    __slots__ = ("_on_done", "connection", "is_done", "opening", "request")
-
-    def __init__(self, request: bytes, on_done: OnDone) -> None:
-        self.request = request
-        self.connection: _Connection | None = None
-        self.opening: asyncio.Task[None] | None = None
-        self.is_done = False
-        """Whether it has been called back, or cancelled."""
-        self._on_done = on_done
+    request: bytes
+    _on_done: OnDone
+    connection: _Connection | None = None
+    opening: asyncio.Task[None] | None = None
+    is_done: bool = False
+    """Whether it has been called back, or cancelled."""
 
     def cancel(self) -> None:
         """Close the connection, since the response may still arrive, or stop opening it."""
@@ -402,7 +400,9 @@ class _Connection(asyncio.Protocol):
                 self._fail(invalid("came before the request"))
             return
         if not self._is_parsing:
-            if self._feed_whole(data):
+            plain = self._pool.plain_responses.read(data)
+            if plain is not None:
+                self._deliver(*plain, keep=True)
                 return
             self._start()
         self._received += len(data)
@@ -424,14 +424,6 @@ class _Connection(asyncio.Protocol):
         elif self._error is not None:
             self._fail(invalid(self._error, self._status or None))
 
-    def _feed_whole(self, data: bytes) -> bool:
-        """Deliver a response that can be read without the parser; returns whether it was one."""
-        plain = self._pool.plain_responses.read(data)
-        if plain is None:
-            return False
-        self._deliver(*plain, keep=True)
-        return True
-
     def _deliver_parsed(self) -> None:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body = []
@@ -452,17 +444,20 @@ class _Connection(asyncio.Protocol):
                 exchange.connection = None
                 self._pool.send_on_new_connection(exchange)
                 return
-            exchange.finish(self._response(status, headers, body))
+            is_encoded = "content-encoding" in headers
+            response = Response(status, headers, body, self.abort)
+            exchange.finish(self._decompressed(response) if is_encoded else response)
         if keep:  # Only now, so that no request is sent over it while received bytes may still be unread.
             self.release()
 
-    def _response(self, status: int, headers: dict[str, str], body: bytes) -> Response | GatewayError:
-        if "content-encoding" in headers:
-            try:
-                body = decompressed(status, body, headers["content-encoding"])
-            except GatewayError as error:
-                return error
-        return Response(status, headers, body, self.abort)
+    @staticmethod
+    def _decompressed(response: Response) -> Response | GatewayError:
+        """Return a response with its body decompressed, or the error that it is for an invalid one."""
+        try:
+            response.body = decompressed(response.status, response.body, response.headers["content-encoding"])
+        except GatewayError as error:
+            return error
+        return response
 
     def _replace(self) -> None:
         """Close this reused connection, and send the request over a new one, if there is a request."""

@@ -244,7 +244,7 @@ class Limiter:
         is_probe = read is self._probe
         if is_probe:
             self._probe = None
-        if isinstance(error, UpstreamUnavailable | UpstreamTimeout):
+        if error is not None and isinstance(error, UpstreamUnavailable | UpstreamTimeout):
             was_open = self.breaker.is_open
             self.breaker.on_failure(read.kind, now)
             if self.breaker.is_open and (is_probe or not was_open):
@@ -253,11 +253,12 @@ class Limiter:
         else:
             if self.breaker.failing:
                 self.breaker.on_response()
-            if isinstance(error, UpstreamRateLimited):
+            if error is not None and isinstance(error, UpstreamRateLimited):
                 self.limit.on_rate_limited(began, now, self.in_flight, reported)
             elif self._queue.size:
                 self.limit.on_response(reported, now)
-        self._start_queued()
+        if self._queue.size or self._probe_timer is not None:
+            self._start_queued()
 
     def abandon(self, read: QueuedRead, now: float) -> None:
         """Forget a started read that was cancelled, which says nothing about Twilio, and start others."""

@@ -88,11 +88,11 @@ def sids_of(path: str) -> list[str]:
 
 def collection_of(target: str) -> str:
     """Return the last collection in a path or page key, such as `Receipts`; `UserConversations` for those of a user."""
-    path, mark, _ = target.partition("?")
-    parent, _, last = path.rpartition("/")
-    is_list = mark or not path.count("/") % 2  # A list's path ends with it, a record's with a sid.
-    collection = last if is_list else parent.rpartition("/")[2]
-    return f"User{collection}" if "/Users/" in path and path.split("/", 3)[2] == "Users" else collection
+    segments = target.partition("?")[0].split("/")
+    collection = (
+        segments[-1] if len(segments) % 2 else segments[-2]
+    )  # A list's path ends with it, a record's with a sid.
+    return f"User{collection}" if len(segments) > 4 and segments[2] == "Users" else collection
 
 
 def list_of(key: str) -> str:

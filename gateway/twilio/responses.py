@@ -99,12 +99,12 @@ def read_item(resource: Resource, target: str, response: Response) -> Row:
     except _UNREADABLE:
         row = _decoded(decode_partial_item, resource, target, response)
     *owners, last = sids_of(target)
-    if is_sid(last, resource.prefix):
+    if not is_sid(row.sid, resource.prefix):
+        raise _invalid(target, response, "answered with an unreadable body (at $.sid)")
+    if row.sid == last or is_sid(last, resource.prefix):
         is_it = _same(row.sid, last)
     else:
         is_it = getattr(row, resource.name_property or "", None) == unquote(last)
-    if not is_sid(row.sid, resource.prefix):
-        raise _invalid(target, response, "answered with an unreadable body (at $.sid)")
     is_named = not owners or resource.named_owners(row) == _as_named(owners)
     if not is_it or not (is_named or _belongs(resource, owners, row)):
         raise _invalid(target, response, "answered with another record")
