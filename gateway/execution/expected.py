@@ -76,7 +76,7 @@ class _Template:
         self._constants = tuple(dict.fromkeys([part for part in parts if isinstance(part, str)]))
         positions |= {constant: len(names) + position for position, constant in enumerate(self._constants)}
         order = [positions[part] if isinstance(part, str) else part for part in parts]
-        self._parts = itemgetter(*order) if len(order) > 1 else None
+        self._parts = itemgetter(*order) if order else None
         """Returns the parts of the keys, from the names and the constants; None where there are no keys."""
 
     def of(self, names: tuple[str, ...]) -> Expected:

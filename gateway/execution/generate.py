@@ -29,6 +29,7 @@ alone: response keys, which clients choose, are the names of the structs' fields
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count as count_from
@@ -39,7 +40,7 @@ import msgspec
 
 from gateway.execution.context import Context
 from gateway.execution.fields import Mapped, PropertyField
-from gateway.execution.levels import EdgePlace, Unusual, read_levels, read_named, read_records
+from gateway.execution.levels import EdgePlace, NamedRecords, Unusual, read_levels, read_records
 from gateway.execution.outside_text import OutsideText
 from gateway.execution.plan import Plan
 from gateway.execution.steps import Arguments, EdgeStep, Leaf, Lookup, Nested, Selection, edge_steps
@@ -76,10 +77,9 @@ class GeneratedPlan:
         places = [place for level in self._levels for place in level]
         self._has_lists = any(place.is_list for place in places)
         writer = _Writer(places, has_lists=self._has_lists, is_of_event=plan.is_of_event)
-        steps = [id(step) for step in edge_steps(plan.root)]
-        is_named = not any(place.is_list or place.through or place.step.edge.named_by is None for place in places)
-        self._named = [(place, steps.index(id(place.step))) for place in places] if is_named else []
-        """The places of a plan that names all of its records, each with the index of its step."""
+        self._named: NamedRecords | None = None
+        with suppress(Unusual):
+            self._named = NamedRecords(places, list(edge_steps(plan.root)))
         self._is_of_event = plan.is_of_event
         self.source = writer.source(plan.root)
         """The text of the function."""
@@ -98,8 +98,8 @@ class GeneratedPlan:
         children: list[Any]
         if self._has_lists:
             children = await read_levels(self._levels, context, arguments, event)
-        elif paths and self._named and not context.no_cache:
-            children = await read_named(self._named, context, paths)
+        elif paths and self._named is not None and not context.no_cache:
+            children = await self._named.read(context, paths)
         else:
             children = await read_records(self._levels, context, arguments, event)
         return _encode(self._write(children, *([event] if self._is_of_event else ()), *looked_up))

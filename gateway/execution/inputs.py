@@ -7,7 +7,7 @@ are coerced once. Everything else goes through graphql-core, so that errors are 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, Self, cast
 
 from graphql import (
     ArgumentNode,
@@ -67,24 +67,36 @@ def variable_reader(
 ) -> Callable[[dict[str, Any]], VariableValues | list[GraphQLError]]:
     """Return a function that coerces the variables of a request: to their values, or to a list of errors."""
     plain = [_plain_variable(schema, definition) for definition in definitions]
-    signatures = [each for each in plain if each is not None]
+    signatures = [each[0] for each in plain if each is not None]
+    kinds = [each[1] for each in plain if each is not None]
+    names = [signature.name for signature in signatures]
+    integers = [name for name, kind in zip(names, kinds, strict=True) if kind is int]
 
     def read_all(given: dict[str, Any]) -> VariableValues | list[GraphQLError]:
         return get_variable_values(schema, definitions, given, max_errors, hide_suggestions)
 
     def read(given: dict[str, Any]) -> VariableValues | list[GraphQLError]:
-        sources: dict[str, VariableValueSource] = {}
-        values: dict[str, Any] = {}
-        for signature, kind in signatures:
-            name = signature.name
-            value = given.get(name)
-            if type(value) is not kind or (kind is int and value not in _INT):
-                return read_all(given)
-            sources[name] = VariableValueSource(signature, value)
-            values[name] = value
-        return VariableValues(sources, values)
+        values = list(map(given.get, names))
+        if list(map(type, values)) != kinds or (integers and any(given[name] not in _INT for name in integers)):
+            return read_all(given)
+        return _PlainValues(signatures, dict(zip(names, values, strict=True)))
 
     return read if len(signatures) == len(plain) else read_all
+
+
+class _PlainValues(VariableValues):
+    """The values of variables that are used as they are. Only graphql-core asks for their sources."""
+
+    __slots__ = ()
+
+    def __new__(cls, signatures: list[GraphQLVariableSignature], coerced: dict[str, Any]) -> Self:
+        return tuple.__new__(cls, (signatures, coerced))
+
+    @property
+    def sources(self) -> dict[str, VariableValueSource]:
+        """The source of each value, by the variable's name."""
+        signatures = cast("list[GraphQLVariableSignature]", self[0])
+        return {each.name: VariableValueSource(each, self.coerced[each.name]) for each in signatures}
 
 
 def argument_reader(

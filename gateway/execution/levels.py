@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from gateway.execution.context import Context, MissingKey, Read, ReadBatch
 from gateway.execution.fields import Distinct
 from gateway.execution.steps import Arguments, EdgeStep, Nested, Selection
 
-__all__ = ["Children", "EdgePlace", "Unusual", "read_levels", "read_named", "read_records"]
+__all__ = ["Children", "EdgePlace", "NamedRecords", "Unusual", "read_levels", "read_records"]
 
 
 _encode = msgspec.json.Encoder().encode
@@ -374,34 +374,56 @@ async def read_levels(
     return found
 
 
-async def read_named(places: Sequence[tuple[EdgePlace, int]], context: Context, paths: Sequence[str]) -> list[Any]:
-    """Return the record or None at every place of a plan that names all of its records; raises the error of any read.
+class NamedRecords:
+    """The records of a plan that names them all, and needs the rows only of those that no edge leads on from.
 
-    Each place comes with the index of its record's path in `paths`. All rows are fetched together. A record of which nothing is
-    selected but what edges lead to is not looked up: its path takes its place.
+    Those rows are fetched together. That a record further up exists follows from its path, as for any reference.
     """
-    keys = [paths[index] for place, index in places if place.selection.needs_row]
-    if keys:
-        context.charge(keys)
-        await context.fetch(keys)
-    records: list[Any] = []
-    passed: list[str] = []
-    count = 0
-    for place, index in places:
-        record: Any = None
-        if place.parent is None or records[place.parent.number] is not None:
+
+    def __init__(self, places: Sequence[EdgePlace], steps: Sequence[EdgeStep]) -> None:
+        """Create them from all places and edges of a plan; raises `Unusual` for another plan."""
+        self._selected: list[tuple[int, Callable[[str], Read], bool]] = []
+        """The places of records of which something is selected, each with the read, and whether that needs the row."""
+        passed: list[int] = []
+        above = {place.parent for place in places}
+        for place in places:
+            named_by, needs_row = place.step.edge.named_by, place.selection.needs_row
+            if place.is_list or place.through or named_by is None or (needs_row and place in above):
+                raise Unusual("not named")
             if place.is_passed:
-                record = paths[index]
-                passed.append(record)
+                passed.append(place.number)
             else:
-                named_by = place.step.edge.named_by
-                assert named_by is not None
-                record = context.look_up(named_by.read(paths[index]), place.selection.needs_row)
+                self._selected.append((place.number, named_by.read, needs_row))
+        ids = list(map(id, steps))
+        self._in_order = _picker([ids.index(id(place.step)) for place in places])
+        self._keys = _picker([number for number, _, needs_row in self._selected if needs_row])
+        self._passed = _picker(passed)
+
+    async def read(self, context: Context, paths: Sequence[str]) -> list[Any]:
+        """Return the record or None at every place; one of which nothing is selected is represented by its path.
+
+        `paths` are those of all edges (see `Expected`). Raises the error of any read.
+        """
+        records: list[Any] = list(self._in_order(paths))
+        keys, passed = self._keys(records), self._passed(records)
+        if keys:
+            context.charge(keys)
+            await context.fetch(keys)
+        context.skip(passed)
+        count = len(passed)
+        for number, read, needs_row in self._selected:
+            record = records[number] = context.look_up(read(records[number]), needs_row)
             count += record is not None
-        records.append(record)
-    context.skip(passed)
-    context.count(count)
-    return records
+        context.count(count)
+        return records
+
+
+def _picker(indices: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Return a function that returns the items of a sequence at these indices."""
+    if not indices:
+        return lambda _: ()
+    pick = itemgetter(*indices)
+    return pick if len(indices) > 1 else lambda items: (pick(items),)
 
 
 async def read_records(
