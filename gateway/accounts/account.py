@@ -27,7 +27,8 @@ from gateway.execution.events import SubscriptionPlan
 from gateway.execution.executor import Executor
 from gateway.execution.failures import Failure
 from gateway.execution.outcome import Outcome, Subsequent
-from gateway.graph.context import OperationContext
+from gateway.execution.prepared import OneRow, Prepared
+from gateway.graph.context import REFERENCE, OperationContext
 from gateway.graph.schema import shared_executor
 from gateway.graph.types import UPSTREAM_RESOURCES
 from gateway.source.history import History
@@ -38,6 +39,7 @@ from gateway.source.memory import MemoryCache
 from gateway.source.options import ReadOptions
 from gateway.source.publication import Publication
 from gateway.source.remote import RemoteCache
+from gateway.source.single_read import SingleRead
 from gateway.source.source import Source
 from gateway.source.trace import Trace
 from gateway.source.updates import Updates
@@ -221,7 +223,7 @@ class Account:
         running = self._running.get(key) if key is not None else None
         is_shared = running is not None
         if running is None:
-            running = RunningOperation(self._running, key, self._execute(operation, key), operation.request_id)
+            running = RunningOperation(self._running, key, self._run(operation, key), operation.request_id)
             if running.is_done:
                 outcome = running.result()
                 self.in_progress += outcome.subsequent is not None
@@ -233,18 +235,82 @@ class Account:
         if outcome is None or outcome.subsequent is None:
             self.in_progress -= 1
 
-    async def _execute(self, operation: Operation, key: OperationKey | None) -> Outcome:
+    async def _run(self, operation: Operation, key: OperationKey | None) -> Outcome:
+        prepared = self._executor.prepare(operation)
         limits = self._limits
         trace = Trace(time.monotonic()) if operation.trace else None
         timeout = min(limits.deadline, operation.timeout or limits.deadline)
         deadline = asyncio.get_running_loop().time() + timeout
         options = ReadOptions(operation.caller, operation.no_cache, deadline, trace, operation.on_attempt)
+        read: SingleRead | None = None
+        if isinstance(prepared, Prepared) and key is not None and self._may_answer_from_one_row(operation):
+            one_row = prepared.one_row()
+            if one_row is not None and len(one_row.paths) <= limits.records_max:
+                read = SingleRead(self._source, one_row.key, options)
+                outcome = await self._answer_from_one_row(operation, key, one_row, read)
+                if outcome is not None:
+                    return outcome
+        return await self._execute(operation, key, prepared, options, read)
+
+    def _may_answer_from_one_row(self, operation: Operation) -> bool:
+        """Whether nothing but one row decides the outcome of an operation, if its answer needs no other."""
+        is_plain = not (operation.no_cache or operation.reference or operation.dry_run)
+        is_free = operation.services is None and self._budgets is None
+        return is_plain and is_free and self._limits.cost_max > 0 and self._limits.cost_limit > 0
+
+    async def _answer_from_one_row(
+        self, operation: Operation, key: OperationKey, one_row: OneRow, read: SingleRead
+    ) -> Outcome | None:
+        """Return the outcome of an operation that needs one row; None when that is not enough, as after an error.
+
+        It is what `_execute` returns, for less than half of its time: nothing is kept for further reads.
+        """
+        waiter = read.waiter
+        try:
+            row = await read
+        except asyncio.CancelledError:
+            if operation.on_close is not None:
+                operation.on_close(int(waiter.is_first))
+            raise
+        if isinstance(row, Exception):
+            return None
+        try:
+            outcome = one_row.outcome(row)
+        except Exception:  # Such as a value that must be written in another form.
+            return None
+        self.runs["engine"] += 1
+        self.runs["generated"] += 1
+        self.skips[REFERENCE] += len(set(one_row.others))
+        outcome.calls, outcome.planned = int(waiter.is_first), int(not waiter.is_cached)
+        since = 0.0 if waiter.is_cached else read.began_at
+        outcome.max_age = partial(self._source.max_age, one_row.key, row, waiter.options, since)
+        if operation.on_close is not None:
+            operation.on_close(outcome.calls)
+        dependencies = self._source.dependencies({one_row.key: row}, waiter.options) if waiter.is_cached else None
+        if dependencies is not None:
+            self._answers.put(key, outcome, dependencies)
+        return outcome
+
+    async def _execute(
+        self,
+        operation: Operation,
+        key: OperationKey | None,
+        prepared: Prepared | Outcome,
+        options: ReadOptions,
+        read: SingleRead | None = None,
+    ) -> Outcome:
+        """Execute an operation, for which one `read` may have been made."""
+        trace = options.trace
         loaders = Loaders(self._source, options)
-        context = OperationContext(loaders, operation.services, limits, trace, runs=self.runs, budgets=self._budgets)
+        context = OperationContext(
+            loaders, operation.services, self._limits, trace, runs=self.runs, budgets=self._budgets
+        )
         loaders.open()
         outcome: Outcome | None = None
         try:
-            outcome = await self._executor.run(operation, context)
+            if read is not None:
+                loaders.add(read)
+            outcome = await self._executor.run(operation, context, prepared)
         finally:
             if outcome is None or outcome.subsequent is None:
                 self._close(operation, context)

@@ -92,6 +92,13 @@ class Read(Protocol):
         """Return how many records the child adds to the answer."""
 
 
+class NamedRead(Read, Protocol):
+    """The read of a single record that a query names."""
+
+    def child(self, row: Any) -> object:
+        """Return the record with the row that was read."""
+
+
 class ReadBatch(Protocol):
     """The reads of the lists below all rows of one list: an alternative to a `Read` for each."""
 

@@ -52,7 +52,7 @@ from gateway.execution.failures import Failure, as_graphql, failure_from, failur
 from gateway.execution.inputs import variable_reader
 from gateway.execution.outcome import Outcome, Subsequent
 from gateway.execution.plan import Plan
-from gateway.execution.prepared import CachedPlan, ValidOperation
+from gateway.execution.prepared import CachedPlan, Prepared, ValidOperation
 from gateway.execution.private import private_arguments, private_fields, without_values
 from gateway.execution.reference import reference_executor
 from gateway.execution.steps import Arguments, NeedsReference
@@ -136,18 +136,32 @@ class Executor:
         )
         """Plans, by operation, `may_defer`, `mark_outside_text`, and the values of the condition variables."""
 
-    async def run(self, request: ExecutionRequest, context: Context) -> Outcome:
-        """Execute an operation. Its failures are in the outcome; raises what `context.reserve` raises."""
-        text, variables = request.document, request.variables or {}
+    def prepare(self, request: ExecutionRequest) -> Prepared | Outcome:
+        """Parse, validate and plan an operation; return the outcome with its errors if it is not valid."""
         operation: ValidOperation | None = None
         try:
-            operation = self._operation(text, request.name)
-            values = self._coerce(operation, variables)
+            operation = self._operation(request.document, request.name)
+            values = self._coerce(operation, request.variables or {})
             may_defer = request.defer and request.on_error == "PROPAGATE"
             planned = self._plan(operation, values, may_defer, mark_outside_text=request.mark_outside_text)
         except _Invalid as invalid:
             name = operation.name if operation is not None else invalid.operation
-            return Outcome(None, invalid.failures, executed=False, operation=name, document=_fingerprint(text))
+            fingerprint = _fingerprint(request.document)
+            return Outcome(None, invalid.failures, executed=False, operation=name, document=fingerprint)
+        return Prepared(operation, values, planned)
+
+    async def run(
+        self, request: ExecutionRequest, context: Context, prepared: Prepared | Outcome | None = None
+    ) -> Outcome:
+        """Execute an operation that is `prepared`, by default here.
+
+        Its failures are in the outcome; raises what `context.reserve` raises.
+        """
+        if prepared is None:
+            prepared = self.prepare(request)
+        if isinstance(prepared, Outcome):
+            return prepared
+        operation, values, planned = prepared
         if isinstance(planned, str):
             context.runs[planned] += 1
             return await self._up_to_date_reference(operation, context, request)
@@ -176,7 +190,7 @@ class Executor:
                 context.runs["engine"] += 1
                 if plan.has_introspection:
                     context.runs["introspection"] += 1
-                    about_schema, more = self._introspect(operation, variables)
+                    about_schema, more = self._introspect(operation, request.variables or {})
                     data = (msgspec.json.decode(data) if isinstance(data, bytes) else data) | about_schema
                     failures += more
                 if isinstance(data, bytes):

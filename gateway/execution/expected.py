@@ -117,25 +117,10 @@ class ExpectedReads:
         """Return the expected reads for the values of all variables, from an earlier estimate if there is one for them."""
         if context.is_restricted:  # The caller may not read every record that can be named.
             return self._estimated(context, variables)
-        values = variables.coerced
-        others = tuple([values.get(name, _ABSENT) for name in self._others]) if self._others else ()
-        names: tuple[Any, ...] = tuple(map(values.get, self._names))
-        if self._has_text or any(type(value) in {str, list} for value in others):
-            key: Any = (context.no_cache, others, names)
-            names = ()
-        else:
-            key = (context.no_cache, others)
-            try:
-                if self._are_names(" ".join(names)) is None:
-                    return self._estimated(context, variables)
-            except TypeError:  # One is null or absent.
-                return self._estimated(context, variables)
-            if len({*self._literal_names, *names}) < len(self._literal_names) + len(names):
-                return self._estimated(context, variables)  # A record that is named twice is read once.
-        try:
-            kept = self._kept.get(key)
-        except TypeError:  # A list or an object.
+        key, names = self._key(variables, no_cache=context.no_cache)
+        if key is None:
             return self._estimated(context, variables)
+        kept = self._kept.get(key)
         if kept is not None:
             return kept.of(names)
         expected = self._estimated(context, variables)
@@ -144,6 +129,29 @@ class ExpectedReads:
                 self._kept.clear()
             self._kept[key] = _Template(expected, names)
         return expected
+
+    def kept(self, variables: VariableValues) -> Expected | None:
+        """Return what `of` returns for a caller that may read everything, from the cache; None without an earlier estimate."""
+        key, names = self._key(variables, no_cache=False)
+        kept = self._kept.get(key) if key is not None else None
+        return kept.of(names) if kept is not None else None
+
+    def _key(self, variables: VariableValues, *, no_cache: bool) -> tuple[Any, tuple[str, ...]]:
+        """Return the key of the estimate in `_kept`, None if there can be none, and the names to put in its places."""
+        values = variables.coerced
+        others = tuple([values.get(name, _ABSENT) for name in self._others]) if self._others else ()
+        names: tuple[Any, ...] = tuple(map(values.get, self._names))
+        try:
+            hash(others)
+            if self._has_text or (others and any(type(value) is str for value in others)):
+                return (no_cache, others, names), ()
+            if self._are_names(" ".join(names)) is None:
+                return None, ()
+        except TypeError:  # A list or an object; or a name is null or absent.
+            return None, ()
+        if len({*self._literal_names, *names}) < len(self._literal_names) + len(names):
+            return None, ()  # A record that is named twice is read once.
+        return (no_cache, others), names
 
     def _estimated(self, context: Context, variables: VariableValues) -> Expected:
         return Expected.of(Estimate(self._plan, context, Arguments(variables)), self._named)

@@ -19,7 +19,7 @@ from strawberry.types.fields.resolver import StrawberryResolver
 from strawberry.types.info import Info
 
 from gateway.errors import GatewayError
-from gateway.execution.context import Context, Event, Read, ReadBatch
+from gateway.execution.context import Context, Event, NamedRead, Read, ReadBatch
 from gateway.execution.failures import failure_from
 from gateway.execution.price import Price
 from gateway.execution.selection import selects
@@ -178,7 +178,7 @@ class NamedBy(NamedTuple):
     argument: str
     pattern: str
     """The regular expression of valid values, which have no space."""
-    read: Callable[[str], Read]
+    read: Callable[[str], NamedRead]
     """Returns the read of the child, from its path: it has a `reference`."""
 
 

@@ -77,9 +77,10 @@ class GeneratedPlan:
         places = [place for level in self._levels for place in level]
         self._has_lists = any(place.is_list for place in places)
         writer = _Writer(places, has_lists=self._has_lists, is_of_event=plan.is_of_event)
-        self._named: NamedRecords | None = None
+        self.named: NamedRecords | None = None
+        """The records of a plan that names them all."""
         with suppress(Unusual):
-            self._named = NamedRecords(places, list(edge_steps(plan.root)))
+            self.named = NamedRecords(places, list(edge_steps(plan.root)))
         self._is_of_event = plan.is_of_event
         self.source = writer.source(plan.root)
         """The text of the function."""
@@ -98,11 +99,21 @@ class GeneratedPlan:
         children: list[Any]
         if self._has_lists:
             children = await read_levels(self._levels, context, arguments, event)
-        elif paths and self._named is not None and not context.no_cache:
-            children = await self._named.read(context, paths)
+        elif paths and self.named is not None and not context.no_cache:
+            children = await self.named.read(context, paths)
         else:
             children = await read_records(self._levels, context, arguments, event)
         return _encode(self._write(children, *([event] if self._is_of_event else ()), *looked_up))
+
+    @property
+    def has_one_row(self) -> bool:
+        """Whether the data is a function of the row of one record, which the query names: see `answer_from`."""
+        return self.named is not None and self.named.has_one_row and not self._lookups
+
+    def answer_from(self, paths: Sequence[str], row: Any) -> bytes:
+        """Return the data as JSON from the one row that is needed; raises as `answer` does."""
+        assert self.named is not None
+        return _encode(self._write(self.named.of_row(paths, row)))
 
 
 def explain(plan: Plan) -> str:

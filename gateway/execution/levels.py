@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from gateway.execution.context import Context, MissingKey, Read, ReadBatch
+from gateway.execution.context import Context, MissingKey, NamedRead, Read, ReadBatch
 from gateway.execution.fields import Distinct
 from gateway.execution.steps import Arguments, EdgeStep, Nested, Selection
 
@@ -382,7 +382,7 @@ class NamedRecords:
 
     def __init__(self, places: Sequence[EdgePlace], steps: Sequence[EdgeStep]) -> None:
         """Create them from all places and edges of a plan; raises `Unusual` for another plan."""
-        self._selected: list[tuple[int, Callable[[str], Read], bool]] = []
+        self._selected: list[tuple[int, Callable[[str], NamedRead], bool]] = []
         """The places of records of which something is selected, each with the read, and whether that needs the row."""
         passed: list[int] = []
         above = {place.parent for place in places}
@@ -396,8 +396,12 @@ class NamedRecords:
                 self._selected.append((place.number, named_by.read, needs_row))
         ids = list(map(id, steps))
         self._in_order = _picker([ids.index(id(place.step)) for place in places])
-        self._keys = _picker([number for number, _, needs_row in self._selected if needs_row])
+        with_row = [number for number, _, needs_row in self._selected if needs_row]
+        self._keys = _picker(with_row)
         self._passed = _picker(passed)
+        self._others = _picker([place.number for place in places if place.number not in with_row])
+        self.has_one_row = len(with_row) == 1
+        """Whether it needs the row of one record."""
 
     async def read(self, context: Context, paths: Sequence[str]) -> list[Any]:
         """Return the record or None at every place; one of which nothing is selected is represented by its path.
@@ -416,6 +420,19 @@ class NamedRecords:
             count += record is not None
         context.count(count)
         return records
+
+    def of_row(self, paths: Sequence[str], row: Any) -> list[Any]:
+        """Return the records where one row is needed, from that row."""
+        records: list[Any] = list(self._in_order(paths))
+        for number, read, needs_row in self._selected:
+            named = read(records[number])
+            records[number] = named.child(row) if needs_row else named.reference()
+        return records
+
+    def key_and_others(self, paths: Sequence[str]) -> tuple[str, Sequence[str]]:
+        """Return the key of the one row that is needed, and the paths of the other records."""
+        in_order = self._in_order(paths)
+        return self._keys(in_order)[0], self._others(in_order)
 
 
 def _picker(indices: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:

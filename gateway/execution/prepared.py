@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql import ArgumentNode, DocumentNode, FragmentDefinitionNode, GraphQLError, OperationDefinitionNode
 from graphql.execution.values import VariableValues
@@ -16,7 +16,7 @@ from gateway.execution.levels import Unusual
 from gateway.execution.outcome import Outcome
 from gateway.execution.plan import Plan
 
-__all__ = ["CachedPlan", "ValidOperation"]
+__all__ = ["CachedPlan", "OneRow", "Prepared", "ValidOperation"]
 
 
 @dataclass(slots=True)
@@ -48,6 +48,53 @@ class ValidOperation:
     def outcome(self, data: dict[str, Any] | None, failures: tuple[Failure, ...] = (), **more: Any) -> Outcome:
         """Return an outcome of it."""
         return Outcome(data, failures, operation=self.name, document=self.fingerprint, **more)
+
+
+class Prepared(NamedTuple):
+    """A valid request, before it runs."""
+
+    operation: ValidOperation
+    values: VariableValues
+    planned: CachedPlan | str
+    """The plan, or the reason why only graphql-core can execute the operation."""
+
+    def one_row(self) -> OneRow | None:
+        """Return what the operation needs if that is one row alone, and it has run before; None for any other operation.
+
+        Only for a caller that may read everything, and may be served what is cached.
+        """
+        if isinstance(self.planned, str):
+            return None
+        code = self.planned.generated
+        if not isinstance(code, GeneratedPlan) or not code.has_one_row or self.planned.plan.has_introspection:
+            return None
+        expected = self.planned.expected_reads.kept(self.values)
+        if expected is None or not expected.paths or expected.requested != 1:
+            return None
+        return OneRow.of(self.operation, code, expected.paths)
+
+
+class OneRow(NamedTuple):
+    """An operation whose answer is a function of one row: that of a record which the query names."""
+
+    operation: ValidOperation
+    code: GeneratedPlan
+    paths: tuple[str, ...]
+    key: str
+    """The path of the record."""
+    others: Collection[str]
+    """The paths of the other records that the query names, which are not read."""
+
+    @classmethod
+    def of(cls, operation: ValidOperation, code: GeneratedPlan, paths: tuple[str, ...]) -> OneRow:
+        """Return it for the paths of all records (see `Expected`)."""
+        assert code.named is not None
+        key, others = code.named.key_and_others(paths)
+        return cls(operation, code, paths, key, others)
+
+    def outcome(self, row: Any) -> Outcome:
+        """Return the outcome; raises as `GeneratedPlan.answer` does."""
+        return self.operation.outcome(None, requested=1, data_json=self.code.answer_from(self.paths, row))
 
 
 @dataclass(slots=True)

@@ -22,10 +22,11 @@ from gateway.source.loaders import Loaders, Missing
 from gateway.source.trace import Trace
 from gateway.twilio.paths import redacted, sids_of
 
-__all__ = ["OperationContext"]
+__all__ = ["REFERENCE", "OperationContext"]
 
 
-_REFERENCE = "only ids, sids and known values are selected"
+REFERENCE = "only ids, sids and known values are selected"
+"""Why a record that the query names is not read."""
 _GraphRead = Item | Member | PagedList | WholeList | OwnServices
 
 
@@ -100,7 +101,7 @@ class OperationContext(msgspec.Struct, eq=False):
         if not needs_row and not self.no_cache:
             reference = authorized.reference()
             if reference is not None:
-                self.skipped[read.path] = _REFERENCE
+                self.skipped[read.path] = REFERENCE
                 return reference
         key = authorized.first_key(no_cache=self.no_cache)
         if self.trace is not None:
@@ -148,7 +149,7 @@ class OperationContext(msgspec.Struct, eq=False):
             self.count(read.size_of(child))
         return child
 
-    def skip(self, paths: Iterable[str], reason: str = _REFERENCE) -> None:
+    def skip(self, paths: Iterable[str], reason: str = REFERENCE) -> None:
         """Record that the records or lists at these paths need not be read."""
         self.skipped.update(dict.fromkeys(paths, reason))
 

@@ -65,9 +65,12 @@ class Item(msgspec.Struct):
     def resolve(self, context: OperationContext) -> Node | None:
         """Return the record with its row."""
         try:
-            row = context.loaders.item(self.path)
+            return self.child(context.loaders.item(self.path))
         except NotFound:
             return None
+
+    def child(self, row: Row) -> Node:
+        """Return the record with the row that was read; raises `UpstreamInvalidResponse` if that lacks a sid in its path."""
         path = f"{self.path.rpartition('/')[0]}/{row.sid}"  # Twilio accepts sids in another case.
         if self.by_name:
             owners = [getattr(row, owner.sid_property) for owner in self.resource.ancestors]

@@ -21,6 +21,7 @@ from gateway.errors import GatewayError, UpstreamInvalidResponse
 from gateway.source.dependencies import AnswerDependencies
 from gateway.source.in_flight import Waiter
 from gateway.source.options import ReadOptions
+from gateway.source.single_read import SingleRead
 from gateway.source.source import Source
 from gateway.source.waiting import wait_shielded
 from gateway.twilio.paths import redacted
@@ -97,6 +98,16 @@ class Loaders(msgspec.Struct, eq=False):
             loop = asyncio.get_running_loop()
             self._is_late = deadline <= loop.time()
             self._deadline_timer = loop.call_at(deadline, self._expire)
+
+    def add(self, read: SingleRead) -> None:
+        """Add a read that the request has made before; raises what it raised if that is a bug."""
+        waiter = read.waiter
+        self._began = read.began_at
+        self.planned += 1
+        self._reading[waiter.key] = waiter
+        fault = self.finish(waiter)
+        if fault is not None:
+            raise fault
 
     def close(self) -> None:
         """Cancel all waiting, and with it the reads that no other request waits for."""

@@ -446,8 +446,12 @@ class _Connection(asyncio.Protocol):
                 return
             is_encoded = "content-encoding" in headers
             response = Response(status, headers, body, self.abort)
-            exchange.finish(self._decompressed(response) if is_encoded else response)
-        if keep:  # Only now, so that no request is sent over it while received bytes may still be unread.
+            try:
+                exchange.finish(self._decompressed(response) if is_encoded else response)
+            finally:
+                if keep:  # Only now, so that no request is sent over it while received bytes may still be unread.
+                    self.release()
+        elif keep:
             self.release()
 
     @staticmethod
