@@ -68,6 +68,23 @@ class _Lines:
         self._file.flush()
 
 
+def _json_logger(number: int) -> Any:
+    """Return the class of loggers that write JSON, from this level on (https://www.structlog.org/en/stable/custom-wrappers.html).
+
+    A line of the level `info`, as every request has, takes the short way to the one processor: structlog's takes twice as long.
+    """
+    base: Any = structlog.make_filtering_bound_logger(number)
+
+    class JsonLogger(base):  # type: ignore[misc]
+        def info(self, event: str, *args: Any, **values: Any) -> None:
+            if args or self._processors[0] is not _as_json:  # Tests put another in its place.
+                super().info(event, *args, **values)
+            else:
+                self._logger.msg(_as_json(None, "info", {**self._context, **values, "event": event}))
+
+    return JsonLogger if number <= logging.INFO else base
+
+
 def configure_log(level: str) -> None:
     """Log lines of `level` (debug, info, warning, error) and above; those of libraries only from warning on."""
     shared: list[structlog.typing.Processor] = [add_request_id, structlog.processors.add_log_level]
@@ -79,7 +96,7 @@ def configure_log(level: str) -> None:
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, as_iso, as_text] if is_terminal else [_as_json],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        wrapper_class=structlog.make_filtering_bound_logger(number) if is_terminal else _json_logger(number),
         logger_factory=(
             structlog.PrintLoggerFactory(sys.stderr) if is_terminal else lambda *_: _Lines(sys.stderr.buffer)
         ),

@@ -14,13 +14,15 @@ from gateway.twilio.client import AttemptListener
 
 __all__ = ["Operation", "OperationKey"]
 
+_SHORT = 512  # Bytes of variables. Beyond that, an answer's key should not take more memory than the answer.
+
 
 class OperationKey(NamedTuple):
     """The values that are equal in two operations that have the same outcome."""
 
     document: str
     variables: bytes
-    """The SHA-256 of the variables as JSON with sorted keys; empty without variables."""
+    """The variables as JSON with sorted keys, or its SHA-256 if it is long; empty without variables."""
     name: str | None
     no_cache: bool
     services: frozenset[str] | None
@@ -98,21 +100,19 @@ class Operation(msgspec.Struct, frozen=True):
         if self.trace or self.defer:
             return None
         try:
-            variables = (
-                sha256(orjson.dumps(self.variables, option=orjson.OPT_SORT_KEYS)).digest() if self.variables else b""
-            )
+            variables = orjson.dumps(self.variables, option=orjson.OPT_SORT_KEYS) if self.variables else b""
         except TypeError:  # orjson rejects some values that JSON can hold, such as integers above 64 bits.
             return None
         return OperationKey(
-            document=self.document,
-            variables=variables,
-            name=self.name,
-            no_cache=self.no_cache,
-            services=self.services,
-            reference=self.reference,
-            dry_run=self.dry_run,
-            on_error=self.on_error,
-            mark_outside_text=self.mark_outside_text,
-            timeout=self.timeout,
-            caller=self.caller if per_caller else None,
+            self.document,
+            variables if len(variables) <= _SHORT else sha256(variables).digest(),
+            self.name,
+            self.no_cache,
+            self.services,
+            self.reference,
+            self.dry_run,
+            self.on_error,
+            self.mark_outside_text,
+            self.timeout,
+            self.caller if per_caller else None,
         )

@@ -73,6 +73,8 @@ class _Template:
             for segment in path.split("/"):
                 parts += [positions.get(segment, segment), "/"]
             parts[-1] = f"{mark}{query} "  # Keys are percent-encoded: none has a space.
+        if parts:
+            parts[-1] = str(parts[-1])[:-1]
         self._constants = tuple(dict.fromkeys([part for part in parts if isinstance(part, str)]))
         positions |= {constant: len(names) + position for position, constant in enumerate(self._constants)}
         order = [positions[part] if isinstance(part, str) else part for part in parts]
@@ -83,7 +85,7 @@ class _Template:
         """Return the expected reads with other names."""
         if self._parts is None:
             return Expected(self._requested, (), ())
-        keys = tuple("".join(self._parts(names + self._constants)).split())
+        keys = tuple("".join(self._parts(names + self._constants)).split(" "))
         first, second = self._ends
         return Expected(self._requested, keys[:first], keys[first:second], keys[second:])
 

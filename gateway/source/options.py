@@ -14,50 +14,13 @@ from gateway.twilio.statuses import ReceiptSummary
 __all__ = ["ExpectedSummaries", "ReadOptions"]
 
 
-class ReadOptions(msgspec.Struct, eq=False):
-    """The options of one request; they apply to all its reads."""
-
-    caller: str = ""
-    """The caller in whose queue the reads wait."""
-    no_cache: bool = False
-    """Read everything from Twilio: no cached value, and no read that another request has started."""
-    deadline: float | None = None
-    """Time of the event loop at which the request stops waiting; None for no limit."""
-    trace: Trace | None = None
-    """Records every upstream call, and every cached value that saved one."""
-    on_attempt: AttemptListener | None = None
-    """Called after every upstream request made for this request."""
-    expected_summaries: ExpectedSummaries = msgspec.field(default_factory=lambda: ExpectedSummaries())
-    """The delivery summaries of the messages whose receipts are read."""
-    revalidate: set[str] = set()
-    """Keys that are read from Twilio, since this request found that their values may be out of date."""
-    from_lists: bool = False
-    """Take a record also from a cached page of its list."""
-
-    @property
-    def attempt_listener(self) -> AttemptListener | None:
-        """What to call after every upstream request: the trace, `on_attempt`, or both."""
-        if self.trace is None or self.on_attempt is None:
-            return self.on_attempt if self.trace is None else self.trace.add_attempt
-        return self._notify_both
-
-    def _notify_both(self, target: str, attempt: Attempt) -> None:
-        if self.trace is not None and self.on_attempt is not None:
-            self.trace.add_attempt(target, attempt)
-            self.on_attempt(target, attempt)
-
-
-class ExpectedSummaries:
+class ExpectedSummaries(msgspec.Struct, eq=False):
     """The delivery summaries of messages by the keys of their receipts, each taken from the message's row on first use."""
 
-    __slots__ = ("_known", "_rows", "_summary")
-
-    def __init__(self) -> None:
-        """Expect no summary."""
-        self._known: dict[str, ReceiptSummary] = {}
-        self._rows: dict[str, Row] = {}
-        """Rows of messages whose summaries have not been used, by the key of the receipts."""
-        self._summary: Callable[[Row], ReceiptSummary | None] = _none
+    _known: dict[str, ReceiptSummary] = {}
+    _rows: dict[str, Row] = {}
+    """Rows of messages whose summaries have not been used, by the key of the receipts."""
+    _summary: Callable[[Row], ReceiptSummary | None] = lambda row: None
 
     def add(self, key: str, summary: ReceiptSummary) -> None:
         """Add or replace the summary for a key."""
@@ -81,5 +44,34 @@ class ExpectedSummaries:
         return self._known.get(key)
 
 
-def _none(row: Row) -> None:
-    """There is no row."""
+class ReadOptions(msgspec.Struct, eq=False):
+    """The options of one request; they apply to all its reads."""
+
+    caller: str = ""
+    """The caller in whose queue the reads wait."""
+    no_cache: bool = False
+    """Read everything from Twilio: no cached value, and no read that another request has started."""
+    deadline: float | None = None
+    """Time of the event loop at which the request stops waiting; None for no limit."""
+    trace: Trace | None = None
+    """Records every upstream call, and every cached value that saved one."""
+    on_attempt: AttemptListener | None = None
+    """Called after every upstream request made for this request."""
+    expected_summaries: ExpectedSummaries = msgspec.field(default_factory=ExpectedSummaries)
+    """The delivery summaries of the messages whose receipts are read."""
+    revalidate: set[str] = set()
+    """Keys that are read from Twilio, since this request found that their values may be out of date."""
+    from_lists: bool = False
+    """Take a record also from a cached page of its list."""
+
+    @property
+    def attempt_listener(self) -> AttemptListener | None:
+        """What to call after every upstream request: the trace, `on_attempt`, or both."""
+        if self.trace is None or self.on_attempt is None:
+            return self.on_attempt if self.trace is None else self.trace.add_attempt
+        return self._notify_both
+
+    def _notify_both(self, target: str, attempt: Attempt) -> None:
+        if self.trace is not None and self.on_attempt is not None:
+            self.trace.add_attempt(target, attempt)
+            self.on_attempt(target, attempt)

@@ -50,11 +50,10 @@ class PlainResponses:
         head = last.pattern.match(data, 0, HEAD_MAX) if last is not None else None
         if last is None or head is None:
             return self._read_headers(data)
-        kept = dict(zip(last.groups, map(bytes.decode, head.groups()), strict=True))
         body = data[head.end() :]
-        if len(body) != int(kept.pop("content-length")) or len(body) > BODY_MAX:
+        if len(body) != int(head["length"]) or len(body) > BODY_MAX:
             return None
-        return 200, kept, body
+        return 200, {name: head[group].decode("ascii") for name, group in last.kept}, body
 
     def _read_headers(self, data: bytes) -> tuple[int, dict[str, str], bytes] | None:
         """Do the same header by header, and remember the layout."""
@@ -90,19 +89,22 @@ class _Layout(NamedTuple):
 
     pattern: re.Pattern[bytes]
     """Matches its header section."""
-    groups: tuple[str, ...]
-    """The names of the headers whose values are the pattern's groups: the length, and those that are kept."""
+    kept: tuple[tuple[str, str], ...]
+    """The names of the headers that are kept, each with that of the pattern's group of its value; `length` is another group."""
 
 
 def _layout_of(names: tuple[bytes, ...]) -> _Layout:
     lines = [rb"HTTP/1\.1 200 [ -~]*"]
-    groups: list[str] = []
+    kept: list[tuple[str, str]] = []
     for name in names:
         lower, value = name.lower(), rb"[ -~]*"
         if lower == b"connection":
             value = rb"(?i:keep-alive)"
         elif lower == b"content-length" or lower in KEPT:
-            value = rb"([0-9]{1,8})" if lower == b"content-length" else b"(%b)" % _VALUE
-            groups.append(lower.decode())
+            group = "length"
+            if lower != b"content-length":
+                group = f"kept_{len(kept)}"
+                kept.append((KEPT[lower], group))
+            value = b"(?P<%b>%b)" % (group.encode(), rb"[0-9]{1,8}" if group == "length" else _VALUE)
         lines.append(b"%b: %b" % (re.escape(name), value))
-    return _Layout(re.compile(rb"\r\n".join([*lines, rb"\r\n"])), tuple(groups))
+    return _Layout(re.compile(rb"\r\n".join([*lines, rb"\r\n"])), tuple(kept))

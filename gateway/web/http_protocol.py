@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple, Protocol, cast, runtime_checkable
 
 import orjson
@@ -502,8 +502,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _write(self, reply: Reply, *, keep_alive: bool = True) -> None:
         """Write a reply as uvicorn would."""
-        defaults = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
-        data = b"".join((STATUS_LINE[reply.status], *defaults, reply.as_bytes(keep_alive=keep_alive)))
+        defaults = _header_lines(tuple(self.server_state.default_headers))
+        data = b"".join((STATUS_LINE[reply.status], defaults, reply.as_bytes(keep_alive=keep_alive)))
         cast(_WriteCoalescer, self.transport).write_whole(data)
 
     def _dispatch(self, started: Reply | PendingReply | None = None) -> None:
@@ -570,6 +570,11 @@ class LingeringProtocol(BoundedProtocol):
     """A connection of a server that is replaced under load: it answers requests sent before the client sees it close."""
 
     LINGER_SECONDS = 1.0
+
+
+@lru_cache(maxsize=1)  # They change once in a second.
+def _header_lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 def _responder(started: Reply | PendingReply) -> ASGIApp:

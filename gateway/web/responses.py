@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
@@ -41,13 +41,14 @@ def encode_headers(headers: dict[str, str]) -> Headers:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
-def _lines(headers: Headers) -> bytes:
+@lru_cache(maxsize=1024)  # Most replies have the same.
+def _lines(*headers: tuple[bytes, bytes]) -> bytes:
     return b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 FIXED_HEADERS = encode_headers({**SECURITY_HEADERS, "Vary": VARY})
 """The headers of every reply, with `Cache-Control: no-store`."""
-_FIXED_LINES = _lines(FIXED_HEADERS)
+_FIXED_LINES = _lines(*FIXED_HEADERS)
 _FIXED_WITHOUT_CACHE = [header for header in FIXED_HEADERS if header[0] != b"cache-control"]
 _WITHOUT_LENGTH = {204, 304}
 """Statuses without a body, whose `Content-Length` would be wrong (RFC 9110, 8.6)."""
@@ -70,9 +71,9 @@ class Reply:
 
     def as_bytes(self, *, keep_alive: bool = True) -> bytes:
         """Return the response from the line after the status line on: `all_headers`, perhaps `Connection`, and the body."""
-        fixed = _FIXED_LINES if self.cache_headers is None else _lines(_FIXED_WITHOUT_CACHE + self.cache_headers)
+        fixed = _FIXED_LINES if self.cache_headers is None else _lines(*_FIXED_WITHOUT_CACHE, *self.cache_headers)
         length = b"" if self.status in _WITHOUT_LENGTH else b"content-length: %d\r\n" % len(self.body)
-        own = _lines(self.headers)
+        own = _lines(*self.headers)
         close = b"" if keep_alive else b"connection: close\r\n"
         return b"%b%bx-request-id: %b\r\n%b%b\r\n%b" % (fixed, own, self.request_id.encode(), length, close, self.body)
 
@@ -103,8 +104,7 @@ def outcome_reply(outcome: Outcome, media_type: str) -> Reply:
     """Return the reply with an outcome, in one of the two media types, which also decides the status."""
     body = encode_outcome(outcome)
     status = outcome.failures[0].error.http_status if not outcome.executed and media_type == GRAPHQL else 200
-    cost = b"requested=%d, planned=%d, actual=%d" % (outcome.requested, outcome.planned, outcome.calls)
-    headers = [_content_type(media_type), (b"gateway-cost", cost)]
+    headers = [_content_type(media_type), _cost(outcome.requested, outcome.planned, outcome.calls)]
     if outcome.budget is not None:
         headers.append((b"gateway-budget", ", ".join(f"{name}={n}" for name, n in outcome.budget.items()).encode()))
     return Reply(status, headers, body)
@@ -157,6 +157,11 @@ def error_response(error: GatewayError, request_id: str) -> Response:
 def redirect(url: str, request_id: str) -> Reply:
     """Return a redirect to another page, by GET."""
     return Reply(303, [(b"location", url.encode("ascii"))], request_id=request_id)
+
+
+@lru_cache(maxsize=1024)
+def _cost(requested: int, planned: int, actual: int) -> tuple[bytes, bytes]:
+    return b"gateway-cost", b"requested=%d, planned=%d, actual=%d" % (requested, planned, actual)
 
 
 @cache
