@@ -246,7 +246,7 @@ class Account:
         if isinstance(prepared, Prepared) and key is not None and self._may_answer_from_one_row(operation):
             one_row = prepared.one_row()
             if one_row is not None and len(one_row.paths) <= limits.records_max:
-                read = SingleRead(self._source, one_row.key, options)
+                read = SingleRead(one_row.key, options)
                 outcome = await self._answer_from_one_row(operation, key, one_row, read)
                 if outcome is not None:
                     return outcome
@@ -265,12 +265,12 @@ class Account:
 
         It is what `_execute` returns, for less than half of its time: nothing is kept for further reads.
         """
-        waiter = read.waiter
+        read.start(self._source)
         try:
             row = await read
         except asyncio.CancelledError:
             if operation.on_close is not None:
-                operation.on_close(int(waiter.is_first))
+                operation.on_close(int(read.is_first))
             raise
         if isinstance(row, Exception):
             return None
@@ -281,12 +281,12 @@ class Account:
         self.runs["engine"] += 1
         self.runs["generated"] += 1
         self.skips[REFERENCE] += len(set(one_row.others))
-        outcome.calls, outcome.planned = int(waiter.is_first), int(not waiter.is_cached)
-        since = 0.0 if waiter.is_cached else read.began_at
-        outcome.max_age = partial(self._source.max_age, one_row.key, row, waiter.options, since)
+        outcome.calls, outcome.planned = int(read.is_first), int(not read.is_cached)
+        since = 0.0 if read.is_cached else read.began_at
+        outcome.max_age = partial(self._source.max_age, one_row.key, row, read.options, since)
         if operation.on_close is not None:
             operation.on_close(outcome.calls)
-        dependencies = self._source.dependencies({one_row.key: row}, waiter.options) if waiter.is_cached else None
+        dependencies = self._source.dependencies({one_row.key: row}, read.options) if read.is_cached else None
         if dependencies is not None:
             self._answers.put(key, outcome, dependencies)
         return outcome

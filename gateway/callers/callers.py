@@ -73,6 +73,8 @@ class Callers:
             digest = _digest(token.secret)
             callers.append((digest, Caller(name, token.services, token_digest=digest)))
         self._by_digest, self._by_header = callers, {}
+        self.require_token = bool(callers) or self._verifier is not None
+        """Whether a request needs a token."""
         if self.on_replace is not None:
             self.on_replace()
 
@@ -84,11 +86,6 @@ class Callers:
         if caller.token_digest is None:
             return caller if caller.expires_at is not None or not self.require_token else None
         return next((each for digest, each in self._by_digest if digest == caller.token_digest), None)
-
-    @property
-    def require_token(self) -> bool:
-        """Whether a request needs a token."""
-        return bool(self._by_digest) or self._verifier is not None
 
     @property
     def services(self) -> frozenset[str] | None:

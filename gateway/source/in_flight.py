@@ -53,12 +53,17 @@ class Waiter(msgspec.Struct, eq=False):
         if on_done is not None:
             on_done(self)
 
-    def cancel(self) -> None:
-        """Leave the read, without a value and without a call; the read is cancelled with its last waiter."""
-        if not self.is_done:
-            self.is_done = True
-            self.on_done = None
-            self._leave()
+    def cancel(self) -> bool:
+        """Leave the read, without a value and without a call; return whether it was waiting.
+
+        The read is cancelled with its last waiter.
+        """
+        if self.is_done:
+            return False
+        self.is_done = True
+        self.on_done = None
+        self._leave()
+        return True
 
     def expire(self) -> None:
         """Leave the read with `UpstreamTimeout` as the result."""

@@ -101,11 +101,10 @@ class Loaders(msgspec.Struct, eq=False):
 
     def add(self, read: SingleRead) -> None:
         """Add a read that the request has made before; raises what it raised if that is a bug."""
-        waiter = read.waiter
         self._began = read.began_at
         self.planned += 1
-        self._reading[waiter.key] = waiter
-        fault = self.finish(waiter)
+        self._reading[read.key] = read
+        fault = self.finish(read)
         if fault is not None:
             raise fault
 
