@@ -131,7 +131,8 @@ class Account:
         `shared_with`. An outcome must not be modified, since it may be shared and cached. With `operation.defer`, iterate
         over `outcome.subsequent` or close it.
         """
-        self._check_url(operation)
+        if operation.in_url:
+            self._check_url(operation)
         key = operation.key(per_caller=self._budgets is not None)
         cached = self._answers.get(key) if key is not None else None
         if cached is None:

@@ -80,8 +80,13 @@ class MemoryCache:
             return
         self._entries[key] = entry
         self.bytes += entry.size
-        if old is None and isinstance(key, str):
-            self._by_list.setdefault(list_of(key), set()).add(key)
+        if old is None and type(key) is str:
+            list_path = list_of(key)
+            keys = self._by_list.get(list_path)
+            if keys is None:
+                self._by_list[list_path] = {key}
+            else:
+                keys.add(key)
         while self.bytes > self.most_bytes:
             evicted_key, evicted = self._entries.popitem(last=False)
             self.bytes -= evicted.size

@@ -129,7 +129,7 @@ class Source:
     def _store(self, key: str, value: Any, body: bytes, began_at: float, may_cache: bool) -> Any:
         """Cache a value that this process has read, and return it, with what events prove merged in."""
         read = value
-        if self.amend is not None:
+        if self.amend is not None and self.events:
             value, is_current = self.amend(key, value, began_at)
             may_cache = may_cache and is_current
         if not may_cache:

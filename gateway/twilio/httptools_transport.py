@@ -66,7 +66,7 @@ class HttptoolsTransport:
         self._sweep: asyncio.TimerHandle | None = None
         self._to_write: list[_Connection] = []
         """Connections whose requests are written at the end of this turn of the event loop."""
-        self._deadlines: dict[_Connection, float] = {}
+        self.deadlines: dict[_Connection, float] = {}
         """Connections that wait for a response, and until when, the earliest first: the timeout is the same for all."""
         self._deadline_timer: asyncio.TimerHandle | None = None
 
@@ -105,7 +105,7 @@ class HttptoolsTransport:
     def write_soon(self, connection: _Connection) -> None:
         """Write the connection's request together with all others of this turn of the event loop, which takes less CPU time.
 
-        Its exchange expires after the timeout, unless `stop_timeout` is called before.
+        Its exchange expires after the timeout, unless the connection is removed from `deadlines` before.
         """
         if not self._to_write:
             assert self._loop is not None
@@ -119,21 +119,17 @@ class HttptoolsTransport:
         deadline = self._loop.time() + self.origin.timeouts.read
         for connection in connections:
             if connection.write_request():
-                self._deadlines[connection] = deadline
-        if self._deadline_timer is None and self._deadlines:
+                self.deadlines[connection] = deadline
+        if self._deadline_timer is None and self.deadlines:
             self._deadline_timer = self._loop.call_at(deadline, self._expire)
-
-    def stop_timeout(self, connection: _Connection) -> None:
-        """Cancel the timeout of the connection's exchange."""
-        self._deadlines.pop(connection, None)
 
     def _expire(self) -> None:
         """Expire the exchanges that are late, and wait for the deadline of the oldest other one."""
         assert self._loop is not None
         self._deadline_timer = None
         now = self._loop.time()
-        while self._deadlines:
-            connection, deadline = next(iter(self._deadlines.items()))
+        while self.deadlines:
+            connection, deadline = next(iter(self.deadlines.items()))
             if deadline > now:
                 self._deadline_timer = self._loop.call_at(deadline, self._expire)
                 break
@@ -277,7 +273,7 @@ class _Connection(asyncio.Protocol):
         """Close at once."""
         self.is_open = False
         self._uncount()
-        self._pool.stop_timeout(self)
+        self._pool.deadlines.pop(self, None)
         if self._transport is not None:
             self._transport.abort()
         elif not self.closed.done():  # Not connected.
@@ -435,7 +431,7 @@ class _Connection(asyncio.Protocol):
         if keep:
             if self._received:
                 self._uncount()
-            self._pool.stop_timeout(self)
+            self._pool.deadlines.pop(self, None)
         else:
             self.abort()
         if exchange is not None and not exchange.is_done:

@@ -109,6 +109,13 @@ class Resource:
         return attrgetter(*(owner.sid_property for owner in self.ancestors)) if self.ancestors else attrgetter("sid")
 
     @cached_property
+    def path_of(self) -> Callable[[Row], str]:
+        """Returns the path of a row, from its sid and those of its owners."""
+        path = "".join(f"{each.collection}/%s/" for each in (*self.ancestors, self))[:-1]
+        sids = attrgetter(*(owner.sid_property for owner in self.ancestors), "sid")
+        return lambda row: path % sids(row)
+
+    @cached_property
     def row(self) -> type[msgspec.Struct]:
         """The struct type of one row. It requires a sid, and includes the owners' sids so that they can be checked."""
         above = {owner.sid_property: str | None for owner in self.ancestors}

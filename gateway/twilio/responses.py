@@ -98,10 +98,12 @@ def read_item(resource: Resource, target: str, response: Response) -> Row:
         row = resource.item_decoder.decode(response.body)
     except _UNREADABLE:
         row = _decoded(decode_partial_item, resource, target, response)
-    *owners, last = sids_of(target)
     if not is_sid(row.sid, resource.prefix):
         raise _invalid(target, response, "answered with an unreadable body (at $.sid)")
-    if row.sid == last or is_sid(last, resource.prefix):
+    if resource.path_of(row) == target:
+        return row
+    *owners, last = sids_of(target)
+    if is_sid(last, resource.prefix):
         is_it = _same(row.sid, last)
     else:
         is_it = getattr(row, resource.name_property or "", None) == unquote(last)

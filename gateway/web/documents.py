@@ -58,7 +58,10 @@ class Documents:
         Raises `PersistedQueryNotFound`, `PersistedQueryUnsupported`, `Forbidden` for a document that is not trusted where it
         must be, and `BadRequest` when there is neither text nor id, or when they do not match.
         """
-        text, digest = asked.query, _digest(asked)
+        text = asked.query
+        if text and asked.document_id is None and asked.extensions is None and not self._trusted_only:
+            return text, None
+        digest = _digest(asked)
         document_id = digest if asked.document_id is None else asked.document_id
         if text == "" and document_id is not None:
             text = None  # As some clients write that they send no text.

@@ -39,17 +39,18 @@ class Recorder:
             isinstance(failure.error, UpstreamError | InternalError) for failure in outcome.failures
         )
         seconds, code = time.perf_counter() - request.started_at, outcome.code
-        (self._logger.warning if is_warning else self._logger.info)(
-            "operation",
-            caller=caller.name,
-            name=outcome.operation,
-            document=outcome.document,
-            calls=outcome.calls,
-            ms=_milliseconds(seconds),
-            outcome=code,
-            errors=len(outcome.failures),
-            **({"shared_with": outcome.shared_with} if outcome.shared_with is not None else {}),
-        )
+        values: dict[str, object] = {
+            "caller": caller.name,
+            "name": outcome.operation,
+            "document": outcome.document,
+            "calls": outcome.calls,
+            "ms": _milliseconds(seconds),
+            "outcome": code,
+            "errors": len(outcome.failures),
+        }
+        if outcome.shared_with is not None:
+            values["shared_with"] = outcome.shared_with
+        (self._logger.warning if is_warning else self._logger.info)("operation", **values)
         if self._metrics is not None:
             self._metrics.answered(outcome, code, caller.name, seconds)
         if request.span is not None:

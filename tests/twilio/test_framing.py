@@ -73,7 +73,7 @@ def result_of(kind: type[_Connection], pool: HttptoolsTransport, pieces: list[by
         connection.connection_lost(None)
     pool.idle.clear()
     assert pool.buffered == 0
-    assert pool._deadlines == {}
+    assert pool.deadlines == {}
     (result,) = results
     if isinstance(result, Response):
         return {"states": states, "status": result.status, "headers": dict(result.headers), "body": result.body}
@@ -248,4 +248,4 @@ def test_what_is_received_before_the_request_is_sent_is_not_its_response(
 def test_any_other_response_is_parsed(pool: HttptoolsTransport, reply: bytes) -> None:
     with pytest.raises(AssertionError, match="parsed"):
         result_of(HeadOnly, pool, [reply])
-    pool._deadlines.clear()
+    pool.deadlines.clear()
