@@ -246,7 +246,7 @@ class Account:
         read: SingleRead | None = None
         if isinstance(prepared, Prepared) and key is not None and self._may_answer_from_one_row(operation):
             one_row = prepared.one_row()
-            if one_row is not None and len(one_row.paths) <= limits.records_max:
+            if one_row is not None and one_row.records <= limits.records_max:
                 read = SingleRead(one_row.key, options)
                 outcome = await self._answer_from_one_row(operation, key, one_row, read)
                 if outcome is not None:
@@ -281,7 +281,8 @@ class Account:
             return None
         self.runs["engine"] += 1
         self.runs["generated"] += 1
-        self.skips[REFERENCE] += len(set(one_row.others))
+        if one_row.skipped:
+            self.skips[REFERENCE] += one_row.skipped
         outcome.calls, outcome.planned = int(read.is_first), int(not read.is_cached)
         since = 0.0 if read.is_cached else read.began_at
         outcome.max_age = partial(self._source.max_age, one_row.key, row, read.options, since)

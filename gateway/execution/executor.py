@@ -161,7 +161,7 @@ class Executor:
             prepared = self.prepare(request)
         if isinstance(prepared, Outcome):
             return prepared
-        operation, values, planned = prepared
+        operation, values, planned = prepared.operation, prepared.values, prepared.planned
         if isinstance(planned, str):
             context.runs[planned] += 1
             return await self._up_to_date_reference(operation, context, request)

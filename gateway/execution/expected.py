@@ -8,7 +8,7 @@ the sids in its keys left open.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -31,7 +31,7 @@ from gateway.execution.estimate import Estimate
 from gateway.execution.plan import Plan
 from gateway.execution.steps import Arguments, EdgeStep, edge_steps
 
-__all__ = ["Expected", "ExpectedReads"]
+__all__ = ["Expected", "ExpectedReads", "KeptReads"]
 
 _KEPT_MAX = 64  # Per plan: most vary in few arguments besides the sids.
 _ABSENT = object()
@@ -60,34 +60,44 @@ class Expected(NamedTuple):
 
 
 class _Template:
-    """Expected reads in which the names of records can be replaced by others."""
+    """A key in which the names of records can be replaced by others."""
+
+    def __init__(self, key: str, names: tuple[str, ...]) -> None:
+        """Create it from a key, with the names that are in it."""
+        path, mark, query = key.partition("?")
+        segments = path.split("/")
+        order = [names.index(segment) for segment in segments if segment in names]
+        self._pick = itemgetter(*order) if order else None
+        opened = "/".join(["%s" if segment in names else segment.replace("%", "%%") for segment in segments])
+        self._key = opened + (mark + query).replace("%", "%%") if order else key
+
+    def of(self, names: tuple[str, ...]) -> str:
+        """Return the key with other names."""
+        return self._key % self._pick(names) if self._pick is not None else self._key
+
+
+class KeptReads:
+    """Expected reads, with the places of the names left open."""
 
     def __init__(self, expected: Expected, names: tuple[str, ...]) -> None:
-        """Create it from expected reads, with the names in their keys."""
-        self._requested = expected.requested
-        self._ends = len(expected.prefetch), len(expected.prefetch) + len(expected.deferred_prefetch)
-        positions = {name: position for position, name in enumerate(names)}
-        parts: list[str | int] = []
-        for key in (*expected.prefetch, *expected.deferred_prefetch, *expected.paths):
-            path, mark, query = key.partition("?")
-            for segment in path.split("/"):
-                parts += [positions.get(segment, segment), "/"]
-            parts[-1] = f"{mark}{query} "  # Keys are percent-encoded: none has a space.
-        if parts:
-            parts[-1] = str(parts[-1])[:-1]
-        self._constants = tuple(dict.fromkeys([part for part in parts if isinstance(part, str)]))
-        positions |= {constant: len(names) + position for position, constant in enumerate(self._constants)}
-        order = [positions[part] if isinstance(part, str) else part for part in parts]
-        self._parts = itemgetter(*order) if order else None
-        """Returns the parts of the keys, from the names and the constants; None where there are no keys."""
+        """Create them from expected reads, with the names that are in their keys."""
+        self.requested = expected.requested
+        self.paths = [_Template(path, names) for path in expected.paths]
+        self._prefetch = [_Template(key, names) for key in expected.prefetch]
+        self._deferred_prefetch = [_Template(key, names) for key in expected.deferred_prefetch]
+        self._paths = expected.paths
 
     def of(self, names: tuple[str, ...]) -> Expected:
         """Return the expected reads with other names."""
-        if self._parts is None:
-            return Expected(self._requested, (), ())
-        keys = tuple("".join(self._parts(names + self._constants)).split(" "))
-        first, second = self._ends
-        return Expected(self._requested, keys[:first], keys[first:second], keys[second:])
+        prefetch, deferred_prefetch, paths = (
+            tuple([template.of(names) for template in templates])
+            for templates in (self._prefetch, self._deferred_prefetch, self.paths)
+        )
+        return Expected(self.requested, prefetch, deferred_prefetch, paths)
+
+    def distinct(self, indices: Iterable[int]) -> int:
+        """Return how many of the paths with these indices differ, whatever the names are."""
+        return len({self._paths[index] for index in indices})
 
 
 class ExpectedReads:
@@ -103,7 +113,7 @@ class ExpectedReads:
         """The names of records in the document."""
         self._has_text = False
         """Whether the document has other texts, such as cursors, which may be valid for some records only."""
-        self._kept: dict[Any, _Template] = {}
+        self._kept: dict[Any, KeptReads] = {}
         """By the other variables' values."""
         steps = list(edge_steps(plan.root))
         for step in steps:
@@ -129,14 +139,17 @@ class ExpectedReads:
         if expected.requested <= context.limits.cost_max:  # Otherwise the estimate may be incomplete.
             if len(self._kept) >= _KEPT_MAX:
                 self._kept.clear()
-            self._kept[key] = _Template(expected, names)
+            self._kept[key] = KeptReads(expected, names)
         return expected
 
-    def kept(self, variables: VariableValues) -> Expected | None:
-        """Return what `of` returns for a caller that may read everything, from the cache; None without an earlier estimate."""
+    def kept(self, variables: VariableValues) -> tuple[KeptReads, tuple[str, ...]] | None:
+        """Return what is kept for the values of all variables, and the names in them; None without an earlier estimate.
+
+        It holds for a caller that may read everything, and be served what is cached.
+        """
         key, names = self._key(variables, no_cache=False)
         kept = self._kept.get(key) if key is not None else None
-        return kept.of(names) if kept is not None else None
+        return (kept, names) if kept is not None else None
 
     def _key(self, variables: VariableValues, *, no_cache: bool) -> tuple[Any, tuple[str, ...]]:
         """Return the key of the estimate in `_kept`, None if there can be none, and the names to put in its places."""

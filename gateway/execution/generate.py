@@ -28,7 +28,7 @@ alone: response keys, which clients choose, are the names of the structs' fields
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -106,12 +106,15 @@ class GeneratedPlan:
         return _encode(self._write(children, *([event] if self._is_of_event else ()), *looked_up))
 
     @property
-    def has_one_row(self) -> bool:
-        """Whether the data is a function of the row of one record, which the query names: see `answer_from`."""
-        return self.named is not None and self.named.has_one_row and not self._lookups
+    def of_one_row(self) -> NamedRecords | None:
+        """The records, if the data is a function of the row of one of them (see `answer_from`)."""
+        return self.named if self.named is not None and self.named.row is not None and not self._lookups else None
 
-    def answer_from(self, paths: Sequence[str], row: Any) -> bytes:
-        """Return the data as JSON from the one row that is needed; raises as `answer` does."""
+    def answer_from(self, paths: Mapping[int, str], row: Any) -> bytes:
+        """Return the data as JSON from the one row that is needed; raises as `answer` does.
+
+        `paths` are those of the records of which something is `selected`.
+        """
         assert self.named is not None
         return _encode(self._write(self.named.of_row(paths, row)))
 

@@ -8,7 +8,7 @@ for single edges, and the records of lists stay rows. Anything unusual raises `U
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from operator import attrgetter, itemgetter
@@ -395,13 +395,17 @@ class NamedRecords:
             else:
                 self._selected.append((place.number, named_by.read, needs_row))
         ids = list(map(id, steps))
-        self._in_order = _picker([ids.index(id(place.step)) for place in places])
-        with_row = [number for number, _, needs_row in self._selected if needs_row]
-        self._keys = _picker(with_row)
+        self._order = [ids.index(id(place.step)) for place in places]
+        self._in_order = _picker(self._order)
+        self._keys = _picker([number for number, _, needs_row in self._selected if needs_row])
         self._passed = _picker(passed)
-        self._others = _picker([place.number for place in places if place.number not in with_row])
-        self.has_one_row = len(with_row) == 1
-        """Whether it needs the row of one record."""
+        with_row = [self._order[number] for number, _, needs_row in self._selected if needs_row]
+        self.row = with_row[0] if len(with_row) == 1 else None
+        """Where the row of one record is needed, the index of its path."""
+        self.selected = [self._order[number] for number, _, _ in self._selected]
+        """The indices of the paths of records of which something is selected."""
+        self.others = [index for index in self._order if index != self.row]
+        """The indices of the paths of all records but that."""
 
     async def read(self, context: Context, paths: Sequence[str]) -> list[Any]:
         """Return the record or None at every place; one of which nothing is selected is represented by its path.
@@ -421,18 +425,13 @@ class NamedRecords:
         context.count(count)
         return records
 
-    def of_row(self, paths: Sequence[str], row: Any) -> list[Any]:
-        """Return the records where one row is needed, from that row."""
-        records: list[Any] = list(self._in_order(paths))
+    def of_row(self, paths: Mapping[int, str], row: Any) -> list[Any]:
+        """Return the records where one row is needed, from that row and the `selected` paths."""
+        records: list[Any] = [True] * len(self._order)
         for number, read, needs_row in self._selected:
-            named = read(records[number])
+            named = read(paths[self._order[number]])
             records[number] = named.child(row) if needs_row else named.reference()
         return records
-
-    def key_and_others(self, paths: Sequence[str]) -> tuple[str, Sequence[str]]:
-        """Return the key of the one row that is needed, and the paths of the other records."""
-        in_order = self._in_order(paths)
-        return self._keys(in_order)[0], self._others(in_order)
 
 
 def _picker(indices: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
+import msgspec
 from graphql import ArgumentNode, DocumentNode, FragmentDefinitionNode, GraphQLError, OperationDefinitionNode
 from graphql.execution.values import VariableValues
 
 from gateway.execution.expected import ExpectedReads
 from gateway.execution.failures import Failure
 from gateway.execution.generate import GeneratedPlan
-from gateway.execution.levels import Unusual
+from gateway.execution.levels import NamedRecords, Unusual
 from gateway.execution.outcome import Outcome
 from gateway.execution.plan import Plan
 
@@ -50,7 +51,7 @@ class ValidOperation:
         return Outcome(data, failures, operation=self.name, document=self.fingerprint, **more)
 
 
-class Prepared(NamedTuple):
+class Prepared(msgspec.Struct):
     """A valid request, before it runs."""
 
     operation: ValidOperation
@@ -63,34 +64,32 @@ class Prepared(NamedTuple):
 
         Only for a caller that may read everything, and may be served what is cached.
         """
-        if isinstance(self.planned, str):
+        planned = self.planned
+        if isinstance(planned, str) or planned.one_row is None:
             return None
-        code = self.planned.generated
-        if not isinstance(code, GeneratedPlan) or not code.has_one_row or self.planned.plan.has_introspection:
+        kept = planned.expected_reads.kept(self.values)
+        if kept is None or kept[0].requested != 1 or not kept[0].paths:
             return None
-        expected = self.planned.expected_reads.kept(self.values)
-        if expected is None or not expected.paths or expected.requested != 1:
-            return None
-        return OneRow.of(self.operation, code, expected.paths)
+        (reads, names), (code, named) = kept, planned.one_row
+        paths = {index: reads.paths[index].of(names) for index in named.selected}
+        assert named.row is not None
+        others = named.others
+        return OneRow(self.operation, code, paths, paths[named.row], reads.distinct(others), len(others) + 1)
 
 
-class OneRow(NamedTuple):
+class OneRow(msgspec.Struct):
     """An operation whose answer is a function of one row: that of a record which the query names."""
 
     operation: ValidOperation
     code: GeneratedPlan
-    paths: tuple[str, ...]
+    paths: dict[int, str]
+    """The paths of the records of which something is selected (see `NamedRecords`)."""
     key: str
-    """The path of the record."""
-    others: Collection[str]
-    """The paths of the other records that the query names, which are not read."""
-
-    @classmethod
-    def of(cls, operation: ValidOperation, code: GeneratedPlan, paths: tuple[str, ...]) -> OneRow:
-        """Return it for the paths of all records (see `Expected`)."""
-        assert code.named is not None
-        key, others = code.named.key_and_others(paths)
-        return cls(operation, code, paths, key, others)
+    """The path of the record with the row."""
+    skipped: int
+    """The number of other records, which need not be read."""
+    records: int
+    """The number of places in the answer where a record is."""
 
     def outcome(self, row: Any) -> Outcome:
         """Return the outcome; raises as `GeneratedPlan.answer` does."""
@@ -107,6 +106,8 @@ class CachedPlan:
     runs: int = 0
     generated: GeneratedPlan | str | None = None
     """The code, or why there is none."""
+    one_row: tuple[GeneratedPlan, NamedRecords] | None = None
+    """The code, and its records, if its answer is a function of one row."""
     of_events: dict[str, CachedPlan] = field(default_factory=dict)
     """The plans of a subscription for one event, by the event's type."""
 
@@ -127,4 +128,8 @@ class CachedPlan:
                     self.generated = GeneratedPlan(self.plan)
                 except Unusual as reason:
                     self.generated = str(reason)
+                else:
+                    named = self.generated.of_one_row
+                    if named is not None and not self.plan.has_introspection:
+                        self.one_row = self.generated, named
         return self.generated
