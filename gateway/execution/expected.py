@@ -8,7 +8,7 @@ the sids in its keys left open.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -86,6 +86,7 @@ class KeptReads:
         self._prefetch = [_Template(key, names) for key in expected.prefetch]
         self._deferred_prefetch = [_Template(key, names) for key in expected.deferred_prefetch]
         self._paths = expected.paths
+        self._distinct: dict[tuple[int, ...], int] = {}
 
     def of(self, names: tuple[str, ...]) -> Expected:
         """Return the expected reads with other names."""
@@ -95,9 +96,12 @@ class KeptReads:
         )
         return Expected(self.requested, prefetch, deferred_prefetch, paths)
 
-    def distinct(self, indices: Iterable[int]) -> int:
+    def distinct(self, indices: tuple[int, ...]) -> int:
         """Return how many of the paths with these indices differ, whatever the names are."""
-        return len({self._paths[index] for index in indices})
+        number = self._distinct.get(indices)
+        if number is None:
+            number = self._distinct[indices] = len({self._paths[index] for index in indices})
+        return number
 
 
 class ExpectedReads:

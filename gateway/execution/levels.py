@@ -404,7 +404,7 @@ class NamedRecords:
         """Where the row of one record is needed, the index of its path."""
         self.selected = [self._order[number] for number, _, _ in self._selected]
         """The indices of the paths of records of which something is selected."""
-        self.others = [index for index in self._order if index != self.row]
+        self.others = tuple([index for index in self._order if index != self.row])
         """The indices of the paths of all records but that."""
 
     async def read(self, context: Context, paths: Sequence[str]) -> list[Any]:
