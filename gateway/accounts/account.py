@@ -264,7 +264,7 @@ class Account:
     ) -> Outcome | None:
         """Return the outcome of an operation that needs one row; None when that is not enough, as after an error.
 
-        It is what `_execute` returns, for less than half of its time: nothing is kept for further reads.
+        It is what `_execute` returns. Nothing is kept for further reads, since there are none.
         """
         read.start(self._source)
         try:

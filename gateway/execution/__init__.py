@@ -13,7 +13,8 @@ it runs, what it will read: the sids in the query give the paths, and the paths 
 
 An operation takes five steps, each in its module:
 
-1. `executor` parses a document within `bounds`, validates it, chooses the operation, and coerces variables (`inputs`).
+1. `executor` parses a document within `bounds`, validates it, chooses the operation, and coerces variables (`inputs`), to a
+   `prepared` request.
 2. `plan` turns the operation into `steps` for each object type that a selection can have. It is cached by the document and
    the values of the variables in `@skip`, `@include` and `@defer` (`documents`); all other variables stay parameters.
 3. `estimate` walks the plan with records that have a path and no row. The result is the worst case in upstream calls
@@ -28,7 +29,9 @@ An operation takes five steps, each in its module:
 
 From its second run on, a plan is executed by code instead of `fill`. `levels` reads every level into lists of rows, or, in a
 plan without lists, each record by itself. A function that `generate` writes from the plan's steps turns them into structs in
-comprehensions, and encodes those as JSON, without objects for edges and nodes. The facts it needs are stated beside properties
+comprehensions, and encodes those as JSON, without objects for edges and nodes. Where the query names all records, no edge is
+asked where it leads (`NamedRecords`); if it needs the row of one of them alone, the answer is a function of that row
+(`OneRow`), and takes no context. The facts it needs are stated beside properties
 and edges (`fields`): which values are written as they are, how those of many rows are checked together, which rows lead to the
 same child, and how the children of a whole list are looked up together. Anything else (an error, `nodes`, a limit, `@defer`)
 is `Unusual`: `fill` executes the operation with the same context, so that nothing is fetched twice, and the reason is counted.
