@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from itertools import count
 from typing import Any
 
@@ -44,8 +44,8 @@ class MemoryCache:
         self.changes = 0
         """Incremented on every `put` and `remove`; while it is unchanged, the results of earlier lookups still hold."""
         self._entries: OrderedDict[Any, Entry] = OrderedDict()
-        self._by_list: dict[str, set[str]] = {}
-        """The keys of pages and records, by the path of their list."""
+        self._lists: _Lists | None = None
+        """Made when it is first asked for: where there are no events, it never is."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -75,22 +75,18 @@ class MemoryCache:
         if old is not None:
             self.bytes -= old.size
         if entry.size > self.most_bytes // 8:
-            if old is not None:
-                self._unlist(key)
+            if old is not None and self._lists is not None:
+                self._lists.remove(key)
             return
         self._entries[key] = entry
         self.bytes += entry.size
-        if old is None and type(key) is str:
-            list_path = list_of(key)
-            keys = self._by_list.get(list_path)
-            if keys is None:
-                self._by_list[list_path] = {key}
-            else:
-                keys.add(key)
+        if old is None and self._lists is not None:
+            self._lists.add(key)
         while self.bytes > self.most_bytes:
             evicted_key, evicted = self._entries.popitem(last=False)
             self.bytes -= evicted.size
-            self._unlist(evicted_key)
+            if self._lists is not None:
+                self._lists.remove(evicted_key)
 
     def remove(self, key: Hashable) -> None:
         """Remove the entry of a key, if it is cached."""
@@ -98,7 +94,8 @@ class MemoryCache:
         if old is not None:
             self.changes += 1
             self.bytes -= old.size
-            self._unlist(key)
+            if self._lists is not None:
+                self._lists.remove(key)
 
     def values(self) -> Iterator[Any]:
         """Iterate over the cached pages and records, the least recently used first; answers are left out."""
@@ -106,12 +103,30 @@ class MemoryCache:
 
     def keys_of(self, list_path: str) -> list[str]:
         """Return the keys of the pages and records of the list at `list_path` that are cached."""
-        return list(self._by_list.get(list_path, ()))
+        if self._lists is None:
+            self._lists = _Lists(self._entries)
+        return self._lists.keys_of(list_path)
 
-    def _unlist(self, key: Hashable) -> None:
+
+class _Lists:
+    """The keys of pages and records, by the path of their list."""
+
+    def __init__(self, keys: Iterable[Hashable]) -> None:
+        self._keys: dict[str, set[str]] = {}
+        for key in keys:
+            self.add(key)
+
+    def keys_of(self, list_path: str) -> list[str]:
+        return list(self._keys.get(list_path, ()))
+
+    def add(self, key: Hashable) -> None:
+        if isinstance(key, str):
+            self._keys.setdefault(list_of(key), set()).add(key)
+
+    def remove(self, key: Hashable) -> None:
         if isinstance(key, str):
             list_path = list_of(key)
-            keys = self._by_list[list_path]
+            keys = self._keys[list_path]
             keys.discard(key)
             if not keys:
-                del self._by_list[list_path]
+                del self._keys[list_path]
