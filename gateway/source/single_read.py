@@ -76,4 +76,8 @@ class SingleRead(Waiter, eq=False):
             self._timer = None
         callback, self._callback = self._callback, None
         if callback is not None and self._context is not None:
-            self._context.run(callback, self)
+            try:
+                self._context.run(callback, self)
+            except Exception as error:  # Others wait for the same read, or for its connection.
+                loop = asyncio.get_running_loop()
+                loop.call_exception_handler({"message": "A callback of a read has failed.", "exception": error})

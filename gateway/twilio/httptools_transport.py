@@ -442,12 +442,8 @@ class _Connection(asyncio.Protocol):
                 return
             is_encoded = "content-encoding" in headers
             response = Response(status, headers, body, self.abort)
-            try:
-                exchange.finish(self._decompressed(response) if is_encoded else response)
-            finally:
-                if keep:  # Only now, so that no request is sent over it while received bytes may still be unread.
-                    self.release()
-        elif keep:
+            exchange.finish(self._decompressed(response) if is_encoded else response)
+        if keep:  # Only now, so that no request is sent over it while received bytes may still be unread.
             self.release()
 
     @staticmethod

@@ -13,6 +13,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from gateway.accounts.account import Account
+from gateway.accounts.coalescing import OperationWaiter
 from gateway.accounts.limits import Limits
 from gateway.accounts.operation import Operation
 from gateway.demo import landmark_variables
@@ -300,6 +301,30 @@ async def test_an_event_that_comes_during_the_read_is_in_the_answer(sandbox: San
     outcome = await running
     assert outcome.data is not None
     assert outcome.data["service"]["conversation"]["message"]["receipt"]["status"] == "READ"
+
+
+async def test_a_callback_that_fails_keeps_nothing_from_others(accounts: Accounts) -> None:
+    """Whoever waits for the same read has its value, and the connection is used again."""
+    await warm_up(accounts, RECEIPT)
+    accounts.sandbox.reset()
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    accounts.sandbox.faults.add("*", Fault("latency", latency=0.2, times=1))
+    given = landmark_variables(RECEIPT, accounts.sandbox.landmarks)
+    failing = accounts.direct.start(Operation(RECEIPT, variables=given, timeout=1.0))
+    other = accounts.direct.start(Operation(RECEIPT, variables=given, timeout=2.0))
+    assert not isinstance(failing, Outcome)
+    assert not isinstance(other, Outcome)
+
+    def fail(_: OperationWaiter) -> None:
+        raise ZeroDivisionError
+
+    failing.add_done_callback(fail)
+    assert (await other.wait()).data is not None
+    assert [type(context["exception"]) for context in reported] == [ZeroDivisionError]
+    connections = len(accounts.direct._source._client._transport._open)  # type: ignore[attr-defined]
+    await accounts.seen(accounts.direct, MESSAGE)
+    assert len(accounts.direct._source._client._transport._open) == connections  # type: ignore[attr-defined]
 
 
 async def test_a_bug_is_raised(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
