@@ -4,6 +4,7 @@ Lines hold names, hashes, counts, times and codes; never variables, arguments, b
 """
 
 import asyncio
+import io
 import logging
 import os
 import socket
@@ -47,19 +48,20 @@ class _Lines:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._flushed_in: asyncio.AbstractEventLoop | None = None
-        """The event loop in which a flush is scheduled. If it ended before, another loop schedules its own."""
+        """The event loop in which a flush is scheduled. If it was closed before, another loop schedules its own."""
 
     def msg(self, line: bytes) -> None:
         """Write one line; outside an event loop, flush it."""
         self._file.write(line + b"\n")
+        if self._flushed_in is not None and not self._flushed_in.is_closed():
+            return
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             self._file.flush()
             return
-        if loop is not self._flushed_in:
-            self._flushed_in = loop
-            loop.call_soon(self._flush)
+        self._flushed_in = loop
+        loop.call_soon(self._flush)
 
     debug = info = warning = error = critical = msg
 
@@ -85,6 +87,12 @@ def _json_logger(number: int) -> Any:
     return JsonLogger if number <= logging.INFO else base
 
 
+def _stderr() -> BinaryIO:
+    """Return standard error with a buffer, also where PYTHONUNBUFFERED would make a system call of every line."""
+    file = sys.stderr.buffer
+    return open(file.fileno(), "wb", closefd=False) if isinstance(file, io.RawIOBase) else file
+
+
 def configure_log(level: str) -> None:
     """Log lines of `level` (debug, info, warning, error) and above; those of libraries only from warning on."""
     shared: list[structlog.typing.Processor] = [add_request_id, structlog.processors.add_log_level]
@@ -97,9 +105,7 @@ def configure_log(level: str) -> None:
     structlog.configure(
         processors=[*shared, as_iso, as_text] if is_terminal else [_as_json],
         wrapper_class=structlog.make_filtering_bound_logger(number) if is_terminal else _json_logger(number),
-        logger_factory=(
-            structlog.PrintLoggerFactory(sys.stderr) if is_terminal else lambda *_: _Lines(sys.stderr.buffer)
-        ),
+        logger_factory=(structlog.PrintLoggerFactory(sys.stderr) if is_terminal else lambda *_: _Lines(_stderr())),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
