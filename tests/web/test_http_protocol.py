@@ -10,6 +10,7 @@ import pytest
 from gateway.app import create_app
 from gateway.demo import settings_for
 from gateway.sandbox import Sandbox
+from gateway.web.http_protocol import _WriteCoalescer
 
 from ..conftest import serving
 from .conftest import Hasty, Impatient, answers, connect, send
@@ -209,3 +210,42 @@ async def test_no_path_redirects_to_a_host_that_the_client_named(hasty: str) -> 
 async def test_head_is_get_without_a_body(hasty: str) -> None:
     request = b"HEAD /graphql?query=%7B__typename%7D HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     assert (await send(hasty, request)).startswith(b"HTTP/1.1 200")
+
+
+class Recording(asyncio.Transport):
+    """A transport that records what it is given."""
+
+    def __init__(self, name: str, sent: list[tuple[str, bytes]]) -> None:
+        super().__init__()
+        self._name, self._sent, self._closing = name, sent, False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._sent.append((self._name, bytes(data)))
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        self._closing = True
+
+    abort = close
+
+
+async def test_what_is_written_in_one_turn_of_the_event_loop_is_sent_at_its_end() -> None:
+    sent: list[tuple[str, bytes]] = []
+    loop = asyncio.get_running_loop()
+    first, second, closed, aborted, full = (_WriteCoalescer(Recording(name, sent), loop) for name in "abcde")
+    for connection, data in ((first, b"1"), (second, b"2"), (first, b"3"), (closed, b"4"), (aborted, b"5")):
+        connection.write(data)
+    assert sent == []
+    closed.close()
+    aborted.abort()
+    assert sent == [("c", b"4")]
+    for _ in range(_WriteCoalescer.PARTS_MAX + 1):
+        full.write(b"6")
+    assert sent[1:] == [("e", b"6" * _WriteCoalescer.PARTS_MAX)]
+    await asyncio.sleep(0)
+    assert sent[2:] == [("a", b"13"), ("b", b"2"), ("e", b"6")]
+    second.write(b"7")
+    await asyncio.sleep(0)
+    assert sent[5:] == [("b", b"7")]
