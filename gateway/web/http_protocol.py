@@ -138,7 +138,12 @@ class _TurnWrites:
     def _flush_all(self) -> None:
         connections, self._connections = self._connections, []
         for connection in connections:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception as error:  # The others' replies are due all the same.
+                loop = asyncio.get_running_loop()
+                loop.call_exception_handler({"message": "Writing to a connection has failed.", "exception": error})
+                connection.abort()
 
 
 class _WriteCoalescer:

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any, cast
 
 import pytest
 
@@ -249,3 +250,16 @@ async def test_what_is_written_in_one_turn_of_the_event_loop_is_sent_at_its_end(
     second.write(b"7")
     await asyncio.sleep(0)
     assert sent[5:] == [("b", b"7")]
+
+
+async def test_a_connection_that_cannot_be_written_to_keeps_no_reply_from_others() -> None:
+    sent: list[tuple[str, bytes]] = []
+    loop = asyncio.get_running_loop()
+    reported: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    broken, other = (_WriteCoalescer(Recording(name, sent), loop) for name in "ab")
+    broken.write(cast(bytes, "text"))
+    other.write(b"1")
+    await asyncio.sleep(0)
+    assert (sent, broken.is_closing()) == ([("b", b"1")], True)
+    assert [type(context["exception"]) for context in reported] == [TypeError]
