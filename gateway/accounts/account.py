@@ -237,6 +237,7 @@ class Account:
             self.in_progress -= 1
 
     async def _run(self, operation: Operation, key: OperationKey | None) -> Outcome:
+        """Answer an operation from one row, if that is all it needs, and otherwise execute it."""
         prepared = self._executor.prepare(operation)
         limits = self._limits
         trace = Trace(time.monotonic()) if operation.trace else None

@@ -1,4 +1,4 @@
-"""What is kept of an operation between its runs: the valid document, its plans, and the code generated from them."""
+"""What an operation is before it runs: what is kept of it between its runs, and a request for it with its variables."""
 
 from __future__ import annotations
 
@@ -59,6 +59,8 @@ class Prepared(msgspec.Struct):
     planned: CachedPlan | str
     """The plan, or the reason why only graphql-core can execute the operation."""
 
+    __repr__ = object.__repr__  # Variables may be personal.
+
     def one_row(self) -> OneRow | None:
         """Return what the operation needs if that is one row alone, and it has run before; None for any other operation.
 
@@ -90,6 +92,8 @@ class OneRow(msgspec.Struct):
     """The number of other records, which need not be read."""
     records: int
     """The number of places in the answer where a record is."""
+
+    __repr__ = object.__repr__  # See `Prepared`.
 
     def outcome(self, row: Any) -> Outcome:
         """Return the outcome; raises as `GeneratedPlan.answer` does."""

@@ -65,6 +65,8 @@ class OperationContext(msgspec.Struct, eq=False):
 
     _limit_error: CostLimitExceeded | None = None
 
+    __repr__ = object.__repr__  # Paths may hold names.
+
     def __post_init__(self) -> None:
         self.no_cache = self.loaders.no_cache
 

@@ -40,6 +40,8 @@ class Item(msgspec.Struct):
     also: ClassVar[tuple[Read, ...]] = ()
     expected_summary: ClassVar[ReceiptSummary | None] = None
 
+    __repr__ = object.__repr__  # A path may hold a name.
+
     @property
     def type_name(self) -> str:
         """The record's type."""
@@ -136,6 +138,8 @@ class Member(msgspec.Struct):
     may_be_skipped: ClassVar[bool] = False
     also: ClassVar[tuple[Read, ...]] = ()
     expected_summary: ClassVar[ReceiptSummary | None] = None
+
+    __repr__ = object.__repr__  # A path may hold a name.
 
     @property
     def type_name(self) -> str:

@@ -44,6 +44,8 @@ class Waiter(msgspec.Struct, eq=False):
     is_cached: bool = False
     """Whether the value was cached."""
 
+    __repr__ = object.__repr__  # Its value may be personal.
+
     def finish(self, value: Any) -> None:
         """Receive the value or the error, and call back."""
         self.is_done = True

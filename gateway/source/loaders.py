@@ -80,6 +80,8 @@ class Loaders(msgspec.Struct, eq=False):
     """The dataloader's futures."""
     _loader: DataLoader[str, None] | None = None
 
+    __repr__ = object.__repr__  # What was read may be personal.
+
     @property
     def no_cache(self) -> bool:
         """Whether everything is read from Twilio: every record is looked up, and no list is skipped."""
@@ -400,9 +402,8 @@ class Loaders(msgspec.Struct, eq=False):
         if "?" not in key:
             self._rows[key] = value
             if not isinstance(value, GatewayError) and not key.endswith(value.sid):
-                self._rows[f"{key.rpartition('/')[0]}/{value.sid}"] = (
-                    value  # The path ends in a name, or in another case.
-                )
+                # The path ends in a name, or in a sid in another case.
+                self._rows[f"{key.rpartition('/')[0]}/{value.sid}"] = value
         elif key not in self._pages:
             self._pages[key] = value
             if not isinstance(value, GatewayError):
@@ -442,6 +443,8 @@ class _Batch(msgspec.Struct, eq=False):
     """Done when none is left; None until there is something to wait for."""
     fault: Exception | None = None
     """A bug, in place of a value."""
+
+    __repr__ = object.__repr__  # See `Loaders`.
 
     def finish(self, waiter: Waiter) -> None:
         """Keep what a waiter of this batch has received."""

@@ -22,6 +22,8 @@ class ExpectedSummaries(msgspec.Struct, eq=False):
     """Rows of messages whose summaries have not been used, by the key of the receipts."""
     _summary: Callable[[Row], ReceiptSummary | None] = lambda row: None
 
+    __repr__ = object.__repr__  # Rows may be personal.
+
     def add(self, key: str, summary: ReceiptSummary) -> None:
         """Add or replace the summary for a key."""
         self._rows.pop(key, None)
@@ -63,6 +65,8 @@ class ReadOptions(msgspec.Struct, eq=False):
     """Keys that are read from Twilio, since this request found that their values may be out of date."""
     from_lists: bool = False
     """Take a record also from a cached page of its list."""
+
+    __repr__ = object.__repr__  # Keys may hold names.
 
     @property
     def attempt_listener(self) -> AttemptListener | None:

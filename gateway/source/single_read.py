@@ -25,6 +25,7 @@ class SingleRead(Waiter, eq=False):
     began_at: float = msgspec.field(default_factory=time.time)
     """Seconds since the epoch."""
     _asyncio_future_blocking: bool = False
+    """Set by who steps the coroutine, as on a future of asyncio."""
     _callback: Callable[[SingleRead], object] | None = None
     _context: Context | None = None
     """The context of the callback, with its request's id for the log."""

@@ -198,6 +198,8 @@ class _Exchange(msgspec.Struct, eq=False):
     is_done: bool = False
     """Whether it has been called back, or cancelled."""
 
+    __repr__ = object.__repr__  # The request has the credentials.
+
     def cancel(self) -> None:
         """Close the connection, since the response may still arrive, or stop opening it."""
         if not self.is_done:

@@ -89,9 +89,8 @@ def sids_of(path: str) -> list[str]:
 def collection_of(target: str) -> str:
     """Return the last collection in a path or page key, such as `Receipts`; `UserConversations` for those of a user."""
     segments = target.partition("?")[0].split("/")
-    collection = (
-        segments[-1] if len(segments) % 2 else segments[-2]
-    )  # A list's path ends with it, a record's with a sid.
+    is_list = len(segments) % 2  # Its path ends with the collection, a record's with a sid.
+    collection = segments[-1] if is_list else segments[-2]
     return f"User{collection}" if len(segments) > 4 and segments[2] == "Users" else collection
 
 

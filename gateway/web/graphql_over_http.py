@@ -65,6 +65,8 @@ class GraphQLRequest(msgspec.Struct, frozen=True):
     on_error: Any = msgspec.field(name="onError", default=None)
     """Its value as sent: see `error_behavior`."""
 
+    __repr__ = object.__repr__  # Variables may be personal.
+
     @property
     def error_behavior(self) -> ErrorBehavior:
         """The value of `onError`; null means the default. Raises `BadRequest` for any other value."""

@@ -162,9 +162,7 @@ class Metrics:
         return series
 
     def _called(self, resource: str, seconds: float) -> None:
-        durations = self._upstream[resource]
-        durations.counts[bisect_left(_BUCKETS, seconds)] += 1
-        durations.seconds += seconds
+        self._upstream[resource].observe(seconds)
 
     def refused(self, code: str) -> None:
         """Count a request that was refused before its operation began."""

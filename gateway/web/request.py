@@ -63,6 +63,8 @@ class HttpRequest(msgspec.Struct):
     is_certainly_whole: bool = False
     """Whether it is certain that its reply will be whole; known once its operation has been read."""
 
+    __repr__ = object.__repr__  # Its headers have the token.
+
     @classmethod
     def from_asgi(cls, scope: Scope, receive: Receive) -> HttpRequest:
         """Create a request from an ASGI scope (https://asgi.readthedocs.io/en/latest/specs/www.html)."""

@@ -10,9 +10,19 @@ from structlog.testing import capture_logs
 from gateway.app import create_app
 from gateway.callers.callers import Token
 from gateway.demo import settings_for
+from gateway.execution.prepared import OneRow, Prepared
+from gateway.graph.context import OperationContext
+from gateway.graph.reads import KnownItem, Member
 from gateway.log import add_request_id
 from gateway.sandbox import Fault, Sandbox
 from gateway.settings import Settings
+from gateway.source.in_flight import Waiter
+from gateway.source.loaders import Loaders
+from gateway.source.options import ExpectedSummaries, ReadOptions
+from gateway.source.single_read import SingleRead
+from gateway.twilio.httptools_transport import _Exchange as Exchange
+from gateway.web.graphql_over_http import GraphQLRequest
+from gateway.web.request import HttpRequest
 
 from ..conftest import serving
 
@@ -137,3 +147,26 @@ async def test_unique_names_are_redacted(http: aiohttp.ClientSession, base_url: 
     assert answer["errors"][0]["extensions"]["code"] == "UPSTREAM_REJECTED"
     assert "{name}" in answer["errors"][0]["message"]
     assert not leaks(log, answer)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Exchange,
+        ExpectedSummaries,
+        GraphQLRequest,
+        HttpRequest,
+        KnownItem,
+        Loaders,
+        Member,
+        OneRow,
+        OperationContext,
+        Prepared,
+        ReadOptions,
+        SingleRead,
+        Waiter,
+    ],
+)
+def test_the_text_of_an_object_shows_nothing_of_it(kind: type) -> None:
+    """asyncio logs the text of a callback that fails, and with it that of the object whose method it is."""
+    assert vars(kind).get("__repr__", kind.__repr__) is object.__repr__
