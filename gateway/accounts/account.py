@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
 from functools import partial
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from gateway.accounts.answers import Answers
 from gateway.accounts.coalescing import OperationWaiter, RunningOperation
 from gateway.accounts.limits import Limits, SubscriptionLimits
+from gateway.accounts.one_row import OneRowOperation
 from gateway.accounts.operation import Operation, OperationKey
 from gateway.accounts.subscription import Subscription
 from gateway.accounts.subscriptions import Subscriptions
@@ -27,7 +28,7 @@ from gateway.execution.events import SubscriptionPlan
 from gateway.execution.executor import Executor
 from gateway.execution.failures import Failure
 from gateway.execution.outcome import Outcome, Subsequent
-from gateway.execution.prepared import OneRow, Prepared
+from gateway.execution.prepared import Prepared
 from gateway.graph.context import REFERENCE, OperationContext
 from gateway.graph.schema import shared_executor
 from gateway.graph.types import UPSTREAM_RESOURCES
@@ -39,7 +40,6 @@ from gateway.source.memory import MemoryCache
 from gateway.source.options import ReadOptions
 from gateway.source.publication import Publication
 from gateway.source.remote import RemoteCache
-from gateway.source.single_read import SingleRead
 from gateway.source.source import Source
 from gateway.source.trace import Trace
 from gateway.source.updates import Updates
@@ -224,7 +224,7 @@ class Account:
         running = self._running.get(key) if key is not None else None
         is_shared = running is not None
         if running is None:
-            running = RunningOperation(self._running, key, self._run(operation, key), operation.request_id)
+            running = self._begin(operation, key)
             if running.is_done:
                 outcome = running.result()
                 self.in_progress += outcome.subsequent is not None
@@ -236,23 +236,30 @@ class Account:
         if outcome is None or outcome.subsequent is None:
             self.in_progress -= 1
 
-    async def _run(self, operation: Operation, key: OperationKey | None) -> Outcome:
-        """Answer an operation from one row, if that is all it needs, and otherwise execute it."""
+    def _begin(self, operation: Operation, key: OperationKey | None) -> RunningOperation:
+        """Begin to answer an operation from one row, if that is all it needs, and otherwise to execute it."""
         prepared = self._executor.prepare(operation)
         limits = self._limits
         trace = Trace(time.monotonic()) if operation.trace else None
         timeout = min(limits.deadline, operation.timeout or limits.deadline)
         deadline = asyncio.get_running_loop().time() + timeout
         options = ReadOptions(operation.caller, operation.no_cache, deadline, trace, operation.on_attempt)
-        read: SingleRead | None = None
         if isinstance(prepared, Prepared) and key is not None and self._may_answer_from_one_row(operation):
             one_row = prepared.one_row()
             if one_row is not None and one_row.records <= limits.records_max:
-                read = SingleRead(one_row.key, options)
-                outcome = await self._answer_from_one_row(operation, key, one_row, read)
-                if outcome is not None:
-                    return outcome
-        return await self._execute(operation, key, prepared, options, read)
+                return OneRowOperation(
+                    self._running,
+                    key,
+                    operation,
+                    prepared,
+                    one_row,
+                    options,
+                    self._source,
+                    self._answer_from_one_row,
+                    self._execute_after,
+                )
+        work = self._execute(operation, key, prepared, options)
+        return RunningOperation(self._running, key, work, operation.request_id)
 
     def _may_answer_from_one_row(self, operation: Operation) -> bool:
         """Whether nothing but one row decides the outcome of an operation, if its answer needs no other."""
@@ -260,24 +267,14 @@ class Account:
         is_free = operation.services is None and self._budgets is None
         return is_plain and is_free and self._limits.cost_max > 0 and self._limits.cost_limit > 0
 
-    async def _answer_from_one_row(
-        self, operation: Operation, key: OperationKey, one_row: OneRow, read: SingleRead
-    ) -> Outcome | None:
-        """Return the outcome of an operation that needs one row; None when that is not enough, as after an error.
+    def _answer_from_one_row(self, running: OneRowOperation) -> Outcome | None:
+        """Return the outcome of an operation from its row; None when that is not enough.
 
         It is what `_execute` returns. Nothing is kept for further reads, since there are none.
         """
-        read.start(self._source)
+        operation, one_row, read = running.operation, running.one_row, running.read
         try:
-            row = await read
-        except asyncio.CancelledError:
-            if operation.on_close is not None:
-                operation.on_close(int(read.is_first))
-            raise
-        if isinstance(row, Exception):
-            return None
-        try:
-            outcome = one_row.outcome(row)
+            outcome = one_row.outcome(read.value)
         except Exception:  # Such as a value that must be written in another form.
             return None
         self.runs["engine"] += 1
@@ -285,14 +282,20 @@ class Account:
         if one_row.skipped:
             self.skips[REFERENCE] += one_row.skipped
         outcome.calls, outcome.planned = int(read.is_first), int(not read.is_cached)
-        since = 0.0 if read.is_cached else read.began_at
-        outcome.max_age = partial(self._source.max_age, one_row.key, row, read.options, since)
+        since = 0.0 if read.is_cached else running.began_at
+        outcome.max_age = partial(self._source.max_age, one_row.key, read.value, read.options, since)
         if operation.on_close is not None:
             operation.on_close(outcome.calls)
-        dependencies = self._source.dependencies({one_row.key: row}, read.options) if read.is_cached else None
-        if dependencies is not None:
-            self._answers.put(key, outcome, dependencies)
+        if read.is_cached:
+            dependencies = self._source.dependencies({one_row.key: read.value}, read.options)
+            if dependencies is not None:
+                self._answers.put(running.key, outcome, dependencies)
         return outcome
+
+    def _execute_after(self, running: OneRowOperation) -> Coroutine[Any, Any, Outcome]:
+        """Execute an operation whose one row is not enough, with the read that has been made for it."""
+        read = running.read
+        return self._execute(running.operation, running.key, running.prepared, read.options, running)
 
     async def _execute(
         self,
@@ -300,9 +303,9 @@ class Account:
         key: OperationKey | None,
         prepared: Prepared | Outcome,
         options: ReadOptions,
-        read: SingleRead | None = None,
+        begun: OneRowOperation | None = None,
     ) -> Outcome:
-        """Execute an operation, for which one `read` may have been made."""
+        """Execute an operation, which may have been `begun` with one read."""
         trace = options.trace
         loaders = Loaders(self._source, options)
         context = OperationContext(
@@ -311,8 +314,8 @@ class Account:
         loaders.open()
         outcome: Outcome | None = None
         try:
-            if read is not None:
-                loaders.add(read)
+            if begun is not None:
+                loaders.add(begun.read, begun.began_at)
             outcome = await self._executor.run(operation, context, prepared)
         finally:
             if outcome is None or outcome.subsequent is None:

@@ -49,36 +49,41 @@ class RunningOperation:
 
     __slots__ = (
         "_awaited",
-        "_key",
         "_must_cancel",
         "_result",
         "_running",
         "_waiters",
         "_work",
         "is_done",
+        "key",
         "request_id",
     )
+
+    _work: Coroutine[Any, Any, Outcome]
 
     def __init__(
         self,
         running: dict[OperationKey, RunningOperation],
         key: OperationKey | None,
-        work: Coroutine[Any, Any, Outcome],
+        work: Coroutine[Any, Any, Outcome] | None,
         request_id: str,
     ) -> None:
-        """Start `work`. While it is not done, the operation is in `running`, unless its key is None."""
+        """Start `work`, which only a subclass may leave out. Until it ends, the operation is in `running`, if it has a key."""
         self.request_id = request_id
         """The id of the request that started it."""
         self.is_done = False
-        self._running, self._key = running, key
-        self._work = work
+        self._running = running
+        self.key = key
+        """What equal operations have in common, if they may share its outcome."""
+        if work is not None:
+            self._work = work
         self._awaited: asyncio.Future[Any] | None = None
         """The future that the coroutine awaits."""
         self._must_cancel = False
         """Whether the coroutine is to be cancelled in its next step: what it awaited was done when it was cancelled."""
         self._result: Outcome | BaseException | None = None
         self._waiters: list[OperationWaiter] = []
-        self._step()
+        self._begin()
         if key is not None and not self.is_done:
             running[key] = self
 
@@ -98,7 +103,17 @@ class RunningOperation:
         self._waiters.remove(waiter)
         if not self._waiters:
             self._remove()  # No other request may join an operation that is about to be cancelled.
-            self._must_cancel = self._awaited is None or not self._awaited.cancel()
+            self._cancel()
+
+    def _begin(self) -> None:
+        self._step()
+
+    def _run(self, work: Coroutine[Any, Any, Outcome]) -> None:
+        self._work = work
+        self._step()
+
+    def _cancel(self) -> None:
+        self._must_cancel = self._awaited is None or not self._awaited.cancel()
 
     def _step(self, _: asyncio.Future[Any] | None = None) -> None:
         """Run the coroutine until it awaits a future, or ends."""
@@ -131,8 +146,8 @@ class RunningOperation:
             waiter.finish(outcome)
 
     def _remove(self) -> None:
-        if self._key is not None and self._running.get(self._key) is self:
-            del self._running[self._key]
+        if self.key is not None and self._running.get(self.key) is self:
+            del self._running[self.key]
 
 
 class OperationWaiter:

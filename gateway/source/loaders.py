@@ -21,7 +21,6 @@ from gateway.errors import GatewayError, UpstreamInvalidResponse
 from gateway.source.dependencies import AnswerDependencies
 from gateway.source.in_flight import Waiter
 from gateway.source.options import ReadOptions
-from gateway.source.single_read import SingleRead
 from gateway.source.source import Source
 from gateway.source.waiting import wait_shielded
 from gateway.twilio.paths import redacted
@@ -75,7 +74,6 @@ class Loaders(msgspec.Struct, eq=False):
     _closed: bool = False
     _is_late: bool = False
     """Whether the deadline has passed."""
-    _deadline_timer: asyncio.TimerHandle | None = None
     _loads: dict[str, asyncio.Future[None]] = {}
     """The dataloader's futures."""
     _loader: DataLoader[str, None] | None = None
@@ -93,17 +91,16 @@ class Loaders(msgspec.Struct, eq=False):
         return self._calls + sum([waiter.is_first for waiter in self._reading.values()])
 
     def open(self) -> None:
-        """Begin to read: start the timer of the deadline."""
+        """Begin to read, until the deadline."""
         self._events = self._source.events
         deadline = self.options.deadline
         if deadline is not None:
-            loop = asyncio.get_running_loop()
-            self._is_late = deadline <= loop.time()
-            self._deadline_timer = loop.call_at(deadline, self._expire)
+            self._is_late = deadline <= asyncio.get_running_loop().time()
+            self._source.deadlines.add(self, deadline)
 
-    def add(self, read: SingleRead) -> None:
-        """Add a read that the request has made before; raises what it raised if that is a bug."""
-        self._began = read.began_at
+    def add(self, read: Waiter, began_at: float) -> None:
+        """Add a read that the request has made before, from `began_at` on; raises what it raised if that is a bug."""
+        self._began = began_at
         self.planned += 1
         self._reading[read.key] = read
         fault = self.finish(read)
@@ -113,9 +110,8 @@ class Loaders(msgspec.Struct, eq=False):
     def close(self) -> None:
         """Cancel all waiting, and with it the reads that no other request waits for."""
         self._closed = True
-        if self._deadline_timer is not None:
-            self._deadline_timer.cancel()
-            self._deadline_timer = None
+        if self.options.deadline is not None:
+            self._source.deadlines.remove(self)
         if self._reading:
             for waiter in self._reading.values():
                 self._calls += waiter.is_first
@@ -126,6 +122,12 @@ class Loaders(msgspec.Struct, eq=False):
             future.cancel()
         # The dataloader refers back to this object: without it, its memory is freed now and not by the garbage collector.
         self._loader = None
+
+    def expire(self) -> None:
+        """Stop waiting: every read that is not done has `UpstreamTimeout` as its result."""
+        self._is_late = True
+        for waiter in list(self._reading.values()):
+            waiter.expire()
 
     async def __aenter__(self) -> Self:
         self.open()
@@ -426,11 +428,6 @@ class Loaders(msgspec.Struct, eq=False):
             if isinstance(page, Page):
                 self._pages_below(target.partition("?")[0]).remove(page)
             self._loads.pop(target, None)
-
-    def _expire(self) -> None:
-        self._is_late = True
-        for waiter in list(self._reading.values()):
-            waiter.expire()
 
 
 class _Batch(msgspec.Struct, eq=False):

@@ -19,6 +19,7 @@ from gateway.source.memory import Entry, MemoryCache
 from gateway.source.options import ReadOptions
 from gateway.source.remote import RemoteCache, RemoteReads
 from gateway.twilio.client import Client
+from gateway.twilio.deadlines import Deadlines
 from gateway.twilio.partial_rows import readable
 from gateway.twilio.paths import collection_of
 from gateway.twilio.resources import Resource
@@ -81,6 +82,11 @@ class Source:
     def resource(self, list_path: str) -> Resource:
         """Return the kind of record that the list at `list_path` holds."""
         return self._resources[list_path.rpartition("/")[2]]
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The deadlines of the requests that read."""
+        return self._client.deadlines
 
     # Reads
 

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from gateway.errors import GatewayError, UpstreamInvalidResponse
+from gateway.twilio.deadlines import Deadlines
 from gateway.twilio.httptools_transport import HttptoolsTransport
 from gateway.twilio.limiter import Limiter
 from gateway.twilio.paths import collection_of
@@ -80,6 +81,8 @@ class Client:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
+        self.deadlines = Deadlines(self._loop)
+        """The deadlines of requests that wait for fetches."""
         await self._transport.__aenter__()
         return self
 
@@ -89,6 +92,7 @@ class Client:
         for fetch in list(self._fetches):
             fetch.abort(unreachable())
         await self._transport.__aexit__(kind, error, trace)
+        self.deadlines.clear()
         self._loop = None
 
     def start(self, fetch: Fetch) -> None:

@@ -17,6 +17,7 @@ import httptools
 import msgspec
 
 from gateway.errors import GatewayError
+from gateway.twilio.deadlines import Deadlines
 from gateway.twilio.framing import HEADERS_MAX, KEPT, PlainResponses
 from gateway.twilio.responses import Response
 from gateway.twilio.transport import (
@@ -66,12 +67,11 @@ class HttptoolsTransport:
         self._sweep: asyncio.TimerHandle | None = None
         self._to_write: list[_Connection] = []
         """Connections whose requests are written at the end of this turn of the event loop."""
-        self.deadlines: dict[_Connection, float] = {}
-        """Connections that wait for a response, and until when, the earliest first: the timeout is the same for all."""
-        self._deadline_timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
+        self.deadlines = Deadlines(self._loop)
+        """The deadlines of connections that wait for a response."""
         self._sweep = self._loop.call_later(_IDLE_SECONDS, self._close_idle)
         return self
 
@@ -79,15 +79,15 @@ class HttptoolsTransport:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._loop = None
-        for timer in (self._sweep, self._deadline_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._sweep is not None:
+            self._sweep.cancel()
         for task in self._opening:
             task.cancel()
         closing = [connection.closed for connection in self._open]
         for connection in list(self._open):
             connection.abort()
         await asyncio.gather(*self._opening, *closing, return_exceptions=True)
+        self.deadlines.clear()
 
     def send(self, target: str, on_done: OnDone) -> _Exchange:
         """Send a GET of `target`; see `Transport`."""
@@ -119,21 +119,7 @@ class HttptoolsTransport:
         deadline = self._loop.time() + self.origin.timeouts.read
         for connection in connections:
             if connection.write_request():
-                self.deadlines[connection] = deadline
-        if self._deadline_timer is None and self.deadlines:
-            self._deadline_timer = self._loop.call_at(deadline, self._expire)
-
-    def _expire(self) -> None:
-        """Expire the exchanges that are late, and wait for the deadline of the oldest other one."""
-        assert self._loop is not None
-        self._deadline_timer = None
-        now = self._loop.time()
-        while self.deadlines:
-            connection, deadline = next(iter(self.deadlines.items()))
-            if deadline > now:
-                self._deadline_timer = self._loop.call_at(deadline, self._expire)
-                break
-            connection.expire()
+                self.deadlines.add(connection, deadline)
 
     def send_on_new_connection(self, exchange: _Exchange) -> None:
         """Send the exchange's request over a new connection."""
@@ -275,7 +261,7 @@ class _Connection(asyncio.Protocol):
         """Close at once."""
         self.is_open = False
         self._uncount()
-        self._pool.deadlines.pop(self, None)
+        self._pool.deadlines.remove(self)
         if self._transport is not None:
             self._transport.abort()
         elif not self.closed.done():  # Not connected.
@@ -433,7 +419,7 @@ class _Connection(asyncio.Protocol):
         if keep:
             if self._received:
                 self._uncount()
-            self._pool.deadlines.pop(self, None)
+            self._pool.deadlines.remove(self)
         else:
             self.abort()
         if exchange is not None and not exchange.is_done:

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from gateway.accounts.account import Account
 from gateway.accounts.coalescing import OperationWaiter
 from gateway.accounts.limits import Limits
+from gateway.accounts.one_row import OneRowOperation
 from gateway.accounts.operation import Operation
 from gateway.demo import landmark_variables
 from gateway.execution.executor import Executor
@@ -23,8 +24,6 @@ from gateway.graph.schema import make_schema
 from gateway.log import REQUEST_ID, add_request_id
 from gateway.sandbox import Fault, Sandbox
 from gateway.source.memory import MemoryCache
-from gateway.source.single_read import SingleRead
-from gateway.source.source import Source
 from gateway.twilio.client import Client
 from gateway.twilio.retry import RetryPolicy
 from gateway.twilio.transport import Credentials, Origin
@@ -127,17 +126,17 @@ def accounts(sandbox: Sandbox, clients: list[Client]) -> Accounts:
 
 
 @pytest.fixture
-def single(monkeypatch: pytest.MonkeyPatch) -> list[SingleRead]:
-    """The single reads that have been started."""
-    started: list[SingleRead] = []
-    start = SingleRead.start
+def single(monkeypatch: pytest.MonkeyPatch) -> list[OneRowOperation]:
+    """The operations that have been begun with the read of their one row."""
+    begun: list[OneRowOperation] = []
+    begin = OneRowOperation._begin
 
-    def noted(read: SingleRead, source: Source) -> None:
-        started.append(read)
-        start(read, source)
+    def noted(operation: OneRowOperation) -> None:
+        begun.append(operation)
+        begin(operation)
 
-    monkeypatch.setattr(SingleRead, "start", noted)
-    return started
+    monkeypatch.setattr(OneRowOperation, "_begin", noted)
+    return begun
 
 
 async def warm_up(accounts: Accounts, document: str) -> None:
@@ -152,7 +151,7 @@ async def warm_up(accounts: Accounts, document: str) -> None:
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 @pytest.mark.parametrize("name", DOCUMENTS)
 async def test_the_outcome_is_that_of_the_interpreter(
-    accounts: Accounts, single: list[SingleRead], name: str, fault: str
+    accounts: Accounts, single: list[OneRowOperation], name: str, fault: str
 ) -> None:
     document = DOCUMENTS[name]
     await warm_up(accounts, document)
@@ -171,7 +170,7 @@ async def test_the_outcome_is_that_of_the_interpreter(
 
 
 async def test_a_time_in_another_zone_is_written_as_the_interpreter_writes_it(
-    accounts: Accounts, single: list[SingleRead]
+    accounts: Accounts, single: list[OneRowOperation]
 ) -> None:
     await warm_up(accounts, RECEIPT)
     marks = accounts.sandbox.landmarks
@@ -208,7 +207,7 @@ async def test_a_time_in_another_zone_is_written_as_the_interpreter_writes_it(
     ids=str,
 )
 async def test_an_operation_that_more_than_its_row_decides_takes_the_other_way(
-    accounts: Accounts, single: list[SingleRead], options: dict[str, Any]
+    accounts: Accounts, single: list[OneRowOperation], options: dict[str, Any]
 ) -> None:
     await warm_up(accounts, RECEIPT)
     direct = await accounts.seen(accounts.direct, RECEIPT, **options)
@@ -221,7 +220,7 @@ async def test_an_operation_that_more_than_its_row_decides_takes_the_other_way(
 
 @pytest.mark.parametrize("limits", [{"cost_limit": 0}, {"records_max": 3}, {"caller_budget": 100}], ids=str)
 async def test_limits_apply(
-    sandbox: Sandbox, clients: list[Client], single: list[SingleRead], limits: dict[str, int]
+    sandbox: Sandbox, clients: list[Client], single: list[OneRowOperation], limits: dict[str, int]
 ) -> None:
     accounts = Accounts(sandbox, clients, Limits(**limits))
     await warm_up(accounts, RECEIPT)
@@ -240,7 +239,9 @@ async def called(accounts: Accounts, times: int = 1) -> None:
     await accounts.sandbox.until(lambda: len(accounts.sandbox.calls) == times)
 
 
-async def test_equal_operations_at_the_same_time_share_the_read(accounts: Accounts, single: list[SingleRead]) -> None:
+async def test_equal_operations_at_the_same_time_share_the_read(
+    accounts: Accounts, single: list[OneRowOperation]
+) -> None:
     await warm_up(accounts, RECEIPT)
     accounts.sandbox.reset()
     first, second = await asyncio.gather(reading(accounts, request_id="1"), reading(accounts, request_id="2"))

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import UpstreamInvalidResponse
+from gateway.twilio.deadlines import Deadlines
 from gateway.twilio.httptools_transport import HttptoolsTransport, _Connection, _Exchange
 from gateway.twilio.responses import Response
 from gateway.twilio.transport import Credentials, Origin
@@ -36,8 +37,9 @@ class Writes(asyncio.Transport):
 class ParserOnly(_Connection):
     """A connection that parses every response."""
 
-    def _feed_whole(self, data: bytes) -> bool:
-        return False
+    def begin(self, exchange: _Exchange) -> None:
+        super().begin(exchange)
+        self._start()
 
 
 class HeadOnly(_Connection):
@@ -51,7 +53,7 @@ class HeadOnly(_Connection):
 def pool() -> Iterator[HttptoolsTransport]:
     loop = asyncio.new_event_loop()
     made = HttptoolsTransport(Origin("http://127.0.0.1:1", Credentials("AC", "secret")))
-    made._loop = loop
+    made._loop, made.deadlines = loop, Deadlines(loop)
     yield made
     loop.close()
 
@@ -73,7 +75,7 @@ def result_of(kind: type[_Connection], pool: HttptoolsTransport, pieces: list[by
         connection.connection_lost(None)
     pool.idle.clear()
     assert pool.buffered == 0
-    assert pool.deadlines == {}
+    assert len(pool.deadlines) == 0
     (result,) = results
     if isinstance(result, Response):
         return {"states": states, "status": result.status, "headers": dict(result.headers), "body": result.body}

@@ -19,7 +19,6 @@ from gateway.settings import Settings
 from gateway.source.in_flight import Waiter
 from gateway.source.loaders import Loaders
 from gateway.source.options import ExpectedSummaries, ReadOptions
-from gateway.source.single_read import SingleRead
 from gateway.twilio.httptools_transport import _Exchange as Exchange
 from gateway.web.graphql_over_http import GraphQLRequest
 from gateway.web.request import HttpRequest
@@ -163,7 +162,6 @@ async def test_unique_names_are_redacted(http: aiohttp.ClientSession, base_url: 
         OperationContext,
         Prepared,
         ReadOptions,
-        SingleRead,
         Waiter,
     ],
 )
