@@ -41,12 +41,18 @@ def in_utc(text: str | None) -> str | None:
     return moment(text).isoformat().replace("+00:00", "Z")
 
 
+class _Times(msgspec.Struct):
+    """Times; msgspec remembers how to read a struct, and not how to read a list."""
+
+    times: list[datetime]
+
+
 def are_utc(texts: list[str | None]) -> bool:
     """Whether `in_utc` surely returns all these texts as they are: None, or times in UTC without leap seconds."""
     times = [text for text in texts if text is not None] if None in texts else texts
     lines = "\n".join([*times, ""])
     try:
-        msgspec.convert(times, list[datetime])  # Times of RFC 3339, so that each has one separator and one offset.
+        msgspec.convert({"times": times}, _Times)  # Of RFC 3339, so that each has one separator and one offset.
     except msgspec.ValidationError:
         return False
     return lines.count("T") == lines.count("Z\n") == len(times)

@@ -16,7 +16,7 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]|[,:]|\d{%d,}' % (_DIGITS_M
 
 def check_json(text: bytes) -> None:
     """Raise `BadRequest` for a JSON text beyond the limits. Whether it is valid JSON, the decoder checks."""
-    if len(text) <= _SHORT and text.count(b"[") + text.count(b"{") <= _DEPTH_MAX:
+    if len(text) <= _SHORT and text.count(b"{") + (text.count(b"[") if b"[" in text else 0) <= _DEPTH_MAX:
         return
     depth = values = 0
     for match in _TOKEN.finditer(text):
