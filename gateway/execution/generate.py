@@ -77,13 +77,13 @@ class GeneratedPlan:
         places = [place for level in self._levels for place in level]
         self._has_lists = any(place.is_list for place in places)
         writer = _Writer(places, has_lists=self._has_lists, is_of_event=plan.is_of_event)
+        self.source = writer.source(plan.root)
+        """The text of the function."""
         self.named: NamedRecords | None = None
         """The records of a plan that names them all."""
         with suppress(Unusual):
-            self.named = NamedRecords(places, list(edge_steps(plan.root)))
+            self.named = NamedRecords(places, list(edge_steps(plan.root)), writer.rows_alone)
         self._is_of_event = plan.is_of_event
-        self.source = writer.source(plan.root)
-        """The text of the function."""
         self._lookups = list(writer.lookups.values())
         exec(compile(self.source, "<plan>", "exec"), writer.constants)  # noqa: S102 - made of the schema's names
         self._write: Callable[..., msgspec.Struct] = writer.constants["write"]
@@ -207,6 +207,8 @@ class _Writer:
         self.constants: dict[str, Any] = {"Unusual": Unusual, "null": _null, "the_one": _the_one}
         self.lookups: dict[str, Lookup] = {}
         """The lookups, by the names of the parameters that take their objects."""
+        self.rows_alone: set[int] = set()
+        """The numbers of places where nothing but the record's row is used."""
         self._numbers = count_from(1)
 
     def source(self, root: Selection) -> str:
@@ -235,6 +237,8 @@ class _Writer:
             return
         scope = _Scope(record, row)
         fields = self._object(place.selection, scope)
+        if not scope.uses_value:
+            self.rows_alone.add(place.number)
         yield f"{row} = None if {record} is None else {record}.row"
         for check, values in scope.values_by_check():
             yield f"if {row} is not None and not {self._constant('check', check)}([{', '.join(values)}]): {_UNUSUAL_VALUE}"

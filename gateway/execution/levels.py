@@ -8,7 +8,7 @@ for single edges, and the records of lists stay rows. Anything unusual raises `U
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
 from operator import attrgetter, itemgetter
@@ -380,8 +380,12 @@ class NamedRecords:
     Those rows are fetched together. That a record further up exists follows from its path, as for any reference.
     """
 
-    def __init__(self, places: Sequence[EdgePlace], steps: Sequence[EdgeStep]) -> None:
-        """Create them from all places and edges of a plan; raises `Unusual` for another plan."""
+    def __init__(self, places: Sequence[EdgePlace], steps: Sequence[EdgeStep], rows_alone: Collection[int]) -> None:
+        """Create them from all places and edges of a plan; raises `Unusual` for another plan.
+
+        `rows_alone` are the numbers of the places where nothing but the record's row is used.
+        """
+        self._rows_alone = rows_alone
         self._selected: list[tuple[int, Callable[[str], NamedRead], bool]] = []
         """The places of records of which something is selected, each with the read, and whether that needs the row."""
         passed: list[int] = []
@@ -429,9 +433,20 @@ class NamedRecords:
         """Return the records where one row is needed, from that row and the `selected` paths."""
         records: list[Any] = [True] * len(self._order)
         for number, read, needs_row in self._selected:
-            named = read(paths[self._order[number]])
-            records[number] = named.child(row) if needs_row else named.reference()
+            if number in self._rows_alone:
+                records[number] = _RowAlone(row)
+            else:
+                named = read(paths[self._order[number]])
+                records[number] = named.child(row) if needs_row else named.reference()
         return records
+
+
+class _RowAlone(msgspec.Struct):
+    """A record of which nothing but the row is used."""
+
+    row: Any
+
+    __repr__ = object.__repr__  # It may be personal.
 
 
 def _picker(indices: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:

@@ -50,10 +50,10 @@ class PlainResponses:
         head = last.pattern.match(data, 0, HEAD_MAX) if last is not None else None
         if last is None or head is None:
             return self._read_headers(data)
-        body = data[head.end() :]
-        if len(body) != int(head["length"]) or len(body) > BODY_MAX:
+        body, values = data[head.end() :], list(head.groups())
+        if len(body) != int(values.pop(last.length)) or len(body) > BODY_MAX:
             return None
-        return 200, {name: head[group].decode("ascii") for name, group in last.kept}, body
+        return 200, dict(zip(last.kept, map(bytes.decode, values), strict=True)), body
 
     def _read_headers(self, data: bytes) -> tuple[int, dict[str, str], bytes] | None:
         """Do the same header by header, and remember the layout."""
@@ -88,23 +88,25 @@ class _Layout(NamedTuple):
     """A response with the status 200, and certain headers in a certain order."""
 
     pattern: re.Pattern[bytes]
-    """Matches its header section."""
-    kept: tuple[tuple[str, str], ...]
-    """The names of the headers that are kept, each with that of the pattern's group of its value; `length` is another group."""
+    """Matches its header section, with a group for the length and for each header that is kept, in their order."""
+    length: int
+    """The index of the length among the groups."""
+    kept: tuple[str, ...]
+    """The names of the headers that are kept."""
 
 
 def _layout_of(names: tuple[bytes, ...]) -> _Layout:
     lines = [rb"HTTP/1\.1 200 [ -~]*"]
-    kept: list[tuple[str, str]] = []
+    kept: list[str] = []
+    length = 0
     for name in names:
         lower, value = name.lower(), rb"[ -~]*"
         if lower == b"connection":
             value = rb"(?i:keep-alive)"
-        elif lower == b"content-length" or lower in KEPT:
-            group = "length"
-            if lower != b"content-length":
-                group = f"kept_{len(kept)}"
-                kept.append((KEPT[lower], group))
-            value = b"(?P<%b>%b)" % (group.encode(), rb"[0-9]{1,8}" if group == "length" else _VALUE)
+        elif lower == b"content-length":
+            value, length = rb"([0-9]{1,8})", len(kept)
+        elif lower in KEPT:
+            value = rb"(%b)" % _VALUE
+            kept.append(KEPT[lower])
         lines.append(b"%b: %b" % (re.escape(name), value))
-    return _Layout(re.compile(rb"\r\n".join([*lines, rb"\r\n"])), tuple(kept))
+    return _Layout(re.compile(rb"\r\n".join([*lines, rb"\r\n"])), length, tuple(kept))
