@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -455,7 +454,16 @@ class Executor:
         fingerprint = _fingerprint(text)
         private = self._private_arguments(text, document)
         return ValidOperation(
-            (text, name), document, node, fragments, conditions, private, len(text), read_variables, fingerprint
+            (text, name),
+            node.name.value if node.name is not None else None,
+            document,
+            node,
+            fragments,
+            conditions,
+            private,
+            len(text),
+            read_variables,
+            fingerprint,
         )
 
     def _coerce(self, operation: ValidOperation, variables: dict[str, Any]) -> VariableValues:
@@ -477,8 +485,17 @@ class Executor:
                 )
                 raise _Invalid((Failure(error),))
         key = operation.key, defer, mark_outside_text, tuple(conditions.values())
-        with suppress(KeyError):
+        try:
             return self._plans[key]
+        except KeyError:
+            planned = self._new_plan(operation, conditions, defer, mark_outside_text=mark_outside_text)
+            if isinstance(planned, CachedPlan) and planned.weight <= _CACHED_WEIGHT // 8:
+                self._plans[key] = planned
+            return planned
+
+    def _new_plan(
+        self, operation: ValidOperation, conditions: dict[str, Any], defer: bool, *, mark_outside_text: bool
+    ) -> CachedPlan | str:
         try:
             parts = self._schema, self._converter, operation.node, operation.fragments, conditions
             plan = Plan(*parts, may_defer=defer, mark_outside_text=mark_outside_text)
@@ -486,11 +503,7 @@ class Executor:
                 plan = Plan(*parts, mark_outside_text=mark_outside_text)
         except NeedsReference as reason:
             return str(reason)
-        weight = plan.steps + operation.characters // 16
-        planned = CachedPlan(plan, weight, ExpectedReads(plan))
-        if weight <= _CACHED_WEIGHT // 8:
-            self._plans[key] = planned
-        return planned
+        return CachedPlan(plan, plan.steps + operation.characters // 16, ExpectedReads(plan))
 
 
 class _Invalid(Exception):

@@ -79,7 +79,8 @@ def variable_reader(
         values = list(map(given.get, names))
         if list(map(type, values)) != kinds or (integers and any(given[name] not in _INT for name in integers)):
             return read_all(given)
-        return _PlainValues(signatures, dict(zip(names, values, strict=True)))
+        is_all = len(given) == len(names)
+        return _PlainValues(signatures, given.copy() if is_all else dict(zip(names, values, strict=True)))
 
     return read if len(signatures) == len(plain) else read_all
 

@@ -26,6 +26,8 @@ class ValidOperation:
 
     key: tuple[str, str | None]
     """The document's text and the requested operation name."""
+    name: str | None
+    """Its name, if it has one."""
     document: DocumentNode
     node: OperationDefinitionNode
     fragments: dict[str, FragmentDefinitionNode]
@@ -40,11 +42,6 @@ class ValidOperation:
     """The document with its introspection fields only."""
     undeferred: DocumentNode | None = None
     """The document without `@defer`."""
-
-    @property
-    def name(self) -> str | None:
-        """Its name, if it has one."""
-        return self.node.name.value if self.node.name is not None else None
 
     def outcome(self, data: dict[str, Any] | None, failures: tuple[Failure, ...] = (), **more: Any) -> Outcome:
         """Return an outcome of it."""
