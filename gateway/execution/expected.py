@@ -126,6 +126,8 @@ class ExpectedReads:
         """All edges, if each names its record."""
         for name in self._others:
             self._names.pop(name, None)
+        self._may_repeat = bool(self._literal_names) or len(set(self._names.values())) < len(self._names)
+        """Whether two names may be equal."""
         self._are_names = re.compile(" ".join(self._names.values())).fullmatch
         """Returns whether values, joined with spaces, are names of records."""
 
@@ -168,7 +170,7 @@ class ExpectedReads:
                 return None, ()
         except TypeError:  # A list or an object; or a name is null or absent.
             return None, ()
-        if len({*self._literal_names, *names}) < len(self._literal_names) + len(names):
+        if self._may_repeat and len({*self._literal_names, *names}) < len(self._literal_names) + len(names):
             return None, ()  # A record that is named twice is read once.
         return (no_cache, others), names
 

@@ -177,7 +177,7 @@ class NamedBy(NamedTuple):
 
     argument: str
     pattern: str
-    """The regular expression of valid values, which have no space."""
+    """The regular expression of valid values, which have no space. No value is valid for two different patterns."""
     read: Callable[[str], NamedRead]
     """Returns the read of the child, from its path: it has a `reference`."""
 

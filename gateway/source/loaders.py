@@ -423,7 +423,7 @@ class Loaders(msgspec.Struct, eq=False):
         self._lists.clear()
         for target in targets:
             self._cached.discard(target)
-            self.options.revalidate.add(target)
+            self.options.revalidate |= {target}
             page = self._pages.pop(target, None)
             if isinstance(page, Page):
                 self._pages_below(target.partition("?")[0]).remove(page)

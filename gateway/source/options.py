@@ -61,7 +61,7 @@ class ReadOptions(msgspec.Struct, eq=False):
     """Called after every upstream request made for this request."""
     expected_summaries: ExpectedSummaries = msgspec.field(default_factory=ExpectedSummaries)
     """The delivery summaries of the messages whose receipts are read."""
-    revalidate: set[str] = set()
+    revalidate: frozenset[str] = frozenset()
     """Keys that are read from Twilio, since this request found that their values may be out of date."""
     from_lists: bool = False
     """Take a record also from a cached page of its list."""

@@ -72,10 +72,12 @@ class Reply:
     def as_bytes(self, *, keep_alive: bool = True) -> bytes:
         """Return the response from the line after the status line on: `all_headers`, perhaps `Connection`, and the body."""
         fixed = _FIXED_LINES if self.cache_headers is None else _lines(*_FIXED_WITHOUT_CACHE, *self.cache_headers)
-        length = b"" if self.status in _WITHOUT_LENGTH else b"content-length: %d\r\n" % len(self.body)
-        own = _lines(*self.headers)
-        close = b"" if keep_alive else b"connection: close\r\n"
-        return b"%b%bx-request-id: %b\r\n%b%b\r\n%b" % (fixed, own, self.request_id.encode(), length, close, self.body)
+        length = b"" if self.status in _WITHOUT_LENGTH else b"\r\ncontent-length: %d" % len(self.body)
+        close = b"" if keep_alive else b"\r\nconnection: close"
+        request_id = self.request_id.encode()
+        return b"".join(
+            (fixed, _lines(*self.headers), b"x-request-id: ", request_id, length, close, b"\r\n\r\n", self.body)
+        )
 
     async def send(self, send: Send) -> None:
         """Send the response through ASGI."""
