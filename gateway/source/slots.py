@@ -23,7 +23,8 @@ async def share_slots(limiter: Limiter, remote: RemoteCache) -> None:
     grow. While the remote cache is down it uses all, and relies on the limiter to back off when Twilio reports too many
     requests.
     """
-    total = limiter.limit.maximum
+    total = limiter.total
+    limiter.needs_room = asyncio.Event()  # Of this event loop: the limiter may have been used in another one before.
     while True:
         needed = min(limiter.in_flight + limiter.queued, limiter.limit.level) + 1
         wanted = -(-needed // _BLOCK) * _BLOCK

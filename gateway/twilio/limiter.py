@@ -196,6 +196,8 @@ class Limiter:
     def __init__(self, maximum: int | None = None) -> None:
         """Allow at most `maximum` requests in flight; without one, as many as Twilio accepts (see `ConcurrencyLimit`)."""
         self.limit = ConcurrencyLimit(maximum)
+        self.total = self.limit.maximum
+        """The maximum without `set_maximum`."""
         self.breaker = Breaker()
         self.in_flight = 0
         """Reads that were started and have not ended."""

@@ -59,3 +59,23 @@ async def test_an_idle_process_claims_a_few_slots() -> None:
     assert limiter.limit.size == 8
     sharing.cancel()
     await asyncio.wait({sharing})
+
+
+def test_a_process_claims_as_much_again_when_it_is_started_again() -> None:
+    """In another event loop, with the limiter of the first time."""
+    limiter, claims = Limiter(), list[tuple[int, int]]()
+
+    async def share() -> None:
+        slots = Slots()
+        sharing = asyncio.create_task(share_slots(limiter, cast(RemoteCache, cast(Any, slots))))
+        for _ in range(2):  # The second time, it has waited for the need of more room.
+            limiter.needs_room.set()
+            await asyncio.wait_for(slots.claimed.wait(), 10)
+            slots.claimed.clear()
+        sharing.cancel()
+        await asyncio.wait({sharing})
+        claims.append(slots.claims[0])
+
+    asyncio.run(share())
+    asyncio.run(share())
+    assert claims == [(512, 8)] * 2
