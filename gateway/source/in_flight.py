@@ -118,8 +118,7 @@ class InFlightRead(Fetch):
 
     def __init__(self, reads: InFlightReads, waiter: Waiter) -> None:
         super().__init__(waiter.key, waiter.options.caller)
-        options = waiter.options
-        if options.on_attempt is not None or options.trace is not None:
+        if waiter.options.attempt_listener is not None:
             self.on_attempt = self._notify
         self._reads = reads
         self._waiter: Waiter | None = waiter
