@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
 from functools import partial
@@ -33,6 +33,7 @@ from gateway.graph.context import REFERENCE, OperationContext
 from gateway.graph.schema import shared_executor
 from gateway.graph.types import UPSTREAM_RESOURCES
 from gateway.source.history import History
+from gateway.source.in_flight import Waiter
 from gateway.source.journal import Update
 from gateway.source.lifetimes import Lifetimes
 from gateway.source.loaders import Loaders
@@ -247,16 +248,10 @@ class Account:
         if isinstance(prepared, Prepared) and key is not None and self._may_answer_from_one_row(operation):
             one_row = prepared.one_row()
             if one_row is not None and one_row.records <= limits.records_max:
+                execute = partial(self._execute, operation, key, prepared, options)
+                read = Waiter(one_row.key, options)
                 return OneRowOperation(
-                    self._running,
-                    key,
-                    operation,
-                    prepared,
-                    one_row,
-                    options,
-                    self._source,
-                    self._answer_from_one_row,
-                    self._execute_after,
+                    self._running, key, operation, one_row, read, self._source, self._answer_from_one_row, execute
                 )
         work = self._execute(operation, key, prepared, options)
         return RunningOperation(self._running, key, work, operation.request_id)
@@ -291,11 +286,6 @@ class Account:
             if dependencies is not None:
                 self._answers.put(running.key, outcome, dependencies)
         return outcome
-
-    def _execute_after(self, running: OneRowOperation) -> Coroutine[Any, Any, Outcome]:
-        """Execute an operation whose one row is not enough, with the read that has been made for it."""
-        read = running.read
-        return self._execute(running.operation, running.key, running.prepared, read.options, running)
 
     async def _execute(
         self,

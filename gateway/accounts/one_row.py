@@ -11,9 +11,8 @@ from typing import Any
 from gateway.accounts.coalescing import RunningOperation
 from gateway.accounts.operation import Operation, OperationKey
 from gateway.execution.outcome import Outcome
-from gateway.execution.prepared import OneRow, Prepared
+from gateway.execution.prepared import OneRow
 from gateway.source.in_flight import Waiter
-from gateway.source.options import ReadOptions
 from gateway.source.source import Source
 
 __all__ = ["OneRowOperation"]
@@ -22,7 +21,7 @@ __all__ = ["OneRowOperation"]
 class OneRowOperation(RunningOperation):
     """An operation in progress whose answer is a function of one row. After an error, for example, it is executed instead."""
 
-    __slots__ = ("_answer", "_context", "_execute", "_source", "began_at", "one_row", "operation", "prepared", "read")
+    __slots__ = ("_answer", "_context", "_execute", "_source", "began_at", "one_row", "operation", "read")
 
     key: OperationKey
 
@@ -31,19 +30,18 @@ class OneRowOperation(RunningOperation):
         running: dict[OperationKey, RunningOperation],
         key: OperationKey,
         operation: Operation,
-        prepared: Prepared,
         one_row: OneRow,
-        options: ReadOptions,
+        read: Waiter,
         source: Source,
         answer: Callable[[OneRowOperation], Outcome | None],
         execute: Callable[[OneRowOperation], Coroutine[Any, Any, Outcome]],
     ) -> None:
-        """Read the row from `source`, and end with the outcome that `answer` returns.
+        """Read the row from `source`, by `read`, and end with the outcome that `answer` returns.
 
         Without a row, or where it returns None, continue with what `execute` does. See `RunningOperation`.
         """
-        self.operation, self.prepared, self.one_row = operation, prepared, one_row
-        self.read = Waiter(one_row.key, options, self._on_read)
+        self.operation, self.one_row, self.read = operation, one_row, read
+        read.on_done = self._on_read
         self.began_at = time.time()
         """When it began to read, in seconds since the epoch."""
         self._source = source
