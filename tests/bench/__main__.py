@@ -297,7 +297,7 @@ def main() -> None:
         type=float,
         help=f"how long each contender is asked in each round: 3, or {against.SECONDS} with --against",
     )
-    parser.add_argument("--only", help="contenders whose name holds this")
+    parser.add_argument("--only", help="contenders whose name holds this, or one of several parts with commas between")
     parser.add_argument(
         "--against", metavar="COMMIT", help="compare with that commit's build; see gateway/docs/speed.md"
     )
@@ -313,7 +313,8 @@ def main() -> None:
     else:
         cells = DOCUMENTED_CELLS
     peers = install_peers()
-    found = [each for each in contenders(peers) if given.only is None or given.only in each.name]
+    only = (given.only or "").split(",")
+    found = [each for each in contenders(peers) if any(part in each.name for part in only)]
     print(f"{versions(peers)}; {rounds} rounds of {seconds:g} s, each after {WARM_UP:g} s that are not counted")
     with tempfile.TemporaryDirectory() as directory:
         authority, certificate = Path(directory) / "ca.pem", Path(directory) / "server.pem"

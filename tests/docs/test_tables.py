@@ -94,7 +94,7 @@ def test_the_project_s_own_scripts_exist(name: str) -> None:
             module, *options = span.split()[2:]
             path = ROOT / module.replace(".", "/")
             source = (path / "__main__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8")
-            assert all(option in source for option in options), f"{name}: {span}"
+            assert all(f'"{option}"' in source for option in options if option.startswith("-")), f"{name}: {span}"
 
 
 def test_every_example_is_named() -> None:
