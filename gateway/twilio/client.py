@@ -142,6 +142,8 @@ class Fetch(ABC):
         "_began",
         "_client",
         "_exchange",
+        "_excused",
+        "_in_flight",
         "_loop",
         "_number",
         "_pause",
@@ -158,6 +160,8 @@ class Fetch(ABC):
     _loop: asyncio.AbstractEventLoop
     _queued: float
     _began: float
+    _in_flight: int
+    """The requests in flight when its request was sent, itself included."""
 
     def __init__(self, target: str, caller: str) -> None:
         """Read `target` (the text after `/v1/`) for `caller`, once the client starts it."""
@@ -169,7 +173,7 @@ class Fetch(ABC):
         """Whether it has neither ended nor been cancelled."""
         self.on_attempt: AttemptListener | None = None
         """Called when an attempt has ended."""
-        self._number = self._sent = 0
+        self._number = self._sent = self._excused = 0
         self._exchange: Exchange | None = None
         self._pause: asyncio.TimerHandle | None = None
 
@@ -200,6 +204,7 @@ class Fetch(ABC):
         """Send the request."""
         self._sent += 1
         self._began = time.monotonic()
+        self._in_flight = self._client.limiter.in_flight
         self._exchange = self._client._transport.send(self.target, self._on_done)
 
     def reject(self, error: GatewayError) -> None:
@@ -256,26 +261,31 @@ class Fetch(ABC):
             client.on_duration(self.kind, now - self._began)
         if isinstance(result, Response) and (limiter.queued or error is not None):
             reported = _count(result.headers.get("twilio-concurrent-requests"))
-        limiter.complete(self, error, self._began, now, reported)
+        is_excused = limiter.complete(self, error, self._began, self._in_flight, now, reported)
         if not self.is_wanted:
             return
         if error is not None:
-            if not self._retry(error):
+            if not self._retry(error, is_excused):
                 self._fail(error)
         elif isinstance(result, Response):
             self.is_wanted = False
             client._fetches.discard(self)
             self.completed(value, result.body)
 
-    def _retry(self, error: GatewayError) -> bool:
-        """Schedule another attempt, unless it would be useless, too late, or beyond the retry budget."""
+    def _retry(self, error: GatewayError, is_excused: bool) -> bool:
+        """Schedule another attempt, unless it would be useless, too late, or beyond the retry budget.
+
+        One that the limiter excuses costs neither an attempt nor the budget: the limit holds the retries back.
+        """
         client = self._client
         if client.limiter.breaker.is_open:
             return False
         deadline = self.deadline
         remaining = deadline - self._loop.time() if deadline is not None else float("inf")
-        delay = client._retry_policy.delay(self._number, error, remaining, random.random())
-        if delay is None or not client._retry_budget.spend():
+        self._excused += is_excused
+        attempt = max(1, self._number - self._excused)
+        delay = client._retry_policy.delay(attempt, error, remaining, random.random())
+        if delay is None or not (is_excused or client._retry_budget.spend()):
             return False
         client.retries += 1
         self._pause = self._loop.call_later(delay, self._submit)

@@ -64,7 +64,7 @@ class ConcurrencyLimit:
         """Grow after a response that was not a 429, while reads are queued.
 
         `reported` is Twilio's count for the whole account, other clients included (`Twilio-Concurrent-Requests`). While that is
-        as high as it was at the last 429, the limit stays.
+        as high as it was at the last 429, the limit stays. A 429 may report less than was in flight when it was decided.
         """
         elapsed = min(now - self._grown_at, self._LONGEST_STEP_SECONDS)
         self._grown_at = now
@@ -85,22 +85,24 @@ class ConcurrencyLimit:
                 step = (1 - self._BACKOFF) * self._refused * elapsed / self.RECOVERY_SECONDS
         self._set(min(float(self.maximum), self._level + step))
 
-    def on_rate_limited(self, began: float, now: float, in_flight: int, reported: int | None) -> None:
-        """Decrease the limit after a 429 to a request that began at `began`; `in_flight` counts the other requests.
+    def on_rate_limited(self, began: float, now: float, in_flight: int, reported: int | None) -> bool:
+        """Decrease the limit after a 429 to a request that was sent at `began`, and return True.
 
-        429s to requests that were sent before the last decrease count once.
+        Return False, and leave the limit, if it was decreased after `began`: 429s to requests that were sent together count
+        once. `in_flight` is the most requests known to have been in flight together with this one, itself included.
         """
         is_counted = began < self._decreased_at
         if reported is not None:
             earlier = self._ceiling if is_counted else None
-            self._ceiling = reported if earlier is None else max(earlier, reported)
+            self._ceiling = max(reported, in_flight if earlier is None else earlier)
             self._ceiling_until = now + self.RECOVERY_SECONDS
         if is_counted:
-            return
+            return False
         is_again = self._refused is not None and now < self._decreased_at + self._AGAIN_SECONDS
-        self._refused = min(self._level, float(in_flight + 1))
+        self._refused = min(self._level, float(in_flight))
         self._decreased_at = self._grown_at = now
         self._set(max(1.0, self._refused * (0.5 if is_again else self._BACKOFF)))
+        return True
 
     def _set(self, level: float) -> None:
         self._level = level
@@ -236,12 +238,21 @@ class Limiter:
             self.needs_room.set()
 
     def complete(
-        self, read: QueuedRead, error: GatewayError | None, began: float, now: float, reported: int | None
-    ) -> None:
+        self,
+        read: QueuedRead,
+        error: GatewayError | None,
+        began: float,
+        in_flight: int,
+        now: float,
+        reported: int | None,
+    ) -> bool:
         """Take note of how a started read ended, and start others.
 
-        `began` is when its request was sent, `reported` the account's concurrent requests according to the response.
+        `began` is when its request was sent, and `in_flight` the value of `in_flight` then; `reported` is the account's
+        concurrent requests according to the response. Return whether it was one of several that were refused together, for
+        which the limit has been decreased already: such a read did no harm, and may be sent again as if for the first time.
         """
+        is_excused = False
         self.in_flight -= 1
         is_probe = read is self._probe
         if is_probe:
@@ -251,16 +262,19 @@ class Limiter:
             self.breaker.on_failure(read.kind, now)
             if self.breaker.is_open and (is_probe or not was_open):
                 self._probe_next(now)
-                return
+                return False
         else:
             if self.breaker.failing:
                 self.breaker.on_response()
             if error is not None and isinstance(error, UpstreamRateLimited):
-                self.limit.on_rate_limited(began, now, self.in_flight, reported)
+                # The count when the 429 arrives alone may be far less than when it was sent: others have ended since.
+                most_in_flight = max(in_flight, self.in_flight + 1)
+                is_excused = not self.limit.on_rate_limited(began, now, most_in_flight, reported)
             elif self._queue.size:
                 self.limit.on_response(reported, now)
         if self._queue.size or self._probe_timer is not None:
             self._start_queued()
+        return is_excused
 
     def abandon(self, read: QueuedRead, now: float) -> None:
         """Forget a started read that was cancelled, which says nothing about Twilio, and start others."""

@@ -18,7 +18,7 @@ class RetryPolicy:
     """How often a GET is retried, and at which intervals; times in seconds."""
 
     attempts: int = 3
-    """Maximum number of attempts, including the first."""
+    """Maximum number of attempts, including the first. See `Limiter.complete` for those that do not count."""
     first_delay: float = 0.1
     """Maximum delay before the second attempt; doubled for each further one."""
     longest_delay: float = 5.0
@@ -29,8 +29,8 @@ class RetryPolicy:
     def delay(self, attempt: int, error: GatewayError, remaining: float, chance: float) -> float | None:
         """Return the seconds to wait before the next attempt, or None not to retry.
 
-        `attempt` counts from 1; `remaining` is the time to the deadline; `chance` is a random number in [0, 1). There is no
-        retry if the delay exceeds the remaining time: the error would only arrive later.
+        `attempt` counts from 1, without those that the limiter excuses; `remaining` is the time to the deadline; `chance` is a
+        random number in [0, 1). There is no retry if the delay exceeds the remaining time: the error would only arrive later.
         """
         if attempt >= self.attempts or not self._is_transient(error):
             return None

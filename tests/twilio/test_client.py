@@ -24,6 +24,10 @@ def status_of(target: str, response: Response) -> int:
     return response.status
 
 
+def unavailable(target: str, response: Response) -> None:
+    raise errors.UpstreamUnavailable("away", upstream=errors.UpstreamAnswer(response.status))
+
+
 def unavailable_for_long(target: str, response: Response) -> None:
     raise errors.UpstreamUnavailable("away", upstream=errors.UpstreamAnswer(503, retry_after=20.0))
 
@@ -104,13 +108,24 @@ async def test_a_transient_failure_is_retried(sandbox: Sandbox) -> None:
 
 async def test_when_much_fails_few_reads_are_retried(sandbox: Sandbox) -> None:
     """Five at once, and one for every ten reads: a retry earns none."""
-    sandbox.faults.add("*", Fault("status", status=429))
+    sandbox.faults.add("*", Fault("status", status=503))
     async with client_of(sandbox) as client:
-        reads = (client.get(f"Services?PageSize={size + 1}", status_of) for size in range(25))
+        reads = (client.get(f"Services?PageSize={size + 1}", unavailable) for size in range(25))
         found = await asyncio.gather(*reads, return_exceptions=True)
         assert client.retries == 7
-    assert all(isinstance(error, errors.UpstreamRateLimited) for error in found)
+    assert all(isinstance(error, errors.UpstreamUnavailable) for error in found)
     assert len(sandbox.calls) == 25 + 7
+
+
+async def test_when_all_is_refused_the_reads_end_and_few_are_retried(sandbox: Sandbox) -> None:
+    """Reads refused together are sent again without the retry budget, each time under a lower limit."""
+    sandbox.faults.add("*", Fault("status", status=429))
+    async with client_of(sandbox) as client:
+        reads = (client.get(f"Services?PageSize={size % 100 + 1}&Page={size // 100}", status_of) for size in range(200))
+        found = await asyncio.gather(*reads, return_exceptions=True)
+        assert client.limiter.limit.size == 1
+        assert client.retries <= 20 + 64 * (1 + 0.9 * 2)  # The budget; then 64 at once, 0.9 of that, and half each time.
+    assert all(isinstance(error, errors.UpstreamRateLimited) for error in found)
 
 
 async def test_the_deadline_ends_a_read_and_its_retries(sandbox: Sandbox) -> None:

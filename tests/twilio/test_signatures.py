@@ -1,6 +1,7 @@
 """Signatures of webhooks: the verdicts of Twilio's own validators, in Python and in JavaScript, on one table of requests."""
 
 import json
+import re
 import subprocess
 from base64 import b64encode
 from dataclasses import asdict, dataclass, replace
@@ -311,10 +312,15 @@ def test_no_mutation_of_a_signed_request_is_accepted(name: str, data: st.DataObj
     )
     accepted = find_flaw(changed.request(), SECRETS) is None
     if part == "called" and accepted:
-        # Only in how the same URL is written: its default port, or an escaped character of the query.
-        assert changed.called.replace(":443", "").partition("?")[0] == case.called.partition("?")[0]
+        # Only in what Twilio leaves out or writes in another way: the port, or an escaped character of the query.
+        assert _without_port(changed.called) == _without_port(case.called)
     elif not is_same and accepted:
         assert "".join(sum(sorted(parse_qsl(mutated, True)), ())) == "".join(sum(sorted(parse_qsl(text, True)), ()))
+
+
+def _without_port(url: str) -> str:
+    """Return a URL without its port and its query."""
+    return re.sub(r"^(https://[^:/]*):[^/]*", r"\1", url.partition("?")[0])
 
 
 def test_a_signature_of_random_bytes_is_rejected() -> None:
