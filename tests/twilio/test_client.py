@@ -177,8 +177,8 @@ async def test_requests_in_flight_are_bounded(sandbox: Sandbox) -> None:
 
 
 async def test_time_in_the_queue_does_not_count_as_twilios(sandbox: Sandbox) -> None:
-    sandbox.faults.add("*", Fault(latency=0.12))
-    async with client_of(sandbox, 1, read=0.6) as client:
+    sandbox.faults.add("*", Fault(latency=0.3))
+    async with client_of(sandbox, 1, read=1.5) as client:
         responses = await asyncio.gather(*(client.get(f"Services?PageSize={n + 1}", whole) for n in range(6)))
     assert [response.status for response in responses] == [200] * 6
 

@@ -89,7 +89,7 @@ async def test_none_expires_after_all_were_removed() -> None:
 
 async def test_a_client_that_is_opened_again_keeps_its_timeouts(sandbox: Sandbox) -> None:
     """As when an application starts a second time in one process."""
-    origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token), Timeouts(read=0.2))
+    origin = Origin(sandbox.url, Credentials(sandbox.account_sid, sandbox.auth_token), Timeouts(read=1.0))
     client = Client(origin, retries=RetryPolicy(attempts=1))
 
     def status(_: str, response: Response) -> int:

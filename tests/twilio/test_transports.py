@@ -522,7 +522,7 @@ async def test_dead_idle_connections_are_not_tried_one_by_one() -> None:
 
     old: list[asyncio.StreamWriter] = []
     all_here = asyncio.Event()
-    async with wire(answer) as served, opened(HttptoolsTransport, served.url, read=0.3) as transport:
+    async with wire(answer) as served, opened(HttptoolsTransport, served.url, read=1.0) as transport:
         await asyncio.gather(*(transport.send("Services") for _ in range(5)))
         is_dead = True
         with pytest.raises(UpstreamTimeout):
