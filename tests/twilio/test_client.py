@@ -124,7 +124,9 @@ async def test_when_all_is_refused_the_reads_end_and_few_are_retried(sandbox: Sa
         reads = (client.get(f"Services?PageSize={size % 100 + 1}&Page={size // 100}", status_of) for size in range(200))
         found = await asyncio.gather(*reads, return_exceptions=True)
         assert client.limiter.limit.size == 1
-        assert client.retries <= 20 + 64 * (1 + 0.9 * 2)  # The budget; then 64 at once, 0.9 of that, and half each time.
+        assert client.retries <= 20 + 64 * (
+            1 + 0.9 * 2
+        )  # The budget; then 64 at once, 0.9 of that, and half each time.
     assert all(isinstance(error, errors.UpstreamRateLimited) for error in found)
 
 
