@@ -1,19 +1,29 @@
-"""A cache in this process's memory, bounded in bytes; the least recently used entries are evicted."""
+"""A cache in this process's memory, bounded in bytes; the least recently used entries are evicted.
+
+A value that has just been read is held as the body of its response, and as itself once it is used again; see `bodies.py`.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
+from gateway.source.bodies import Bodies
 from gateway.twilio.paths import list_of
 
-__all__ = ["Entry", "MemoryCache"]
+__all__ = ["Entry", "MemoryCache", "decoded_size"]
 
+_KEY_BYTES = 400  # Estimated size of an entry of `Bodies` besides the body.
 _versions = count()
+
+
+def decoded_size(body: bytes) -> int:
+    """Return the estimated size of an entry with the value that is decoded from a body, in bytes."""
+    return 2 * len(body) + 1000
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -37,74 +47,118 @@ class MemoryCache:
     """Entries by key."""
 
     def __init__(self, most_bytes: int) -> None:
-        """Hold entries of at most `most_bytes` together; with 0, cache nothing."""
+        """Hold entries of at most `most_bytes` together; with 0, cache nothing.
+
+        Half is for values; of the other half, four fifths are for bodies, and the rest is for their keys.
+        """
         self.most_bytes = most_bytes
-        self.bytes = 0
-        """Size of all entries."""
+        self.decode: Callable[[str, bytes], Any] | None = None
+        """Returns the value of a key from the body that was `put_body`."""
         self.changes = 0
-        """Incremented on every `put` and `remove`; while it is unchanged, the results of earlier lookups still hold."""
+        """Incremented when an entry with a value is put, replaced or removed; until then, earlier lookups of it still hold."""
         self._entries: OrderedDict[Any, Entry] = OrderedDict()
+        """Those with a value, the least recently used first."""
+        self._entry_bytes = 0
+        self._most_entry_bytes = most_bytes // 2
+        self._body_max = most_bytes // 16 if most_bytes else -1  # The value takes twice as much.
+        self._bodies = Bodies(most_bytes * 2 // 5, most_bytes // 10 // _KEY_BYTES)
         self._lists: _Lists | None = None
         """Made when it is first asked for: where there are no events, it never is."""
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._entries) + len(self._bodies.by_key)
+
+    @property
+    def size(self) -> int:
+        """Estimated size of all entries, in bytes."""
+        return self._entry_bytes + self._bodies.allocated
 
     def peek(self, key: Hashable) -> Entry | None:
         """Return the entry, without marking it as used."""
-        return self._entries.get(key)
+        entry = self._entries.get(key)
+        if entry is None and key in self._bodies.by_key:
+            return self._decoded(key)
+        return entry
 
     def get(self, key: Hashable) -> Entry | None:
         """Return the entry, and mark it as used."""
-        entry = self._entries.get(key)
+        entry = self.peek(key)
         if entry is not None:
-            self._entries.move_to_end(key)
+            self.touch(key)
         return entry
 
     def touch(self, key: Hashable) -> None:
-        """Mark the entry of a key as used, if it is cached."""
+        """Mark the entry of a key as used, if it has a value."""
         if key in self._entries:
             self._entries.move_to_end(key)
 
     def put(self, key: Hashable, entry: Entry) -> None:
         """Replace the entry of a key. An entry larger than an eighth of the cache is not cached; the old one is removed."""
-        if not self.most_bytes:
+        if self.most_bytes:
+            self.remove(key)
+            self._add(key, entry)
+
+    def put_body(self, key: str, body: bytes, read_at: float) -> None:
+        """Replace the entry of a key by one with the value that `decode` returns for a body; see `put`."""
+        if key in self._entries:
+            self.remove(key)
+        if len(body) > self._body_max:
+            self.remove(key)
             return
-        self.changes += 1
-        old = self._entries.pop(key, None)
-        if old is not None:
-            self.bytes -= old.size
-        if entry.size > self.most_bytes // 8:
-            if old is not None and self._lists is not None:
-                self._lists.remove(key)
-            return
-        self._entries[key] = entry
-        self.bytes += entry.size
-        if old is None and self._lists is not None:
+        gone = self._bodies.put(key, body, read_at)
+        if self._lists is not None:
             self._lists.add(key)
-        while self.bytes > self.most_bytes:
-            evicted_key, evicted = self._entries.popitem(last=False)
-            self.bytes -= evicted.size
-            if self._lists is not None:
-                self._lists.remove(evicted_key)
+            for each in gone:
+                self._lists.remove(each)
 
     def remove(self, key: Hashable) -> None:
         """Remove the entry of a key, if it is cached."""
         old = self._entries.pop(key, None)
         if old is not None:
             self.changes += 1
-            self.bytes -= old.size
-            if self._lists is not None:
-                self._lists.remove(key)
+            self._entry_bytes -= old.size
+        elif self._bodies.by_key.pop(cast("str", key), None) is None:
+            return
+        if self._lists is not None:
+            self._lists.remove(key)
 
-    def values(self) -> Iterator[Any]:
-        """Iterate over the cached pages and records, the least recently used first; answers are left out."""
-        return (entry.value for key, entry in self._entries.items() if isinstance(key, str))
+    def _decoded(self, key: Any) -> Entry:
+        """Replace a body by its value."""
+        taken = self._bodies.take(key)
+        assert taken is not None
+        assert self.decode is not None
+        body, read_at = taken
+        if self._lists is not None:
+            self._lists.remove(key)
+        entry = Entry(self.decode(key, body), read_at, decoded_size(body))
+        self._add(key, entry)
+        return entry
+
+    def _add(self, key: Hashable, entry: Entry) -> None:
+        self.changes += 1
+        if entry.size > self.most_bytes // 8:
+            return
+        self._entries[key] = entry
+        self._entry_bytes += entry.size
+        if self._lists is not None:
+            self._lists.add(key)
+        while self._entry_bytes > self._most_entry_bytes:
+            evicted_key, evicted = self._entries.popitem(last=False)
+            self._entry_bytes -= evicted.size
+            if self._lists is not None:
+                self._lists.remove(evicted_key)
+
+    def records(self) -> Iterator[tuple[str, Entry]]:
+        """Iterate over the cached pages and records, those with values first; answers are left out."""
+        for key in [*self._entries, *self._bodies.by_key]:
+            entry = self.peek(key) if isinstance(key, str) else None
+            if entry is not None:
+                yield key, entry
 
     def keys_of(self, list_path: str) -> list[str]:
         """Return the keys of the pages and records of the list at `list_path` that are cached."""
         if self._lists is None:
-            self._lists = _Lists(self._entries)
+            self._lists = _Lists([*self._entries, *self._bodies.by_key])
         return self._lists.keys_of(list_path)
 
 

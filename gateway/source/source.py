@@ -15,7 +15,7 @@ from gateway.errors import GatewayError, UpstreamError
 from gateway.source.dependencies import AnswerDependencies, Dependency
 from gateway.source.in_flight import InFlightReads, Waiter
 from gateway.source.lifetimes import Lifetime, Lifetimes, is_final
-from gateway.source.memory import Entry, MemoryCache
+from gateway.source.memory import Entry, MemoryCache, decoded_size
 from gateway.source.options import ReadOptions
 from gateway.source.remote import RemoteCache, RemoteReads
 from gateway.twilio.client import Client
@@ -56,6 +56,7 @@ class Source:
         self._client = client
         self._resources = resources
         self._cache = cache if cache is not None else MemoryCache(0)
+        self._cache.decode = self._decode_body
         self._lifetimes = lifetimes or Lifetimes()
         self._remote = remote
         self._remote_reads = RemoteReads(remote, self._store_remote, self._read) if remote is not None else None
@@ -72,7 +73,7 @@ class Source:
     @property
     def cached_bytes(self) -> int:
         """Estimated size of the memory cache, in bytes."""
-        return self._cache.bytes
+        return self._cache.size
 
     @property
     def remote_counts(self) -> Counter[str]:
@@ -132,6 +133,10 @@ class Source:
         resource = self._resources[kind]
         return (read_page if "?" in key else read_item)(resource, key, response)
 
+    def _decode_body(self, key: str, body: bytes) -> Any:
+        """Return the value of a body that it has been decoded from before."""
+        return self._decode(key, collection_of(key), Response(200, {}, body))
+
     def _store(self, key: str, value: Any, body: bytes, began_at: float, may_cache: bool) -> Any:
         """Cache a value that this process has read, and return it, with what events prove merged in."""
         read = value
@@ -142,12 +147,14 @@ class Source:
             if self._remote is not None:
                 self._remote.release(key)
             return value
-        entry = Entry(value, time.time(), _size(body))
-        self._cache.put(key, entry)
+        if value is read:
+            self._cache.put_body(key, body, time.time())
+        else:
+            self._cache.put(key, Entry(value, time.time(), decoded_size(body)))
         if self._remote is not None and value is not read:
             self._remote.release(key)  # The body is out of date.
         elif self._remote is not None:
-            lifetime = self._lifetime_of(key, entry)
+            lifetime = self._lifetimes.of(self._resources[collection_of(key)], value)
             longest = max(lifetime.seconds, lifetime.unchanged_seconds)  # Another process checks it by its own summary.
             self._remote.put(key, began_at, body, longest + lifetime.stale_seconds)
         return value
@@ -155,14 +162,14 @@ class Source:
     def _store_remote(self, key: str, read_at: float, body: bytes) -> None:
         """Cache a value that another process has read, unless this one cannot decode it."""
         try:
-            value = self._decode(key, collection_of(key), Response(200, {}, body))
+            value = self._decode_body(key, body)
         except GatewayError:
             return
         if self.amend is not None:
             value, is_current = self.amend(key, value, read_at)
             if not is_current:
                 return
-        self._cache.put(key, Entry(value, read_at, _size(body)))
+        self._cache.put(key, Entry(value, read_at, decoded_size(body)))
 
     # Cached values
 
@@ -211,7 +218,8 @@ class Source:
     def url_of(self, path: str) -> str | None:
         """Return the URL of a record in Twilio's REST API, as other records that were read have it; None before any was."""
         if self._rest_url is None:
-            self._rest_url = next(filter(None, map(_rest_url, self._cache.values())), None)
+            values = (entry.value for _, entry in self._cache.records())
+            self._rest_url = next(filter(None, map(_rest_url, values)), None)
         return f"{self._rest_url}{path}" if self._rest_url is not None else None
 
     def replace(self, key: str, value: Any) -> None:
@@ -244,11 +252,11 @@ class Source:
     def max_age(self, key: str, value: Any, options: ReadOptions, since: float) -> float:
         """Return the seconds for which a value stays fresh that was read at `since` (seconds since the epoch) or later.
 
-        It is 0 for an error, and without a cache.
+        `since` is 0 for a cached value. The result is 0 for an error, and without a cache.
         """
         if isinstance(value, GatewayError) or not self._cache.most_bytes:
             return 0.0
-        entry = self._cache.peek(key)
+        entry = self._cache.peek(key) if not since else None
         if entry is None or entry.value is not value:
             entry = Entry(value, since, 0)
         lifetime = self._lifetime_of(key, entry)
@@ -278,7 +286,3 @@ def _rest_url(value: Any) -> str | None:
     url = readable(rows[0], "url") if rows else None
     before, found, _ = str(url).partition("Services/")
     return before if found else None
-
-
-def _size(body: bytes) -> int:
-    return 2 * len(body) + 1000

@@ -65,7 +65,7 @@ class Gateway:
     def age(self, seconds: float) -> None:
         """Make cached entries older."""
         cache = self.app.state.account._source._cache
-        for entry in cache._entries.values():
+        for _, entry in cache.records():
             entry.read_at -= seconds
         cache.changes += 1
 

@@ -41,7 +41,7 @@ class Asked:
 
     def unchanged_lists(self) -> set[str]:
         """The keys of the cached lists of receipts that agree with the summaries in the cached messages."""
-        entries = {key: entry for key, entry in self.cache._entries.items() if isinstance(key, str)}
+        entries = dict(self.cache.records())
         messages = {row.sid: row for key, entry in entries.items() if "/Messages?" in key for row in entry.value.rows}
         return {
             key
@@ -53,7 +53,7 @@ class Asked:
 
     def age(self, seconds: float, holds: Callable[[str], bool] = lambda key: True) -> None:
         """Make cached entries older."""
-        for key, entry in self.cache._entries.items():
+        for key, entry in self.cache.records():
             if holds(key):
                 entry.read_at -= seconds
         self.cache.changes += 1
@@ -84,7 +84,7 @@ async def test_lists_that_agree_with_their_message_s_summary_are_cached_for_hour
     unchanged = asked.unchanged_lists()
     asked.age(3600)
     _, calls, _ = await asked(THREAD)
-    lists = {key for key in asked.cache._entries if "/Receipts?" in key}
+    lists = {key for key, _ in asked.cache.records() if "/Receipts?" in key}
     assert {call for call in calls if "/Receipts?" in call} == lists - unchanged
     assert unchanged
 
@@ -92,8 +92,9 @@ async def test_lists_that_agree_with_their_message_s_summary_are_cached_for_hour
 async def test_a_list_of_another_length_than_its_message_says_is_read_again(asked: Asked) -> None:
     await asked(THREAD)
     key = min(asked.unchanged_lists())
-    asked.cache._entries[key].value.rows.pop()
-    asked.cache._entries[key].lifetime = None
+    entry = dict(asked.cache.records())[key]
+    entry.value.rows.pop()
+    entry.lifetime = None
     asked.age(10)
     _, calls, _ = await asked(THREAD)
     assert key in calls
@@ -172,28 +173,29 @@ async def test_cached_answers_hold_no_more_than_is_counted(asked: Asked) -> None
     query = "query Q($serviceSid: ID!) { service(sid: $serviceSid) { friendlyName } }%s"
     given = landmark_variables(query % "", asked.sandbox.landmarks)
     await asked(query % "")
-    (key,) = asked.cache._entries
+    ((key, entry),) = asked.cache.records()
     await asked.operations.run(
         Operation(query % (" " * 50_000), variables=given)
     )  # Its document is parsed, and cached, once.
-    replaced = asked.cache._entries[key].value
+    replaced = entry.value
+    del entry
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        counted = asked.cache.bytes
+        counted = asked.cache.size
         for number in range(20):
             variables = given | {"unused": f"{number}{'x' * 200_000}"}
             for _ in range(2):
                 outcome = await asked.operations.run(Operation(query % (" " * 50_000), variables=variables))
                 assert outcome.failures == ()
         del variables, outcome
-        taken, counted = tracemalloc.get_traced_memory()[0] - before, asked.cache.bytes - counted
+        taken, counted = tracemalloc.get_traced_memory()[0] - before, asked.cache.size - counted
     finally:
         tracemalloc.stop()
     assert sum(isinstance(key, tuple) for key in asked.cache._entries) == 21
     assert taken < counted
     await asked(query % "", no_cache=True)
-    assert asked.cache._entries[key].value is not replaced
+    assert dict(asked.cache.records())[key].value is not replaced
     assert sys.getrefcount(replaced) == 2  # This test's own, and the call's.
 
 
@@ -223,15 +225,16 @@ async def test_a_new_participant_is_found(asked: Asked) -> None:
     marks = asked.sandbox.landmarks
     thread = f"Services/{marks['service_sid']}/Conversations/{marks['conversation_sid']}"
     key = f"{thread}/Participants?PageSize=100"
-    page = asked.cache._entries[key].value
-    named = next(entry.value.rows[0] for key, entry in asked.cache._entries.items() if "/Receipts?" in key)
+    entries = dict(asked.cache.records())
+    page = entries[key].value
+    named = next(entry.value.rows[0] for key, entry in entries.items() if "/Receipts?" in key)
     gone = next(row for row in page.rows if row.sid == named.participant_sid)
     page.rows.remove(gone)
     page._by_sid = None
     data, calls, _ = await asked(THREAD)
     assert calls == [key]
     assert data == (await asked(THREAD, no_cache=True))[0]
-    assert gone.sid in {row.sid for row in asked.cache._entries[key].value.rows}
+    assert gone.sid in {row.sid for row in dict(asked.cache.records())[key].value.rows}
 
 
 async def test_a_participant_who_has_left_costs_one_revalidation(sandbox: Sandbox, asked: Asked) -> None:
@@ -342,17 +345,17 @@ async def test_the_trace_says_what_was_cached_and_what_was_coalesced(asked: Aske
 
 
 def test_the_memory_cache_is_bounded_in_bytes() -> None:
-    cache = MemoryCache(1000)
+    cache = MemoryCache(2000)
     for number in range(20):
         cache.put(str(number), Entry(number, 0.0, 100))
         assert cache.get("0") is not None
-    assert (cache.bytes, len(cache)) == (1000, 10)
+    assert (cache.size, len(cache)) == (1000, 10)
     assert cache.get("1") is None
     cache.put("0", Entry(0, 0.0, 50))
-    assert cache.bytes == 950
+    assert cache.size == 950
     cache.put("large", Entry(0, 0.0, 500))
     assert cache.get("large") is None
-    assert cache.bytes == 950
+    assert cache.size == 950
 
 
 @pytest.mark.parametrize("lifetimes", [Lifetimes(), Lifetimes(0, 0, 0, 0, 0, 0)])

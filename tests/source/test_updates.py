@@ -215,7 +215,7 @@ async def test_a_row_that_a_page_repeats_is_shown_once_after_an_event_too(live: 
     cache = MemoryCache(2**24)
     live.account = Account(live.client, cache=cache, lifetimes=FOREVER)
     before = [edge["node"]["sid"] for edge in (await live.ask(PAGE))["messages"]["edges"]]
-    (entry,) = [entry for key, entry in cache._entries.items() if isinstance(key, str) and "/Messages?" in key]
+    (entry,) = [entry for key, entry in cache.records() if "/Messages?" in key]
     entry.value = Page(entry.value.target, [entry.value.rows[0], *entry.value.rows], entry.value.next, True)
     live.write(edit_message)
     live.apply()
