@@ -18,7 +18,7 @@ class Bodies:
     """Bodies by key: a queue of a fixed size."""
 
     def __init__(self, most_bytes: int, most: int) -> None:
-        """Hold the newest bodies: at most so many bytes, which are allocated as they are needed, and so many keys."""
+        """Hold the newest bodies: at most `most_bytes`, which are allocated as they are needed, and at most `most` keys."""
         self.by_key: dict[str, _Place] = {}
         """Where the bodies are, the one that was put first before the others."""
         self._most_bytes = most_bytes

@@ -32,6 +32,7 @@ from gateway.twilio.transport import (
     tls_failed,
     unreachable,
 )
+from gateway.twilio.turns import Turns
 
 __all__ = ["HttptoolsTransport"]
 
@@ -40,6 +41,7 @@ _IDLE_SECONDS = 15.0  # Between sweeps, which close what was idle all the time: 
 _TLS_CHUNK = 2**16
 _BUFFERED_MAX = 64 * 2**20  # Bytes of all incomplete responses together; beyond that, the large ones fail.
 _LARGE = 2**20
+_POSTPONED_MAX = 2**16  # Bytes of one connection that are kept for a later turn of the event loop.
 
 
 class HttptoolsTransport:
@@ -72,6 +74,7 @@ class HttptoolsTransport:
         self._loop = asyncio.get_running_loop()
         self.deadlines = Deadlines(self._loop)
         """The deadlines of connections that wait for a response."""
+        self.turns = Turns(self._loop)
         self._sweep = self._loop.call_later(_IDLE_SECONDS, self._close_idle)
         return self
 
@@ -224,6 +227,8 @@ class _Connection(asyncio.Protocol):
         """Whether the response is read by the parser: its state below is of that response."""
         self._received = 0
         """Bytes of the response."""
+        self._unread: bytes | None = None
+        """Bytes received that are processed in a later turn of the event loop."""
         self._is_reused = False
         self._tls: ssl.SSLObject | None = None
         if tls is not None:
@@ -260,6 +265,7 @@ class _Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once."""
         self.is_open = False
+        self._unread = None
         self._uncount()
         self._pool.deadlines.remove(self)
         if self._transport is not None:
@@ -280,6 +286,27 @@ class _Connection(asyncio.Protocol):
             self._handshake()
 
     def data_received(self, data: bytes) -> None:
+        """Process received bytes, in this turn of the event loop or in a later one.
+
+        Bytes without a request are processed now: a request may be sent before the next turn, whose response they are not.
+        """
+        if self._unread is not None:
+            self.read()
+        elif (
+            self._exchange is not None and self._is_sent and len(data) < _POSTPONED_MAX and not self._pool.turns.take()
+        ):
+            self._unread = data
+            self._pool.turns.postpone(self)
+            return
+        self._receive(data)
+
+    def read(self) -> None:
+        """Process received bytes that were postponed."""
+        data, self._unread = self._unread, None
+        if data is not None:
+            self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
         """Decrypt and parse received bytes."""
         if not self.is_open:
             return
@@ -294,6 +321,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """End the exchange. A response without a length is complete here, unless there was an error (RFC 9112, 6.3)."""
+        self.read()
         self.is_open = False
         if not self.closed.done():
             self.closed.set_result(None)
@@ -456,7 +484,10 @@ class _Connection(asyncio.Protocol):
         self._received = 0
 
     def expire(self) -> None:
-        """Fail with a timeout."""
+        """Fail with a timeout, unless the response is there."""
+        self.read()
+        if self._exchange is None:
+            return
         if self._is_reused and self._received == 0:
             self._pool.drop_idle()  # The others may have died in the same way.
         self._fail(timed_out())

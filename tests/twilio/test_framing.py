@@ -1,7 +1,8 @@
 """Responses read by their header section alone, and by the parser: the same bytes have the same result, however cut."""
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,7 @@ from gateway.twilio.deadlines import Deadlines
 from gateway.twilio.httptools_transport import HttptoolsTransport, _Connection, _Exchange
 from gateway.twilio.responses import Response
 from gateway.twilio.transport import Credentials, Origin
+from gateway.twilio.turns import Turns
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nTwilio-Request-Id: RQ1\r\n\r\n{}"
 
@@ -54,6 +56,7 @@ def pool() -> Iterator[HttptoolsTransport]:
     loop = asyncio.new_event_loop()
     made = HttptoolsTransport(Origin("http://127.0.0.1:1", Credentials("AC", "secret")))
     made._loop, made.deadlines = loop, Deadlines(loop)
+    made.turns = Turns(loop, cpu_clock=time.monotonic)  # It is never idle, so that nothing is postponed.
     yield made
     loop.close()
 
@@ -80,6 +83,73 @@ def result_of(kind: type[_Connection], pool: HttptoolsTransport, pieces: list[by
     if isinstance(result, Response):
         return {"states": states, "status": result.status, "headers": dict(result.headers), "body": result.body}
     return {"states": states, "error": type(result), "message": str(result)}
+
+
+@pytest.fixture
+def postponed(
+    pool: HttptoolsTransport, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[_Connection, Writes, list[Any]]]:
+    """A connection whose response was postponed to the next turn of the event loop, its transport, and its results."""
+    monkeypatch.setattr(pool.turns, "take", lambda: False)
+    assert pool._loop is not None
+    results: list[Any] = []
+    writes = Writes()
+    connection = _Connection(pool, pool._loop, None)
+    connection.connection_made(writes)
+    exchange = _Exchange(b"GET /v1/Services HTTP/1.1\r\n\r\n", results.append)
+    connection.begin(exchange)
+    pool._write_all()
+    connection.data_received(PLAIN)
+    assert results == []
+    yield connection, writes, results
+    assert pool.buffered == 0
+    assert len(pool.deadlines) == 0
+    pool.idle.clear()
+
+
+@pytest.mark.parametrize(
+    ("follow", "closes"),
+    [
+        (lambda connection: connection.read(), False),
+        (lambda connection: connection.expire(), False),
+        (lambda connection: connection.data_received(b"HTTP/1.1 200 OK\r\n"), True),
+        (lambda connection: connection.connection_lost(None), False),
+    ],
+    ids=["the next turn", "the deadline", "more bytes", "the end of the connection"],
+)
+def test_a_response_that_is_postponed_is_received_before_what_follows(
+    postponed: tuple[_Connection, Writes, list[Any]], follow: Callable[[_Connection], None], closes: bool
+) -> None:
+    connection, writes, results = postponed
+    follow(connection)
+    assert [result.body for result in results] == [b"{}"]
+    assert writes.is_aborted is closes
+    connection.read()
+    assert len(results) == 1
+
+
+def test_a_response_that_is_postponed_is_dropped_with_its_request(
+    postponed: tuple[_Connection, Writes, list[Any]],
+) -> None:
+    connection, writes, results = postponed
+    assert connection._exchange is not None
+    connection._exchange.cancel()
+    assert writes.is_aborted
+    connection.read()
+    assert results == []
+
+
+def test_large_pieces_and_those_without_a_request_are_not_postponed(
+    pool: HttptoolsTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The former would take memory; the latter would be taken for the response to a request that is sent meanwhile."""
+    monkeypatch.setattr(pool.turns, "take", lambda: False)
+    body = b"x" * 2**17
+    plain = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    whole = result_of(_Connection, pool, [plain])
+    assert whole["body"] == body
+    surplus = result_of(_Connection, pool, [plain, PLAIN])
+    assert surplus["states"][-1][1:3] == (False, True)
 
 
 STATUS_LINES = [

@@ -5,7 +5,7 @@ import gzip
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 import pytest
 import trustme
@@ -15,6 +15,7 @@ from gateway.twilio.aiohttp_transport import AiohttpTransport
 from gateway.twilio.httptools_transport import HttptoolsTransport
 from gateway.twilio.responses import Response
 from gateway.twilio.transport import Credentials, Origin, Timeouts, Transport
+from gateway.twilio.turns import Turns
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Make = Callable[[Origin], Transport]
@@ -22,7 +23,24 @@ CREDENTIALS = Credentials("AC" + "0" * 32, "very-secret-token")
 AUTHORITY = trustme.CA()
 
 
-@pytest.fixture(params=[HttptoolsTransport, AiohttpTransport])
+class AlwaysPostponed(Turns):
+    """Postpones all that may be postponed."""
+
+    def take(self) -> bool:
+        super().take()
+        return False
+
+
+class Postponing(HttptoolsTransport):
+    """A transport that processes what it receives in a later turn of the event loop."""
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self.turns = AlwaysPostponed(asyncio.get_running_loop())
+        return self
+
+
+@pytest.fixture(params=[HttptoolsTransport, Postponing, AiohttpTransport])
 def make(request: pytest.FixtureRequest) -> Make:
     chosen: Make = request.param
     return chosen
