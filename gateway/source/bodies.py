@@ -7,6 +7,8 @@ the processor's caches takes a tenth of the CPU time of an operation that reads 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
+from typing import cast
 
 __all__ = ["Bodies"]
 
@@ -27,7 +29,7 @@ class Bodies:
         self._written = 0
         """The number of bytes that have ever been written, with those left empty where a body did not fit at the end."""
         self._order: deque[_Place] = deque()
-        """All places in the order of the memory, with those that were replaced or taken since."""
+        """All places in the order of the memory, with those that were replaced or removed since."""
 
     @property
     def allocated(self) -> int:
@@ -55,11 +57,12 @@ class Bodies:
                 gone.append(oldest[0])
         return gone
 
-    def take(self, key: str) -> tuple[bytes, float] | None:
-        """Remove the body of a key, and return it with the time when it was read; None if there is none."""
-        place = self.by_key.pop(key, None)
-        if place is None:
-            return None
-        _, began, size, read_at = place
+    def get(self, key: str) -> tuple[bytes, float]:
+        """Return the body of a key, and when it was read; raises `KeyError` if there is none."""
+        _, began, size, read_at = self.by_key[key]
         at = began % self._most_bytes
         return bytes(self._memory[at : at + size]), read_at
+
+    def remove(self, key: Hashable) -> bool:
+        """Remove the body of a key, and return whether there was one."""
+        return self.by_key.pop(cast("str", key), None) is not None

@@ -1,6 +1,6 @@
 """A cache in this process's memory, bounded in bytes; the least recently used entries are evicted.
 
-A value that has just been read is held as the body of its response, and as itself once it is used again; see `bodies.py`.
+A value that has been read is held as the body of its response, and as itself as well once it is used again; see `bodies.py`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -60,13 +60,13 @@ class MemoryCache:
         """Those with a value, the least recently used first."""
         self._entry_bytes = 0
         self._most_entry_bytes = most_bytes // 2
-        self._body_max = most_bytes // 16 if most_bytes else -1  # The value takes twice as much.
-        self._bodies = Bodies(most_bytes * 2 // 5, most_bytes // 10 // _KEY_BYTES)
+        self._body_max = most_bytes // 16  # The value takes twice as much.
+        self._bodies = Bodies(most_bytes * 2 // 5, max(1, most_bytes // 10 // _KEY_BYTES))
         self._lists: _Lists | None = None
         """Made when it is first asked for: where there are no events, it never is."""
 
     def __len__(self) -> int:
-        return len(self._entries) + len(self._bodies.by_key)
+        return len(self._entries.keys() | self._bodies.by_key.keys())
 
     @property
     def size(self) -> int:
@@ -102,34 +102,30 @@ class MemoryCache:
         """Replace the entry of a key by one with the value that `decode` returns for a body; see `put`."""
         if key in self._entries:
             self.remove(key)
-        if len(body) > self._body_max:
+        if len(body) >= self._body_max:
             self.remove(key)
             return
         gone = self._bodies.put(key, body, read_at)
         if self._lists is not None:
             self._lists.add(key)
             for each in gone:
-                self._lists.remove(each)
+                if each not in self._entries:
+                    self._lists.remove(each)
 
     def remove(self, key: Hashable) -> None:
         """Remove the entry of a key, if it is cached."""
+        has_body = self._bodies.remove(key)
         old = self._entries.pop(key, None)
         if old is not None:
             self.changes += 1
             self._entry_bytes -= old.size
-        elif self._bodies.by_key.pop(cast("str", key), None) is None:
-            return
-        if self._lists is not None:
+        if self._lists is not None and (has_body or old is not None):
             self._lists.remove(key)
 
     def _decoded(self, key: Any) -> Entry:
-        """Replace a body by its value."""
-        taken = self._bodies.take(key)
-        assert taken is not None
+        """Return an entry with the value of a key's body, which stays: it is there when the entry is evicted."""
         assert self.decode is not None
-        body, read_at = taken
-        if self._lists is not None:
-            self._lists.remove(key)
+        body, read_at = self._bodies.get(key)
         entry = Entry(self.decode(key, body), read_at, decoded_size(body))
         self._add(key, entry)
         return entry
@@ -145,12 +141,12 @@ class MemoryCache:
         while self._entry_bytes > self._most_entry_bytes:
             evicted_key, evicted = self._entries.popitem(last=False)
             self._entry_bytes -= evicted.size
-            if self._lists is not None:
+            if self._lists is not None and evicted_key not in self._bodies.by_key:
                 self._lists.remove(evicted_key)
 
     def records(self) -> Iterator[tuple[str, Entry]]:
         """Iterate over the cached pages and records, those with values first; answers are left out."""
-        for key in [*self._entries, *self._bodies.by_key]:
+        for key in dict.fromkeys([*self._entries, *self._bodies.by_key]):
             entry = self.peek(key) if isinstance(key, str) else None
             if entry is not None:
                 yield key, entry

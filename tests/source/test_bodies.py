@@ -20,8 +20,10 @@ def test_a_body_is_what_was_put_until_newer_ones_take_its_place(seed: int) -> No
     bodies, model = Bodies(size, most), dict[str, tuple[bytes, float]]()
     for step in range(5000):
         key = key_of(chance.randrange(60))
-        if chance.random() < 0.3:
-            assert bodies.take(key) == model.pop(key, None)
+        if chance.random() < 0.1:
+            assert bodies.remove(key) is (model.pop(key, None) is not None)
+        elif key in model and chance.random() < 0.5:
+            assert bodies.get(key) == model[key]
         else:
             body = chance.randbytes(chance.choice((0, 5, 10, 100, 400, 1000)))
             gone = bodies.put(key, body, float(step))
@@ -32,8 +34,9 @@ def test_a_body_is_what_was_put_until_newer_ones_take_its_place(seed: int) -> No
         assert bodies.allocated <= size
         assert len(model) <= most
     for key, held in model.items():
-        assert bodies.take(key) == held
-    assert bodies.take(key_of(0)) is None
+        assert bodies.get(key) == held
+    with pytest.raises(KeyError):
+        bodies.get("Services/another")
 
 
 def test_the_newest_bodies_that_fit_are_held() -> None:
@@ -41,7 +44,7 @@ def test_the_newest_bodies_that_fit_are_held() -> None:
     for number in range(25):
         assert bodies.put(key_of(number), b"x" * 100, 0.0) == ([key_of(number - 10)] if number >= 10 else [])
     assert bodies.put(key_of(99), b"y" * 950, 0.0) == [key_of(number) for number in range(15, 25)]
-    assert bodies.take(key_of(99)) == (b"y" * 950, 0.0)
+    assert bodies.get(key_of(99)) == (b"y" * 950, 0.0)
 
 
 def test_so_many_keys_are_held() -> None:
@@ -67,6 +70,25 @@ def test_a_body_becomes_a_value_when_it_is_used(cache: MemoryCache) -> None:
     assert (entry.value, entry.read_at) == ((key, "body"), 5.0)
     assert cache.peek(key) is cache.get(key) is entry
     assert (len(cache), cache.size) == (1, 4 + decoded_size(b"body"))
+
+
+def test_a_value_that_is_evicted_is_decoded_again() -> None:
+    """As long as its body is there: of more keys than there is room for values, none is read again."""
+    cache = MemoryCache(400_000)
+    cache.decode = lambda key, body: (key, body)
+    keys, body = [key_of(number) for number in range(70)], b"x" * 2000
+    for key in keys:
+        cache.put_body(key, body, 5.0)
+    versions = set()
+    for _ in range(3):
+        for key in keys:
+            entry = cache.get(key)
+            assert entry is not None
+            assert (entry.value, entry.read_at) == ((key, body), 5.0)
+            versions.add(entry.version)
+    assert len(versions) == 210
+    assert len(cache._entries) == 40
+    assert len(cache) == 70
 
 
 @pytest.mark.parametrize("uses", [False, True])
@@ -126,3 +148,14 @@ def test_without_a_size_nothing_is_cached() -> None:
     cache.put_body(key_of(1), b"", 0.0)
     cache.put(key_of(2), Entry(1, 0.0, 0))
     assert (len(cache), cache.size) == (0, 0)
+
+
+@pytest.mark.parametrize("most_bytes", [1, 2, 3, 15, 16, 17, 100, 1000, 3999, 4000, 10_000])
+def test_a_small_cache_is_bounded_too(most_bytes: int) -> None:
+    cache = MemoryCache(most_bytes)
+    cache.decode = lambda key, body: body
+    for number in range(500):
+        cache.put_body(key_of(number), b"x" * (number % 300), 0.0)
+        if number % 5 == 0:
+            cache.peek(key_of(number))
+        assert cache.size <= most_bytes
