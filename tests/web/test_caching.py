@@ -63,7 +63,7 @@ class Gateway:
 
     def age(self, seconds: float) -> None:
         """Let what is known be older than it is."""
-        for entry in self.app.state.account._source._cache._entries.values():
+        for _, entry in self.app.state.account._source._cache.records():
             entry.read_at -= seconds
 
 
