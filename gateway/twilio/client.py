@@ -139,17 +139,17 @@ class Fetch(ABC):
     """
 
     __slots__ = (
-        "_began",
         "_client",
         "_exchange",
         "_excused",
-        "_in_flight",
         "_loop",
         "_number",
         "_pause",
         "_queued",
         "_sent",
+        "began",
         "caller",
+        "in_flight",
         "is_wanted",
         "kind",
         "on_attempt",
@@ -159,9 +159,8 @@ class Fetch(ABC):
     _client: Client
     _loop: asyncio.AbstractEventLoop
     _queued: float
-    _began: float
-    _in_flight: int
-    """The requests in flight when its request was sent, itself included."""
+    began: float
+    in_flight: int
 
     def __init__(self, target: str, caller: str) -> None:
         """Read `target` (the text after `/v1/`) for `caller`, once the client starts it."""
@@ -197,14 +196,14 @@ class Fetch(ABC):
     def _submit(self) -> None:
         self._pause = None
         self._number += 1
-        self._queued = self._began = time.monotonic()
+        self._queued = self.began = time.monotonic()
         self._client.limiter.submit(self, self._queued)
 
     def start(self) -> None:
         """Send the request."""
         self._sent += 1
-        self._began = time.monotonic()
-        self._in_flight = self._client.limiter.in_flight
+        self.began = time.monotonic()
+        self.in_flight = self._client.limiter.in_flight
         self._exchange = self._client._transport.send(self.target, self._on_done)
 
     def reject(self, error: GatewayError) -> None:
@@ -217,7 +216,7 @@ class Fetch(ABC):
             return None
         code = error.code if error is not None else None
         retry_after = error.upstream.retry_after if error is not None and error.upstream is not None else None
-        return Attempt(self._number, status, self._queued, self._began, time.monotonic(), code, retry_after)
+        return Attempt(self._number, status, self._queued, self.began, time.monotonic(), code, retry_after)
 
     def cancel(self) -> None:
         """End without a result; the request in flight is cancelled, and reported as an attempt without a status."""
@@ -258,10 +257,10 @@ class Fetch(ABC):
             self._report(status, error)
         client.attempts[self.kind, status] += 1
         if client.on_duration is not None:
-            client.on_duration(self.kind, now - self._began)
+            client.on_duration(self.kind, now - self.began)
         if isinstance(result, Response) and (limiter.queued or error is not None):
             reported = _count(result.headers.get("twilio-concurrent-requests"))
-        is_excused = limiter.complete(self, error, self._began, self._in_flight, now, reported)
+        is_excused = limiter.complete(self, error, now, reported)
         if not self.is_wanted:
             return
         if error is not None:

@@ -177,6 +177,10 @@ class QueuedRead(Protocol):
     """The caller in whose queue it waits."""
     kind: str
     """The kind of record that it reads."""
+    began: float
+    """When its request was sent."""
+    in_flight: int
+    """The requests in flight when its request was sent, itself included."""
 
     @property
     def is_wanted(self) -> bool:
@@ -237,20 +241,11 @@ class Limiter:
             self._queue.put(read.caller, read)
             self.needs_room.set()
 
-    def complete(
-        self,
-        read: QueuedRead,
-        error: GatewayError | None,
-        began: float,
-        in_flight: int,
-        now: float,
-        reported: int | None,
-    ) -> bool:
+    def complete(self, read: QueuedRead, error: GatewayError | None, now: float, reported: int | None) -> bool:
         """Take note of how a started read ended, and start others.
 
-        `began` is when its request was sent, and `in_flight` the value of `in_flight` then; `reported` is the account's
-        concurrent requests according to the response. Return whether it was one of several that were refused together, for
-        which the limit has been decreased already: such a read did no harm, and may be sent again as if for the first time.
+        `reported` is the account's concurrent requests according to the response. Return whether the read was one of several
+        that were refused together, for which the limit has been decreased already: it may be sent again as if it had not been.
         """
         is_excused = False
         self.in_flight -= 1
@@ -267,9 +262,10 @@ class Limiter:
             if self.breaker.failing:
                 self.breaker.on_response()
             if error is not None and isinstance(error, UpstreamRateLimited):
-                # The count when the 429 arrives alone may be far less than when it was sent: others have ended since.
-                most_in_flight = max(in_flight, self.in_flight + 1)
-                is_excused = not self.limit.on_rate_limited(began, now, most_in_flight, reported)
+                most_in_flight = max(
+                    read.in_flight, self.in_flight + 1
+                )  # Many may have ended, or been sent, since then.
+                is_excused = not self.limit.on_rate_limited(read.began, now, most_in_flight, reported)
             elif self._queue.size:
                 self.limit.on_response(reported, now)
         if self._queue.size or self._probe_timer is not None:

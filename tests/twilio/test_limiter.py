@@ -213,6 +213,7 @@ class Submitted:
 
     def __init__(self, limiter: Limiter) -> None:
         self.limiter = limiter
+        self.began = 0.0
         self.in_flight = 0
 
     def start(self) -> None:
@@ -221,8 +222,8 @@ class Submitted:
     def reject(self, error: GatewayError) -> None:
         raise error
 
-    def end(self, began: float, now: float, error: GatewayError | None = None) -> bool:
-        return self.limiter.complete(self, error, began, self.in_flight, now, None)
+    def end(self, now: float, error: GatewayError | None = None) -> bool:
+        return self.limiter.complete(self, error, now, None)
 
 
 def test_a_429_that_arrives_last_counts_as_many_in_flight_as_when_it_was_sent() -> None:
@@ -231,8 +232,8 @@ def test_a_429_that_arrives_last_counts_as_many_in_flight_as_when_it_was_sent() 
     for read in reads:
         limiter.submit(read, 0.0)
     for read in reads[:-1]:
-        assert not read.end(0.0, 1.0)
-    assert not reads[-1].end(0.0, 1.0, UpstreamRateLimited("too many"))
+        assert not read.end(1.0)
+    assert not reads[-1].end(1.0, UpstreamRateLimited("too many"))
     assert limiter.limit.size == 27
 
 
@@ -241,7 +242,7 @@ def test_a_429_that_arrives_first_counts_as_many_in_flight_as_when_it_arrives() 
     reads = [Submitted(limiter) for _ in range(30)]
     for read in reads:
         limiter.submit(read, 0.0)
-    assert not reads[0].end(0.0, 1.0, UpstreamRateLimited("too many"))
+    assert not reads[0].end(1.0, UpstreamRateLimited("too many"))
     assert limiter.limit.size == 27
 
 
@@ -251,10 +252,11 @@ def test_reads_refused_together_are_excused_but_for_the_first() -> None:
     for read in reads:
         limiter.submit(read, 0.0)
     too_many = UpstreamRateLimited("too many")
-    assert [read.end(0.0, 1.0 + number / 100, too_many) for number, read in enumerate(reads)] == [False] + 29 * [True]
+    assert [read.end(1.0 + number / 100, too_many) for number, read in enumerate(reads)] == [False] + 29 * [True]
     later = Submitted(limiter)
+    later.began = 2.0
     limiter.submit(later, 2.0)
-    assert not later.end(2.0, 3.0, too_many)
+    assert not later.end(3.0, too_many)
 
 
 # Whose read is next
