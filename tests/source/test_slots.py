@@ -15,6 +15,8 @@ class Read:
     caller = ""
     kind = "Services"
     is_wanted = True
+    began = 0.0
+    in_flight = 1
 
     def start(self) -> None: ...
 
