@@ -35,7 +35,7 @@ import trustme
 import uvloop
 
 from . import against
-from .load import ask_once, graphql_request, run_load
+from .load import ask_once, graphql_request, percentile, run_load
 from .processes import (
     PEERS,
     SERVE,
@@ -101,11 +101,6 @@ class Row:
     def variation(self) -> float:
         """The coefficient of variation of the rounds' rates."""
         return statistics.stdev(self.rates) / statistics.mean(self.rates) if len(self.rates) > 1 else 0.0
-
-    def milliseconds(self, part: float) -> float:
-        """The time within which that part of the requests was answered."""
-        took = sorted(self.took)
-        return 1000 * took[min(len(took) - 1, int(len(took) * part))]
 
 
 DOCUMENTED_CELLS = [
@@ -256,10 +251,10 @@ def report(cell: Cell, rows: dict[str, Row]) -> None:
     print(f"|{'---|' * 10}")
     first = next(iter(rows.values()))
     for name, row in rows.items():
-        p50 = row.milliseconds(0.5)
+        p50 = percentile(row.took, 50)
         print(
             f"| {name} | {row.rate:,.0f} | {first.rate / row.rate:.2f} | {100 * row.variation:.1f} % | {p50:.2f} "
-            f"| {first.milliseconds(0.5) / p50:.2f} | {row.milliseconds(0.99):.1f} | {statistics.median(row.cpu_ms):.3f} "
+            f"| {percentile(first.took, 50) / p50:.2f} | {percentile(row.took, 99):.1f} | {statistics.median(row.cpu_ms):.3f} "
             f"| {statistics.median(row.calls):.1f} | {row.mb} |",
             flush=True,
         )

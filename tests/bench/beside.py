@@ -19,13 +19,11 @@ from pathlib import Path
 
 import uvloop
 
-from .load import graphql_request, run_load
+from .load import graphql_request, percentile, run_load
 from .processes import SERVE, TOKEN, UPSTREAM, WARM_UP, Processes, environment, install_peers, interpreter
 from .queries import QUERIES, variables
 
 CONCURRENCY = 16
-COPIES = 1_000_000
-"""The copies of the upstream's data that each connection asks about; no two connections ask about the same."""
 
 
 @dataclass
@@ -36,17 +34,6 @@ class Beside:
     """Large queries per second, for each round."""
     took: list[float] = field(default_factory=list)
     """Seconds for each small query."""
-
-    def milliseconds(self, part: float) -> float:
-        """The time within which that part of the small queries was answered."""
-        took = sorted(self.took)
-        return 1000 * took[min(len(took) - 1, int(len(took) * part))]
-
-
-def requests(url: str, query: str, connection: int) -> Iterator[bytes]:
-    """The requests of one connection."""
-    for copy in count(1 + connection * COPIES):
-        yield graphql_request(url, QUERIES[query], variables(query, copy), TOKEN)
 
 
 async def ask(
@@ -61,8 +48,12 @@ def measure(processes: Processes, command: tuple[str, ...], upstream: str, secon
     """Add one round of a contender."""
     environ = environment(upstream) | {"NODE_ENV": "production"}
     with processes.start(command, environ, is_contender=True) as (_, url):
-        large = [requests(url, "Q1", connection) for connection in range(CONCURRENCY)]
-        small = requests(url, "Q3", CONCURRENCY)
+        copies = count(1)
+
+        def requests(query: str) -> Iterator[bytes]:
+            return (graphql_request(url, QUERIES[query], variables(query, copy), TOKEN) for copy in copies)
+
+        large, small = [requests("Q1") for _ in range(CONCURRENCY)], requests("Q3")
         uvloop.run(ask(url, large, small, WARM_UP))
         answered, took = uvloop.run(ask(url, large, small, seconds))
         found.rates.append(answered / seconds)
@@ -92,7 +83,7 @@ def main() -> None:
     print("|---|---|---|---|")
     for name, beside in found.items():
         rate = statistics.median(beside.rates)
-        print(f"| {name} | {beside.milliseconds(0.5):.1f} | {beside.milliseconds(0.99):.1f} | {rate:.0f} |")
+        print(f"| {name} | {percentile(beside.took, 50):.1f} | {percentile(beside.took, 99):.1f} | {rate:.0f} |")
 
 
 if __name__ == "__main__":

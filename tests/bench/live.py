@@ -35,7 +35,7 @@ from gateway.sandbox.api import Api
 from gateway.sandbox.world import World
 
 from .listeners import Crowd, frame, operation, upgrade
-from .load import ask_once
+from .load import ask_once, percentile
 from .processes import SERVE, TOKEN, UPSTREAM, Processes, cpu_seconds, environment, install_peers, interpreter
 from .subscribers import growth, server_sent_events, websocket
 from .upstream import SEED, SIZE
@@ -96,11 +96,6 @@ class Bench:
     def upstream(self, stack: ExitStack) -> str:
         """Start the upstream."""
         return stack.enter_context(self.processes.start(UPSTREAM, is_contender=False))[1]
-
-
-def percentile(seconds: Sequence[float], of: int) -> float:
-    """A percentile in milliseconds."""
-    return statistics.quantiles(seconds, n=100)[of - 1] * 1000 if len(seconds) > 1 else float("nan")
 
 
 def print_row(name: str, target: str, measured: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-__all__ = ["Connection", "ask_once", "connect", "graphql_request", "run_load"]
+__all__ = ["Connection", "ask_once", "connect", "graphql_request", "percentile", "run_load"]
 
 
 class Connection(asyncio.Protocol):
@@ -54,6 +55,11 @@ class Connection(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+
+def percentile(seconds: Sequence[float], of: int) -> float:
+    """A percentile in milliseconds; not a number when there are too few."""
+    return statistics.quantiles(seconds, n=100)[of - 1] * 1000 if len(seconds) > 1 else float("nan")
 
 
 def graphql_request(url: str, query: str, variables: dict[str, Any], token: str | None) -> bytes:
