@@ -226,11 +226,17 @@ class Submitted:
         return self.limiter.complete(self, error, now, None)
 
 
-def test_a_429_that_arrives_last_counts_as_many_in_flight_as_when_it_was_sent() -> None:
+def submitted(count: int) -> tuple[Limiter, list[Submitted]]:
+    """A limiter, and so many reads that it has started together."""
     limiter = Limiter(100)
-    reads = [Submitted(limiter) for _ in range(30)]
+    reads = [Submitted(limiter) for _ in range(count)]
     for read in reads:
         limiter.submit(read, 0.0)
+    return limiter, reads
+
+
+def test_a_429_that_arrives_last_counts_as_many_in_flight_as_when_it_was_sent() -> None:
+    limiter, reads = submitted(30)
     for read in reads[:-1]:
         assert not read.end(1.0)
     assert not reads[-1].end(1.0, UpstreamRateLimited("too many"))
@@ -238,19 +244,13 @@ def test_a_429_that_arrives_last_counts_as_many_in_flight_as_when_it_was_sent() 
 
 
 def test_a_429_that_arrives_first_counts_as_many_in_flight_as_when_it_arrives() -> None:
-    limiter = Limiter(100)
-    reads = [Submitted(limiter) for _ in range(30)]
-    for read in reads:
-        limiter.submit(read, 0.0)
+    limiter, reads = submitted(30)
     assert not reads[0].end(1.0, UpstreamRateLimited("too many"))
     assert limiter.limit.size == 27
 
 
 def test_reads_refused_together_are_excused_but_for_the_first() -> None:
-    limiter = Limiter(100)
-    reads = [Submitted(limiter) for _ in range(30)]
-    for read in reads:
-        limiter.submit(read, 0.0)
+    limiter, reads = submitted(30)
     too_many = UpstreamRateLimited("too many")
     assert [read.end(1.0 + number / 100, too_many) for number, read in enumerate(reads)] == [False] + 29 * [True]
     later = Submitted(limiter)
