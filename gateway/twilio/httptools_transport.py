@@ -75,6 +75,7 @@ class HttptoolsTransport:
         self.deadlines = Deadlines(self._loop)
         """The deadlines of connections that wait for a response."""
         self.turns = Turns(self._loop)
+        """Says how many responses are processed in one turn of the event loop."""
         self._sweep = self._loop.call_later(_IDLE_SECONDS, self._close_idle)
         return self
 

@@ -262,10 +262,9 @@ class Limiter:
             if self.breaker.failing:
                 self.breaker.on_response()
             if error is not None and isinstance(error, UpstreamRateLimited):
-                most_in_flight = max(
-                    read.in_flight, self.in_flight + 1
-                )  # Many may have ended, or been sent, since then.
-                is_excused = not self.limit.on_rate_limited(read.began, now, most_in_flight, reported)
+                # Many may have ended since it was sent, or have been sent.
+                in_flight = max(read.in_flight, self.in_flight + 1)
+                is_excused = not self.limit.on_rate_limited(read.began, now, in_flight, reported)
             elif self._queue.size:
                 self.limit.on_response(reported, now)
         if self._queue.size or self._probe_timer is not None:

@@ -32,6 +32,7 @@ class Turns:
     _IDLE_SECONDS = 0.002
     """The time without work from which on the event loop counts as idle."""
     _LATELY_SECONDS = 0.03
+    """For how long turns have a maximum after idle time: longer than most bursts of responses take."""
 
     def __init__(
         self,
@@ -51,7 +52,7 @@ class Turns:
         self._idle = self._asked_at - cpu_clock()
         """Seconds without CPU time, from an arbitrary time until `_asked_at`."""
         self._idle_until = 0.0
-        """When the event loop will no longer have been idle lately."""
+        """Until when turns have a maximum."""
 
     def take(self) -> bool:
         """Count a response, and return whether it may be processed in this turn."""
